@@ -1,0 +1,109 @@
+"""The manifest of a model directory, and the pointer to the one that is served."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from contracts.documents import Document
+from contracts.schema import Schema
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric on the holdout rows with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    greater_is_better: bool
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the recipe demanded of a metric, and whether the holdout rows gave it."""
+
+    metric: str
+    value: float
+    minimum: float | None = None
+    maximum: float | None = None
+    passed: bool
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """The proof that the ONNX model answers like the fitted scikit-learn pipeline.
+
+    `largest_difference` is the largest absolute difference of any score (for a regression
+    relative to the spread of the target), `class_differences` the rows whose class differs.
+    `rows` counts the rows by where they came from (`holdout`, `thresholds`, `edges`, ...).
+    """
+
+    rows: dict[str, int]
+    tolerance: float
+    largest_difference: float
+    class_differences: int
+    passed: bool
+
+
+class GoldenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request and the scores that the fitted pipeline gave for it, in manifest order."""
+
+    features: dict[str, Any]
+    scores: tuple[float, ...]
+
+
+class DataIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows trained the model."""
+
+    source: str
+    digest: str
+    n_train: int
+    n_holdout: int
+
+
+class Manifest(Document, frozen=True, kw_only=True):
+    """Everything that serving and monitoring must know of a model; `manifest.json`.
+
+    `classes` are the answers of a classifier in the order of its scores (for `binary` the
+    second is the positive one, given when its score is at least `threshold`); `outputs`
+    are the names of a regression's values. `importance` is the share of each feature in
+    the model's skill, adding up to one. `files` maps every other file of the model
+    directory to its sha256. `output_unit` is for people.
+    """
+
+    name: str
+    task: Task
+    schema: Schema
+    classes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    output_unit: str = ""
+    threshold: float | None = None
+    description: str = ""
+    run_id: str
+    recipe: str
+    created_at: str
+    git_commit: str = ""
+    data: DataIdentity
+    libraries: dict[str, str]
+    metrics: dict[str, Metric]
+    gates: tuple[GateResult, ...] = ()
+    importance: dict[str, float] = {}
+    certificate: Certificate
+    golden: tuple[GoldenRequest, ...]
+    label_delay_s: float = 0.0
+    files: dict[str, str]
+
+
+class Pointer(Document, frozen=True, kw_only=True):
+    """Which version of a model is served; `var/models/<name>/production.json`.
+
+    `digest` is the sha256 of the manifest; `bento_tag` names the same directory in the
+    BentoML model store, where a Bento finds it.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    digest: str
+    bento_tag: str
+    alias: str = "production"
+    moved_at: str

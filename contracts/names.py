@@ -1,0 +1,78 @@
+"""The names that two rooms must spell alike."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import InvalidRecipe
+
+PRODUCTION = "production"
+"""The alias that is Production; MLflow's stage `Production` is its synonym."""
+PRODUCTION_STAGE = "Production"
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+REFERENCE_FILE = "reference.json"
+SAMPLE_FILE = "reference.parquet"
+MODEL_DIRECTORY = "model_directory"
+"""The path, within a run's artifacts, of the model directory."""
+
+TAG_DIGEST = "slipway.digest"
+"""On a model version: sha256 of its manifest, which holds the sha256 of every other file."""
+TAG_RECIPE = "slipway.recipe"
+TAG_PRODUCTION = "slipway.production"
+"""On a registered model: the version that alias and stage last agreed on."""
+TAG_HISTORY = "slipway.history."
+"""On a registered model: one tag an event, `slipway.history.<time>-<random>`."""
+
+MODEL_INPUT = "features"
+"""The ONNX graph's only input: float32, shape `(n_rows, n_features)`, see `Schema.matrix`."""
+MODEL_OUTPUT = "scores"
+"""The ONNX graph's only output: float32, shape `(n_rows, n_outputs)`; for a classifier one
+probability per class in the manifest's order, for a regression one value per output."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def check_model_name(name: str) -> str:
+    """`name`, if a file, a URL, a metric label and a Python module can all bear it.
+
+    Raises:
+        InvalidRecipe: it holds anything but lower-case letters, digits and underscores.
+
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidRecipe(
+            f"model name: expected lower-case letters, digits and _, got {name!r}",
+            remedy="rename the recipe's file",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things lie below `var/`; paths only, nothing is touched."""
+
+    var: Path
+
+    def model(self, name: str, version: int) -> Path:
+        """The verified model directory of a version."""
+        return self.var / "models" / name / str(version)
+
+    def pointer(self, name: str, alias: str = PRODUCTION) -> Path:
+        """The file that says which version of a model is served."""
+        return self.var / "models" / name / f"{alias}.json"
+
+    def traffic(self, name: str) -> Path:
+        """The folder of a model's traffic: `<UTC date>/<segment>.jsonl`."""
+        return self.var / "traffic" / name
+
+    @property
+    def reports(self) -> Path:
+        """Drift reports: `<model>/<verdict id>.html`."""
+        return self.var / "reports"
+
+    @property
+    def verdicts(self) -> Path:
+        """Verdicts: `<model>/<verdict id>.json`."""
+        return self.var / "verdicts"

@@ -1,0 +1,327 @@
+"""The schema: what a request may hold, and how a row becomes numbers.
+
+A feature is a number (`float`, `int`), a `bool` or a `category`. `policy` says what happens
+to a number out of range or a category never seen:
+
+* `reject`: the request is refused with a 4xx;
+* `clip`: the number is moved to the nearest bound, and the prediction is flagged;
+* `flag`: the value goes to the model as it is (a category as `UNSEEN`), and is flagged.
+
+The matrix that a model is fed has the numbers first, then the categories, each group in the
+order of the schema: see `Schema.columns`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.errors import InvalidRecipe
+
+FeatureType = Literal["float", "int", "bool", "category"]
+Policy = Literal["reject", "clip", "flag"]
+Value = float | int | bool | str | None
+
+MISSING = -1.0
+"""The code of a category that is not given (a missing number is NaN)."""
+UNSEEN = -2.0
+"""The code of a category that the schema does not list."""
+LARGEST = float(np.finfo(np.float32).max)
+"""The model is fed float32; a number beyond this would become infinite."""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a row: where, what was expected, what came."""
+
+    path: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: expected {self.expected}, got {self.got}"
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One input of a model. Build it with `number`, `integer`, `boolean` or `category`."""
+
+    name: str
+    type: FeatureType
+    description: str = ""
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    nullable: bool = False
+    policy: Policy = "reject"
+
+    @property
+    def is_category(self) -> bool:
+        """Whether the matrix holds a code for this feature, not its number."""
+        return self.type == "category"
+
+    @property
+    def low(self) -> float:
+        """The lowest value in range, float32's at least."""
+        return -LARGEST if self.minimum is None else self.minimum
+
+    @property
+    def high(self) -> float:
+        """The highest value in range, float32's at most."""
+        return LARGEST if self.maximum is None else self.maximum
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words: `a number 0..100 [vol%]`."""
+        if self.is_category:
+            words = "one of " + ", ".join(repr(c) for c in self.categories)
+        elif self.type == "bool":
+            words = "true or false"
+        else:
+            noun = "an integer" if self.type == "int" else "a number"
+            span = "" if self.minimum is None and self.maximum is None else f" {self._span}"
+            words = noun + span + (f" [{self.unit}]" if self.unit else "")
+        return words + (" or null" if self.nullable else "")
+
+    @property
+    def _span(self) -> str:
+        low = "" if self.minimum is None else f"{self.minimum:g}"
+        high = "" if self.maximum is None else f"{self.maximum:g}"
+        return f"{low}..{high}"
+
+
+def number(
+    name: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    *,
+    unit: str = "",
+    description: str = "",
+    nullable: bool = False,
+    policy: Policy = "reject",
+) -> Feature:
+    """A real number, in range from `minimum` to `maximum` with both ends."""
+    return Feature(
+        name=name,
+        type="float",
+        minimum=minimum,
+        maximum=maximum,
+        unit=unit,
+        description=description,
+        nullable=nullable,
+        policy=policy,
+    )
+
+
+def integer(
+    name: str,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    *,
+    unit: str = "",
+    description: str = "",
+    nullable: bool = False,
+    policy: Policy = "reject",
+) -> Feature:
+    """A whole number, in range from `minimum` to `maximum` with both ends."""
+    return Feature(
+        name=name,
+        type="int",
+        minimum=minimum,
+        maximum=maximum,
+        unit=unit,
+        description=description,
+        nullable=nullable,
+        policy=policy,
+    )
+
+
+def boolean(name: str, *, description: str = "", nullable: bool = False) -> Feature:
+    """True or false; 1.0 or 0.0 in the matrix."""
+    return Feature(name=name, type="bool", description=description, nullable=nullable)
+
+
+def category(
+    name: str,
+    categories: Iterable[str],
+    *,
+    description: str = "",
+    nullable: bool = False,
+    policy: Policy = "reject",
+) -> Feature:
+    """One of a list of words; its place in the list is its code in the matrix."""
+    return Feature(
+        name=name,
+        type="category",
+        categories=tuple(categories),
+        description=description,
+        nullable=nullable,
+        policy=policy,
+    )
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
+    """The inputs of a model, in the order in which people read them."""
+
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names in the order of the schema."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """The features in the order of the matrix: numbers first, then categories."""
+        return tuple(sorted(self.features, key=lambda feature: feature.is_category))
+
+    def feature(self, name: str) -> Feature:
+        """The feature of that name; KeyError when there is none."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(name)
+
+    def check(self) -> None:
+        """Refuse a schema that cannot be served.
+
+        Raises:
+            InvalidRecipe: no feature, a name twice, bounds in the wrong order, categories
+                missing or doubled, or a policy that the type cannot follow.
+
+        """
+        if not self.features:
+            raise InvalidRecipe("schema.features: expected at least one feature, got none")
+        for index, feature in enumerate(self.features):
+            fault = _fault(feature, self.names[:index])
+            if fault:
+                raise InvalidRecipe(
+                    f"schema.features[{index}] {feature.name!r}: {fault}",
+                    remedy="mend the schema in the recipe",
+                )
+
+    def violations(self, row: object, path: str = "") -> list[Violation]:
+        """Everything that is wrong with one row, in the order of the schema.
+
+        `path` is put before each name (`rows[3]` gives `rows[3].age`).
+        """
+        if not isinstance(row, Mapping):
+            return [Violation(path or "body", "an object of features", _shown(row))]
+        prefix = f"{path}." if path else ""
+        found = [
+            violation
+            for feature in self.features
+            for violation in _violations(feature, row, prefix)
+        ]
+        names = set(self.names)
+        found += [
+            Violation(f"{prefix}{name}", "no such feature", _shown(row[name]))
+            for name in row
+            if name not in names
+        ]
+        return found
+
+    def settle(self, row: Mapping[str, Any]) -> tuple[dict[str, Value], tuple[str, ...]]:
+        """A row without violations as the model will see it, and its flags.
+
+        Clipped numbers are at their bound (flag `clipped:age`); numbers out of range and
+        unseen categories that pass are flagged `out_of_range:age` and `unseen:region`;
+        a feature that was not given is None.
+        """
+        settled: dict[str, Value] = {}
+        flags: list[str] = []
+        for feature in self.features:
+            value, flag = _settle(feature, row.get(feature.name))
+            settled[feature.name] = value
+            if flag:
+                flags.append(f"{flag}:{feature.name}")
+        return settled, tuple(flags)
+
+    def matrix(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """Settled rows as the model's input, shape `(n_rows, n_features)`, float32.
+
+        Numbers come first, NaN where missing; categories are their place in the list,
+        `MISSING` or `UNSEEN`. This is the definition that the serving core and the fitted
+        pipeline are tested against; it is not made for speed.
+        """
+        columns = self.columns
+        return np.array(
+            [[_coded(feature, row.get(feature.name)) for feature in columns] for row in rows],
+            dtype=np.float32,
+        ).reshape(len(rows), len(columns))
+
+
+def _fault(feature: Feature, earlier: Sequence[str]) -> str:
+    ranged = feature.minimum is not None or feature.maximum is not None
+    if not feature.name.isidentifier():
+        return "expected a name of letters, digits and underscores"
+    if feature.name in earlier:
+        return "expected each name once, got it twice"
+    if not -LARGEST <= feature.low <= feature.high <= LARGEST:
+        return f"expected minimum <= maximum in float32, got {feature.low:g}..{feature.high:g}"
+    if feature.is_category != bool(feature.categories):
+        return "expected categories for a category, and for nothing else"
+    if len(set(feature.categories)) != len(feature.categories):
+        return "expected each category once"
+    if feature.policy == "clip" and not ranged:
+        return "expected a minimum or a maximum, since the policy is 'clip'"
+    return ""
+
+
+def _violations(
+    feature: Feature, row: Mapping[str, Any], prefix: str
+) -> Iterable[Violation]:
+    path = f"{prefix}{feature.name}"
+    if row.get(feature.name) is None:
+        if not feature.nullable:
+            got = "null" if feature.name in row else "nothing"
+            yield Violation(path, feature.expected, got)
+    elif not _fits(feature, row[feature.name]):
+        yield Violation(path, feature.expected, _shown(row[feature.name]))
+
+
+def _fits(feature: Feature, value: object) -> bool:
+    if feature.type == "bool":
+        return isinstance(value, bool)
+    if feature.is_category:
+        seen = value in feature.categories if isinstance(value, str) else False
+        return seen or (isinstance(value, str) and feature.policy != "reject")
+    if isinstance(value, bool) or not isinstance(value, int if feature.type == "int" else int | float):
+        return False
+    try:
+        inside_float32 = -LARGEST <= float(value) <= LARGEST
+    except OverflowError:
+        return False
+    return inside_float32 and (feature.policy != "reject" or feature.low <= value <= feature.high)
+
+
+def _settle(feature: Feature, value: Any) -> tuple[Value, str]:
+    if value is None or feature.type == "bool":
+        return value, ""
+    if feature.is_category:
+        return value, "" if value in feature.categories else "unseen"
+    if feature.low <= value <= feature.high:
+        return value, ""
+    if feature.policy == "clip":
+        bound = min(max(value, feature.low), feature.high)
+        return int(bound) if feature.type == "int" else bound, "clipped"
+    return value, "out_of_range"
+
+
+def _coded(feature: Feature, value: Any) -> float:
+    if not feature.is_category:
+        return math.nan if value is None else float(value)
+    if value is None:
+        return MISSING
+    return float(feature.categories.index(value)) if value in feature.categories else UNSEEN
+
+
+def _shown(value: object, limit: int = 60) -> str:
+    """A value for an error text: JSON's spelling, and cut, since a client sent it."""
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
