@@ -86,7 +86,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     libraries: dict[str, str]
     metrics: dict[str, Metric]
     gates: tuple[GateResult, ...] = ()
-    importance: dict[str, float] = {}
+    importance: dict[str, float] = msgspec.field(default_factory=dict)
     certificate: Certificate
     golden: tuple[GoldenRequest, ...]
     label_delay_s: float = 0.0

@@ -92,7 +92,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{low}..{high}"
 
 
-def number(
+def number(  # noqa: PLR0913 - one keyword for each thing a number may declare
     name: str,
     minimum: float | None = None,
     maximum: float | None = None,
@@ -115,7 +115,7 @@ def number(
     )
 
 
-def integer(
+def integer(  # noqa: PLR0913 - the same
     name: str,
     minimum: int | None = None,
     maximum: int | None = None,
@@ -255,24 +255,22 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
 def _fault(feature: Feature, earlier: Sequence[str]) -> str:
     ranged = feature.minimum is not None or feature.maximum is not None
-    if not feature.name.isidentifier():
-        return "expected a name of letters, digits and underscores"
-    if feature.name in earlier:
-        return "expected each name once, got it twice"
-    if not -LARGEST <= feature.low <= feature.high <= LARGEST:
-        return f"expected minimum <= maximum in float32, got {feature.low:g}..{feature.high:g}"
-    if feature.is_category != bool(feature.categories):
-        return "expected categories for a category, and for nothing else"
-    if len(set(feature.categories)) != len(feature.categories):
-        return "expected each category once"
-    if feature.policy == "clip" and not ranged:
-        return "expected a minimum or a maximum, since the policy is 'clip'"
-    return ""
+    in_order = -LARGEST <= feature.low <= feature.high <= LARGEST
+    once = len(set(feature.categories)) == len(feature.categories)
+    faults = {
+        "expected a name of letters, digits and underscores": not feature.name.isidentifier(),
+        "expected each name once, got it twice": feature.name in earlier,
+        "expected minimum <= maximum, within float32": not in_order,
+        "expected categories for a category, and for nothing else": (
+            feature.is_category != bool(feature.categories)
+        ),
+        "expected each category once, got one twice": not once,
+        "expected a range, since the policy is 'clip'": feature.policy == "clip" and not ranged,
+    }
+    return next((fault for fault, found in faults.items() if found), "")
 
 
-def _violations(
-    feature: Feature, row: Mapping[str, Any], prefix: str
-) -> Iterable[Violation]:
+def _violations(feature: Feature, row: Mapping[str, Any], prefix: str) -> Iterable[Violation]:
     path = f"{prefix}{feature.name}"
     if row.get(feature.name) is None:
         if not feature.nullable:
@@ -286,9 +284,12 @@ def _fits(feature: Feature, value: object) -> bool:
     if feature.type == "bool":
         return isinstance(value, bool)
     if feature.is_category:
-        seen = value in feature.categories if isinstance(value, str) else False
-        return seen or (isinstance(value, str) and feature.policy != "reject")
-    if isinstance(value, bool) or not isinstance(value, int if feature.type == "int" else int | float):
+        return isinstance(value, str) and (
+            feature.policy != "reject" or value in feature.categories
+        )
+    if isinstance(value, bool) or not isinstance(
+        value, int if feature.type == "int" else int | float
+    ):
         return False
     try:
         inside_float32 = -LARGEST <= float(value) <= LARGEST

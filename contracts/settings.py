@@ -41,11 +41,9 @@ class Secret:
     __str__ = __repr__
 
 
-def setting(variable: str, default: object, meaning: str) -> Any:  # noqa: ANN401 - a field of any type
+def setting(variable: str, default: object, meaning: str) -> Any:
     """A dataclass field that `load` reads from `variable`; `meaning` is for the docs."""
-    return dataclasses.field(
-        default=default, metadata={"variable": variable, "meaning": meaning}
-    )
+    return dataclasses.field(default=default, metadata={"variable": variable, "meaning": meaning})
 
 
 def variables(cls: type) -> dict[str, dataclasses.Field[Any]]:

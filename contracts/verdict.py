@@ -39,9 +39,7 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     column: str
-    fault: Literal[
-        "missing", "unseen", "out_of_range", "constant", "vanished", "torn_lines"
-    ]
+    fault: Literal["missing", "unseen", "out_of_range", "constant", "vanished", "torn_lines"]
     share: float
     reference_share: float
     p_value: float
