@@ -1,0 +1,70 @@
+# The only task vocabulary: people and CI call the same words.
+PYTHON ?= python3
+PORT ?= 3000
+BIN := .venv/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+export BENTOML_DO_NOT_TRACK := True
+export DO_NOT_TRACK := 1
+
+.PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image clean
+
+help: ## Show the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(BIN)/.ready ## Create .venv from the hash-pinned lock
+
+$(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requirements/telemetry_off.pth pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("expected Python >= 3.11, got " + sys.version.split()[0] + "\nhelp: make PYTHON=python3.11 ...")'
+	@echo "Creating .venv from requirements/development.txt"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/development.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@cp requirements/telemetry_off.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@touch $@
+
+lock: setup ## Resolve requirements/*.in anew into hash-pinned locks
+	cd requirements && for name in bootstrap development; do ../$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving.in -o serving.txt
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+lint: setup ## Check style and the import law
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+type: setup ## Check the types
+	$(BIN)/mypy
+
+test: lint type ## Run every check and test
+	$(BIN)/pytest
+
+test-fast: setup ## Run the tests that start no servers
+	$(BIN)/pytest -m "not slow"
+
+demo: setup ## Train, promote, serve, send traffic, draw the drift report
+	$(BIN)/slipway demo --port $(PORT)
+
+train: setup ## Train and register every recipe
+	$(BIN)/slipway train --all
+
+promote: setup ## Promote the newest version: make promote MODEL=loan
+	$(BIN)/slipway promote $(MODEL)
+
+pull: setup ## Fetch and verify the Production models
+	$(BIN)/slipway pull
+
+serve: setup ## Serve the Production models
+	$(BIN)/slipway serve --port $(PORT)
+
+bento: pull ## Build the Bento from the Production models
+	$(BIN)/bentoml build
+
+image: bento ## Build the container image with podman
+	$(BIN)/bentoml containerize predictor:latest --backend podman
+
+clean: ## Remove the environment and by-products; models, traffic and runs stay
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

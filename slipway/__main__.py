@@ -1,0 +1,245 @@
+"""`slipway`: train, promote, serve and watch models from one command line."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.errors import PlatformError
+from slipway import desk, show
+
+app = typer.Typer(
+    name="slipway",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="From a training script to a monitored service, and back.\n\n"
+    "[dim]slipway train loan && slipway promote loan && slipway serve[/dim]",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]
+Because = Annotated[str, typer.Option(help="Why, for the history.")]
+Url = Annotated[str, typer.Option(help="Where the service answers.")]
+LOCAL = "http://127.0.0.1:3000"
+
+
+@app.command(epilog="Example: slipway train loan iris    or    slipway train --all")
+def train(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Names of recipes.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Train every recipe.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
+    json: Json = False,
+) -> None:
+    """Train recipes, certify them and register their versions."""
+    from training.recipe import recipe_names
+    from training.run import train as train_recipe
+
+    names = recipe_names() if every else recipes or []
+    if not names:
+        raise typer.BadParameter(f"name a recipe ({', '.join(recipe_names())}) or say --all")
+    trained = []
+    for name in names:
+        if not json:
+            show.console.print(f"training {name} ...")
+        trained.append(train_recipe(name, desk.store(), seed=seed))
+    if json:
+        show.as_json(trained)
+    else:
+        show.table("Registered", desk.TRAINED_COLUMNS, map(desk.trained_row, trained))
+
+
+@app.command(epilog='Example: slipway promote loan --version 7 --because "better on 2026 data"')
+def promote(
+    model: Model,
+    version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
+    because: Because = "",
+    force: Annotated[bool, typer.Option(help="Past the gate; needs --because.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a version the Production version, if it passes the gate."""
+    from registry.promote import promote as promote_version
+
+    promotion = promote_version(
+        desk.store(), model, version, actor=desk.actor(), because=because, force=force
+    )
+    desk.show_promotion(promotion, json_wanted=json)
+
+
+@app.command(epilog="Example: slipway rollback loan    or    slipway rollback loan --to 3")
+def rollback(
+    model: Model,
+    to: Annotated[int | None, typer.Option(help="Default: the one before.")] = None,
+    because: Because = "",
+    json: Json = False,
+) -> None:
+    """Make an earlier Production version the Production version again."""
+    from registry.promote import rollback as roll_back
+
+    promotion = roll_back(desk.store(), model, to=to, actor=desk.actor(), because=because)
+    desk.show_promotion(promotion, json_wanted=json)
+
+
+@app.command(epilog="Example: slipway pull && bentoml build")
+def pull(json: Json = False) -> None:
+    """Fetch and verify the Production versions for the service and for `bentoml build`."""
+    from registry.pull import pull_all
+
+    result = pull_all(desk.store(), desk.layout())
+    if json:
+        show.as_json(result)
+        return
+    for pointer in result.pulled:
+        show.console.print(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
+    for refusal in result.refused:
+        show.console.print(f"[red]refused[/red] {refusal}")
+
+
+@app.command(epilog="Example: slipway serve --port 3001 --workers 2")
+def serve(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="Worker processes.")] = 1,
+    json: Json = False,
+) -> None:
+    """Pull the Production models and serve them: `bentoml serve` with a checked port."""
+    from slipway.serving import become_server
+
+    become_server(host, port, workers, announce=None if json else show.console.print)
+
+
+@app.command(epilog="Example: slipway traffic loan --rows 5000 --drifted")
+def traffic(
+    model: Model,
+    rows: Annotated[int, typer.Option(min=1, help="How many requests.")] = 2000,
+    drifted: Annotated[bool, typer.Option(help="Unlike the training data.")] = False,
+    connections: Annotated[int, typer.Option(min=1, help="Clients at once.")] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of the rows.")] = 1,
+    url: Url = LOCAL,
+    json: Json = False,
+) -> None:
+    """Send rows like the recipe's data to a running service, and time the answers."""
+    result = desk.send(url, model, rows, drifted=drifted, connections=connections, seed=seed)
+    if json:
+        show.as_json(result)
+    else:
+        show.table("Traffic", desk.LOAD_COLUMNS, [desk.load_row(model, result)])
+
+
+@app.command(epilog="Example: slipway monitor loan --since 24h")
+def monitor(
+    model: Model,
+    since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")] = "24h",
+    start: Annotated[str, typer.Option(help="Instead of --since: RFC 3339.")] = "",
+    end: Annotated[str, typer.Option(help="Default: now.")] = "",
+    version: Annotated[int | None, typer.Option(help="Default: the one served.")] = None,
+    json: Json = False,
+) -> None:
+    """Judge a window of traffic against the model's reference, and draw the report."""
+    from slipway.window import window_of
+
+    now = datetime.now(UTC)
+    first, last = window_of(since, start, end, now)
+    verdict = desk.judge(model, first, last, now, version=version)
+    if json:
+        show.as_json(verdict)
+        return
+    show.console.print(verdict.sentence)
+    show.table("Columns", desk.FINDING_COLUMNS, map(desk.finding_row, verdict.findings))
+    for fault in verdict.quality:
+        show.console.print(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
+    show.console.print(f"report: {verdict.report}")
+
+
+@app.command(epilog="Example: slipway explain 0193a5c2-...")
+def explain(
+    prediction: Annotated[str, typer.Argument(help="A prediction id.")],
+    json: Json = False,
+) -> None:
+    """Walk a prediction back to its model, its run and the data that trained it."""
+    from monitoring.explain import find
+    from registry.explain import lineage
+
+    record = find(desk.layout(), prediction)
+    origin = lineage(desk.store(), record.model, record.version)
+    if json:
+        show.as_json({"prediction": record, "lineage": origin})
+        return
+    show.fields("Prediction", record)
+    show.fields("Model", origin)
+
+
+@app.command(epilog="Example: slipway versions loan")
+def versions(
+    model: Annotated[str | None, typer.Argument(help="Default: every model.")] = None,
+    json: Json = False,
+) -> None:
+    """List registered versions, and which one is Production."""
+    from registry.versions import versions as registered
+
+    found = registered(desk.store(), model)
+    if json:
+        show.as_json(found)
+    else:
+        show.table("Versions", desk.VERSION_COLUMNS, map(desk.version_row, found))
+
+
+@app.command(epilog="Example: slipway history loan")
+def history(model: Model, json: Json = False) -> None:
+    """Tell what was Production when, who made it so, and why."""
+    from registry.history import history as events
+
+    found = events(desk.store(), model)
+    if json:
+        show.as_json(found)
+    else:
+        show.table(f"History of {model}", desk.EVENT_COLUMNS, map(desk.event_row, found))
+
+
+@app.command(epilog="Example: slipway doctor --repair")
+def doctor(
+    repair: Annotated[bool, typer.Option(help="Clean what was found.")] = False,
+    json: Json = False,
+) -> None:
+    """Find what killed runs leave behind, and with --repair clean it."""
+    from registry import doctor as surgery
+
+    ailments = surgery.examine(desk.store(), desk.layout())
+    done = surgery.repair(desk.store(), desk.layout(), ailments) if repair else []
+    if json:
+        show.as_json({"ailments": ailments, "repaired": done})
+        return
+    for ailment in ailments:
+        show.console.print(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
+    for line in done:
+        show.console.print(f"[green]repaired[/green] {line}")
+    if not ailments:
+        show.console.print("healthy: nothing is left behind")
+
+
+@app.command(epilog="Example: slipway demo --port 3001")
+def demo(
+    port: Annotated[int, typer.Option(help="The port of the service.")] = 3000,
+    rows: Annotated[int, typer.Option(min=500, help="Requests per model and window.")] = 2000,
+    json: Json = False,
+) -> None:
+    """Run the whole loop: train, promote, serve, traffic, drift report."""
+    from slipway.demo import run_demo
+
+    run_demo(Path.cwd(), port=port, rows=rows, json_wanted=json)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can act on ends without a traceback."""
+    try:
+        app()
+    except PlatformError as error:
+        show.failure(error, json_wanted="--json" in sys.argv)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

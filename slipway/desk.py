@@ -1,0 +1,142 @@
+"""Where the command line meets the rooms: what they need, and how their results look."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contracts import settings
+from contracts.names import Layout
+from contracts.verdict import Finding, Verdict
+from slipway import show
+
+if TYPE_CHECKING:
+    from registry.history import Event
+    from registry.promote import Promotion
+    from registry.settings import RegistrySettings
+    from registry.store import Store
+    from registry.versions import VersionInfo
+    from services.load import LoadResult
+    from training.run import TrainedVersion
+
+TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "parity", "gates")
+VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "created", "run")
+EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "why")
+LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
+FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "threshold", "drifted")
+
+
+def registry_settings() -> "RegistrySettings":
+    """What the environment says of the registry."""
+    from registry.settings import RegistrySettings
+
+    return settings.load(RegistrySettings, os.environ)
+
+
+def store() -> "Store":
+    """An open door to MLflow."""
+    from registry.store import Store
+
+    return Store.open(registry_settings())
+
+
+def layout() -> Layout:
+    """Where models, traffic and reports lie."""
+    return Layout(Path(registry_settings().var))
+
+
+def actor() -> str:
+    """Who is typing, for the history."""
+    return registry_settings().actor
+
+
+def send(
+    url: str, model: str, n: int, *, drifted: bool, connections: int, seed: int
+) -> "LoadResult":
+    """Send `n` rows like (or deliberately unlike) the recipe's data to a service."""
+    from services.load import send as send_rows
+    from training.recipe import load_recipe
+    from training.simulate import drifted as drifted_rows
+    from training.simulate import like_training
+
+    recipe = load_recipe(model)
+    rows = (drifted_rows if drifted else like_training)(recipe, n, seed)
+    return send_rows(url, model, rows, connections)
+
+
+def judge(
+    model: str, start: datetime, end: datetime, now: datetime, *, version: int | None = None
+) -> Verdict:
+    """The verdict on a window of a model's traffic; its report is drawn and logged."""
+    from monitoring.monitor import run
+    from monitoring.settings import MonitoringSettings
+
+    wishes = settings.load(MonitoringSettings, os.environ)
+    return run(
+        store(), layout(), model, start=start, end=end, settings=wishes, now=now, version=version
+    )
+
+
+def show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:
+    """Print what a promotion or rollback changed."""
+    if json_wanted:
+        show.as_json(promotion)
+    else:
+        show.console.print(promotion.sentence)
+
+
+def trained_row(trained: "TrainedVersion") -> tuple[Any, ...]:
+    """A trained version by its first metric."""
+    name, metric = next(iter(trained.metrics.items()))
+    return (
+        trained.name,
+        trained.version,
+        name,
+        metric.value,
+        f"{metric.low:.4g} .. {metric.high:.4g}",
+        f"{trained.certificate.largest_difference:.1e}",
+        "passed" if all(gate.passed for gate in trained.gates) else "failed",
+    )
+
+
+def version_row(info: "VersionInfo") -> tuple[Any, ...]:
+    """A registered version."""
+    return (
+        info.name,
+        info.version,
+        "yes" if info.is_production else "",
+        ", ".join(info.aliases),
+        info.stage,
+        info.created_at,
+        info.run_id,
+    )
+
+
+def event_row(event: "Event") -> tuple[Any, ...]:
+    """Something that happened to a model's Production version."""
+    return (event.when, event.kind, event.from_version, event.to_version, event.who, event.why)
+
+
+def load_row(model: str, result: "LoadResult") -> tuple[Any, ...]:
+    """What a client saw of the service."""
+    return (
+        model,
+        result.requests,
+        result.errors,
+        result.requests_per_s,
+        result.p50_ms,
+        result.p99_ms,
+    )
+
+
+def finding_row(finding: Finding) -> tuple[Any, ...]:
+    """A column against its reference."""
+    return (
+        finding.column,
+        finding.n,
+        finding.p_value,
+        finding.effect,
+        finding.effect_size,
+        finding.effect_threshold,
+        "drifted" if finding.drifted else "",
+    )

@@ -1,0 +1,52 @@
+"""What a person or a script sees of a result."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import PlatformError
+
+console = Console(highlight=False)
+
+
+def as_json(value: object) -> None:
+    """Print dataclasses, documents and plain values as JSON, for scripts."""
+    plain = msgspec.to_builtins(value, enc_hook=str)
+    sys.stdout.write(json.dumps(plain, indent=2) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under their columns' names; numbers to the right."""
+    sheet = Table(title=title, title_justify="left", header_style="bold")
+    body = [tuple(row) for row in rows]
+    for index, column in enumerate(columns):
+        numeric = bool(body) and all(isinstance(row[index], int | float) for row in body)
+        sheet.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        sheet.add_row(*(_cell(value) for value in row))
+    console.print(sheet)
+
+
+def fields(title: str, value: object) -> None:
+    """Print a document or dataclass, one field a line; what is empty is left out."""
+    plain = msgspec.to_builtins(value, enc_hook=str)
+    table(title, ("field", "value"), [(k, v) for k, v in plain.items() if v not in ("", None, [])])
+
+
+def failure(error: PlatformError, *, json_wanted: bool) -> None:
+    """Print an error in its three parts; as JSON on standard output if that was asked."""
+    if json_wanted:
+        name = type(error).__name__
+        as_json({"error": {"type": name, "message": error.what, "help": error.remedy}})
+        return
+    sys.stderr.write(f"error: {error}\n")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,55 @@
+"""Which window of time a person means."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from contracts.errors import InvalidData
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def window_of(since: str, start: str, end: str, now: datetime) -> tuple[datetime, datetime]:
+    """The window from `start` (else `since` before its end) to `end` (else `now`), UTC.
+
+    Raises:
+        InvalidData: a span that is not like `30m`, `24h`, `7d`, a time that is not
+            RFC 3339, or an end that is not after the start.
+
+    """
+    last = _moment("--end", end) if end else now
+    first = _moment("--start", start) if start else last - span(since)
+    if first >= last:
+        raise InvalidData(
+            f"window: expected an end after {first.isoformat()}, got {last.isoformat()}",
+            remedy="swap --start and --end",
+        )
+    return first, last
+
+
+def span(text: str) -> timedelta:
+    """The length of time that `30m`, `24h` or `7d` say."""
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise InvalidData(
+            f"--since: expected a number with s, m, h or d, got {text!r}",
+            remedy="for example --since 24h",
+        )
+    try:
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError as err:
+        raise InvalidData(
+            f"--since: expected less than a billion days, got {text!r}",
+            remedy="for example --since 24h",
+        ) from err
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise InvalidData(
+            f"{option}: expected a time in RFC 3339, got {text!r}",
+            remedy="for example 2026-01-31T12:00:00Z",
+        ) from err
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
