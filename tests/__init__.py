@@ -1,0 +1,1 @@
+"""Tests read as sentences; each folder watches one room from outside."""

@@ -1,0 +1,103 @@
+"""Documents written yesterday are read today, and strangers are refused by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.documents import Document
+from contracts.errors import InvalidDocument
+from contracts.manifest import Manifest, Pointer
+from contracts.reference import NumberReference, Reference
+from contracts.traffic import TrafficRecord
+from contracts.verdict import Verdict
+
+GOLDEN = Path(__file__).parent / "golden"
+KINDS: dict[str, type[Document]] = {
+    "manifest": Manifest,
+    "pointer": Pointer,
+    "reference": Reference,
+    "traffic": TrafficRecord,
+    "verdict": Verdict,
+}
+FILES = sorted(GOLDEN.glob("*.json"))
+
+
+def kind_of(path: Path) -> type[Document]:
+    return KINDS[path.name.split(".")[0]]
+
+
+def test_every_document_has_a_golden_file() -> None:
+    assert {path.name.split(".")[0] for path in FILES} == set(KINDS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_golden_document_survives_reading_and_writing(path: Path) -> None:
+    document = kind_of(path).read(path.read_bytes(), path.name)
+    written = json.loads(document.write_pretty())
+    golden = json.loads(path.read_bytes())
+
+    assert {key: written[key] for key in golden} == golden
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_field_of_tomorrow_is_ignored(path: Path) -> None:
+    tomorrow = json.loads(path.read_bytes()) | {"colour": "blue"}
+    read = kind_of(path).read(json.dumps(tomorrow).encode())
+
+    assert read == kind_of(path).read(path.read_bytes())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_newer_version_is_refused_by_name(path: Path) -> None:
+    newer = json.loads(path.read_bytes()) | {"document_version": 99}
+    with pytest.raises(InvalidDocument, match="expected document_version up to 1, got 99"):
+        kind_of(path).read(json.dumps(newer).encode(), path.name)
+
+
+def test_a_wrong_type_is_named_with_its_path_and_source() -> None:
+    broken = json.loads((GOLDEN / "manifest.v1.json").read_bytes())
+    broken["data"]["n_train"] = "many"
+    with pytest.raises(InvalidDocument, match=r"loan/manifest.json.*\$\.data\.n_train"):
+        Manifest.read(json.dumps(broken).encode(), "loan/manifest.json")
+
+
+def test_writing_refuses_what_reading_would_refuse() -> None:
+    wrong = Pointer(
+        name="loan",
+        version="seven",  # type: ignore[arg-type]  # the mistake under test
+        run_id="r",
+        digest="d",
+        bento_tag="loan:7",
+        moved_at="2026-01-01T00:00:00Z",
+    )
+    with pytest.raises(InvalidDocument, match="pointer to be written"):
+        wrong.write()
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_crash_a_reader(data: bytes) -> None:
+    for kind in KINDS.values():
+        with pytest.raises(InvalidDocument):
+            kind.read(data)
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), unique=True, max_size=63),
+    st.integers(min_value=0, max_value=10**12),
+)
+def test_a_reference_survives_exactly(edges: list[float], missing: int) -> None:
+    column = NumberReference(
+        edges=tuple(sorted(edges)),
+        counts=tuple(range(len(edges) + 1)),
+        missing=missing,
+        minimum=-1.5,
+        maximum=0.1,
+        mean=1 / 3,
+        deviation=2e-300,
+    )
+    reference = Reference(n_rows=1, n_predictions=1, features={"x": column}, predictions={})
+
+    assert Reference.read(reference.write()) == reference
