@@ -1,0 +1,1 @@
+"""The command line, the demo, the documents and the import law."""

@@ -1,0 +1,139 @@
+"""The law of the house, read from outside."""
+
+import ast
+import dataclasses
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import SHARED, variables
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("contracts", "training", "registry", "services", "monitoring", "slipway")
+SETTINGS = {
+    "registry.settings": "RegistrySettings",
+    "services.settings": "ServiceSettings",
+    "monitoring.settings": "MonitoringSettings",
+}
+
+
+def modules_after(statement: str, *, cwd: Path = ROOT) -> set[str]:
+    """The top-level packages that a fresh process has loaded after `statement`."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_the_import_law_holds() -> None:
+    """import-linter's contracts in pyproject.toml."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_service_loads_no_training_library(tmp_path: Path) -> None:
+    loaded = modules_after("import services.predictor", cwd=tmp_path)
+
+    assert "bentoml" in loaded
+    assert not loaded & {"mlflow", "sklearn", "pandas", "evidently", "polars", "matplotlib"}
+
+
+def test_contracts_load_numpy_and_msgspec_only(tmp_path: Path) -> None:
+    names = [path.stem for path in (ROOT / "contracts").glob("*.py") if path.stem != "__init__"]
+    loaded = modules_after("import " + ", ".join(f"contracts.{name}" for name in names))
+    bare = modules_after("import numpy, msgspec", cwd=tmp_path)
+
+    heavy = {"mlflow", "bentoml", "sklearn", "pandas", "evidently", "polars", "onnxruntime", "rich"}
+    assert not (loaded - bare) & heavy
+
+
+def test_help_is_shown_without_a_heavy_library(tmp_path: Path) -> None:
+    loaded = modules_after("import slipway.__main__", cwd=tmp_path)
+
+    assert not loaded & {"mlflow", "sklearn", "pandas", "evidently", "bentoml", "polars"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_door_sign_imports_nothing(room: str) -> None:
+    tree = ast.parse((ROOT / room / "__init__.py").read_text())
+
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_reads_the_environment_or_the_disk_on_import(room: str, tmp_path: Path) -> None:
+    """Importing every module of a room, in an empty folder, leaves the folder empty."""
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if path.stem not in {"__init__", "__main__"}
+    ]
+    modules_after("import " + ", ".join(names), cwd=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("module", "name"), SETTINGS.items())
+def test_every_setting_is_documented(module: str, name: str) -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    settings = getattr(importlib.import_module(module), name)
+    assert dataclasses.is_dataclass(settings)
+
+    for variable, field in variables(settings).items():
+        assert f"`{variable}`" in page, variable
+        assert str(field.metadata["meaning"]) in page, f"{variable}: its meaning has changed"
+
+
+def test_every_documented_setting_exists() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    known = set(SHARED) | {
+        variable
+        for module, name in SETTINGS.items()
+        for variable in variables(getattr(importlib.import_module(module), name))
+    }
+
+    assert set(re.findall(r"`(SLIPWAY_[A-Z_]+)`", page)) == known
+
+
+def test_locks_name_no_index_and_pin_by_hash() -> None:
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        text = lock.read_text()
+        pins = re.findall(r"^[a-z0-9][\w.\[\],-]*==", text, re.MULTILINE)
+        assert pins
+        assert "http" not in re.sub(
+            r"^\s*#.*$|^[a-z0-9-]*http[a-z0-9-]*==.*$", "", text, flags=re.MULTILINE
+        )
+        assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_what_a_bento_installs_is_lean() -> None:
+    lock = (ROOT / "requirements" / "serving.txt").read_text()
+    pinned = set(re.findall(r"^([a-z0-9][\w.-]*)", lock, re.MULTILINE))
+
+    assert {"bentoml", "onnxruntime", "msgspec", "numpy"} <= pinned
+    assert not pinned & {"mlflow", "scikit-learn", "pandas", "evidently", "matplotlib", "polars"}
+
+
+def test_telemetry_is_off_in_the_environment_that_setup_makes() -> None:
+    line = (ROOT / "requirements" / "telemetry_off.pth").read_text()
+    code = f"{line}\nprint(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['DO_NOT_TRACK'])"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], env={}, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["true", "1"]
