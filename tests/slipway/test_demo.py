@@ -1,0 +1,106 @@
+"""The loop, seen by the person who types the commands."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.slipway.conftest import Checkout, free_port
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo_ends_with_real_numbers(demoed: Checkout) -> None:
+    for word in ("iris", "loan", "diabetes", "roc_auc", "requests/s", "mlflow ui", "bentoml serve"):
+        assert word in demoed.output
+    verdicts = [json.loads(p.read_bytes()) for p in demoed.root.glob("var/verdicts/*/*.json")]
+    assert len(verdicts) == 6
+    assert {v["decision"] for v in verdicts if v["model"] == "loan"} >= {"stable"}
+    assert all(Path(demoed.root / v["report"]).is_file() for v in verdicts)
+
+
+def test_drifted_traffic_is_found_and_like_traffic_is_not(demoed: Checkout) -> None:
+    verdicts = [json.loads(p.read_bytes()) for p in demoed.root.glob("var/verdicts/*/*.json")]
+    for model in ("loan", "iris", "diabetes"):
+        first, second = sorted(
+            (v for v in verdicts if v["model"] == model), key=lambda v: v["window"]["start"]
+        )
+        assert first["decision"] == "stable", first["sentence"]
+        assert second["decision"] in {"drift", "quality"}, second["sentence"]
+
+
+def test_a_taken_port_is_said_before_anything_starts(demoed: Checkout) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        done = demoed.run("slipway", "demo", "--port", str(port))
+
+    assert done.returncode == 1
+    assert f"port: expected 127.0.0.1:{port} to be free" in done.stderr
+    assert f"choose --port {port + 1}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
+    port = free_port()
+    done = demoed.run("slipway", "demo", "--port", str(port), "--rows", "1000", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert [story["trained"]["version"] for story in json.loads(done.stdout)] == [2, 2, 2]
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "says"),
+    [
+        (["train", "lone"], 1, "lone"),
+        (["promote", "lone"], 4, "lone"),
+        (["promote", "loan", "--version", "99"], 4, "99"),
+        (["promote", "loan", "--version", "1", "--force"], 1, "--because"),
+        (["rollback", "lone"], 4, "lone"),
+        (["monitor", "loan", "--since", "soon"], 1, "--since"),
+        (["explain", "no-such-prediction"], 4, "no-such-prediction"),
+        (["history", "lone"], 4, "lone"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_without_a_traceback(
+    demoed: Checkout, words: list[str], exit_code: int, says: str
+) -> None:
+    done = demoed.run("slipway", *words)
+
+    assert done.returncode == exit_code, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert "help: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_json_where_json_was_asked(demoed: Checkout) -> None:
+    done = demoed.run("slipway", "promote", "lone", "--json")
+
+    assert json.loads(done.stdout)["error"]["type"] == "NotRegistered"
+
+
+def test_a_prediction_is_walked_back_to_its_data(demoed: Checkout) -> None:
+    segment = next(demoed.root.glob("var/traffic/loan/*/*.jsonl"))
+    record = json.loads(segment.read_text().splitlines()[0])
+    done = demoed.run("slipway", "explain", record["prediction_id"], "--json")
+
+    story = json.loads(done.stdout)
+    assert story["prediction"]["features"] == record["features"]
+    assert story["lineage"]["run_id"]
+    assert story["lineage"]["data_digest"]
+
+
+@pytest.mark.parametrize("command", ["versions", "history loan", "doctor", "pull"])
+def test_lists_print_for_people_and_for_scripts(demoed: Checkout, command: str) -> None:
+    people = demoed.run("slipway", *command.split())
+    scripts = demoed.run("slipway", *command.split(), "--json")
+
+    assert people.returncode == 0, people.stderr
+    assert scripts.returncode == 0, scripts.stderr
+    assert json.loads(scripts.stdout) is not None

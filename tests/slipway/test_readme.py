@@ -1,0 +1,126 @@
+"""What the README prints is what happens."""
+
+import json
+import re
+import shlex
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.slipway.conftest import Checkout, free_port
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in BLOCKS
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.strip()
+]
+SERVERS = {"mlflow ui", "bentoml serve"}
+ELSEWHERE = {
+    "make demo": "the fixture runs it, and .ci/run in a fresh environment",
+    "source .venv/bin/activate": "the tests run in that environment already",
+    "bentoml containerize predictor:latest": "tests/deploy runs it with podman",
+    "slipway train diabetes && slipway promote diabetes && slipway serve": "see below",
+}
+
+
+def test_the_recipe_in_the_readme_is_the_file() -> None:
+    shown = re.search(r"<!-- recipe -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert shown is not None
+
+    assert shown[1] == (ROOT / "training" / "recipes" / "diabetes.py").read_text()
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_places_named_in_the_architecture_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"`((?:training|registry|services|monitoring|contracts)/[\w/]+\.py)`", text)
+    assert named
+
+    for name in named:
+        assert (ROOT / name).is_file(), name
+
+
+@contextmanager
+def server(demoed: Checkout, command: str, ready: str) -> Iterator[int]:
+    """A server started by the words of the README, on a free port by its own variable."""
+    port = free_port()
+    own = {"BENTOML_PORT": str(port), "MLFLOW_PORT": str(port), "MLFLOW_WORKERS": "1"}
+    log = demoed.root / "var" / f"{command.replace(' ', '-')}.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            shlex.split(command),
+            cwd=demoed.root,
+            env={**demoed.environ, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+        )
+    try:
+        await_answer(f"http://127.0.0.1:{port}{ready}", process, log)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def await_answer(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    pytest.fail(f"{url} does not answer: {log.read_text()}")
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
+    plain = [c for c in COMMANDS if c not in SERVERS | ELSEWHERE.keys()]
+    with server(demoed, "bentoml serve", "/readyz") as port:
+        for command in plain:
+            local = command.replace(":3000", f":{port}")
+            if local.startswith("slipway traffic"):
+                local += f" --url http://127.0.0.1:{port}"
+            done = demoed.run("bash", "-c", local)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            check_answer(command, done.stdout)
+
+
+def check_answer(command: str, output: str) -> None:
+    if "curl" in command and "-1" in command:
+        paths = [v["path"] for v in json.loads(output)["error"]["violations"]]
+        assert paths == ["sepal_length", "sepal_width", "petal_width"]
+    elif "curl" in command:
+        assert json.loads(output)["prediction"] == "virginica"
+
+
+@pytest.mark.slow
+def test_plain_mlflow_ui_shows_the_runs(demoed: Checkout) -> None:
+    with server(demoed, "mlflow ui", "/health") as port:
+        url = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/search"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            names = {model["name"] for model in json.load(answer)["registered_models"]}
+
+    assert names == {"iris", "loan", "diabetes"}
+
+
+def test_every_command_of_the_readme_is_run_somewhere() -> None:
+    tools = {"make", "source", "mlflow", "bentoml", "curl", "slipway"}
+
+    assert {command.split()[0] for command in COMMANDS} == tools
