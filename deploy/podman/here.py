@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Run a command with podman set up for this machine.
+
+    deploy/podman/here.py podman run ...
+    deploy/podman/here.py --build bentoml containerize predictor:latest --backend podman
+
+Every command sees `containers.conf` of this folder; with `--build`, pip in the image build
+sees what pip sees here (index, certificates, folders of wheels). That comes in by mounts,
+so no layer keeps it. Standard library only: it must run before anything is installed.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+PIP_CONF = "/etc/pip.conf"
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+SCOPES = ("global.", "install.", ":env:.")
+"""The scopes of `pip config list` that `pip install` obeys, the strongest last."""
+
+
+def pip_settings(listing: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The options that hold for `pip install`, from the text of `pip config list`."""
+    found: dict[str, str] = {}
+    for scope in SCOPES:
+        for line in listing.splitlines():
+            key, _, value = line.partition("=")
+            if key.startswith(scope):
+                found[key.removeprefix(scope)] = str(ast.literal_eval(value))
+    certificate = next((environ[name] for name in CERTIFICATES if environ.get(name)), "")
+    return found if "cert" in found or not certificate else {**found, "cert": certificate}
+
+
+def pip_conf(settings: Mapping[str, str]) -> str:
+    """The same options as the text of a pip.conf."""
+    lines = (f"{key} = {' '.join(value.split())}" for key, value in settings.items())
+    return "\n".join(["[global]", *lines, ""])
+
+
+def named_paths(settings: Mapping[str, str]) -> list[Path]:
+    """The files and folders of this machine that the options name, if they exist.
+
+    Of a folder of the form `.../simple` (an index on disk) the parent, because its pages
+    point to files beside it.
+    """
+    words = [word.removeprefix("file://") for text in settings.values() for word in text.split()]
+    paths = {Path(word) for word in words if word.startswith("/")}
+    return sorted({p.parent if p.name == "simple" else p for p in paths if p.exists()})
+
+
+def package_volumes(folder: Path, environ: Mapping[str, str]) -> list[str]:
+    """Mounts that give pip in an image build what pip has here; writes into `folder`."""
+    listing = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    settings = pip_settings(listing.stdout, environ)
+    conf = folder / "pip.conf"
+    conf.write_text(pip_conf(settings))
+    return [f"{conf}:{PIP_CONF}:ro", *(f"{path}:{path}:ro" for path in named_paths(settings))]
+
+
+def containers_conf(volumes: Iterable[str]) -> str:
+    """`containers.conf` of this folder with the mounts in its last table, `[containers]`."""
+    return f"{(FOLDER / 'containers.conf').read_text()}volumes = {json.dumps(list(volumes))}\n"
+
+
+def storage_driver(environ: Mapping[str, str]) -> str:
+    """The user's choice, else podman's if it works here, else plain copies (vfs)."""
+    if chosen := environ.get("STORAGE_DRIVER"):
+        return chosen
+    info = ["podman", "info", "--format", "{{.Store.GraphDriverName}}"]
+    answer = subprocess.run(info, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else "vfs"
+
+
+def environment(folder: Path, *, build: bool) -> dict[str, str]:
+    """Our environment, and what podman must be told; writes into `folder`."""
+    conf = folder / "containers.conf"
+    conf.write_text(containers_conf(package_volumes(folder, os.environ) if build else []))
+    return {
+        **os.environ,
+        "CONTAINERS_CONF": str(conf),
+        "STORAGE_DRIVER": storage_driver(os.environ),
+        "BUILDAH_FORMAT": "docker",  # the OCI format has no health check
+        "DISABLE_HC_SYSTEMD": "true",  # who has no systemd calls `podman healthcheck run`
+        # bentoml 1.4.39 refuses the Dockerfile template that it copied into a temporary folder
+        # outside of the current one: https://github.com/bentoml/BentoML/issues/5566
+        "TMPDIR": str(folder),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of the command."""
+    if not shutil.which("podman"):
+        sys.stderr.write("error: podman: expected it on the PATH, got nothing\n")
+        sys.stderr.write("help: apt-get install podman runc\n")
+        return 1
+    build = arguments[:1] == ["--build"]
+    here = Path.cwd() / "build"
+    here.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="podman-", dir=here) as folder:
+        environ = environment(Path(folder), build=build)
+        return subprocess.run(arguments[build:], env=environ, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
