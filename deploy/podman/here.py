@@ -22,6 +22,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 PIP_CONF = "/etc/pip.conf"
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+SYSTEMD = Path("/run/systemd/system")
+"""Exists where systemd runs; elsewhere nobody but us calls `podman healthcheck run`."""
 SCOPES = ("global.", "install.", ":env:.")
 """The scopes of `pip config list` that `pip install` obeys, the strongest last."""
 
@@ -89,7 +91,7 @@ def environment(folder: Path, *, build: bool) -> dict[str, str]:
         "CONTAINERS_CONF": str(conf),
         "STORAGE_DRIVER": storage_driver(os.environ),
         "BUILDAH_FORMAT": "docker",  # the OCI format has no health check
-        "DISABLE_HC_SYSTEMD": "true",  # who has no systemd calls `podman healthcheck run`
+        **({} if SYSTEMD.exists() else {"DISABLE_HC_SYSTEMD": "true"}),
         # bentoml 1.4.39 refuses the Dockerfile template that it copied into a temporary folder
         # outside of the current one: https://github.com/bentoml/BentoML/issues/5566
         "TMPDIR": str(folder),

@@ -1,0 +1,1 @@
+"""Tests of the Bento, the image and the scripts that make it."""
