@@ -92,7 +92,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{low}..{high}"
 
 
-def number(  # noqa: PLR0913 - one keyword for each thing a number may declare
+def number(
     name: str,
     minimum: float | None = None,
     maximum: float | None = None,
@@ -115,7 +115,7 @@ def number(  # noqa: PLR0913 - one keyword for each thing a number may declare
     )
 
 
-def integer(  # noqa: PLR0913 - the same
+def integer(
     name: str,
     minimum: int | None = None,
     maximum: int | None = None,

@@ -1,0 +1,42 @@
+"""`python -m registry pull`: what the service's deployment hook runs as a process."""
+
+import argparse
+import os
+import sys
+
+import msgspec
+
+from contracts import settings
+from contracts.errors import PlatformError
+from contracts.names import Layout
+from registry.pull import PullResult, pull_all
+from registry.settings import RegistrySettings
+from registry.store import Store
+
+
+def main() -> None:
+    """Pull the Production models; exit with the error's code when that fails."""
+    parser = argparse.ArgumentParser(prog="python -m registry", description=__doc__)
+    parser.add_argument("action", choices=["pull"])
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    arguments = parser.parse_args()
+    try:
+        wishes = settings.load(RegistrySettings, os.environ)
+        result = pull_all(Store.open(wishes), Layout(wishes.var))
+    except PlatformError as err:
+        sys.stderr.write(f"error: {err}\n")
+        sys.exit(err.exit_code)
+    sys.stdout.write(_shown(result, as_json=arguments.json) + "\n")
+
+
+def _shown(result: PullResult, *, as_json: bool) -> str:
+    if as_json:
+        return msgspec.json.encode(result).decode()
+    lines = [f"pulled {p.name} version {p.version} ({p.digest[:12]})" for p in result.pulled]
+    lines += [f"refused {refusal}" for refusal in result.refused]
+    lines += [f"removed {name}: nothing is in production" for name in result.removed]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

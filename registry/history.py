@@ -1,0 +1,68 @@
+"""What was Production when, who made it so, and why; kept in MLflow, so that it survives.
+
+One tag an event on the registered model: a tag is written whole or not at all, and two
+processes that write at once write two tags.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from contracts.errors import InvalidData
+from contracts.names import TAG_HISTORY
+from registry.store import Store
+
+LONGEST = 5000
+"""MLflow's limit for the value of a tag, in characters."""
+
+Kind = Literal["promoted", "forced", "rolled_back", "observed", "removed"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of a model's Production version.
+
+    `observed` and `removed` were done by hand, in `mlflow ui` or by another client, and
+    noticed afterwards. `evidence` says what the decision stood on.
+    """
+
+    when: str
+    kind: Kind
+    from_version: int | None
+    to_version: int | None
+    who: str
+    why: str
+    evidence: tuple[str, ...] = ()
+
+
+def record(store: Store, name: str, event: Event) -> None:
+    """Add an event to a model's history.
+
+    Raises:
+        InvalidData: the reason is longer than MLflow can keep.
+
+    """
+    text = msgspec.json.encode(event).decode()
+    if len(text) > LONGEST:
+        raise InvalidData(
+            f"because: expected a record of up to {LONGEST} characters, got {len(text)}",
+            remedy="say it shorter, and link to the rest",
+        )
+    # Fixed width: the keys' order as text is the order of time.
+    nanoseconds = int(datetime.fromisoformat(event.when).timestamp() * 1e6) * 1000
+    store.set_model_tag(name, f"{TAG_HISTORY}{nanoseconds:020d}-{secrets.token_hex(4)}", text)
+
+
+def history(store: Store, name: str) -> list[Event]:
+    """A model's events, oldest first."""
+    tags = store.model(name).tags
+    keys = sorted(key for key in tags if key.startswith(TAG_HISTORY))
+    return [msgspec.json.decode(tags[key], type=Event) for key in keys]
+
+
+def now() -> str:
+    """This moment, as events write it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,91 @@
+"""Which version is Production, when people may say it by alias or by stage.
+
+The tag `slipway.production` on the registered model holds the version on which alias and
+stage last agreed. Whatever differs from it was done by a person since.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_PRODUCTION
+from registry.history import Event, Kind, now, record
+from registry.store import Store
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Where the two switches stand, and where they stood when they last agreed."""
+
+    alias: int | None
+    staged: AbstractSet[int]
+    recorded: int | None
+
+    @property
+    def agree(self) -> bool:
+        """Whether alias, stage and record say the same."""
+        staged = set() if self.alias is None else {self.alias}
+        return self.alias == self.recorded and self.staged == staged
+
+
+def intention(switches: Switches) -> int | None:
+    """The version that people want in production; None when they want none.
+
+    The alias counts if it moved since the record, even if the stage moved too. Else a
+    version newly staged counts (the newest, if there are several), and else the record's,
+    unless somebody took it out of the stage.
+    """
+    if switches.alias != switches.recorded:
+        return switches.alias
+    newly_staged = switches.staged - {switches.recorded}
+    if newly_staged:
+        return max(v for v in newly_staged if v is not None)
+    return switches.recorded if switches.recorded in switches.staged else None
+
+
+def reconcile(store: Store, name: str) -> int | None:
+    """A model's Production version, after alias and stage were brought in line.
+
+    A change that was made by hand is added to the history.
+    """
+    switches = read_switches(store, name)
+    if switches.agree:
+        return switches.alias
+    wanted = intention(switches)
+    if wanted != switches.recorded:
+        kind: Kind = "observed" if wanted is not None else "removed"
+        record(
+            store,
+            name,
+            Event(now(), kind, switches.recorded, wanted, "mlflow", "changed by hand"),
+        )
+    set_production(store, name, wanted, switches)
+    return wanted
+
+
+def read_switches(store: Store, name: str) -> Switches:
+    """Alias, stage and record as they stand."""
+    model = store.model(name)
+    staged = {v.version for v in store.versions(name) if v.stage == PRODUCTION_STAGE}
+    text = model.tags.get(TAG_PRODUCTION, NONE)
+    return Switches(model.aliases.get(PRODUCTION), staged, None if text == NONE else int(text))
+
+
+def set_production(store: Store, name: str, version: int | None, before: Switches) -> None:
+    """Let alias, stage and record say `version`.
+
+    The alias is first and the record last: whoever is killed in between leaves a moved
+    alias, which the next `reconcile` reads as the intention.
+    """
+    if version is None:
+        if before.alias is not None:
+            store.delete_alias(name)
+        for staged in sorted(before.staged):
+            store.archive(name, staged)
+    else:
+        if before.alias != version:
+            store.set_alias(name, version)
+        if before.staged != {version}:
+            store.move_to_production_stage(name, version)
+    store.set_model_tag(name, TAG_PRODUCTION, NONE if version is None else str(version))

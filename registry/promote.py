@@ -1,0 +1,148 @@
+"""Make a version Production, through the gate; and take it back."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import GateRefused, InvalidData, NotRegistered
+from contracts.manifest import Manifest
+from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
+from registry.decide import Decision, decide
+from registry.directory import read_manifest
+from registry.history import Event, Kind, history, now, record
+from registry.production import read_switches, reconcile, set_production
+from registry.store import Store
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was Production, what is, and why; `changed` is False if it was so already."""
+
+    name: str
+    from_version: int | None
+    to_version: int
+    changed: bool
+    decision: Decision
+    sentence: str
+
+
+def promote(
+    store: Store,
+    name: str,
+    version: int | None = None,
+    *,
+    actor: str,
+    because: str = "",
+    force: bool = False,
+) -> Promotion:
+    """Make `version` (default: the newest) Production.
+
+    Raises:
+        NotRegistered: no such model or version.
+        GateRefused: the gate found reasons against it, and `force` was not given.
+        InvalidData: `force` without `because`.
+        CorruptModel: the version's manifest is not the one that was registered.
+
+    """
+    if force and not because:
+        raise InvalidData(
+            "--force: expected a reason with it, got none",
+            remedy='say why: --force --because "..."',
+        )
+    target = _newest(store, name) if version is None else store.version(name, version).version
+    current = reconcile(store, name)
+    candidate = manifest_of(store, name, target)
+    if current == target:
+        done = f"{name} version {target} is production already"
+        return Promotion(name, current, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - fields in order
+    decision = decide(candidate, None if current is None else manifest_of(store, name, current))
+    if not decision.allowed and not force:
+        raise GateRefused(
+            f"{name} version {target} is not promoted: " + "; ".join(decision.reasons),
+            remedy='train a better version, or: slipway promote --force --because "..."',
+        )
+    kind: Kind = "promoted" if decision.allowed else "forced"
+    _move(store, name, Event(now(), kind, current, target, actor, because, _evidence(decision)))
+    sentence = f"{name} version {target} is production (before: {_shown(current)})"
+    return Promotion(name, current, target, True, decision, sentence)  # noqa: FBT003 - the same
+
+
+def rollback(
+    store: Store, name: str, *, to: int | None = None, actor: str, because: str = ""
+) -> Promotion:
+    """Make the Production version before this one, or `to`, Production again.
+
+    The gate is not asked: going back to what served before must always be possible.
+
+    Raises:
+        NotRegistered: nothing is, or nothing else was, in production.
+
+    """
+    current = reconcile(store, name)
+    target = _before(store, name, current) if to is None else store.version(name, to).version
+    if target == current:
+        done = f"{name} version {target} is production already"
+        return Promotion(name, current, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - the same
+    _move(store, name, Event(now(), "rolled_back", current, target, actor, because))
+    sentence = f"{name} is rolled back to version {target} (before: {_shown(current)})"
+    return Promotion(name, current, target, True, Decision(True, (), ()), sentence)  # noqa: FBT003 - the same
+
+
+def manifest_of(store: Store, name: str, version: int) -> Manifest:
+    """The manifest that was registered with a version.
+
+    Raises:
+        NotRegistered: no such version, or it was not made by `slipway train`.
+        CorruptModel: the artifact is not what was registered.
+
+    """
+    stored = store.version(name, version)
+    digest = stored.tags.get(TAG_DIGEST)
+    if digest is None:
+        raise NotRegistered(
+            f"{name} version {version}: expected a version made by slipway train, got one "
+            f"without the tag {TAG_DIGEST}",
+            remedy=f"slipway train {name}",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = store.download(stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder))
+        return read_manifest(path, digest)
+
+
+def _move(store: Store, name: str, event: Event) -> None:
+    """The event is written first: a history that says too much beats one with a gap."""
+    record(store, name, event)
+    set_production(store, name, event.to_version, read_switches(store, name))
+
+
+def _newest(store: Store, name: str) -> int:
+    store.model(name)
+    versions = store.versions(name)
+    if not versions:
+        raise NotRegistered(
+            f"model {name!r}: expected a version, got none", remedy=f"slipway train {name}"
+        )
+    return versions[-1].version
+
+
+def _before(store: Store, name: str, current: int | None) -> int:
+    """The version that was Production before the current one became it."""
+    existing = {v.version for v in store.versions(name)}
+    for event in reversed(history(store, name)):
+        if event.to_version == current and event.kind != "rolled_back":
+            if event.from_version in existing:
+                return int(event.from_version)
+            break
+    raise NotRegistered(
+        f"model {name!r}: expected a production version before {_shown(current)}, got none",
+        remedy=f"slipway history {name}, then: slipway rollback {name} --to VERSION",
+    )
+
+
+def _evidence(decision: Decision) -> tuple[str, ...]:
+    against = tuple(f"against: {reason}" for reason in decision.reasons)
+    return tuple(text[:300] for text in (*against, *decision.evidence)[:10])
+
+
+def _shown(version: int | None) -> str:
+    return "none" if version is None else f"version {version}"

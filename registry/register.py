@@ -1,0 +1,24 @@
+"""A run's model becomes a version."""
+
+from contracts.names import TAG_DIGEST, TAG_RECIPE, check_model_name
+from registry.store import Store
+
+
+def register_version(
+    store: Store,
+    *,
+    name: str,
+    run_id: str,
+    source: str,
+    digest: str,
+    recipe: str,
+    description: str = "",
+) -> int:
+    """Register what a run logged as the next version of `name`; gives its number.
+
+    `source` is the MLflow URI of the logged pipeline; `digest` the sha256 of the manifest in
+    the run's model directory, by which the version is verified wherever it goes.
+    """
+    store.ensure_model(check_model_name(name), description)
+    tags = {TAG_DIGEST: digest, TAG_RECIPE: recipe}
+    return store.create_version(name, source, run_id, tags, description)

@@ -1,0 +1,31 @@
+"""What the environment says of the registry."""
+
+import getpass
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.settings import setting
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """Settings of the registry; the tracking server itself is MLFLOW_TRACKING_URI."""
+
+    var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
+    user: str = setting("SLIPWAY_REGISTRY_ACTOR", "", "who promotes; default: the login name")
+    timeout_s: int = setting(
+        "SLIPWAY_REGISTRY_TIMEOUT_S", 10, "seconds before a silent tracking server is given up"
+    )
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the history."""
+        return self.user or _login_name()
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that no password file names.
+        return "unknown"

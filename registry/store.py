@@ -1,0 +1,339 @@
+"""The door to MLflow: what the registry asks of it, in our types and with our errors."""
+
+import contextlib
+import difflib
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
+from contracts.names import PRODUCTION, PRODUCTION_STAGE
+from registry.settings import RegistrySettings
+
+ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """A model version as MLflow keeps it."""
+
+    name: str
+    version: int
+    run_id: str
+    source: str
+    stage: str
+    status: str
+    created_ms: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A registered model as MLflow keeps it: aliases by name, tags by key."""
+
+    name: str
+    aliases: Mapping[str, int]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as MLflow keeps it."""
+
+    run_id: str
+    experiment_id: str
+    status: str
+    started_ms: int
+    tags: Mapping[str, str]
+
+
+class Store:
+    """An open door to one tracking server. Open it with `Store.open`."""
+
+    def __init__(self, tracking_uri: str, client: Any) -> None:
+        self.tracking_uri = tracking_uri
+        self._client = client
+
+    @classmethod
+    def open(cls, settings: RegistrySettings) -> "Store":
+        """The door to MLFLOW_TRACKING_URI, or to MLflow's own default: `mlflow.db` here.
+
+        Raises:
+            RegistryUnreachable: the server does not answer.
+
+        """
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path.cwd())
+        _probe(uri, settings.timeout_s)
+        # MLflow retries a dead server for four minutes unless it is told otherwise.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(settings.timeout_s))
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        # The first use of an SQLite file logs each migration of its schema.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        with _our_errors(uri):
+            return cls(uri, MlflowClient(tracking_uri=uri, registry_uri=uri))
+
+    # models
+
+    def models(self) -> list[StoredModel]:
+        """Every registered model, by name."""
+        found = self._pages(self._client.search_registered_models)
+        return sorted((_model(m) for m in found), key=lambda model: model.name)
+
+    def model(self, name: str) -> StoredModel:
+        """A registered model; NotRegistered, with the nearest name, when there is none."""
+        try:
+            with self._errors():
+                return _model(self._client.get_registered_model(name))
+        except NotRegistered as err:
+            raise self._unknown_model(name) from err
+
+    def ensure_model(self, name: str, description: str) -> None:
+        """Register the model's name, unless it is registered already."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name, description=description)
+        except MlflowException as err:
+            if err.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise _translated(err, self.tracking_uri) from err
+
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag on a registered model."""
+        with self._errors():
+            self._client.set_registered_model_tag(name, key, value)
+
+    def delete_model_tag(self, name: str, key: str) -> None:
+        """Take a tag away from a registered model."""
+        with self._errors():
+            self._client.delete_registered_model_tag(name, key)
+
+    def set_alias(self, name: str, version: int, alias: str = PRODUCTION) -> None:
+        """Let an alias name a version."""
+        with self._errors():
+            self._client.set_registered_model_alias(name, alias, str(version))
+
+    def delete_alias(self, name: str, alias: str = PRODUCTION) -> None:
+        """Take an alias away."""
+        with self._errors():
+            self._client.delete_registered_model_alias(name, alias)
+
+    # versions
+
+    def create_version(
+        self, name: str, source: str, run_id: str, tags: Mapping[str, str], description: str
+    ) -> int:
+        """Register a version of a model; gives its number."""
+        with self._errors():
+            created = self._client.create_model_version(
+                name, source, run_id, tags=dict(tags), description=description
+            )
+        return int(created.version)
+
+    def versions(self, name: str) -> list[StoredVersion]:
+        """The versions of a model, oldest first."""
+        query = f"name = '{name}'"
+        found = self._pages(self._client.search_model_versions, filter_string=query)
+        return sorted((_version(v) for v in found), key=lambda version: version.version)
+
+    def version(self, name: str, version: int) -> StoredVersion:
+        """A version; NotRegistered, with those there are, when there is none."""
+        self.model(name)
+        try:
+            with self._errors():
+                return _version(self._client.get_model_version(name, str(version)))
+        except NotRegistered as err:
+            known = ", ".join(str(v.version) for v in self.versions(name)) or "none"
+            raise NotRegistered(
+                f"model {name!r}: expected one of its versions ({known}), got {version}",
+                remedy=f"slipway versions {name}",
+            ) from err
+
+    def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
+        """Set a tag on a version."""
+        with self._errors():
+            self._client.set_model_version_tag(name, str(version), key, value)
+
+    def delete_version(self, name: str, version: int) -> None:
+        """Delete a version; its run and artifacts stay."""
+        with self._errors():
+            self._client.delete_model_version(name, str(version))
+
+    def move_to_production_stage(self, name: str, version: int) -> None:
+        """Put one version into the stage Production, and every other out of it."""
+        self._move(name, version, PRODUCTION_STAGE, archive=True)
+
+    def archive(self, name: str, version: int) -> None:
+        """Put a version into the stage Archived."""
+        self._move(name, version, "Archived", archive=False)
+
+    def _move(self, name: str, version: int, stage: str, *, archive: bool) -> None:
+        with self._errors(), warnings.catch_warnings():
+            # Stages are deprecated in MLflow; people still use the switch in its page.
+            warnings.simplefilter("ignore", FutureWarning)
+            self._client.transition_model_version_stage(
+                name, str(version), stage, archive_existing_versions=archive
+            )
+
+    # runs
+
+    def run(self, run_id: str) -> StoredRun:
+        """A run; NotRegistered when there is none."""
+        with self._errors():
+            return _run(self._client.get_run(run_id))
+
+    def runs(self, status: str) -> list[StoredRun]:
+        """Every run in a status, for example RUNNING."""
+        experiments = self._pages(self._client.search_experiments)
+        query = f"attributes.status = '{status}'"
+        found = self._pages(self._client.search_runs, [e.experiment_id for e in experiments], query)
+        return [_run(run) for run in found]
+
+    def end_run(self, run_id: str, status: str) -> None:
+        """Give a run its final status."""
+        with self._errors():
+            self._client.set_terminated(run_id, status=status)
+
+    def artifacts(self, run_id: str, path: str) -> list[str]:
+        """The paths of a run's artifacts below `path`."""
+        with self._errors():
+            return [item.path for item in self._client.list_artifacts(run_id, path)]
+
+    def download(self, run_id: str, path: str, target: Path) -> Path:
+        """Copy a folder of a run's artifacts below `target`; gives where it lies."""
+        from mlflow.artifacts import download_artifacts
+
+        with self._errors():
+            return Path(
+                download_artifacts(
+                    run_id=run_id,
+                    artifact_path=path,
+                    dst_path=str(target),
+                    tracking_uri=self.tracking_uri,
+                )
+            )
+
+    def pending_models(self) -> list[tuple[str, str]]:
+        """Logged models that were never finished: (model id, id of the run)."""
+        experiments = self._pages(self._client.search_experiments)
+        found = self._pages(
+            self._client.search_logged_models,
+            [e.experiment_id for e in experiments],
+            filter_string="status = 'PENDING'",
+        )
+        return [(model.model_id, model.source_run_id or "") for model in found]
+
+    def fail_model(self, model_id: str) -> None:
+        """Give a logged model the final status FAILED."""
+        from mlflow.entities import LoggedModelStatus
+
+        with self._errors():
+            self._client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
+
+    def _pages(self, search: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+        found: list[Any] = []
+        token: str | None = None
+        while True:
+            with self._errors():
+                page = search(*args, **kwargs, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return _our_errors(self.tracking_uri)
+
+    def _unknown_model(self, name: str) -> NotRegistered:
+        known = [model.name for model in self.models()]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"slipway train {name}"
+        return NotRegistered(
+            f"model: expected one of {', '.join(known) or 'none registered yet'}, got {name!r}",
+            remedy=hint,
+        )
+
+
+def default_uri(folder: Path) -> str:
+    """MLflow's own default in a folder, so that plain `mlflow ui` there shows it."""
+    return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+
+
+def _probe(uri: str, timeout_s: float) -> None:
+    """Fail within seconds where MLflow's client would try for minutes."""
+    parts = urlsplit(uri)
+    if parts.scheme not in {"http", "https"} or parts.hostname is None:
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), timeout_s).close()
+    except OSError as err:
+        raise _unreachable(uri, str(err)) from err
+
+
+def _unreachable(uri: str, got: str) -> RegistryUnreachable:
+    return RegistryUnreachable(
+        f"tracking server: expected an answer from {uri}, got {got}",
+        remedy="start it, or unset MLFLOW_TRACKING_URI to use mlflow.db in this folder",
+    )
+
+
+@contextlib.contextmanager
+def _our_errors(uri: str) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as err:
+        raise _translated(err, uri) from err
+    except OSError as err:
+        raise _unreachable(uri, str(err)) from err
+
+
+def _translated(err: Any, uri: str) -> PlatformError:
+    text = str(err.message).splitlines()[0]
+    if err.error_code in ABSENT:
+        return NotRegistered(f"registry: {text}", remedy="slipway versions")
+    if "API request to" in text or "Max retries" in text:
+        return _unreachable(uri, text)
+    return PlatformError(f"registry: {text}", remedy=f"look at the tracking server {uri}")
+
+
+def _model(model: Any) -> StoredModel:
+    aliases = {alias: int(version) for alias, version in model.aliases.items()}
+    return StoredModel(model.name, aliases, dict(model.tags))
+
+
+def _version(version: Any) -> StoredVersion:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        stage = version.current_stage
+    return StoredVersion(
+        name=version.name,
+        version=int(version.version),
+        run_id=version.run_id or "",
+        source=version.source or "",
+        stage="" if stage in {None, "None"} else stage,
+        status=version.status,
+        created_ms=version.creation_timestamp,
+        tags=dict(version.tags),
+    )
+
+
+def _run(run: Any) -> StoredRun:
+    return StoredRun(
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        status=run.info.status,
+        started_ms=run.info.start_time,
+        tags=dict(run.data.tags),
+    )
