@@ -3,17 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from contracts.errors import CorruptModel, InvalidDocument
+from contracts.errors import CorruptModel
+from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
-
-_AGAIN = "remove the directory and run: slipway pull"
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(path: Path, digest: str | None) -> Manifest:
@@ -24,15 +17,8 @@ def read_manifest(path: Path, digest: str | None) -> Manifest:
 
     """
     if not path.is_file():
-        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=_AGAIN)
-    data = path.read_bytes()
-    got = hashlib.sha256(data).hexdigest()
-    if digest is not None and got != digest:
-        raise CorruptModel(f"{path}: expected sha256 {digest}, got {got}", remedy=_AGAIN)
-    try:
-        return Manifest.read(data, str(path))
-    except InvalidDocument as err:
-        raise CorruptModel(err.what, remedy=_AGAIN) from err
+        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=AGAIN)
+    return trusted_manifest(path.read_bytes(), digest, str(path))
 
 
 def verify(directory: Path, digest: str | None) -> Manifest:
@@ -44,27 +30,17 @@ def verify(directory: Path, digest: str | None) -> Manifest:
 
     """
     manifest = read_manifest(directory / MANIFEST_FILE, digest)
-    for name, expected in sorted(manifest.files.items()):
-        _verify_file(directory, name, expected)
-    present = {path.name for path in directory.iterdir()}
-    extra = sorted(present - manifest.files.keys() - {MANIFEST_FILE})
-    if extra:
-        raise CorruptModel(
-            f"{directory / extra[0]}: expected only files of the manifest, got this one",
-            remedy=_AGAIN,
-        )
+    check_files(manifest, sha256_of_files(directory), str(directory))
     return manifest
 
 
-def _verify_file(directory: Path, name: str, expected: str) -> None:
-    path = directory / name
-    if Path(name).name != name or path.is_symlink():
-        raise CorruptModel(
-            f"{directory / MANIFEST_FILE}: files: expected plain file names, got {name!r}",
-            remedy="train the version again",
-        )
-    if not path.is_file():
-        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=_AGAIN)
-    got = sha256_of(path)
-    if got != expected:
-        raise CorruptModel(f"{path}: expected sha256 {expected}, got {got}", remedy=_AGAIN)
+def sha256_of_files(directory: Path) -> dict[str, str]:
+    """The sha256 of every file in a folder by name; what is no plain file has none."""
+    return {path.name: _sha256(path) for path in directory.iterdir()}
+
+
+def _sha256(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return "no plain file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

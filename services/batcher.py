@@ -1,0 +1,166 @@
+"""Natural adaptive batching: whatever arrived while the model was busy is the next batch.
+
+No timer and no learned delay: a lone request is scored in the turn of the event loop in which
+it came, and under load batches grow by themselves to what arrives in one model call. Light
+models run in the event loop; heavy ones in a thread, so that health checks and other models
+stay quick.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.decode import Row
+from services.faults import Fault
+
+Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A request that waits: its rows, its own context, and where its answer goes.
+
+    `many`: it is answered by a list, even for one row.
+    """
+
+    rows: Sequence[Row]
+    request_id: str
+    arrived: float
+    answer: asyncio.Future[bytes]
+    many: bool = False
+    scores: list[list[float]] = field(default_factory=list)
+
+
+class Ledger(Protocol):
+    """Who concludes scored tickets and counts what happened."""
+
+    def conclude(self, tickets: Sequence[Ticket]) -> None:
+        """Record the tickets and set their answers."""
+
+    def batch_done(self, n_rows: int) -> None:
+        """Count a model call."""
+
+
+class Batcher:
+    """The queue of one model. Everything but `score` happens in the event loop."""
+
+    def __init__(
+        self,
+        score: Score,
+        ledger: Ledger,
+        *,
+        batch_rows: int,
+        queue_rows: int,
+        deadline_s: float,
+        executor: ThreadPoolExecutor | None,
+    ) -> None:
+        self._score = score
+        self._ledger = ledger
+        self._batch_rows = batch_rows
+        self._queue_rows = queue_rows
+        self._deadline_s = deadline_s
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Ticket] = deque()
+        self._busy = False
+        self.waiting_rows = 0
+
+    def submit(
+        self, rows: Sequence[Row], request_id: str, arrived: float, *, many: bool = False
+    ) -> asyncio.Future[bytes]:
+        """Queue a request; the future gives the encoded answer, or raises a Fault.
+
+        Raises:
+            Fault: `overloaded`, if more rows wait than the queue holds.
+
+        """
+        if self.waiting_rows + len(rows) > self._queue_rows and self.waiting_rows:
+            raise Fault("overloaded")
+        ticket = Ticket(rows, request_id, arrived, self._loop.create_future(), many)
+        self._waiting.append(ticket)
+        self.waiting_rows += len(rows)
+        if not self._busy:
+            # The next turn of the loop: whoever arrives in this one joins the batch.
+            self._busy = True
+            self._loop.call_soon(self._next_batch)
+        return ticket.answer
+
+    def _next_batch(self) -> None:
+        tickets = self._take()
+        if not tickets:
+            self._busy = False
+        elif self._executor is None:
+            self._finish(tickets, self._scored(tickets))
+        else:
+            done = self._loop.run_in_executor(self._executor, self._scored, tickets)
+            done.add_done_callback(lambda future: self._finish(tickets, future.result()))
+
+    def _finish(self, tickets: list[Ticket], failures: dict[Ticket, Exception]) -> None:
+        """Answer a scored batch, and take the next."""
+        self._ledger.batch_done(sum(len(ticket.rows) for ticket in tickets))
+        for ticket, failure in failures.items():
+            _refuse(ticket, Fault("prediction_failed", f"the model failed: {failure}"[:300]))
+        alive = [t for t in tickets if t not in failures and not t.answer.done()]
+        if alive:
+            self._ledger.conclude(alive)
+        if self._waiting:
+            self._loop.call_soon(self._next_batch)
+        else:
+            self._busy = False
+
+    def _take(self) -> list[Ticket]:
+        """The tickets of the next batch; who waited too long, or left, is taken out."""
+        oldest = self._loop.time() - self._deadline_s
+        batch: list[Ticket] = []
+        n_rows = 0
+        while self._waiting:
+            ticket = self._waiting[0]
+            if batch and n_rows + len(ticket.rows) > self._batch_rows:
+                break
+            self._waiting.popleft()
+            self.waiting_rows -= len(ticket.rows)
+            if ticket.arrived < oldest:
+                _refuse(ticket, Fault("deadline_exceeded"))
+            elif not ticket.answer.done():
+                batch.append(ticket)
+                n_rows += len(ticket.rows)
+        return batch
+
+    def _scored(self, tickets: list[Ticket]) -> dict[Ticket, Exception]:
+        """Put scores on the tickets; those that fail alone as well are given back."""
+        try:
+            self._put_scores(tickets)
+        except Exception:  # noqa: BLE001 - a model may fail in any way, and only its rows may fail
+            return self._scored_alone(tickets)
+        return {}
+
+    def _scored_alone(self, tickets: list[Ticket]) -> dict[Ticket, Exception]:
+        failures: dict[Ticket, Exception] = {}
+        for ticket in tickets:
+            try:
+                self._put_scores([ticket])
+            except Exception as err:  # noqa: BLE001 - the same
+                failures[ticket] = err
+        return failures
+
+    def _put_scores(self, tickets: list[Ticket]) -> None:
+        matrix = np.array([row.numbers for t in tickets for row in t.rows], dtype=np.float32)
+        scores = self._score(matrix)
+        if not np.isfinite(scores).all():
+            raise ValueError("expected finite scores, got NaN or infinity")
+        listed = scores.tolist()
+        start = 0
+        for ticket in tickets:
+            ticket.scores = listed[start : start + len(ticket.rows)]
+            start += len(ticket.rows)
+
+
+def _refuse(ticket: Ticket, fault: Fault) -> None:
+    if not ticket.answer.done():
+        ticket.answer.set_exception(fault)

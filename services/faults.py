@@ -1,0 +1,57 @@
+"""What can be wrong with a request: one table from code to HTTP status, one shape."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from contracts.schema import Violation
+
+FAULTS: Mapping[str, tuple[int, str]] = {
+    "invalid_json": (400, "the body is not one JSON document in UTF-8"),
+    "unknown_model": (404, "no such model is served"),
+    "not_found": (404, "no such path"),
+    "method_not_allowed": (405, "the path knows other methods"),
+    "body_timeout": (408, "the body did not arrive in time"),
+    "body_too_large": (413, "the body, or the number of rows, is beyond the limit"),
+    "unsupported_media_type": (415, "the body is not application/json in UTF-8"),
+    "invalid_request": (422, "the features break the model's schema"),
+    "prediction_failed": (500, "the model failed on this row"),
+    "overloaded": (503, "too many rows wait already"),
+    "deadline_exceeded": (503, "the row waited too long for its model"),
+    "traffic_log_unavailable": (503, "the prediction could not be recorded, so it is not given"),
+}
+"""By code: HTTP status and meaning."""
+
+RETRY_AFTER_S = "1"
+
+
+class Fault(Exception):
+    """A request that is refused."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        violations: Sequence[Violation] = (),
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.code = code
+        self.status, meaning = FAULTS[code]
+        self.message = message or meaning
+        self.violations = tuple(violations)
+        self.headers = tuple(headers)
+        if self.status == 503:  # noqa: PLR2004 - HTTP's Service Unavailable
+            self.headers += ((b"retry-after", RETRY_AFTER_S.encode()),)
+        super().__init__(f"{code}: {self.message}")
+
+    def as_dict(self) -> dict[str, object]:
+        """The fault as it stands under `error` in the answer, without the request id."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "violations": [msgspec.to_builtins(violation) for violation in self.violations],
+        }
+
+    def body(self, request_id: str) -> bytes:
+        """The one shape in which every fault is told."""
+        return msgspec.json.encode({"error": self.as_dict() | {"request_id": request_id}})

@@ -1,0 +1,67 @@
+"""The hall of the service: one desk for each model, in one worker."""
+
+from collections.abc import Mapping
+
+from contracts.names import Layout
+from services.desk import Desk
+from services.faults import Fault
+from services.metrics import Metrics
+from services.models import find_pointers, load
+from services.settings import ServiceSettings
+from services.traffic import check_writable
+
+
+class Hall:
+    """All desks of a worker. Open it in the event loop in which it answers."""
+
+    def __init__(self, desks: Mapping[str, Desk], metrics: Metrics) -> None:
+        self.desks = desks
+        self.metrics = metrics
+        self.is_open = True
+
+    @classmethod
+    def open(cls, settings: ServiceSettings) -> "Hall":
+        """A hall with every model that is pointed at, verified and warm.
+
+        Raises:
+            CorruptModel: a model is not what was registered; none is served then.
+            Unwritable: traffic could not be logged.
+
+        """
+        layout = Layout(settings.var)
+        check_writable(layout.var / "traffic")
+        metrics = Metrics()
+        served = [load(layout, pointer) for pointer in find_pointers(layout)]
+        desks = {m.pointer.name: Desk(m, layout, settings, metrics) for m in served}
+        return cls(desks, metrics)
+
+    def desk(self, name: str) -> Desk:
+        """The desk of a model.
+
+        Raises:
+            Fault: `unknown_model`, with those there are.
+
+        """
+        desk = self.desks.get(name)
+        if desk is None:
+            known = ", ".join(sorted(self.desks)) or "none"
+            raise Fault("unknown_model", f"model: expected one of {known}, got {name[:80]!r}")
+        return desk
+
+    def only_desk(self) -> Desk:
+        """The desk of the only model.
+
+        Raises:
+            Fault: `unknown_model`, if there are several.
+
+        """
+        if len(self.desks) == 1:
+            return next(iter(self.desks.values()))
+        known = ", ".join(f"/models/{name}/predict" for name in sorted(self.desks)) or "none"
+        raise Fault("unknown_model", f"several models are served: expected one of {known}")
+
+    def close(self) -> None:
+        """Take no more requests, and seal the traffic logs."""
+        self.is_open = False
+        for desk in self.desks.values():
+            desk.close()

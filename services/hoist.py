@@ -1,0 +1,47 @@
+"""Put the edge outside BentoML's middleware, when the application has started.
+
+BentoML adds middleware inside its own; only at the start-up of the application's lifespan are
+all of them in place, and the outermost can be wrapped. That is one attribute of Starlette's,
+`middleware_stack`. Should it be gone one day, the edge works where it stands, only slower.
+"""
+
+import logging
+from collections.abc import Callable
+
+from services.edge import App, Edge, Message, Receive, Scope, Send
+
+logger = logging.getLogger("slipway.services")
+
+
+class Hoist:
+    """The middleware that BentoML is given; `make_edge` is called once the service is there."""
+
+    def __init__(self, app: App, make_edge: Callable[[App], Edge]) -> None:
+        self._app = app
+        self._make_edge = make_edge
+        self._edge: App | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, and hoist the edge at start-up; ASGI's own signature."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._hoisting(scope, send))
+        elif self._edge is not None:
+            await self._edge(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _hoisting(self, scope: Scope, send: Send) -> Send:
+        async def send_and_hoist(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._place(scope.get("app"))
+            await send(message)
+
+        return send_and_hoist
+
+    def _place(self, application: object) -> None:
+        outermost = getattr(application, "middleware_stack", None)
+        if callable(outermost):
+            application.middleware_stack = self._make_edge(outermost)  # type: ignore[attr-defined]  # Starlette's
+            return
+        logger.warning("the edge stays inside BentoML's middleware: requests will be slower")
+        self._edge = self._make_edge(self._app)

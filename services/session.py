@@ -1,0 +1,33 @@
+"""The door to onnxruntime: a float32 matrix in, scores out."""
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from contracts.errors import CorruptModel
+from contracts.names import MODEL_INPUT, MODEL_OUTPUT
+
+
+class Session:
+    """One loaded model. One thread, not spinning: batches come one after the other."""
+
+    def __init__(self, model: bytes, place: str) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as err:  # onnxruntime raises classes of its own for each way to fail
+            raise CorruptModel(
+                f"{place}: expected an ONNX model that loads, got {str(err).splitlines()[0]}",
+                remedy="train the version again",
+            ) from err
+
+    def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of shape `(n_rows, n_outputs)` for a matrix of `(n_rows, n_features)`."""
+        scores: NDArray[np.float32] = self._session.run([MODEL_OUTPUT], {MODEL_INPUT: matrix})[0]
+        return scores

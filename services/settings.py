@@ -1,0 +1,42 @@
+"""What the environment says of the service."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from contracts.settings import setting
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Settings of the service, read when a worker starts."""
+
+    var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
+    workers: int = setting("SLIPWAY_SERVICE_WORKERS", 1, "worker processes")
+    pull: bool = setting(
+        "SLIPWAY_SERVICE_PULL", default=True, meaning="pull the Production models before serving"
+    )
+    batch_rows: int = setting("SLIPWAY_SERVICE_BATCH_ROWS", 512, "most rows in one model call")
+    queue_rows: int = setting(
+        "SLIPWAY_SERVICE_QUEUE_ROWS", 8192, "rows that may wait per model; more get 503"
+    )
+    request_rows: int = setting(
+        "SLIPWAY_SERVICE_REQUEST_ROWS", 4096, "most rows in one batch request"
+    )
+    body_bytes: int = setting(
+        "SLIPWAY_SERVICE_BODY_BYTES", 4 * 1024 * 1024, "largest request body; more get 413"
+    )
+    body_timeout_s: float = setting(
+        "SLIPWAY_SERVICE_BODY_TIMEOUT_S", 10.0, "seconds for a body to arrive; then 408"
+    )
+    deadline_s: float = setting(
+        "SLIPWAY_SERVICE_DEADLINE_S", 5.0, "seconds a row may wait for its model; then 503"
+    )
+    traffic_on_error: Literal["refuse", "drop"] = setting(
+        "SLIPWAY_SERVICE_TRAFFIC_ON_ERROR",
+        "refuse",
+        "when the traffic log cannot be written: refuse predictions, or drop records",
+    )
+    segment_bytes: int = setting(
+        "SLIPWAY_SERVICE_SEGMENT_BYTES", 128 * 1024 * 1024, "size at which a traffic file is sealed"
+    )

@@ -1,0 +1,98 @@
+"""The traffic log: one file for each process, model and day, written before answers are sent.
+
+One `write` a batch to a file opened with O_APPEND: what `write` took is in the kernel, so a
+process that is killed afterwards loses nothing; a machine that loses power may lose the last
+seconds.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contracts.errors import Unwritable
+
+NEWLINE = b"\n"
+
+
+class TrafficLog:
+    """The segments of one model that this process writes, below `folder`."""
+
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
+        self._folder = folder
+        self._limit = segment_bytes
+        self._day = ""
+        self._descriptor = -1
+        self._size = 0
+        self._torn = False
+
+    def append(self, lines: Sequence[bytes], now: datetime) -> None:
+        """Write records, one line each; all of them are in the file when this returns.
+
+        Raises:
+            OSError: the file could not be written whole; nothing may be answered.
+
+        """
+        day = f"{now:%Y-%m-%d}"
+        if day != self._day or self._size >= self._limit:
+            self._open_segment(day, now)
+        data = NEWLINE.join(lines) + NEWLINE
+        if self._torn:
+            # The last write stopped in the middle of a line: let that line end here.
+            data = NEWLINE + data
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        finally:
+            self._size += written
+            self._torn = written < len(data) and (written > 0 or self._torn)
+
+    def close(self) -> None:
+        """Seal the segment."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._day = ""
+
+    def _open_segment(self, day: str, now: datetime) -> None:
+        self.close()
+        folder = self._folder / day
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{now:%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(folder / name, flags, 0o644)
+        self._day, self._size, self._torn = day, 0, False
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse to start where no traffic could be logged.
+
+    Raises:
+        Unwritable: a file cannot be made in `folder`.
+
+    """
+    probe = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as err:
+        raise Unwritable(
+            f"{folder}: expected a folder to write traffic to, got {err.strerror}",
+            remedy="give it to this user, free space, or set SLIPWAY_VAR to another folder",
+        ) from err
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 with microseconds and `Z`.
+
+    >>> utc_text(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    '2026-01-31T12:00:00.000000Z'
+    """
+    return (
+        f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+        if moment.tzinfo is UTC
+        else utc_text(moment.astimezone(UTC))
+    )
