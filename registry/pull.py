@@ -80,8 +80,10 @@ def pull(store: Store, layout: Layout, name: str) -> Pointer:
     return pull_version(store, layout, name, version)
 
 
-def pull_version(store: Store, layout: Layout, name: str, version: int) -> Pointer:
-    """Bring one version's model directory here, verified, and point at it."""
+def pull_version(
+    store: Store, layout: Layout, name: str, version: int, *, point: bool = True
+) -> Pointer:
+    """Bring one version's model directory here, verified, and (unless not) point at it."""
     stored = store.version(name, version)
     digest = stored.tags.get(TAG_DIGEST)
     if digest is None:
@@ -101,7 +103,7 @@ def pull_version(store: Store, layout: Layout, name: str, version: int) -> Point
             bento_tag=tag,
             moved_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         )
-        return _point(layout.pointer(name), pointer)
+        return _moved(layout.pointer(name), pointer) if point else pointer
     except OSError as err:
         raise Unwritable(
             f"{err.filename or layout.var}: expected a folder to write to, got {err.strerror}",
@@ -150,7 +152,7 @@ def _rename(source: Path, directory: Path, digest: str) -> None:
         verify(directory, digest)
 
 
-def _point(path: Path, pointer: Pointer) -> Pointer:
+def _moved(path: Path, pointer: Pointer) -> Pointer:
     """Move the pointer, unless it says the same already."""
     if path.is_file():
         there = Pointer.read(path.read_bytes(), str(path))

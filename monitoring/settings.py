@@ -1,0 +1,35 @@
+"""What the environment says of monitoring: when a difference counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.settings import setting
+
+
+@dataclass(frozen=True)
+class MonitoringSettings:
+    """Thresholds of a verdict; the defaults are calibrated on windows without drift."""
+
+    var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
+    alpha: float = setting(
+        "SLIPWAY_MONITORING_ALPHA", 0.01, "chance of a false alarm in a window, over all columns"
+    )
+    distance: float = setting(
+        "SLIPWAY_MONITORING_DISTANCE", 0.05, "smallest KS or total variation that counts as drift"
+    )
+    wasserstein: float = setting(
+        "SLIPWAY_MONITORING_WASSERSTEIN",
+        0.1,
+        "smallest Wasserstein distance, in deviations of the reference, that counts as drift",
+    )
+    fault_share: float = setting(
+        "SLIPWAY_MONITORING_FAULT_SHARE",
+        0.005,
+        "smallest rise of a share of faulty rows that counts",
+    )
+    fewest_rows: int = setting(
+        "SLIPWAY_MONITORING_FEWEST_ROWS", 100, "rows below which a window says nothing"
+    )
+    sample_rows: int = setting(
+        "SLIPWAY_MONITORING_SAMPLE_ROWS", 5_000, "rows of each side in Evidently's pictures"
+    )

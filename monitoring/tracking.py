@@ -1,0 +1,28 @@
+"""The door to MLflow in monitoring: pages and verdicts become artifacts of the served run."""
+
+from pathlib import Path
+
+from contracts.errors import PlatformError
+
+FOLDER = "monitoring"
+
+
+def log_to_run(tracking_uri: str, run_id: str, files: list[Path]) -> None:
+    """Add files to a run's artifacts under `monitoring/`.
+
+    Raises:
+        PlatformError: the tracking server did not take them; they are on disk all the same.
+
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=tracking_uri)
+    try:
+        for path in files:
+            client.log_artifact(run_id, str(path), FOLDER)
+    except (MlflowException, OSError) as err:
+        raise PlatformError(
+            f"run {run_id}: expected to log {files[-1]}, got {str(err).splitlines()[0]}",
+            remedy="the verdict is on disk; judge the window again when the server answers",
+        ) from err
