@@ -61,7 +61,7 @@ class Container:
             data=json.dumps(features).encode(),
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=40) as answer:
             body = json.load(answer)
         assert isinstance(body, dict)
         return body
@@ -117,9 +117,17 @@ def container(bento: Built, image: str) -> Iterator[Container]:
         podman(bento, "rm", "--force", "--time", "0", name)
 
 
+def golden_request(bento: Built) -> dict[str, object]:
+    return true_manifest(bento).golden[0].features
+
+
+def true_manifest(bento: Built) -> Manifest:
+    path = bento.checkout.root / "var/models" / MODEL / "1" / MANIFEST_FILE
+    return Manifest.read(path.read_bytes())
+
+
 def test_the_image_answers_like_the_fitted_pipeline(container: Container, bento: Built) -> None:
-    model = bento.checkout.root / "var/models" / MODEL / "1" / MANIFEST_FILE
-    manifest = Manifest.read(model.read_bytes())
+    manifest = true_manifest(bento)
 
     for golden in manifest.golden:
         answer = container.predict(golden.features)
@@ -171,13 +179,18 @@ def test_nothing_of_the_building_machine_is_in_the_image(container: Container) -
 
 
 def test_a_prediction_is_in_the_traffic_log(container: Container, bento: Built) -> None:
-    manifest = Manifest.read(
-        (bento.checkout.root / "var/models" / MODEL / "1" / MANIFEST_FILE).read_bytes()
-    )
-    answer = container.predict(manifest.golden[0].features)
+    answer = container.predict(golden_request(bento))
 
     logged = container.inside("grep", "-rl", str(answer["prediction_id"]), "/home/bentoml")
     assert f"/traffic/{MODEL}/" in logged.stdout, logged.stderr
+
+
+def test_a_worker_that_is_killed_is_replaced(container: Container, bento: Built) -> None:
+    """The request waits on the socket until BentoML's next look at its workers, every 10 s."""
+    kill = "import psutil; psutil.Process(1).children()[0].kill()"
+    assert container.inside("python", "-c", kill).returncode == 0
+
+    assert container.predict(golden_request(bento))["model"] == MODEL
 
 
 def test_the_container_ends_when_asked(container: Container) -> None:
