@@ -108,9 +108,18 @@ class Store:
                 raise _translated(err, self.tracking_uri) from err
 
     def set_model_tag(self, name: str, key: str, value: str) -> None:
-        """Set a tag on a registered model."""
-        with self._errors():
+        """Set a tag on a registered model.
+
+        MLflow looks whether the tag is there and then inserts it; of two processes that do
+        so at once one fails, and finds the tag when it tries again.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
             self._client.set_registered_model_tag(name, key, value)
+        except MlflowException:
+            with self._errors():
+                self._client.set_registered_model_tag(name, key, value)
 
     def delete_model_tag(self, name: str, key: str) -> None:
         """Take a tag away from a registered model."""
@@ -224,13 +233,14 @@ class Store:
 
     def pending_models(self) -> list[tuple[str, str]]:
         """Logged models that were never finished: (model id, id of the run)."""
+        from mlflow.entities import LoggedModelStatus
+
         experiments = self._pages(self._client.search_experiments)
         found = self._pages(
-            self._client.search_logged_models,
-            [e.experiment_id for e in experiments],
-            filter_string="status = 'PENDING'",
+            self._client.search_logged_models, [e.experiment_id for e in experiments]
         )
-        return [(model.model_id, model.source_run_id or "") for model in found]
+        pending = [model for model in found if model.status == LoggedModelStatus.PENDING]
+        return [(model.model_id, model.source_run_id or "") for model in pending]
 
     def fail_model(self, model_id: str) -> None:
         """Give a logged model the final status FAILED."""

@@ -1,11 +1,60 @@
-"""What every test shares: no telemetry, and no verdict on a machine's speed."""
+"""What every test shares: no telemetry, stores of its own, no verdict on a machine's speed."""
 
 import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+from contracts.names import Layout
+from registry.settings import RegistrySettings
+from registry.store import Store
+
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", BENTOML_DO_NOT_TRACK="True", DO_NOT_TRACK="1")
+# BentoML reads its home once, when it is imported.
+os.environ["BENTOML_HOME"] = tempfile.mkdtemp(prefix="slipway-bentoml-")
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 # Machines that run tests are shared and slow at times; a claim here never is about speed.
-settings.register_profile("claims", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "claims",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("claims")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with an MLflow store and a `var/` of its own; the current one in a test."""
+
+    root: Path
+    store: Store
+    layout: Layout
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(os.environ["BENTOML_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: making its tables takes seconds, so it is made once."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    uri = f"sqlite:///{path}"
+    MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments()
+    return path
+
+
+@pytest.fixture
+def workplace(fresh_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    # MLflow puts the store that was used last into the environment, for processes it starts.
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(fresh_database, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    return Workplace(tmp_path, Store.open(RegistrySettings()), Layout(tmp_path / "var"))

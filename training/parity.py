@@ -57,7 +57,7 @@ def certify(
     rows = pd.concat(groups.values(), ignore_index=True)
     matrix = recipe.schema.matrix(rows_of(rows, recipe.schema))
     answers = _Answers(
-        scores_of(pipeline, rows, recipe),
+        _fitted_scores(pipeline, rows, recipe),
         onnx_scores(model, matrix).astype(np.float64),
         1.0 if recipe.is_classifier else max(target_deviation, 1e-12),
     )
@@ -75,6 +75,17 @@ def certify(
     return certificate
 
 
+def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
+    try:
+        return scores_of(pipeline, rows, recipe)
+    except ValueError as err:
+        raise CertificateFailed(
+            f"recipe {recipe.name!r}: expected the pipeline to answer every row that the schema "
+            f"allows, got {str(err).splitlines()[0]}",
+            remedy="impute what is nullable, or take nullable=True from the schema",
+        ) from err
+
+
 def probes(
     pipeline: Pipeline, recipe: Recipe, holdout: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
@@ -84,7 +95,8 @@ def probes(
     at_splits = [
         _placed(base, recipe.schema.columns[column].name, _around(thresholds), rng)
         for column, thresholds in thresholds_of(pipeline).items()
-        if column < len(recipe.schema.columns) and not recipe.schema.columns[column].is_category
+        if column < len(recipe.schema.columns)
+        and recipe.schema.columns[column].type in {"float", "int"}
     ]
     groups["thresholds"] = _sampled(at_splits, base, rng)
     groups["edges"] = _sampled(
@@ -176,6 +188,6 @@ def _failure(
         f"it (largest {certificate.largest_difference:.3g}, {certificate.class_differences} other "
         f"classes); worst row {row}: {answers.fitted[worst].round(6).tolist()} fitted, "
         f"{answers.exported[worst].round(6).tolist()} exported",
-        remedy="float32 is too coarse between the input and a tree: leave scalers out before "
-        "trees, bring large numbers nearer to zero; see docs/certificate.md",
+        remedy="where the worst row has a null, impute it before the model; else float32 is too "
+        "coarse between the input and a tree; see docs/certificate.md",
     )

@@ -1,0 +1,1 @@
+"""Versions, Production, and the way to the service."""

@@ -1,0 +1,211 @@
+"""Alias, stage and record: one Production version, whoever moved which switch."""
+
+import itertools
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from msgspec.structs import replace
+
+from contracts.errors import GateRefused, InvalidData, NotRegistered
+from contracts.manifest import GateResult, Manifest
+from contracts.schema import Schema, category, integer, number
+from registry.decide import decide
+from registry.history import history
+from registry.production import Switches, intention, reconcile
+from registry.promote import manifest_of, promote, rollback
+from registry.versions import versions
+from tests import tiny
+from tests.conftest import Workplace
+from training.run import train_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
+
+
+@pytest.fixture
+def trained(workplace: Workplace) -> Workplace:
+    for _ in range(3):
+        train_recipe(tiny.binary(), workplace.store)
+    return workplace
+
+
+def client(place: Workplace) -> MlflowClient:
+    return MlflowClient(tracking_uri=place.store.tracking_uri)
+
+
+def stage(place: Workplace, version: int, to: str) -> None:
+    client(place).transition_model_version_stage("tiny", str(version), to)
+
+
+@pytest.mark.parametrize(
+    ("alias", "staged", "recorded", "wanted"),
+    [
+        (None, set(), None, None),
+        (1, set(), None, 1),
+        (None, {2}, None, 2),
+        (1, {1}, 1, 1),
+        (2, {1}, 1, 2),
+        (1, {2}, 1, 2),
+        (1, {1, 2}, 1, 2),
+        (1, {1, 2, 3}, 1, 3),
+        (1, set(), 1, None),
+        (None, {1}, 1, None),
+        (3, {2}, 1, 3),
+        (None, set(), 1, None),
+        (2, {2}, 1, 2),
+    ],
+)
+def test_the_switch_that_moved_since_the_record_is_the_intention(
+    alias: int | None, staged: set[int], recorded: int | None, wanted: int | None
+) -> None:
+    assert intention(Switches(alias, staged, recorded)) == wanted
+
+
+def test_whatever_was_done_by_hand_alias_stage_and_record_agree_afterwards(
+    trained: Workplace,
+) -> None:
+    by_hand: list[tuple[Any, int | None]] = [
+        (lambda: client(trained).set_registered_model_alias("tiny", "production", "1"), 1),
+        (lambda: stage(trained, 2, "Production"), 2),
+        (lambda: stage(trained, 3, "Production"), 3),
+        (lambda: client(trained).set_registered_model_alias("tiny", "production", "2"), 2),
+        (lambda: stage(trained, 2, "Archived"), None),
+        (lambda: stage(trained, 1, "Production"), 1),
+        (lambda: client(trained).delete_registered_model_alias("tiny", "production"), None),
+    ]
+    for act, wanted in by_hand:
+        act()
+        assert reconcile(trained.store, "tiny") == wanted
+        found = {v.version for v in versions(trained.store, "tiny") if v.stage == "Production"}
+        assert found == ({wanted} if wanted else set())
+        assert trained.store.model("tiny").aliases.get("production") == wanted
+    kinds = [event.kind for event in history(trained.store, "tiny")]
+    assert kinds == ["observed"] * 4 + ["removed", "observed", "removed"]
+
+
+def test_promotion_rollback_and_history(trained: Workplace) -> None:
+    store = trained.store
+    first = promote(store, "tiny", 1, actor="ada", because="first")
+    second = promote(store, "tiny", actor="bob")
+    again = promote(store, "tiny", 3, actor="bob")
+    back = rollback(store, "tiny", actor="ada", because="complaints")
+
+    assert (first.from_version, first.to_version) == (None, 1)
+    assert (second.from_version, second.to_version) == (1, 3)
+    assert not again.changed
+    assert (back.from_version, back.to_version) == (3, 1)
+    assert reconcile(store, "tiny") == 1
+    told = [(e.kind, e.from_version, e.to_version, e.who, e.why) for e in history(store, "tiny")]
+    assert told == [
+        ("promoted", None, 1, "ada", "first"),
+        ("promoted", 1, 3, "bob", ""),
+        ("rolled_back", 3, 1, "ada", "complaints"),
+    ]
+    assert any("roc_auc" in line for line in history(store, "tiny")[0].evidence)
+
+
+def test_what_is_not_there_is_told_with_what_is(trained: Workplace) -> None:
+    with pytest.raises(NotRegistered, match="expected one of tiny, got 'tny'") as caught:
+        promote(trained.store, "tny", actor="ada")
+    assert caught.value.remedy == "did you mean 'tiny'?"
+    with pytest.raises(NotRegistered, match=r"expected one of its versions \(1, 2, 3\), got 9"):
+        promote(trained.store, "tiny", 9, actor="ada")
+    with pytest.raises(NotRegistered, match="expected a production version before none"):
+        rollback(trained.store, "tiny", actor="ada")
+
+
+def test_a_failed_gate_holds_a_version_back_unless_forced_with_a_reason(
+    workplace: Workplace,
+) -> None:
+    from training.recipe import Gate
+
+    store = workplace.store
+    train_recipe(tiny.binary(gates=(Gate("roc_auc", minimum=0.999),)), store)
+    with pytest.raises(GateRefused, match=r"roc_auc: expected at least 0\.999, got 0"):
+        promote(store, "tiny", actor="ada")
+    with pytest.raises(InvalidData, match="--force: expected a reason"):
+        promote(store, "tiny", actor="ada", force=True)
+    assert reconcile(store, "tiny") is None
+
+    promote(store, "tiny", actor="ada", force=True, because="demo")
+    event = history(store, "tiny")[-1]
+    assert (event.kind, event.why) == ("forced", "demo")
+    assert event.evidence[0].startswith("against: roc_auc")
+
+
+def test_a_reason_that_mlflow_cannot_keep_is_refused_and_nothing_changes(
+    trained: Workplace,
+) -> None:
+    with pytest.raises(InvalidData, match="expected a record of up to 5000 characters"):
+        promote(trained.store, "tiny", actor="ada", because="x" * 6000)
+
+    assert reconcile(trained.store, "tiny") is None
+    assert history(trained.store, "tiny") == []
+
+
+OLD = Schema(
+    features=(
+        number("a", 0, 10),
+        integer("b", 0, 5, nullable=True),
+        category("c", ["x", "y"], policy="flag"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ((*OLD.features[1:],), "feature a: clients send it"),
+        ((*OLD.features, number("d")), "feature d: clients do not send it"),
+        ((number("a", 1, 10), *OLD.features[1:]), "would shrink to 1..10"),
+        ((OLD.features[0], integer("b", 0, 5), OLD.features[2]), "b: it may be missing today"),
+        ((*OLD.features[:2], category("c", ["x", "y"])), "policy flag would become reject"),
+        ((category("a", ["1"]), *OLD.features[1:]), "expected type float, got category"),
+    ],
+)
+def test_a_promise_to_clients_is_not_broken(trained: Workplace, features: Any, reason: str) -> None:
+    manifest = manifest_of(trained.store, "tiny", 1)
+    old, new = (replace(manifest, schema=s) for s in (OLD, Schema(features=features)))
+    decision = decide(new, old)
+
+    assert not decision.allowed
+    assert any(reason in told for told in decision.reasons), decision.reasons
+
+
+def test_a_looser_contract_and_an_equal_model_pass(trained: Workplace) -> None:
+    manifest = manifest_of(trained.store, "tiny", 1)
+    looser = Schema(features=(number("a"), *OLD.features[1:], number("d", nullable=True)))
+    old, new = (replace(manifest, schema=s) for s in (OLD, looser))
+
+    assert decide(new, old).allowed
+
+
+def test_a_clearly_worse_model_is_held_back(trained: Workplace) -> None:
+    manifest: Manifest = manifest_of(trained.store, "tiny", 1)
+    metric = manifest.metrics["roc_auc"]
+    worse = replace(metric, value=0.51, low=0.5, high=metric.low - 0.01)
+    poor = replace(manifest, metrics=manifest.metrics | {"roc_auc": worse})
+    failed = replace(
+        manifest, gates=(GateResult(metric="roc_auc", value=0.1, maximum=0.05, passed=False),)
+    )
+
+    assert "expected not clearly worse" in decide(poor, manifest).reasons[0]
+    assert decide(manifest, poor).allowed
+    assert "expected at most 0.05" in decide(failed, None).reasons[0]
+
+
+def test_racing_promotions_leave_one_production_version(trained: Workplace) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(promote, trained.store, "tiny", version, actor=f"p{version}")
+            for version in itertools.islice(itertools.cycle([1, 2, 3]), 12)
+        ]
+        for job in jobs:
+            job.result()
+    final = reconcile(trained.store, "tiny")
+    listed = versions(trained.store, "tiny")
+
+    assert [v.version for v in listed if v.is_production] == [final]
+    assert [v.version for v in listed if v.stage == "Production"] == [final]

@@ -1,0 +1,233 @@
+"""What reaches the service is what was registered, whole, or nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import CorruptModel, NotRegistered, Unwritable
+from contracts.manifest import Pointer
+from registry.directory import verify
+from registry.doctor import examine, repair
+from registry.explain import lineage
+from registry.promote import promote
+from registry.pull import pull, pull_all
+from registry.store import StoredRun
+from tests import tiny
+from tests.conftest import Workplace
+from training.run import train_recipe
+
+
+@pytest.fixture
+def promoted(workplace: Workplace) -> Workplace:
+    train_recipe(tiny.binary(), workplace.store)
+    promote(workplace.store, "tiny", 1, actor="ada", because="first")
+    return workplace
+
+
+def artifacts(place: Workplace) -> Path:
+    return next((place.root / "mlruns").rglob("model_directory"))
+
+
+def test_a_pulled_version_is_whole_pointed_at_and_in_bentomls_store(promoted: Workplace) -> None:
+    import bentoml
+
+    pointer = pull(promoted.store, promoted.layout, "tiny")
+    directory = promoted.layout.model("tiny", 1)
+    stored = bentoml.models.get(pointer.bento_tag)
+
+    assert verify(directory, pointer.digest).name == "tiny"
+    assert Pointer.read(promoted.layout.pointer("tiny").read_bytes()) == pointer
+    assert stored.info.labels["run_id"] == pointer.run_id
+    assert (Path(stored.path) / "model.onnx").read_bytes() == (
+        directory / "model.onnx"
+    ).read_bytes()
+
+
+def test_pulling_again_changes_nothing(promoted: Workplace) -> None:
+    first = pull_all(promoted.store, promoted.layout)
+    before = promoted.layout.pointer("tiny").stat()
+    second = pull_all(promoted.store, promoted.layout)
+
+    assert first == second
+    assert promoted.layout.pointer("tiny").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def flip_a_byte(folder: Path) -> None:
+    data = bytearray((folder / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(data)
+
+
+def rename_in_manifest(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest["files"]["../../evil"] = manifest["files"].pop("model.onnx")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+BROKEN: dict[str, tuple[Any, str]] = {
+    "flipped byte": (flip_a_byte, "model.onnx: expected sha256"),
+    "missing file": (lambda f: (f / "reference.json").unlink(), "got nothing"),
+    "extra file": (lambda f: (f / "evil.py").write_text("x"), "evil.py: expected only files"),
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json: expected a file"),
+    "other manifest": (rename_in_manifest, "manifest.json: expected sha256"),
+    "empty model": (lambda f: (f / "model.onnx").write_bytes(b""), "model.onnx: expected sha256"),
+}
+
+
+@pytest.mark.parametrize(("break_it", "reason"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_version_is_refused_and_the_old_one_stays(
+    promoted: Workplace, break_it: Any, reason: str
+) -> None:
+    store, layout = promoted.store, promoted.layout
+    pull_all(store, layout)
+    old = artifacts(promoted)
+    train_recipe(tiny.binary("other"), store)
+    promote(store, "other", actor="ada")
+    new = next(p for p in (promoted.root / "mlruns").rglob("model_directory") if p != old)
+    break_it(new)
+    result = pull_all(store, layout)
+
+    assert [pointer.name for pointer in result.pulled] == ["tiny"]
+    assert reason in result.refused[0]
+    assert reason in store.version("other", 1).tags["slipway.refused"]
+    assert not layout.pointer("other").exists()
+    assert list((layout.var / "models" / "other").glob("*")) == []
+
+
+def test_a_local_directory_that_was_changed_is_fetched_anew(promoted: Workplace) -> None:
+    pointer = pull(promoted.store, promoted.layout, "tiny")
+    directory = promoted.layout.model("tiny", 1)
+    flip_a_byte(directory)
+    pull(promoted.store, promoted.layout, "tiny")
+
+    assert verify(directory, pointer.digest)
+    assert {p.name for p in directory.parent.iterdir()} == {"1", "production.json"}
+
+
+def test_a_manifest_that_names_a_path_is_refused(promoted: Workplace) -> None:
+    pull(promoted.store, promoted.layout, "tiny")
+    directory = promoted.layout.model("tiny", 1)
+    rename_in_manifest(directory)
+    with pytest.raises(CorruptModel, match=r"expected plain file names, got '\.\./\.\./evil'"):
+        verify(directory, None)
+
+
+def test_nothing_in_production_is_told_with_what_to_do(workplace: Workplace) -> None:
+    train_recipe(tiny.binary(), workplace.store)
+    with pytest.raises(NotRegistered, match="got none") as caught:
+        pull_all(workplace.store, workplace.layout)
+    with pytest.raises(NotRegistered, match="no production version of 'tiny'"):
+        pull(workplace.store, workplace.layout, "tiny")
+
+    assert "slipway promote" in caught.value.remedy
+
+
+def test_what_is_no_longer_production_is_no_longer_pointed_at(promoted: Workplace) -> None:
+    store, layout = promoted.store, promoted.layout
+    train_recipe(tiny.binary("other"), store)
+    promote(store, "other", actor="ada")
+    pull_all(store, layout)
+    store.delete_alias("other")
+    result = pull_all(store, layout)
+
+    assert result.removed == ("other",)
+    assert not layout.pointer("other").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can forbid itself to write")
+def test_a_var_that_cannot_be_written_is_told(promoted: Workplace) -> None:
+    (promoted.root / "var").write_text("a file where a folder should be")
+    with pytest.raises(Unwritable, match="expected a folder to write to") as caught:
+        pull(promoted.store, promoted.layout, "tiny")
+
+    assert "SLIPWAY_VAR" in caught.value.remedy
+
+
+def test_pulls_at_once_leave_one_whole_directory(promoted: Workplace) -> None:
+    words = [sys.executable, "-m", "registry", "pull"]
+    running = [subprocess.Popen(words, cwd=promoted.root, stdout=subprocess.PIPE) for _ in range(3)]
+    codes = [process.wait(120) for process in running]
+    for process in running:
+        assert process.stdout is not None
+        process.stdout.close()
+
+    assert codes == [0, 0, 0]
+    assert verify(promoted.layout.model("tiny", 1), None)
+    assert {p.name for p in (promoted.root / "var/models/tiny").iterdir()} == {
+        "1",
+        "production.json",
+    }
+
+
+def test_a_killed_pull_leaves_no_torn_directory(promoted: Workplace) -> None:
+    for delay in (1.6, 2.2, 2.8):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "registry", "pull"], cwd=promoted.root, stdout=subprocess.DEVNULL
+        )
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        directory = promoted.layout.model("tiny", 1)
+        if directory.exists():
+            assert verify(directory, None)
+        if promoted.layout.pointer("tiny").exists():
+            assert directory.exists()
+        shutil.rmtree(directory, ignore_errors=True)
+        promoted.layout.pointer("tiny").unlink(missing_ok=True)
+
+
+def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -> None:
+    from mlflow import MlflowClient
+
+    store, layout = promoted.store, promoted.layout
+    pull(store, layout, "tiny")
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    run = client.create_run("0", tags={"slipway.process": f"{os.uname().nodename}:{gone.pid}"})
+    client.create_logged_model("0", name="half", source_run_id=run.info.run_id)
+    store.create_version("tiny", "nowhere", run.info.run_id, {"slipway.digest": "0" * 64}, "")
+    stray = layout.var / "models" / "tiny" / f".incoming-{gone.pid}-00"
+    stray.mkdir()
+    flip_a_byte(layout.model("tiny", 1))
+    ailments = examine(store, layout)
+
+    assert {a.kind for a in ailments} == {
+        "dead_run",
+        "pending_model",
+        "hollow_version",
+        "stray_download",
+        "broken_pointer",
+    }
+    assert len(repair(store, layout, ailments)) == len(ailments)
+    assert examine(store, layout) == []
+    assert store.run(run.info.run_id) == StoredRun(
+        run.info.run_id, "0", "FAILED", run.info.start_time, run.data.tags
+    )
+    assert [v.version for v in store.versions("tiny")] == [1]
+
+
+def test_a_living_run_of_ours_is_left_alone(workplace: Workplace) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=workplace.store.tracking_uri)
+    client.create_run("0", tags={"slipway.process": f"{os.uname().nodename}:{os.getpid()}"})
+    client.create_run("0")
+
+    assert examine(workplace.store, workplace.layout) == []
+
+
+def test_a_version_is_walked_back_to_its_data(promoted: Workplace) -> None:
+    origin = lineage(promoted.store, "tiny", 1)
+
+    assert len(origin.data_digest) == 64
+    assert (origin.promoted_by, origin.because) == ("ada", "first")
+    assert origin.certificate_rows > 100

@@ -1,0 +1,1 @@
+"""Requests, answers, and what is left of them."""

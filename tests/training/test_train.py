@@ -1,0 +1,215 @@
+"""A recipe becomes a version that answers like its pipeline, or nothing at all."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from contracts.errors import CertificateFailed, InvalidRecipe, PlatformError
+from contracts.manifest import Manifest
+from contracts.reference import Reference
+from registry.directory import verify
+from registry.store import Store
+from tests import tiny
+from tests.conftest import Workplace
+from training.export import onnx_of
+from training.parity import certify, probes
+from training.pipeline import fitted_pipeline, scores_of
+from training.recipe import Recipe
+from training.run import TrainedVersion, train_recipe
+from training.session import onnx_scores
+from training.table import load_table, rows_of, split
+
+RECIPES = [tiny.binary(), tiny.multiclass(), tiny.regression()]
+
+
+def model_directory(place: Workplace, trained: TrainedVersion) -> Any:
+    return place.store.download(trained.run_id, "model_directory", place.root / "got")
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.task)
+def test_a_version_is_registered_with_all_that_later_rooms_need(
+    workplace: Workplace, recipe: Recipe
+) -> None:
+    (workplace.root / "got").mkdir()
+    trained = train_recipe(recipe, workplace.store)
+    directory = model_directory(workplace, trained)
+    manifest = verify(directory, trained.digest)
+    reference = Reference.read((directory / "reference.json").read_bytes())
+    sample = pd.read_parquet(directory / "reference.parquet")
+
+    assert trained.version == 1
+    assert manifest.certificate.passed
+    assert set(manifest.certificate.rows) >= {"holdout", "edges", "categories"}
+    assert set(reference.features) == set(recipe.schema.names)
+    assert {"prediction", "score", "label"} <= set(sample.columns)
+    assert sum(manifest.importance.values()) == pytest.approx(1)
+    artifacts = workplace.store.artifacts(trained.run_id, "plots")
+    assert "plots/importance.png" in artifacts
+
+
+def test_the_same_seed_gives_the_same_model(workplace: Workplace) -> None:
+    first, second = (train_recipe(tiny.binary(), workplace.store) for _ in range(2))
+    (workplace.root / "got").mkdir()
+    manifests = [
+        Manifest.read((model_directory(workplace, t) / "manifest.json").read_bytes())
+        for t in (first, second)
+    ]
+
+    assert (first.version, second.version) == (1, 2)
+    assert first.metrics == second.metrics
+    assert manifests[0].files["model.onnx"] == manifests[1].files["model.onnx"]
+    assert manifests[0].data == manifests[1].data
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        lambda: RandomForestClassifier(n_estimators=20),
+        lambda: ExtraTreesClassifier(n_estimators=20),
+        lambda: HistGradientBoostingClassifier(max_iter=30),
+    ],
+    ids=["RandomForest", "ExtraTrees", "HistGradientBoosting"],
+)
+def test_what_mlflow_refuses_is_stored_without_pickle(workplace: Workplace, estimator: Any) -> None:
+    import mlflow.sklearn
+
+    recipe = tiny.binary(estimator=estimator, schema=tiny.WHOLE, load=tiny.whole_people)
+    trained = train_recipe(recipe, workplace.store)
+    source = workplace.store.version(recipe.name, trained.version).source
+    loaded = mlflow.sklearn.load_model(source)
+    parts = split(recipe, load_table(recipe), 0)
+
+    stored = [path.name for path in (workplace.root / "mlruns").rglob("*") if path.is_file()]
+
+    assert set(loaded.predict(parts.holdout)) == {"no", "yes"}
+    assert "model.skops" in stored
+    assert not [name for name in stored if name.endswith((".pkl", ".pickle", ".joblib"))]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        HistGradientBoostingClassifier(max_iter=60),
+        RandomForestClassifier(n_estimators=40, random_state=0),
+        GradientBoostingClassifier(n_estimators=40),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_trees_agree_exactly_where_they_split(estimator: Any) -> None:
+    """Epoch seconds and cents: rows at split thresholds are where exports usually differ."""
+    rng = np.random.default_rng(0)
+    table = tiny.people(3000).assign(income=lambda t: rng.integers(0, 10**8, len(t)) / 100)
+    recipe = tiny.binary(estimator=lambda: estimator, schema=tiny.WHOLE, load=lambda: table)
+    parts = split(recipe, load_table(recipe), 0)
+    pipeline = fitted_pipeline(recipe, parts, 0)
+    groups = probes(pipeline, recipe, parts.holdout, rng)
+    certificate = certify(pipeline, onnx_of(pipeline, recipe), recipe, parts.holdout, 1.0, rng)
+
+    assert len(groups["thresholds"]) > 100
+    assert certificate.class_differences == 0
+    assert certificate.largest_difference < 1e-6
+
+
+def test_a_forest_that_never_saw_a_null_fails_the_certificate_and_registers_nothing(
+    workplace: Workplace,
+) -> None:
+    """scikit-learn and ONNX send a missing value to different sides of a split."""
+    recipe = tiny.binary(
+        "broken", lambda: RandomForestClassifier(n_estimators=20), load=tiny.whole_people
+    )
+    with pytest.raises(CertificateFailed, match="worst row") as caught:
+        train_recipe(recipe, workplace.store)
+
+    assert "where the worst row has a null, impute it" in caught.value.remedy
+    assert workplace.store.models() == []
+    assert [run.status for run in workplace.store.runs("FAILED")] == ["FAILED"]
+    assert workplace.store.runs("RUNNING") == []
+
+
+def test_a_model_that_cannot_take_what_the_schema_allows_is_refused() -> None:
+    recipe = tiny.binary(
+        estimator=lambda: GradientBoostingClassifier(n_estimators=3), load=tiny.whole_people
+    )
+    parts = split(recipe, load_table(recipe), 0)
+    pipeline = fitted_pipeline(recipe, parts, 0)
+    with pytest.raises(CertificateFailed, match="Input X contains NaN") as caught:
+        certify(
+            pipeline,
+            onnx_of(pipeline, recipe),
+            recipe,
+            parts.holdout,
+            1.0,
+            np.random.default_rng(0),
+        )
+
+    assert "impute what is nullable" in caught.value.remedy
+
+
+def test_an_estimator_without_an_onnx_form_is_refused() -> None:
+    class Strange(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+        def fit(self, _x: Any, y: Any) -> "Strange":
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict_proba(self, x: Any) -> Any:
+            return np.full((len(x), 2), 0.5)
+
+    recipe = tiny.binary(estimator=Strange)
+    pipeline = fitted_pipeline(recipe, split(recipe, load_table(recipe), 0), 0)
+    with pytest.raises(InvalidRecipe, match="expected one with an ONNX form"):
+        onnx_of(pipeline, recipe)
+
+
+def test_a_linear_regression_and_text_features_agree_end_to_end() -> None:
+    recipe = tiny.regression()
+    linear = tiny.binary(
+        estimator=lambda: make_pipeline(tiny.linear()[0], Ridge()),
+        task="regression",
+        target="value",
+        classes=(),
+        schema=recipe.schema,
+        load=recipe.load,
+    )
+    parts = split(linear, load_table(linear), 0)
+    pipeline = fitted_pipeline(linear, parts, 0)
+    matrix = linear.schema.matrix(rows_of(parts.holdout, linear.schema))
+    got = onnx_scores(onnx_of(pipeline, linear), matrix)
+
+    assert np.allclose(got, scores_of(pipeline, parts.holdout, linear), atol=1e-3)
+
+
+def test_the_command_without_the_command_line_tells_mistakes(workplace: Workplace) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "training", "lone"],
+        cwd=workplace.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == PlatformError.exit_code
+    assert "did you mean 'loan'?" in done.stderr
+
+
+def test_an_unreachable_tracking_server_is_told_in_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from contracts.errors import RegistryUnreachable
+    from registry.settings import RegistrySettings
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(RegistryUnreachable, match=r"expected an answer from http://127\.0\.0\.1:9"):
+        Store.open(RegistrySettings())
