@@ -1,0 +1,330 @@
+"""A window of traffic gets the verdict it deserves, whatever lies in the log."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import NotRegistered, PlatformError, Unwritable
+from contracts.reference import NumberReference, Reference
+from contracts.traffic import TrafficRecord
+from contracts.verdict import Verdict
+from monitoring.counts import WindowCounts
+from monitoring.explain import find
+from monitoring.judge import decide, findings_of
+from monitoring.monitor import run
+from monitoring.quality import quality_findings
+from monitoring.settings import MonitoringSettings
+from monitoring.window import Reading, read_window
+from registry.promote import promote
+from registry.pull import pull
+from tests import tiny
+from tests.conftest import Workplace
+from training.metrics import decided
+from training.reference import number_reference
+from training.run import train_recipe
+from training.table import rows_of
+
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
+END = START + timedelta(hours=1)
+SETTINGS = MonitoringSettings()
+
+# Evidently and what it imports warn of their own age while they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture
+def served(workplace: Workplace) -> Workplace:
+    train_recipe(tiny.binary(), workplace.store)
+    promote(workplace.store, "tiny", actor="ada")
+    pull(workplace.store, workplace.layout, "tiny")
+    return workplace
+
+
+def record(row: dict[str, Any], number: int, **changes: Any) -> TrafficRecord:
+    score = float(np.random.default_rng(number).random())
+    words: dict[str, Any] = {
+        "prediction_id": f"id-{number}",
+        "time": f"2026-01-31T12:{number % 60:02d}:00.000000Z",
+        "model": "tiny",
+        "version": 1,
+        "features": row,
+        "prediction": "yes" if score >= 0.6 else "no",
+        "score": score,
+        "scores": {"no": 1 - score, "yes": score},
+    }
+    return TrafficRecord(**(words | changes))
+
+
+def served_rows(place: Workplace, n: int, seed: int) -> list[TrafficRecord]:
+    """Traffic like the training data, answered by the model itself."""
+    from training.session import onnx_scores
+
+    rows = rows_of(tiny.people(n, seed), tiny.SCHEMA)
+    model = (place.layout.model("tiny", 1) / "model.onnx").read_bytes()
+    scores = onnx_scores(model, tiny.SCHEMA.matrix(rows)).astype(float)
+    words = np.array(["no", "yes"])[decided(scores, "binary", 0.6)]
+    return [
+        record(row, i, score=float(s[1]), prediction=str(word))
+        for i, (row, s, word) in enumerate(zip(rows, scores, words, strict=True))
+    ]
+
+
+def write(place: Workplace, records: list[TrafficRecord], tail: bytes = b"") -> Path:
+    folder = place.layout.traffic("tiny") / "2026-01-31"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"120000-1-{len(list(folder.iterdir()))}.jsonl"
+    path.write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in records) + tail)
+    return path
+
+
+def judge(place: Workplace, **changes: Any) -> Verdict:
+    words: dict[str, Any] = {"start": START, "end": END, "settings": SETTINGS, "now": END}
+    return run(place.store, place.layout, "tiny", **(words | changes))
+
+
+@pytest.mark.slow
+def test_like_traffic_is_stable_and_the_page_says_what_the_verdict_says(served: Workplace) -> None:
+    write(served, served_rows(served, 1500, 5), tail=b'{"prediction_id": "torn')
+    verdict = judge(served)
+    page = Path(verdict.report).read_text()
+    stored = served.layout.verdicts / "tiny" / f"{verdict.verdict_id}.json"
+
+    assert verdict.decision == "stable", verdict.sentence
+    assert (verdict.window.rows, verdict.window.torn_lines) == (1500, 1)
+    assert verdict.sentence in page
+    assert "evidently" in page.lower()
+    assert Verdict.read(stored.read_bytes()) == verdict
+    logged = served.store.artifacts(verdict.run_id, "monitoring")
+    assert {Path(p).name for p in logged} == {stored.name, Path(verdict.report).name}
+    assert judge(served).verdict_id == verdict.verdict_id
+    assert len(list(stored.parent.iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_drift_is_named_with_its_size_and_evidently_shows_the_same_number(
+    served: Workplace,
+) -> None:
+    records = served_rows(served, 1500, 5)
+    older = [
+        msgspec.structs.replace(
+            r, features=r.features | {"age": float(r.features["age"] or 0) + 12}
+        )
+        for r in records
+    ]
+    write(served, older)
+    verdict = judge(served)
+    drifted = {f.column: f for f in verdict.findings if f.drifted}
+    page = Path(verdict.report).read_text()
+
+    assert verdict.decision == "drift"
+    assert set(drifted) == {"age"}
+    assert verdict.sentence.startswith("tiny version 1: age (")
+    assert "effect size over every row (Slipway)" in page
+    assert f"{drifted['age'].effect_size:.6f}"[:6] in page
+
+
+BROKEN: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str, str]] = {
+    "missing": (lambda r: r | {"income": None}, "income", "vanished"),
+    "unseen": (lambda r: r | {"region": "west"}, "region", "unseen"),
+    "unit": (lambda r: r | {"lines": (r["lines"] or 0) + 4000}, "lines", "out_of_range"),
+    "constant": (lambda r: r | {"age": 33.0}, "age", "constant"),
+}
+
+
+@pytest.mark.parametrize(("change", "column", "fault"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_fault_of_the_data_comes_before_drift(
+    served: Workplace,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    column: str,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from monitoring import evidently_report
+
+    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html><body></body></html>")
+    records = served_rows(served, 400, 5)
+    write(served, [msgspec.structs.replace(r, features=change(dict(r.features))) for r in records])
+    verdict = judge(served)
+
+    assert verdict.decision == "quality"
+    assert (column, fault) in {(q.column, q.fault) for q in verdict.quality}
+    assert fault in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("n", "tail", "decision"),
+    [
+        (0, b"", "no_traffic"),
+        (1, b"", "too_few_rows"),
+        (20, b"\xff\xfe\n{}\n[]\n", "too_few_rows"),
+        (0, b"garbage\n\n{\n", "unreadable"),
+    ],
+)
+def test_a_window_that_says_nothing_says_so(
+    served: Workplace, n: int, tail: bytes, decision: str
+) -> None:
+    write(served, [record(dict(tiny.GOOD), i) for i in range(n)], tail)
+    verdict = judge(served)
+
+    assert verdict.decision == decision
+    assert verdict.findings == ()
+    assert verdict.sentence in Path(verdict.report).read_text()
+
+
+def test_no_traffic_folder_is_a_verdict_too(served: Workplace) -> None:
+    assert judge(served).decision == "no_traffic"
+
+
+def test_other_versions_and_other_hours_are_left_out_and_counted(served: Workplace) -> None:
+    write(
+        served,
+        [
+            record(dict(tiny.GOOD), 1),
+            record(dict(tiny.GOOD), 2, version=9),
+            record(dict(tiny.GOOD), 3, time="2026-01-31T13:00:00.000000Z"),
+        ],
+    )
+    window = judge(served).window
+
+    assert (window.rows, window.other_versions) == (1, 1)
+
+
+def test_what_evidently_cannot_draw_is_judged_all_the_same(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitoring import evidently_report
+
+    def fail(*_: object) -> str:
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr(evidently_report, "evidently_html", fail)
+    write(served, served_rows(served, 300, 5))
+    verdict = judge(served)
+
+    assert verdict.decision == "stable"
+    assert "no picture" in Path(verdict.report).read_text()
+
+
+def test_a_version_that_is_not_there_is_told(served: Workplace) -> None:
+    with pytest.raises(NotRegistered, match="expected one of its versions"):
+        judge(served, version=9)
+    with pytest.raises(NotRegistered, match="expected one of tiny, got 'tny'"):
+        run(
+            served.store,
+            served.layout,
+            "tny",
+            start=START,
+            end=END,
+            settings=SETTINGS,
+            now=END,
+        )
+
+
+def test_a_place_that_cannot_be_written_is_told(served: Workplace) -> None:
+    served.layout.reports.write_text("a file where a folder should be")
+    with pytest.raises(Unwritable, match="expected a place to write to"):
+        judge(served)
+
+
+def test_a_store_that_takes_no_artifact_loses_no_verdict(served: Workplace) -> None:
+    shutil.rmtree(served.root / "mlruns")
+    (served.root / "mlruns").write_text("a file where a folder should be")
+    with pytest.raises(PlatformError, match="expected to log"):
+        judge(served)
+
+    assert len(list((served.layout.verdicts / "tiny").glob("*.json"))) == 1
+
+
+def test_a_prediction_is_found_by_its_id(served: Workplace) -> None:
+    wanted = record(dict(tiny.GOOD), 7)
+    write(served, [record(dict(tiny.GOOD), i) for i in range(10)], tail=b'{"prediction_id":"id-77')
+
+    assert find(served.layout, "id-7") == wanted
+    with pytest.raises(NotRegistered, match="got 'id-77'"):
+        find(served.layout, "id-77")
+
+
+@given(st.lists(st.binary(max_size=60).map(lambda b: b.replace(b"\n", b" ")), max_size=10))
+def test_every_line_is_a_record_or_is_counted_as_torn(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+) -> None:
+    from contracts.names import Layout
+
+    layout = Layout(tmp_path_factory.mktemp("var"))
+    folder = layout.traffic("tiny") / "2026-01-31"
+    folder.mkdir(parents=True)
+    good = msgspec.json.encode(record(dict(tiny.GOOD), 1))
+    mixed = [line for junk in lines for line in (junk, good)]
+    (folder / "a.jsonl").write_bytes(b"\n".join(mixed))
+    reading = Reading()
+    read = sum(len(c) for c in read_window(layout, "tiny", 1, START, END, reading))
+
+    assert read == len(lines)
+    assert reading.torn_lines == sum(bool(line.strip()) for line in lines)
+
+
+def reference_of(data: np.ndarray[Any, Any]) -> Reference:
+    features: dict[str, NumberReference] = {
+        f"x{i}": number_reference(data[:, i]) for i in range(data.shape[1])
+    }
+    return Reference(n_rows=len(data), n_predictions=0, features={**features}, predictions={})
+
+
+def fires(reference: Reference, data: np.ndarray[Any, Any]) -> str:
+    counts = WindowCounts(reference)
+    counts.rows = len(data)
+    for i in range(data.shape[1]):
+        counts.columns[f"x{i}"].add(data[:, i].tolist())
+    findings = findings_of(counts, SETTINGS)
+    quality = list(quality_findings(counts, reference, SETTINGS))
+    return decide(counts.rows, 0, findings, quality, SETTINGS)
+
+
+@pytest.mark.parametrize("n", [500, 5000])
+def test_ten_columns_without_drift_alarm_in_two_of_a_hundred_windows_at_most(n: int) -> None:
+    rng = np.random.default_rng(1)
+    reference = reference_of(rng.normal(size=(20_000, 10)))
+    alarms = sum(fires(reference, rng.normal(size=(n, 10))) != "stable" for _ in range(150))
+
+    assert alarms <= 3
+
+
+@pytest.mark.parametrize(("n", "shift"), [(5000, 0.2), (500, 0.3)])
+def test_a_shift_that_matters_is_seen(n: int, shift: float) -> None:
+    rng = np.random.default_rng(2)
+    reference = reference_of(rng.normal(size=(20_000, 5)))
+    seen = 0
+    for _ in range(40):
+        data = rng.normal(size=(n, 5))
+        data[:, 0] += shift
+        seen += fires(reference, data) == "drift"
+
+    assert seen >= 38
+
+
+def test_five_percent_missing_are_a_fault_and_not_drift() -> None:
+    rng = np.random.default_rng(3)
+    reference = reference_of(rng.normal(size=(20_000, 5)))
+    seen = 0
+    for _ in range(40):
+        data = rng.normal(size=(500, 5))
+        data[rng.random(500) < 0.05, 0] = np.nan
+        seen += fires(reference, data) == "quality"
+
+    assert seen == 40
+
+
+def test_the_verdict_document_is_plain_json(served: Workplace) -> None:
+    verdict = judge(served)
+    path = served.layout.verdicts / "tiny" / f"{verdict.verdict_id}.json"
+
+    assert json.loads(path.read_bytes())["decision"] == "no_traffic"

@@ -1,0 +1,103 @@
+"""Distances and tests against scipy, hands, and their own laws."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from monitoring import statistics as ours
+
+counts = arrays(np.int64, st.integers(2, 20), elements=st.integers(0, 1000))
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[ours.Counts, ours.Counts]:
+    n = draw(st.integers(2, 20))
+    two = [draw(arrays(np.int64, n, elements=st.integers(0, 1000))) for _ in range(2)]
+    assume(all(c.sum() > 0 for c in two))
+    return two[0], two[1]
+
+
+@given(pairs())
+def test_jensen_shannon_is_scipys(pair: tuple[ours.Counts, ours.Counts]) -> None:
+    assert ours.jensen_shannon(*pair) == pytest.approx(jensenshannon(*pair, base=2), abs=1e-6)
+
+
+@given(pairs())
+def test_distances_are_symmetric_bounded_and_zero_for_equals(
+    pair: tuple[ours.Counts, ours.Counts],
+) -> None:
+    p, q = pair
+    for distance in (ours.total_variation, ours.jensen_shannon):
+        assert 0 <= distance(p, q) <= 1 + 1e-12
+        assert distance(p, q) == pytest.approx(distance(q, p))
+        assert distance(p, p) == pytest.approx(0, abs=1e-7)
+    assert ours.population_stability(p, q) >= -1e-12
+    assert ours.kolmogorov_smirnov(p, q)[0] <= ours.total_variation(p, q) + 1e-9
+
+
+@given(pairs())
+def test_total_variation_is_the_largest_gap_over_sets(
+    pair: tuple[ours.Counts, ours.Counts],
+) -> None:
+    p, q = pair[0] / pair[0].sum(), pair[1] / pair[1].sum()
+
+    assert ours.total_variation(*pair) == pytest.approx((p - q)[p > q].sum(), abs=1e-9)
+
+
+def test_kolmogorov_smirnov_on_every_value_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=2000), rng.normal(0.1, size=1500)
+    edges = np.sort(np.concatenate([a, b]))
+    p, q = (np.bincount(np.searchsorted(edges, x), minlength=len(edges) + 1) for x in (a, b))
+    distance, p_value = ours.kolmogorov_smirnov(p, q)
+    theirs = stats.ks_2samp(a, b, method="asymp")
+
+    assert distance == pytest.approx(theirs.statistic, abs=1e-9)
+    assert p_value == pytest.approx(theirs.pvalue, rel=0.2)
+
+
+def test_chi_square_is_scipys_and_joins_what_is_rare() -> None:
+    p, q = np.array([500, 300, 200]), np.array([450, 380, 170])
+
+    assert ours.chi_square(p, q) == pytest.approx(
+        stats.chi2_contingency(np.array([p, q]), correction=False).pvalue
+    )
+    assert ours.chi_square(np.array([500, 1, 0]), np.array([500, 0, 1])) == pytest.approx(
+        1, abs=0.4
+    )
+    assert ours.chi_square(np.array([5]), np.array([7])) == 1.0
+    assert ours.chi_square(np.array([0, 0]), np.array([7, 1])) == 1.0
+
+
+def test_the_wasserstein_distance_of_a_shift_is_the_shift() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(3, 2, size=50_000)
+    b = rng.normal(3, 2, size=50_000) + 0.5
+    edges = np.quantile(a, np.arange(1, 64) / 64)
+    p, q = (np.bincount(np.searchsorted(edges, x), minlength=64) for x in (a, b))
+    low, high = min(a.min(), b.min()), max(a.max(), b.max())
+    got = ours.normed_wasserstein(p, q, edges, low, high, 2.0)
+
+    assert got == pytest.approx(stats.wasserstein_distance(a, b) / 2, rel=0.15)
+    assert ours.normed_wasserstein(p, p, edges, low, high, 2.0) == 0
+    assert ours.normed_wasserstein(p, q, edges, low, high, 0.0) == 0
+
+
+def test_psi_of_a_known_table() -> None:
+    """(.5-.8) ln(.5/.8) + (.5-.2) ln(.5/.2), by hand."""
+    got = ours.population_stability(np.array([50, 50]), np.array([80, 20]))
+
+    assert got == pytest.approx(-0.3 * np.log(0.625) + 0.3 * np.log(2.5))
+
+
+@given(st.integers(0, 50), st.integers(50, 500), st.integers(0, 50), st.integers(50, 500))
+def test_a_rise_of_share_is_fishers_test(a: int, n: int, b: int, m: int) -> None:
+    table = [[a, n - a], [b, m - b]]
+
+    assert ours.rise_of_share(a, n, b, m) == pytest.approx(
+        stats.fisher_exact(table, alternative="greater").pvalue, abs=1e-9
+    )

@@ -1,0 +1,108 @@
+"""Real models behind a real `bentoml serve`, one for all tests that only ask it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contracts.names import Layout
+from registry.promote import promote
+from registry.pull import pull_all
+from registry.settings import RegistrySettings
+from registry.store import Store
+from tests import tiny
+from tests.slipway.conftest import free_port
+from training.run import train_recipe
+
+ROOT = Path(__file__).parents[2]
+BENTOFILE = 'service: "services.predictor:Predictor"\n'
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: where it answers, and where its state lies."""
+
+    url: str
+    layout: Layout
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def models(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `var/` with three promoted and pulled models."""
+    root = tmp_path_factory.mktemp("models")
+    shutil.copy(fresh_database, root / "mlflow.db")
+    before = Path.cwd()
+    os.chdir(root)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    try:
+        store = Store.open(RegistrySettings())
+        for recipe in (tiny.binary(), tiny.multiclass(), tiny.regression()):
+            train_recipe(recipe, store)
+            promote(store, recipe.name, actor="ada")
+        pull_all(store, Layout(root / "var"))
+    finally:
+        os.chdir(before)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return root / "var"
+
+
+@contextmanager
+def serving(folder: Path, models: Path | None, **settings: str) -> Iterator[Service]:
+    """`bentoml serve` in `folder` with a copy of the models, until the block ends."""
+    process, url, log = start(folder, models, **settings)
+    try:
+        await_ready(url, process, log)
+        yield Service(url, Layout(folder / "var"), process, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+
+
+def start(
+    folder: Path, models: Path | None, **settings: str
+) -> tuple["subprocess.Popen[bytes]", str, Path]:
+    (folder / "bentofile.yaml").write_text(BENTOFILE)
+    if models is not None:
+        shutil.copytree(models, folder / "var")
+    port = free_port()
+    log = folder / "serve.log"
+    environ = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bentoml", "serve", "--port", str(port)],
+            cwd=folder,
+            env={**environ, "PYTHONPATH": str(ROOT), "SLIPWAY_SERVICE_PULL": "false", **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+        )
+    return process, f"http://127.0.0.1:{port}", log
+
+
+def await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(400):
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("service"), models) as running:
+        yield running

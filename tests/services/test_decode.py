@@ -1,0 +1,128 @@
+"""The fast way accepts what the schema accepts, and nothing else."""
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.schema import Schema, integer, number
+from services.decode import Decoder
+from services.faults import Fault
+from services.traffic import TrafficLog
+from tests import tiny
+
+DECODER = Decoder(tiny.SCHEMA)
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 120),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(18, 100),
+    st.sampled_from(["north", "west", "yes", "no"]),
+    st.lists(st.integers(), max_size=2),
+)
+rows = st.dictionaries(st.sampled_from([*tiny.SCHEMA.names, "x"]), values)
+near_rows = rows.map(lambda row: tiny.GOOD | row)
+
+
+@given(rows | near_rows, st.booleans())
+def test_a_body_is_accepted_iff_the_schema_has_nothing_against_it(
+    row: dict[str, Any], spaces: bool
+) -> None:
+    body = json.dumps(row, separators=(" , ", " : ") if spaces else (",", ":")).encode()
+    violations = tiny.SCHEMA.violations(row)
+    try:
+        got = DECODER.one(body)
+    except Fault as fault:
+        refused = fault.violations
+    else:
+        refused = ()
+        settled, flags = tiny.SCHEMA.settle(row)
+        assert got.features == settled
+        assert sorted(got.flags) == sorted(flags)
+        matrix = np.array([got.numbers], dtype=np.float32)
+        assert np.array_equal(matrix, tiny.SCHEMA.matrix([settled]), equal_nan=True)
+
+    assert sorted(refused, key=str) == sorted(violations, key=str)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_no_bytes_raise_anything_but_a_fault(body: bytes) -> None:
+    with pytest.raises(Fault):
+        DECODER.one(body)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["age", "lines", "work"]), st.integers(18, 40))))
+def test_a_key_that_stands_twice_is_always_found(extra: list[tuple[str, int]]) -> None:
+    body = json.dumps(tiny.GOOD)[:-1] + "".join(f', "{k}": {v}' for k, v in extra) + "}"
+    if extra:
+        with pytest.raises(Fault, match="each key once"):
+            DECODER.one(body.encode())
+    else:
+        assert DECODER.one(body.encode()).features["age"] == 40
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30, 2**53 + 1])
+def test_integers_beyond_64_bits_take_the_exact_way(value: int) -> None:
+    decoder = Decoder(Schema(features=(integer("n"),)))
+
+    assert decoder.one(json.dumps({"n": value}).encode()).features == {"n": value}
+
+
+def test_a_missing_number_is_nan_and_a_bound_is_inside() -> None:
+    decoder = Decoder(Schema(features=(number("a", 0, 1, nullable=True), number("b", 0, 1))))
+    row = decoder.one(b'{"b": 1}')
+
+    assert math.isnan(row.numbers[0])
+    assert row.numbers[1] == 1.0
+    assert row.features == {"a": None, "b": 1.0}
+
+
+def test_a_log_turns_its_file_at_midnight_and_at_its_size(tmp_path: Path) -> None:
+    log = TrafficLog(tmp_path, segment_bytes=20)
+    evening = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+    log.append([b"{1}", b"{2}"], evening)
+    log.append([b"{3}" * 5], evening)
+    log.append([b"{4}"], evening)
+    log.append([b"{5}"], evening + timedelta(seconds=2))
+    log.close()
+
+    days = {p.name: len(list(p.iterdir())) for p in tmp_path.iterdir()}
+    assert days == {"2026-01-31": 2, "2026-02-01": 1}
+
+
+def test_a_write_that_stops_in_a_line_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    log = TrafficLog(tmp_path, segment_bytes=10**6)
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    log.append([b'{"a":1}'], now)
+    real = os.write
+    calls = iter([lambda fd, data: real(fd, data[:3]), None])
+
+    def full_disk(fd: int, data: bytes) -> int:
+        act = next(calls)
+        if act is None:
+            raise OSError(28, "No space left on device")
+        return act(fd, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            log.append([b'{"b":2}'], now)
+    log.append([b'{"c":3}'], now)
+    log.close()
+    lines = next(tmp_path.glob("*/*")).read_bytes().split(b"\n")
+
+    assert lines == [b'{"a":1}', b'{"b', b'{"c":3}', b""]
+    assert msgspec.json.decode(lines[2]) == {"c": 3}

@@ -1,0 +1,422 @@
+"""What a client sees: right answers, and for what is wrong a reason, never a 5xx."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import bentoml
+import msgspec
+import numpy as np
+import pytest
+
+from contracts.traffic import TrafficRecord
+from services.faults import FAULTS
+from services.load import send
+from tests import tiny
+from tests.services.conftest import Service, serving, start
+from training.recipe import Recipe
+from training.run import _fit
+from training.table import rows_of
+
+pytestmark = pytest.mark.slow
+GOOD = json.dumps(tiny.GOOD).encode()
+JSON = {"content-type": "application/json"}
+
+
+def ask(
+    service: Service,
+    path: str,
+    body: bytes | None = GOOD,
+    method: str = "POST",
+    headers: dict[str, str] = JSON,
+) -> tuple[int, Any, dict[str, str]]:
+    parts = urlsplit(service.url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    kind = answer.headers.get("content-type", "")
+    parsed = json.loads(data) if "json" in kind and data else data.decode()
+    return answer.status, parsed, {k.lower(): v for k, v in answer.headers.items()}
+
+
+def changed(**changes: object) -> bytes:
+    return json.dumps(tiny.GOOD | changes).encode()
+
+
+def without(name: str) -> bytes:
+    return json.dumps({k: v for k, v in tiny.GOOD.items() if k != name}).encode()
+
+
+BAD: dict[str, tuple[bytes, str, str]] = {
+    "empty": (b"", "invalid_json", ""),
+    "not json": (b"age=3", "invalid_json", ""),
+    "truncated": (GOOD[:-1], "invalid_json", ""),
+    "two documents": (GOOD + GOOD, "invalid_json", ""),
+    "not utf-8": (b'{"age": "\xff"}', "invalid_json", ""),
+    "byte order mark": (b"\xef\xbb\xbf" + GOOD, "invalid_json", ""),
+    "nan": (changed(age=float("nan")), "invalid_json", ""),
+    "infinity": (changed(age=float("inf")), "invalid_json", ""),
+    "deep nesting": (b"[" * 100_000, "invalid_json", ""),
+    "nested value": (b'{"age":' + b"[" * 500 + b"]" * 500 + b"}", "invalid_request", "age"),
+    "five thousand digits": (GOOD.replace(b"40", b"9" * 5000), "invalid_json", ""),
+    "list": (b"[" + GOOD + b"]", "invalid_request", "body"),
+    "null body": (b"null", "invalid_request", "body"),
+    "text body": (b'"age"', "invalid_request", "body"),
+    "missing": (without("age"), "invalid_request", "age"),
+    "null": (changed(age=None), "invalid_request", "age"),
+    "text for number": (changed(age="40"), "invalid_request", "age"),
+    "bool for number": (changed(age=True), "invalid_request", "age"),
+    "object for number": (changed(age={"value": 40}), "invalid_request", "age"),
+    "too low": (changed(age=17.999), "invalid_request", "age"),
+    "too high": (changed(age=100.001), "invalid_request", "age"),
+    "beyond float64": (GOOD.replace(b"40", b"1e400"), "invalid_request", "age"),
+    "beyond float32": (changed(lines=10**39), "invalid_request", "lines"),
+    "fraction": (changed(lines=2.5), "invalid_request", "lines"),
+    "number for bool": (changed(owner=1), "invalid_request", "owner"),
+    "text for bool": (changed(owner="true"), "invalid_request", "owner"),
+    "unseen category": (changed(work="maybe"), "invalid_request", "work"),
+    "number for category": (changed(work=1), "invalid_request", "work"),
+    "other case": (changed(work="Yes"), "invalid_request", "work"),
+    "extra": (changed(colour="red"), "invalid_request", "colour"),
+    "duplicate key": (GOOD[:-1] + b', "age": 41}', "invalid_request", "age"),
+    "escaped duplicate": (GOOD[:-1] + b', "\\u0061ge": 41}', "invalid_request", "age"),
+    "duplicate hides a gap": (without("income")[:-1] + b', "age": 41}', "invalid_request", "age"),
+    "too large": (b" " * (5 * 1024 * 1024), "body_too_large", ""),
+}
+
+
+@pytest.mark.parametrize(("body", "code", "path"), BAD.values(), ids=BAD.keys())
+def test_a_bad_body_is_told_what_is_wrong_and_harms_nobody(
+    service: Service, body: bytes, code: str, path: str
+) -> None:
+    status, answer, headers = ask(service, "/models/tiny/predict", body)
+    error = answer["error"]
+
+    assert status == FAULTS[code][0]
+    assert 400 <= status < 500
+    assert error["code"] == code
+    assert error["message"]
+    assert error["request_id"] == headers["x-request-id"]
+    if path:
+        assert path in {v["path"] for v in error["violations"]}
+        assert all(v["expected"] and v["got"] for v in error["violations"])
+    assert ask(service, "/models/tiny/predict")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers", "code"),
+    [
+        ("/models/tny/predict", "POST", JSON, "unknown_model"),
+        ("/predict", "POST", JSON, "unknown_model"),
+        ("/models/tiny/train", "POST", JSON, "not_found"),
+        ("/models/tiny/predict", "GET", JSON, "method_not_allowed"),
+        ("/models/tiny/predict", "DELETE", JSON, "method_not_allowed"),
+        ("/models/tiny", "POST", JSON, "method_not_allowed"),
+        ("/models/tiny/predict", "POST", {"content-type": "text/csv"}, "unsupported_media_type"),
+        (
+            "/models/tiny/predict",
+            "POST",
+            {"content-type": "application/json; charset=latin-1"},
+            "unsupported_media_type",
+        ),
+        (
+            "/models/tiny/predict",
+            "POST",
+            JSON | {"content-encoding": "gzip"},
+            "unsupported_media_type",
+        ),
+    ],
+)
+def test_a_bad_address_or_envelope_is_told(
+    service: Service, path: str, method: str, headers: dict[str, str], code: str
+) -> None:
+    status, answer, got = ask(service, path, GOOD, method, headers)
+
+    assert (status, answer["error"]["code"]) == (FAULTS[code][0], code)
+    if code == "method_not_allowed":
+        assert got["allow"] in {"GET", "POST"}
+    if code == "unknown_model":
+        assert "tiny3" in answer["error"]["message"]
+
+
+def test_an_answer_has_all_that_it_promises(service: Service) -> None:
+    body = changed(income=2e6, region="mars")
+    named = JSON | {"x-request-id": "abc-1"}
+    status, answer, headers = ask(service, "/models/tiny/predict", body, headers=named)
+
+    assert status == 200
+    assert headers["x-request-id"] == "abc-1"
+    assert set(answer["probabilities"]) == {"no", "yes"}
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert sorted(answer["flags"]) == ["clipped:income", "unseen:region"]
+    assert (answer["model"], answer["version"], answer["variant"]) == ("tiny", 1, "production")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}Z", answer["time"])
+
+
+def test_a_strange_request_id_is_not_echoed(service: Service) -> None:
+    _, _, headers = ask(
+        service, "/models/tiny/predict", headers=JSON | {"x-request-id": "a b\tc" + "d" * 200}
+    )
+
+    assert re.fullmatch(r"[0-9a-f]{16}", headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    "recipe", [tiny.binary(), tiny.multiclass(), tiny.regression()], ids=lambda r: r.name
+)
+def test_answers_are_the_pipelines_own(service: Service, recipe: Recipe) -> None:
+    """The oracle is scikit-learn, on held-out rows, from a DataFrame."""
+    from training.pipeline import scores_of
+    from training.reference import predictions
+
+    fitted = _fit(recipe, 0)
+    rows = rows_of(fitted.split.holdout, recipe.schema)
+    rows = (rows * (1000 // len(rows) + 1))[:1000]
+    body = json.dumps({"rows": rows}).encode()
+    status, answer, _ = ask(service, f"/models/{recipe.name}/predict/batch", body)
+    scores = scores_of(fitted.pipeline, fitted.split.holdout, recipe)
+    expected = predictions(recipe, scores)
+    field = "values" if recipe.task == "regression" else "probabilities"
+    got = np.array([list(r[field].values()) for r in answer["results"]])
+    wanted = np.tile(scores, (1000 // len(scores) + 1, 1))[:1000]
+    scale = float(np.std(fitted.truth)) if recipe.task == "regression" else 1.0
+
+    assert (status, answer["failed"]) == (200, 0)
+    assert np.abs(got - wanted).max() / scale <= fitted.certificate.tolerance
+    if recipe.task != "regression":
+        words = np.tile(expected, 1000 // len(scores) + 1)[:1000]
+        assert [r["prediction"] for r in answer["results"]] == list(words)
+
+
+def test_a_bad_row_does_not_fail_its_batch_neighbours(service: Service) -> None:
+    rows = [tiny.GOOD, tiny.GOOD | {"age": -1}, tiny.GOOD]
+    _, answer, _ = ask(service, "/models/tiny/predict/batch", json.dumps({"rows": rows}).encode())
+    results = answer["results"]
+
+    assert answer["failed"] == 1
+    assert [set(r) >= {"prediction"} for r in results] == [True, False, True]
+    assert results[1]["error"]["violations"][0]["path"] == "rows[1].age"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"[]", "invalid_request"),
+        (b'{"rows": 3}', "invalid_request"),
+        (b'{"rows": []}', "invalid_request"),
+        (b'{"rows": [{}], "x": 1}', "invalid_request"),
+        (b'{"rows": [' + b"{}," * 4096 + b"{}]}", "body_too_large"),
+        (b"{", "invalid_json"),
+    ],
+)
+def test_a_bad_batch_is_told(service: Service, body: bytes, code: str) -> None:
+    status, answer, _ = ask(service, "/models/tiny/predict/batch", body)
+
+    assert (status, answer["error"]["code"]) == (FAULTS[code][0], code)
+
+
+def test_models_are_listed_with_their_schema(service: Service) -> None:
+    _, listed, _ = ask(service, "/models", None, "GET")
+    _, one, _ = ask(service, "/models/tiny", None, "GET")
+
+    assert [m["name"] for m in listed["models"]] == ["tiny", "tiny3", "tinyvalue"]
+    assert one["schema"]["features"][1] == {
+        "name": "age",
+        "type": "float",
+        "unit": "years",
+        "minimum": 18.0,
+        "maximum": 100.0,
+    }
+
+
+def test_bentomls_own_client_and_documents_know_every_model(service: Service) -> None:
+    with bentoml.SyncHTTPClient(service.url) as client:
+        answer = client.predict_tiny(**tiny.GOOD)
+    _, direct, _ = ask(service, "/models/tiny/predict")
+    _, schema, _ = ask(service, "/schema.json", None, "GET")
+    routes = {route["route"]: route for route in schema["routes"]}
+
+    assert answer["probabilities"] == direct["probabilities"]
+    assert set(routes) >= {"/models/tiny/predict", "/models/tinyvalue/predict/batch"}
+    age = routes["/models/tiny/predict"]["input"]["properties"]["age"]
+    assert (age["minimum"], age["maximum"]) == (18, 100)
+    assert ask(service, "/", None, "GET")[0] == 200
+
+
+def metric(service: Service, name: str) -> float:
+    _, text, _ = ask(service, "/metrics", None, "GET")
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])  # type: ignore[index]  # it is there
+
+
+def test_requests_that_arrive_together_are_scored_together(service: Service) -> None:
+    calls = 'slipway_batch_rows_count{model="tiny"}'
+    rows = 'slipway_batch_rows_sum{model="tiny"}'
+    before = metric(service, calls), metric(service, rows)
+    result = send(service.url, "tiny", [tiny.GOOD] * 3000, connections=32)
+    n_calls, n_rows = metric(service, calls) - before[0], metric(service, rows) - before[1]
+
+    assert (result.errors, n_rows) == (0, 3000)
+    assert n_calls < n_rows / 3
+
+
+def test_one_bad_client_in_four_fails_nobody_else(service: Service) -> None:
+    bodies = [body for body, _, _ in BAD.values() if len(body) < 10_000]
+    with ThreadPoolExecutor(4) as pool:
+        bad = pool.submit(lambda: [ask(service, "/models/tiny/predict", b)[0] for b in bodies * 3])
+        good = [
+            pool.submit(send, service.url, "tiny", [tiny.GOOD] * 1000, connections=8)
+            for _ in range(3)
+        ]
+        assert [job.result().errors for job in good] == [0, 0, 0]
+        assert all(400 <= status < 500 for status in bad.result())
+
+
+def test_a_dripping_body_ends_with_408(models: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, models, SLIPWAY_SERVICE_BODY_TIMEOUT_S="0.5") as service:
+        parts = urlsplit(service.url)
+        with socket.create_connection((parts.hostname, parts.port)) as raw:
+            head = b"POST /models/tiny/predict HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{"
+            raw.sendall(head)
+            raw.settimeout(10)
+            assert raw.recv(100).startswith(b"HTTP/1.1 408")
+        assert ask(service, "/models/tiny/predict")[0] == 200
+
+
+def records(service: Service, name: str = "tiny") -> tuple[set[str], int]:
+    """Prediction ids in the log, and lines that are no record."""
+    ids, torn = set(), 0
+    for path in service.layout.traffic(name).glob("*/*.jsonl"):
+        for line in path.read_bytes().split(b"\n"):
+            if not line:
+                continue
+            try:
+                ids.add(msgspec.json.decode(line, type=TrafficRecord).prediction_id)
+            except msgspec.DecodeError:
+                torn += 1
+    return ids, torn
+
+
+def two_workers_of(service: Service) -> list[int]:
+    """The workers, once a killed one is replaced."""
+    for _ in range(200):
+        if len(workers_of(service)) == 2:
+            return workers_of(service)
+        time.sleep(0.1)
+    pytest.fail("a killed worker was not replaced")
+
+
+def workers_of(service: Service) -> list[int]:
+    listed = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
+    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in listed.split()}
+    return [pid for pid, line in lines.items() if b"worker" in line]
+
+
+def test_a_killed_worker_loses_no_acknowledged_prediction(models: Path, tmp_path: Path) -> None:
+    acknowledged: set[str] = set()
+    stop = threading.Event()
+
+    def client(service: Service) -> None:
+        while not stop.is_set():
+            try:
+                status, answer, _ = ask(service, "/models/tiny/predict")
+            except (OSError, http.client.HTTPException):
+                continue
+            if status == 200:
+                acknowledged.add(answer["prediction_id"])
+
+    with serving(tmp_path, models, SLIPWAY_SERVICE_WORKERS="2") as service:
+        threads = [threading.Thread(target=client, args=(service,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            time.sleep(1.5)
+            os.kill(two_workers_of(service)[0], signal.SIGKILL)
+        two_workers_of(service)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        logged, torn = records(service)
+
+    assert len(acknowledged) > 500
+    assert acknowledged <= logged
+    assert torn <= 3
+
+
+def test_a_stop_is_graceful(models: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, models) as service:
+        answer = ask(service, "/models/tiny/predict")[1]
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+        assert answer["prediction_id"] in records(service)[0]
+
+
+def refusal(folder: Path, models: Path | None, **settings: str) -> tuple[int, str]:
+    process, _, log = start(folder, models, **settings)
+    return process.wait(60), log.read_text()
+
+
+def test_without_a_model_the_start_says_what_to_do(tmp_path: Path) -> None:
+    code, log = refusal(tmp_path, None)
+
+    assert code == 4
+    assert "expected the pointer of a model, got none" in log
+    assert "help: slipway train --all" in log
+    assert "Traceback" not in log
+
+
+def test_nothing_in_production_is_told_by_the_pull(tmp_path: Path) -> None:
+    code, log = refusal(tmp_path, None, SLIPWAY_SERVICE_PULL="true")
+
+    assert code != 0
+    assert "expected a model with the alias 'production', got none" in log
+    assert "Traceback" not in log
+
+
+def test_an_unreachable_registry_serves_what_was_pulled(models: Path, tmp_path: Path) -> None:
+    with serving(
+        tmp_path, models, SLIPWAY_SERVICE_PULL="true", MLFLOW_TRACKING_URI="http://127.0.0.1:9"
+    ) as service:
+        assert ask(service, "/models/tiny/predict")[0] == 200
+        assert "serving the models that were pulled before" in service.log.read_text()
+
+
+def test_a_model_that_was_changed_is_not_served(models: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(models, tmp_path / "var")
+    path = tmp_path / "var/models/tiny/1/model.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    code, log = refusal(tmp_path, None)
+
+    assert code != 0
+    assert "model.onnx: expected sha256" in log
+
+
+def test_a_var_that_cannot_be_written_stops_the_start(models: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(models, tmp_path / "var")
+    (tmp_path / "var/traffic").write_text("a file where a folder should be")
+    code, log = refusal(tmp_path, None)
+
+    assert code != 0
+    assert "expected a folder to write traffic to" in log
+    assert "Traceback" not in log
+
+
+def test_a_misspelt_setting_stops_the_start(models: Path, tmp_path: Path) -> None:
+    code, log = refusal(tmp_path, models, SLIPWAY_SERVICE_WORKER="2")
+
+    assert code != 0
+    assert "did you mean SLIPWAY_SERVICE_WORKERS?" in log
