@@ -13,14 +13,14 @@ help: ## Show the tasks
 
 setup: $(BIN)/.ready ## Create .venv from the hash-pinned lock
 
-$(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requirements/telemetry_off.pth pyproject.toml
+$(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requirements/environment.pth pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("expected Python >= 3.11, got " + sys.version.split()[0] + "\nhelp: make PYTHON=python3.11 ...")'
 	@echo "Creating .venv from requirements/development.txt"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/development.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@cp requirements/telemetry_off.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@cp requirements/environment.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 lock: setup ## Resolve requirements/*.in anew into hash-pinned locks
@@ -64,7 +64,8 @@ bento: pull ## Build the Bento from the Production models
 	$(BIN)/bentoml build
 
 image: bento ## Build the container image with podman
-	$(BIN)/bentoml containerize predictor:latest --backend podman
+	$(BIN)/python deploy/podman/here.py deploy/podman/base-image.sh
+	$(BIN)/python deploy/podman/here.py --build $(BIN)/bentoml containerize predictor:latest --backend podman --image-tag predictor:latest
 
 clean: ## Remove the environment and by-products; models, traffic and runs stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ from contracts.names import Layout
 from services.desk import Desk
 from services.faults import Fault
 from services.metrics import Metrics
-from services.models import find_pointers, load
+from services.models import find_pointers, load, models_layout
 from services.settings import ServiceSettings
 from services.traffic import check_writable
 
@@ -31,7 +31,8 @@ class Hall:
         layout = Layout(settings.var)
         check_writable(layout.var / "traffic")
         metrics = Metrics()
-        served = [load(layout, pointer) for pointer in find_pointers(layout)]
+        models = models_layout(settings.var)
+        served = [load(models, pointer) for pointer in find_pointers(models)]
         desks = {m.pointer.name: Desk(m, layout, settings, metrics) for m in served}
         return cls(desks, metrics)
 

@@ -1,17 +1,22 @@
 """Before workers start: pull the Production models, and look at every model once.
 
 The registry is another room and never imported here; where it is (a checkout) it runs as a
-process. A Bento has none, and serves the models that are frozen in it.
+process. A Bento serves the models that are frozen in it.
 """
 
-import importlib.util
 import logging
 import subprocess
 import sys
 
 from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.names import Layout
-from services.models import find_directory, find_pointers, verified_manifest
+from services.models import (
+    find_directory,
+    find_pointers,
+    is_in_bento,
+    models_layout,
+    verified_manifest,
+)
 from services.settings import ServiceSettings
 from services.traffic import check_writable
 
@@ -25,9 +30,9 @@ def prepare(settings: ServiceSettings) -> None:
         PlatformError: nothing can be served, with what to do.
 
     """
-    layout = Layout(settings.var)
-    check_writable(layout.var / "traffic")
-    if settings.pull and importlib.util.find_spec("registry") is not None:
+    check_writable(Layout(settings.var).var / "traffic")
+    layout = models_layout(settings.var)
+    if settings.pull and not is_in_bento():
         _pull(have_models=bool(find_pointers(layout)))
     pointers = find_pointers(layout)
     if not pointers:

@@ -18,6 +18,10 @@ GOLDEN_MARGIN = 10.0
 rounds otherwise, another model differs by far more."""
 
 
+_CODE = Path(__file__).resolve().parents[1]
+"""The checkout, or the `src` folder of a Bento."""
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A model that is ready to answer."""
@@ -26,6 +30,16 @@ class ServedModel:
     manifest: Manifest
     session: Session
     decoder: Decoder
+
+
+def is_in_bento() -> bool:
+    """Whether this code was packed by `bentoml build`, with the models it shall serve."""
+    return (_CODE.parent / "bento.yaml").is_file()
+
+
+def models_layout(var: Path) -> Layout:
+    """Where pointers lie: in the Bento itself, wherever it is served, else below `var`."""
+    return Layout(_CODE / "var") if is_in_bento() else Layout(var)
 
 
 def find_pointers(layout: Layout) -> list[Pointer]:

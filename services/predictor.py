@@ -8,7 +8,6 @@ models below `var/models`, as they were pulled.
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -16,19 +15,18 @@ from bentoml.models import BentoModel
 
 from contracts import settings as settings_loader
 from contracts.errors import PlatformError
-from contracts.names import Layout
 from services import hook
 from services.api import api_methods
 from services.edge import App, Edge
 from services.hall import Hall
 from services.hoist import Hoist
-from services.models import find_directory, find_pointers, verified_manifest
+from services.models import find_directory, find_pointers, models_layout, verified_manifest
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("slipway.services")
 
 SETTINGS = settings_loader.load(ServiceSettings, os.environ)
-_LAYOUT = Layout(Path(SETTINGS.var))
+_LAYOUT = models_layout(SETTINGS.var)
 _POINTERS = find_pointers(_LAYOUT)
 _MANIFESTS = [verified_manifest(find_directory(_LAYOUT, p), p) for p in _POINTERS]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contracts.schema import Schema, integer, number
 from services.decode import Decoder
-from services.faults import Fault
+from services.faults import FAULTS, Fault
 from services.traffic import TrafficLog
 from tests import tiny
 
@@ -126,3 +126,9 @@ def test_a_write_that_stops_in_a_line_does_not_spoil_the_next(
 
     assert lines == [b'{"a":1}', b'{"b', b'{"c":3}', b""]
     assert msgspec.json.decode(lines[2]) == {"c": 3}
+
+
+def test_every_code_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "requests.md").read_text()
+    for code, (status, meaning) in FAULTS.items():
+        assert f"| `{code}` | {status} | {meaning} |" in page

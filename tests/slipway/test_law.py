@@ -1,7 +1,6 @@
 """The law of the house, read from outside."""
 
 import ast
-import dataclasses
 import importlib
 import json
 import os
@@ -91,8 +90,7 @@ def test_no_room_reads_the_environment_or_the_disk_on_import(room: str, tmp_path
 @pytest.mark.parametrize(("module", "name"), SETTINGS.items())
 def test_every_setting_is_documented(module: str, name: str) -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
-    settings = getattr(importlib.import_module(module), name)
-    assert dataclasses.is_dataclass(settings)
+    settings: type = getattr(importlib.import_module(module), name)
 
     for variable, field in variables(settings).items():
         assert f"`{variable}`" in page, variable
@@ -130,7 +128,7 @@ def test_what_a_bento_installs_is_lean() -> None:
 
 
 def test_telemetry_is_off_in_the_environment_that_setup_makes() -> None:
-    line = (ROOT / "requirements" / "telemetry_off.pth").read_text()
+    line = (ROOT / "requirements" / "environment.pth").read_text().splitlines()[0]
     code = f"{line}\nprint(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['DO_NOT_TRACK'])"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], env={}, capture_output=True, text=True, check=True

@@ -159,7 +159,7 @@ def test_a_model_that_cannot_take_what_the_schema_allows_is_refused() -> None:
 
 
 def test_an_estimator_without_an_onnx_form_is_refused() -> None:
-    class Strange(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    class Strange(ClassifierMixin, BaseEstimator):
         def fit(self, _x: Any, y: Any) -> "Strange":
             self.classes_ = np.unique(y)
             return self
