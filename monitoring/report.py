@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from contracts.verdict import Finding, QualityFinding, Verdict
+from monitoring.sentence import EFFECTS
 
 COLOURS = {"stable": "#2e7d4f", "drift": "#b4541a", "quality": "#a12b2b"}
 GREY = "#5b6770"
@@ -82,7 +83,7 @@ def _finding_row(finding: Finding) -> str:
     return (
         f"<tr class={kind}><td>{escape(finding.column)}</td>"
         f'<td><span class="bar" style="width:{width:.0f}px;background:{colour}"></span></td>'
-        f"<td>{escape(finding.effect.replace('_', ' '))}</td>"
+        f"<td>{escape(EFFECTS[finding.effect])}</td>"
         f"<td class=number>{finding.effect_size:.3f}</td>"
         f"<td class=number>{finding.effect_threshold:g}</td>"
         f"<td class=number>{finding.p_value:.2g}</td>"

@@ -3,6 +3,8 @@
 from contracts.verdict import Decision, Finding, QualityFinding, Window
 
 MOST_NAMED = 3
+EFFECTS = {"ks": "KS", "wasserstein_normed": "Wasserstein", "total_variation": "total variation"}
+"""How people call the effects."""
 
 
 def sentence_of(
@@ -26,7 +28,7 @@ def sentence_of(
         faults = [f"{fault.column} ({fault.fault}, {fault.share:.1%})" for fault in quality]
         return f"{title}: the data is at fault in {_listed(faults)}, in {rows}."
     drifted = sorted((f for f in findings if f.drifted), key=_strength, reverse=True)
-    named = [f"{f.column} ({f.effect} {f.effect_size:.2f})" for f in drifted]
+    named = [f"{f.column} ({EFFECTS[f.effect]} {f.effect_size:.2f})" for f in drifted]
     return f"{title}: {_listed(named)} drifted, in {rows}."
 
 

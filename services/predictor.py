@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import bentoml
-from bentoml.models import BentoModel
 
 from contracts import settings as settings_loader
 from contracts.errors import PlatformError
@@ -21,6 +20,7 @@ from services.edge import App, Edge
 from services.hall import Hall
 from services.hoist import Hoist
 from services.models import find_directory, find_pointers, models_layout, verified_manifest
+from services.packing import NOTHING, PulledModel
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("slipway.services")
@@ -92,5 +92,5 @@ Predictor = bentoml.service(
         {"name": "DO_NOT_TRACK", "value": "1"},
     ],
 )(_Predictor)
-Predictor.models.extend(BentoModel(pointer.bento_tag) for pointer in _POINTERS)
+Predictor.models.extend(PulledModel(tag) for tag in [p.bento_tag for p in _POINTERS] or [NOTHING])
 Predictor.add_asgi_middleware(Hoist, make_edge=_make_edge)

@@ -135,7 +135,7 @@ def finding_row(finding: Finding) -> tuple[Any, ...]:
         finding.column,
         finding.n,
         finding.p_value,
-        finding.effect,
+        finding.effect.split("_")[0],
         finding.effect_size,
         finding.effect_threshold,
         "drifted" if finding.drifted else "",

@@ -1,0 +1,36 @@
+"""The models that `bentoml build` packs: those that were pulled."""
+
+from typing import Any
+
+from bentoml.exceptions import NotFound
+from bentoml.models import BentoModel
+
+NOTHING = "nothing:pulled"
+"""Stands in a service without models, so that packing it fails and importing it does not."""
+
+
+class PulledModel(BentoModel):
+    """A model of BentoML's store, which only packing needs: serving reads `var/models`.
+
+    BentoML resolves a service's models before its deployment hook, that is, before the pull.
+    """
+
+    def resolve(self, base_path: Any = None, **injected: Any) -> Any:
+        """The stored model; to serve, None will do where it is not stored."""
+        if base_path is None and self.stored is None:
+            return None
+        return super().resolve(base_path, **injected)
+
+    def to_info(self, alias: str | None = None) -> Any:
+        """What a Bento notes of the model.
+
+        Raises:
+            NotFound: it is not in BentoML's store.
+
+        """
+        if self.stored is None:
+            raise NotFound(
+                f"{self.tag}: expected a pulled model in BentoML's store, got nothing\n"
+                "help: slipway promote MODEL, slipway pull, then bentoml build"
+            )
+        return super().to_info(alias)
