@@ -22,6 +22,7 @@ from services.hoist import Hoist
 from services.models import find_directory, find_pointers, models_layout, verified_manifest
 from services.packing import NOTHING, PulledModel
 from services.settings import ServiceSettings
+from services.welcome import WelcomingService, welcome_text
 
 logger = logging.getLogger("slipway.services")
 
@@ -82,6 +83,7 @@ for _name, _method in api_methods(_MANIFESTS, _hall_of).items():
 
 Predictor = bentoml.service(
     name="predictor",
+    service_class=WelcomingService,
     workers=SETTINGS.workers,
     http={"host": "127.0.0.1", "port": 3000},
     traffic={"timeout": 60},
@@ -93,4 +95,5 @@ Predictor = bentoml.service(
     ],
 )(_Predictor)
 Predictor.models.extend(PulledModel(tag) for tag in [p.bento_tag for p in _POINTERS] or [NOTHING])
+Predictor.welcome = welcome_text(_POINTERS, _MANIFESTS)
 Predictor.add_asgi_middleware(Hoist, make_edge=_make_edge)
