@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,11 +41,10 @@ def ask(
     headers: dict[str, str] = JSON,
 ) -> tuple[int, Any, dict[str, str]]:
     parts = urlsplit(service.url)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    data = answer.read()
-    connection.close()
+    with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)) as to:
+        to.request(method, path, body, headers)
+        answer = to.getresponse()
+        data = answer.read()
     kind = answer.headers.get("content-type", "")
     parsed = json.loads(data) if "json" in kind and data else data.decode()
     return answer.status, parsed, {k.lower(): v for k, v in answer.headers.items()}
