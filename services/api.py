@@ -4,7 +4,6 @@ They make the docs page, the OpenAPI document and BentoML's clients complete. Th
 their routes before they are reached; without it they answer themselves.
 """
 
-import secrets
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from contracts.manifest import Manifest
 from contracts.schema import Feature
+from services.answer import new_request_id
 from services.faults import Fault
 from services.hall import Hall
 
@@ -35,12 +35,14 @@ def api_methods(manifests: list[Manifest], hall_of: Callable[[Any], Hall]) -> di
 
 def _predict(manifest: Manifest, route: str, hall_of: Callable[[Any], Hall]) -> Any:
     async def predict(self: Any, **features: Any) -> Any:
-        desk = hall_of(self).desk(manifest.name)
+        hall = hall_of(self)
         given = {name: value for name, value in features.items() if value is not None}
         try:
-            return msgspec.json.decode(await desk.predict_row(given, secrets.token_hex(8)))
+            answer = await hall.desk(manifest.name).predict_row(given, new_request_id())
         except Fault as fault:
+            hall.count_refused(manifest.name, fault)
             raise _as_bentoml(fault) from fault
+        return msgspec.json.decode(answer)
 
     predict.__doc__ = f"{manifest.description or manifest.name}: one prediction."
     predict.__name__ = predict.__qualname__ = f"predict_{manifest.name}"
@@ -63,12 +65,14 @@ def _predict_batch(manifest: Manifest, hall_of: Callable[[Any], Hall]) -> Any:
     )
 
     async def predict_batch(self: Any, rows: list[BaseModel]) -> Any:
-        desk = hall_of(self).desk(manifest.name)
+        hall = hall_of(self)
         body = msgspec.json.encode({"rows": [r.model_dump(exclude_none=True) for r in rows]})
         try:
-            return msgspec.json.decode(await desk.predict_batch(body, secrets.token_hex(8)))
+            answer = await hall.desk(manifest.name).predict_batch(body, new_request_id())
         except Fault as fault:
+            hall.count_refused(manifest.name, fault)
             raise _as_bentoml(fault) from fault
+        return msgspec.json.decode(answer)
 
     predict_batch.__doc__ = f"{manifest.description or manifest.name}: a prediction for each row."
     predict_batch.__name__ = predict_batch.__qualname__ = f"predict_{manifest.name}_batch"

@@ -1,12 +1,14 @@
 """Natural adaptive batching: whatever arrived while the model was busy is the next batch.
 
 No timer and no learned delay: a lone request is scored in the turn of the event loop in which
-it came, and under load batches grow by themselves to what arrives in one model call. Light
-models run in the event loop; heavy ones in a thread, so that health checks and other models
-stay quick.
+it came, and under load batches grow by themselves to what arrives in one model call. Batches
+that are scored in a moment run in the event loop; longer ones in a thread, so that health
+checks and other models stay quick.
 """
 
 import asyncio
+import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 
 from services.decode import Row
 from services.faults import Fault
+
+logger = logging.getLogger("bentoml.slipway")
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -43,12 +47,15 @@ class Ledger(Protocol):
     def conclude(self, tickets: Sequence[Ticket]) -> None:
         """Record the tickets and set their answers."""
 
-    def batch_done(self, n_rows: int) -> None:
-        """Count a model call."""
+    def batch_done(self, n_rows: int, n_waiting: int) -> None:
+        """Count a model call, and how many rows wait for the next."""
 
 
 class Batcher:
-    """The queue of one model. Everything but `score` happens in the event loop."""
+    """The queue of one model. Everything but `score` happens in the event loop.
+
+    Batches of up to `inline_rows` rows are scored there as well, larger ones by `executor`.
+    """
 
     def __init__(
         self,
@@ -58,16 +65,19 @@ class Batcher:
         batch_rows: int,
         queue_rows: int,
         deadline_s: float,
-        executor: ThreadPoolExecutor | None,
+        inline_rows: int,
+        executor: ThreadPoolExecutor,
     ) -> None:
         self._score = score
         self._ledger = ledger
         self._batch_rows = batch_rows
         self._queue_rows = queue_rows
         self._deadline_s = deadline_s
+        self._inline_rows = inline_rows
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Ticket] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
         self._busy = False
         self.waiting_rows = 0
 
@@ -92,31 +102,54 @@ class Batcher:
         return ticket.answer
 
     def _next_batch(self) -> None:
-        tickets = self._take()
+        tickets, n_rows = self._take()
         if not tickets:
             self._busy = False
-        elif self._executor is None:
-            self._finish(tickets, self._scored(tickets))
+        elif n_rows <= self._inline_rows:
+            self._finish(tickets, n_rows, self._scored(tickets))
         else:
-            done = self._loop.run_in_executor(self._executor, self._scored, tickets)
-            done.add_done_callback(lambda future: self._finish(tickets, future.result()))
+            self._score_in_thread(tickets, n_rows)
 
-    def _finish(self, tickets: list[Ticket], failures: dict[Ticket, Exception]) -> None:
-        """Answer a scored batch, and take the next."""
-        self._ledger.batch_done(sum(len(ticket.rows) for ticket in tickets))
-        for ticket, failure in failures.items():
-            _refuse(ticket, Fault("prediction_failed", f"the model failed: {failure}"[:300]))
-        alive = [t for t in tickets if t not in failures and not t.answer.done()]
-        if alive:
-            self._ledger.conclude(alive)
+    def _score_in_thread(self, tickets: list[Ticket], n_rows: int) -> None:
+        def done(future: asyncio.Future[dict[Ticket, Exception]]) -> None:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._finish(tickets, n_rows, future.result())
+
+        self._watch(tickets)
+        self._loop.run_in_executor(self._executor, self._scored, tickets).add_done_callback(done)
+
+    def _watch(self, tickets: list[Ticket]) -> None:
+        """While a thread scores: tell everybody in time, however long the model takes."""
+        oldest = self._refuse_late()
+        for ticket in tickets:
+            if ticket.arrived < oldest:
+                _refuse(ticket, Fault("deadline_exceeded"))
+        self._alarm = self._loop.call_later(self._deadline_s / 4, self._watch, tickets)
+
+    def _finish(
+        self, tickets: list[Ticket], n_rows: int, failures: dict[Ticket, Exception]
+    ) -> None:
+        """Answer a scored batch, and take the next, whatever happens."""
         if self._waiting:
             self._loop.call_soon(self._next_batch)
         else:
             self._busy = False
+        for ticket, failure in failures.items():
+            _refuse(ticket, Fault("prediction_failed", f"the model failed: {failure}"[:300]))
+        alive = [t for t in tickets if not t.answer.done()]
+        try:
+            self._ledger.batch_done(n_rows, self.waiting_rows)
+            if alive:
+                self._ledger.conclude(alive)
+        except Exception:
+            logger.exception("a batch of %d rows could not be concluded", n_rows)
+            for ticket in alive:
+                _refuse(ticket, Fault("internal_error"))
 
-    def _take(self) -> list[Ticket]:
-        """The tickets of the next batch; who waited too long, or left, is taken out."""
-        oldest = self._loop.time() - self._deadline_s
+    def _take(self) -> tuple[list[Ticket], int]:
+        """The tickets of the next batch and their rows; who waited too long is refused."""
+        self._refuse_late()
         batch: list[Ticket] = []
         n_rows = 0
         while self._waiting:
@@ -125,12 +158,19 @@ class Batcher:
                 break
             self._waiting.popleft()
             self.waiting_rows -= len(ticket.rows)
-            if ticket.arrived < oldest:
-                _refuse(ticket, Fault("deadline_exceeded"))
-            elif not ticket.answer.done():
+            if not ticket.answer.done():
                 batch.append(ticket)
                 n_rows += len(ticket.rows)
-        return batch
+        return batch, n_rows
+
+    def _refuse_late(self) -> float:
+        """Refuse who came before the moment that is given: they waited longer than allowed."""
+        oldest = time.monotonic() - self._deadline_s
+        while self._waiting and self._waiting[0].arrived < oldest:
+            ticket = self._waiting.popleft()
+            self.waiting_rows -= len(ticket.rows)
+            _refuse(ticket, Fault("deadline_exceeded"))
+        return oldest
 
     def _scored(self, tickets: list[Ticket]) -> dict[Ticket, Exception]:
         """Put scores on the tickets; those that fail alone as well are given back."""

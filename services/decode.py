@@ -18,6 +18,8 @@ from services.faults import Fault
 
 NAN = float("nan")
 INT64 = 2**63 - 1
+TOO_DEEP = "body: expected a flat object, got deep nesting"
+_NOT_FAST = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Row:
     """A validated row: its values by name, its numbers for the matrix, its flags."""
 
     features: dict[str, Value]
-    numbers: tuple[float, ...]
+    numbers: list[float]
     flags: tuple[str, ...]
 
 
@@ -34,14 +36,16 @@ class Decoder:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._columns = schema.columns
-        self._names = tuple(feature.name for feature in self._columns)
-        self._struct = _struct_of(self._columns)
-        self._decode_one = msgspec.json.Decoder(self._struct).decode
-        self._codes = {f.name: _codes_of(f) for f in self._columns if f.is_category}
-        self._settled = all(f.policy == "reject" or f.type == "bool" for f in self._columns)
-        self._n_numbers = sum(not f.is_category for f in self._columns)
-        self._code_maps = tuple(self._codes.values())
+        columns = schema.columns
+        self._names = tuple(feature.name for feature in columns)
+        struct = _struct_of(columns)
+        self._decode_one = msgspec.json.Decoder(struct).decode
+        self._decode_many = msgspec.json.Decoder(_rows_struct_of(struct)).decode
+        self._code_maps = tuple(_codes_of(f) for f in columns if f.is_category)
+        self._n_numbers = len(columns) - len(self._code_maps)
+        lenient = [(i, f) for i, f in enumerate(columns) if f.policy != "reject"]
+        self._ranges = [(i, f.low, f.high) for i, f in lenient if f.type in {"float", "int"}]
+        self._words = [(i, frozenset(f.categories)) for i, f in lenient if f.is_category]
 
     def one(self, body: bytes) -> Row:
         """The row in a body that is one object of features.
@@ -52,52 +56,83 @@ class Decoder:
         """
         try:
             values = msgspec.structs.astuple(self._decode_one(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _NOT_FAST:
             return self.exact(parse(body))
         # As many colons as features, and each feature there: no key stands twice.
         if UNSET in values or body.count(b":") != len(values):
             return self.exact(parse(body))
         return self._row(values)
 
+    def many(self, body: bytes, limit: int) -> list[Row | Fault]:
+        """The rows in a body that is `{"rows": [...]}`; for a bad row, what is wrong with it.
+
+        Raises:
+            Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
+
+        """
+        try:
+            rows = [msgspec.structs.astuple(row) for row in self._decode_many(body).rows]
+        except _NOT_FAST:
+            rows = []
+        # The same proof as for one row; the colon more is the one after "rows".
+        once = body.count(b":") == 1 + len(rows) * len(self._names)
+        if once and 0 < len(rows) <= limit and not any(UNSET in values for values in rows):
+            return [self._row(values) for values in rows]
+        parsed = _rows_of_batch(body, limit)
+        return [self._checked(row, f"rows[{index}]") for index, row in enumerate(parsed)]
+
     def exact(self, row: object, path: str = "") -> Row:
         """A parsed row, checked against the schema itself.
 
         Raises:
-            Fault: `invalid_request`.
+            Fault: `invalid_request`, or `invalid_json` for one that is nested too deep to tell.
 
         """
-        violations = self._schema.violations(row, path)
+        try:
+            violations = self._schema.violations(row, path)
+        except RecursionError as err:
+            raise Fault("invalid_json", TOO_DEEP) from err
         if violations:
             raise refused(violations)
         return self._row(tuple(row.get(name) for name in self._names))  # type: ignore[attr-defined]  # without violations it is a mapping
 
-    def _row(self, values: tuple[Value, ...]) -> Row:
+    def _checked(self, row: object, path: str) -> Row | Fault:
+        try:
+            return self.exact(row, path)
+        except Fault as fault:
+            return fault
+
+    def _row(self, values: tuple[Any, ...]) -> Row:
         features = dict(zip(self._names, values, strict=True))
-        flags: tuple[str, ...] = ()
-        if not self._settled:
-            features, flags = self._schema.settle(features)
-            values = tuple(features[name] for name in self._names)
-        return Row(features, self._numbers(values), flags)
+        if self._is_settled(values):
+            return Row(features, self._numbers(values), ())
+        features, flags = self._schema.settle(features)
+        return Row(features, self._numbers([features[name] for name in self._names]), flags)
 
-    def _numbers(self, values: tuple[Any, ...]) -> tuple[float, ...]:
+    def _is_settled(self, values: Sequence[Any]) -> bool:
+        """Whether `Schema.settle` would change and flag nothing."""
+        for index, low, high in self._ranges:
+            value = values[index]
+            if value is not None and not low <= value <= high:
+                return False
+        for index, known in self._words:
+            value = values[index]
+            if value is not None and value not in known:
+                return False
+        return True
+
+    def _numbers(self, values: Sequence[Any]) -> list[float]:
         cut = self._n_numbers
-        numbers = values[:cut]
+        numbers = list(values[:cut])
         if None in numbers:
-            numbers = tuple(NAN if value is None else value for value in numbers)
-        codes = (
-            table.get(value, UNSEEN)
-            for table, value in zip(self._code_maps, values[cut:], strict=True)
-        )
-        return (*numbers, *codes)
+            numbers = [NAN if value is None else value for value in numbers]
+        for table, value in zip(self._code_maps, values[cut:], strict=True):
+            numbers.append(table.get(value, UNSEEN))
+        return numbers
 
 
-def rows_of_batch(body: bytes, limit: int) -> Sequence[object]:
-    """The rows of `{"rows": [...]}`, parsed but not yet checked.
-
-    Raises:
-        Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
-
-    """
+def _rows_of_batch(body: bytes, limit: int) -> Sequence[object]:
+    """The rows of `{"rows": [...]}`, parsed but not yet checked."""
     parsed = parse(body)
     if not isinstance(parsed, dict) or not isinstance(parsed.get("rows"), list):
         got = "an object without rows" if isinstance(parsed, dict) else type(parsed).__name__
@@ -121,15 +156,21 @@ def parse(body: bytes) -> object:
 
     """
     try:
-        return json.loads(
+        parsed = json.loads(
             body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
         )
+        if b"\\u" in body:
+            # Half a surrogate pair is a text that nobody could write down again.
+            json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeDecodeError as err:
         raise Fault("invalid_json", f"body: expected UTF-8, got byte {err.start}") from err
+    except UnicodeEncodeError as err:
+        raise Fault("invalid_json", "body: expected text, got half a surrogate pair") from err
     except RecursionError as err:
-        raise Fault("invalid_json", "body: expected a flat object, got deep nesting") from err
+        raise Fault("invalid_json", TOO_DEEP) from err
     except ValueError as err:
         raise Fault("invalid_json", f"body: expected JSON, got {str(err)[:120]}") from err
+    return parsed
 
 
 def refused(violations: Sequence[Violation]) -> Fault:
@@ -157,6 +198,10 @@ def _struct_of(columns: Sequence[Feature]) -> type[Any]:
     ]
     names = {f"f{index}": feature.name for index, feature in enumerate(columns)}
     return msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True)
+
+
+def _rows_struct_of(row: type[Any]) -> type[Any]:
+    return msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]  # made here
 
 
 def _type_of(feature: Feature) -> Any:

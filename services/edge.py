@@ -4,27 +4,33 @@ BentoML's middleware costs several times what a prediction does; a request that 
 never enters it. Everything else (docs, metrics, health) goes the ordinary way.
 """
 
-import asyncio
 import logging
 import re
-import secrets
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-from services.desk import encode
+from services.answer import encode, new_request_id
+from services.desk import Desk
 from services.faults import Fault
 from services.hall import Hall
+from services.patience import Patience
 from services.settings import ServiceSettings
 
-logger = logging.getLogger("slipway.services")
+logger = logging.getLogger("bentoml.slipway")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Pairs = Sequence[tuple[bytes, bytes]]
 
-JSON = (b"content-type", b"application/json")
+JSON = b"application/json"
+CLOSE = (b"connection", b"close")
+MOST_HEADERS = 128
+DRAINED = 8
+"""A body up to this many times the limit is read and thrown away before it is refused: a
+client that still writes when the connection is closed never reads why."""
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON_TYPE = re.compile(rb"application/json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
 
@@ -39,34 +45,39 @@ class ClientLeft(Exception):
 
 
 class Edge:
-    """Answers `/predict`, `/models`, `/models/...`; hands on the rest to `inner`."""
+    """Answers `/predict`, `/models` and what is below them; hands on the rest to `inner`."""
 
     def __init__(self, inner: App, hall: Hall, settings: ServiceSettings) -> None:
         self._inner = inner
         self._hall = hall
         self._settings = settings
+        self._patience = Patience(settings.body_timeout_s)
+        self._hot = {f"/models/{name}/predict": desk for name, desk in hall.desks.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on; ASGI's own signature."""
         path: str = scope.get("path", "")
-        if scope["type"] != "http" or not (path == "/predict" or path.startswith("/models")):
+        if scope["type"] != "http" or not _is_ours(path):
             await self._inner(scope, receive, send)
             return
-        request_id, headers = _read_headers(scope["headers"])
-        model = _model_of(path)
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers)
+        extra: Pairs = ()
         try:
-            status, body, extra = await self._answer(scope, receive, path, request_id, headers)
+            status, body = 200, await self._answer(scope, receive, path, request_id, headers)
         except ClientLeft:
             return
         except Fault as fault:
+            self._hall.count_refused(_model_of(path), fault)
             status, body, extra = fault.status, fault.body(request_id), fault.headers
         except Exception:
             # Whatever it is, the client must not wait for an answer that never comes.
             logger.exception("request %s to %s failed", request_id, path)
-            unexpected = Fault("prediction_failed", "an unexpected error; see the service's log")
-            status, body, extra = unexpected.status, unexpected.body(request_id), ()
-        known = model if model in self._hall.desks else ""
-        self._hall.metrics.requests.labels(known, status).inc()
+            unexpected = Fault("internal_error")
+            self._hall.count_refused(_model_of(path), unexpected)
+            status, body = unexpected.status, unexpected.body(request_id)
+        if not self._hall.is_open:
+            extra = (*extra, CLOSE)
         await _send(send, status, body, request_id, extra)
 
     async def _answer(
@@ -76,34 +87,42 @@ class Edge:
         path: str,
         request_id: str,
         headers: dict[bytes, bytes],
-    ) -> tuple[int, bytes, Sequence[tuple[bytes, bytes]]]:
-        if path == "/predict":
-            desk, action = self._hall.only_desk(), "predict"
-        else:
-            parts = path.strip("/").split("/", 2)
-            if len(parts) == 1:
-                _demand_method(scope, "GET")
-                return 200, encode({"models": [d.describe() for d in self._desks()]}), ()
-            desk = self._hall.desk(parts[1])
-            action = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - /models/NAME/ACTION
-        if action == "":
-            _demand_method(scope, "GET")
-            return 200, encode(desk.describe()), ()
-        if action not in {"predict", "predict/batch"}:
-            raise Fault("not_found", f"path: expected /models/NAME/predict, got {path[:120]!r}")
-        _demand_method(scope, "POST")
-        body = await self._body(receive, headers)
+    ) -> bytes:
+        if len(scope["headers"]) > MOST_HEADERS:
+            raise Fault("headers_too_large", headers=[CLOSE])
+        desk = self._hot.get(path)
+        action = "predict"
+        if desk is None:
+            desk, action = self._desk_and_action(path)
         if action == "predict":
-            return 200, await desk.predict(body, request_id), ()
-        return 200, await desk.predict_batch(body, request_id), ()
+            _demand_method(scope, "POST")
+            return await desk.predict(await self._body(receive, headers), request_id)
+        if action == "predict/batch":
+            _demand_method(scope, "POST")
+            return await desk.predict_batch(await self._body(receive, headers), request_id)
+        _demand_method(scope, "GET")
+        if desk is None:
+            every = [desk.describe() for _, desk in sorted(self._hall.desks.items())]
+            return encode({"models": every})
+        return encode(desk.describe())
 
-    def _desks(self) -> list[Any]:
-        return [desk for _, desk in sorted(self._hall.desks.items())]
+    def _desk_and_action(self, path: str) -> tuple[Any, str]:
+        """The desk that is meant (None: all of them), and what it is asked for."""
+        root, *rest = path.strip("/").split("/", 2)
+        if root == "predict":
+            desk: Desk | None = self._hall.only_desk()
+            action = "/".join(["predict", *rest])
+        else:
+            desk = self._hall.desk(rest[0]) if rest else None
+            action = "/".join(rest[1:])
+        if action not in {"", "predict", "predict/batch"}:
+            raise Fault("not_found", f"path: expected /models/NAME/predict, got {path[:120]!r}")
+        return desk, action
 
     async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """The whole body, if it is JSON, small enough, and comes in time."""
-        kind = headers.get(b"content-type", b"application/json")
-        if not _JSON_TYPE.fullmatch(kind) or b"content-encoding" in headers:
+        kind = headers.get(b"content-type", JSON)
+        if (kind != JSON and not _JSON_TYPE.fullmatch(kind)) or b"content-encoding" in headers:
             got = kind.decode("latin-1")[:80]
             raise Fault(
                 "unsupported_media_type",
@@ -112,16 +131,15 @@ class Edge:
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else 0
         try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                if declared <= self._settings.body_bytes:
-                    return await self._received(receive)
-                if declared <= DRAINED * self._settings.body_bytes:
-                    await _drain(receive)
-                raise self._too_large(str(declared))
+            return await self._patience.wait(self._received(receive, declared))
         except TimeoutError as err:
-            raise Fault("body_timeout", headers=[(b"connection", b"close")]) from err
+            raise Fault("body_timeout", headers=[CLOSE]) from err
 
-    async def _received(self, receive: Receive) -> bytes:
+    async def _received(self, receive: Receive, declared: int) -> bytes:
+        if declared > self._settings.body_bytes:
+            if declared <= DRAINED * self._settings.body_bytes:
+                await _drain(receive)
+            raise self._too_large(str(declared))
         message = await receive()
         body: bytes = message.get("body", b"")
         while message["type"] == "http.request" and message.get("more_body"):
@@ -137,11 +155,12 @@ class Edge:
 
     def _too_large(self, got: str) -> Fault:
         limit = self._settings.body_bytes
-        return Fault(
-            "body_too_large",
-            f"body: expected up to {limit} bytes, got {got}",
-            headers=[(b"connection", b"close")],
-        )
+        text = f"body: expected up to {limit} bytes, got {got}"
+        return Fault("body_too_large", text, headers=[CLOSE])
+
+
+def _is_ours(path: str) -> bool:
+    return path.startswith(("/models/", "/predict")) or path == "/models"
 
 
 async def _drain(receive: Receive) -> None:
@@ -158,12 +177,12 @@ def _demand_method(scope: Scope, method: str) -> None:
         )
 
 
-def _read_headers(pairs: Sequence[tuple[bytes, bytes]]) -> tuple[str, dict[bytes, bytes]]:
-    """The request id (the client's, if it is plain text) and the headers by name."""
-    headers = dict(pairs)
-    wanted = headers.get(b"x-request-id", b"")
-    own = wanted.decode() if _REQUEST_ID.fullmatch(wanted) else secrets.token_hex(8)
-    return own, headers
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    """The client's own name for the request, if it is plain text, or a new one."""
+    wanted = headers.get(b"x-request-id")
+    if wanted is not None and _REQUEST_ID.fullmatch(wanted):
+        return wanted.decode()
+    return new_request_id()
 
 
 def _model_of(path: str) -> str:
@@ -171,12 +190,10 @@ def _model_of(path: str) -> str:
     return parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - /models/NAME
 
 
-async def _send(
-    send: Send, status: int, body: bytes, request_id: str, extra: Sequence[tuple[bytes, bytes]]
-) -> None:
+async def _send(send: Send, status: int, body: bytes, request_id: str, extra: Pairs) -> None:
     headers = [
-        JSON,
-        (b"content-length", str(len(body)).encode()),
+        (b"content-type", JSON),
+        (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
         *extra,
     ]

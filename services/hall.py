@@ -61,8 +61,18 @@ class Hall:
         known = ", ".join(f"/models/{name}/predict" for name in sorted(self.desks)) or "none"
         raise Fault("unknown_model", f"several models are served: expected one of {known}")
 
-    def close(self) -> None:
-        """Take no more requests, and seal the traffic logs."""
+    def count_refused(self, model: str, fault: Fault) -> None:
+        """Count a request that was refused; names that are no model's count as one."""
+        name = model if model in self.desks else ""
+        self.metrics.requests.labels(name, fault.status).inc()
+        self.metrics.refused.labels(name, fault.code).inc()
+
+    def drain(self) -> None:
+        """Not ready from now on; requests that come are answered still."""
         self.is_open = False
+
+    def close(self) -> None:
+        """Not ready any more, and the traffic logs sealed."""
+        self.drain()
         for desk in self.desks.values():
             desk.close()

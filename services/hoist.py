@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from services.edge import App, Edge, Message, Receive, Scope, Send
 
-logger = logging.getLogger("slipway.services")
+logger = logging.getLogger("bentoml.slipway")
 
 
 class Hoist:

@@ -1,26 +1,21 @@
-"""Before workers start: pull the Production models, and look at every model once.
+"""Before workers start: pull the Production models, and try every model once.
 
 The registry is another room and never imported here; where it is (a checkout) it runs as a
 process. A Bento serves the models that are frozen in it.
 """
 
 import logging
+import socket
 import subprocess
 import sys
 
-from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
+from contracts.errors import NotRegistered, PlatformError, PortTaken
 from contracts.names import Layout
-from services.models import (
-    find_directory,
-    find_pointers,
-    is_in_bento,
-    models_layout,
-    verified_manifest,
-)
+from services.models import find_pointers, is_in_bento, load, models_layout
 from services.settings import ServiceSettings
 from services.traffic import check_writable
 
-logger = logging.getLogger("slipway.services")
+logger = logging.getLogger("bentoml.slipway")
 
 
 def prepare(settings: ServiceSettings) -> None:
@@ -33,7 +28,7 @@ def prepare(settings: ServiceSettings) -> None:
     check_writable(Layout(settings.var).var / "traffic")
     layout = models_layout(settings.var)
     if settings.pull and not is_in_bento():
-        _pull(have_models=bool(find_pointers(layout)))
+        _pull(layout)
     pointers = find_pointers(layout)
     if not pointers:
         raise NotRegistered(
@@ -41,21 +36,45 @@ def prepare(settings: ServiceSettings) -> None:
             remedy="slipway train --all, slipway promote MODEL, slipway pull",
         )
     for pointer in pointers:
-        verified_manifest(find_directory(layout, pointer), pointer)
+        load(layout, pointer)
         logger.info("serving %s version %d (%s)", pointer.name, pointer.version, pointer.digest)
 
 
-def _pull(*, have_models: bool) -> None:
-    """Run the registry's pull; if only the tracking server is away, old models serve on."""
+def check_port(host: str, port: int) -> None:
+    """Refuse a port on which another process listens; BentoML would end in a traceback.
+
+    Raises:
+        PortTaken: it cannot be bound.
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as err:
+            raise PortTaken(
+                f"port: expected {host}:{port} to be free, got {err.strerror}",
+                remedy=f"stop the process that listens there, or choose --port {port + 1}",
+            ) from err
+
+
+def _pull(layout: Layout) -> None:
+    """Run the registry's pull; where it fails, the models that were pulled before serve on.
+
+    Raises:
+        PlatformError: it fails and there are none, or nothing is in Production.
+
+    """
     words = [sys.executable, "-m", "registry", "pull"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
-        logger.info("%s", line)
+        logger.log(logging.WARNING if line.startswith("refused") else logging.INFO, "%s", line)
     if done.returncode == 0:
         return
-    text = done.stderr.strip().removeprefix("error: ")
-    what, _, remedy = text.rpartition("\nhelp: ")
-    if have_models and done.returncode == RegistryUnreachable.exit_code:
-        logger.warning("%s; serving the models that were pulled before", what or text)
+    text = done.stderr.strip().rpartition("error: ")[2]
+    what, _, remedy = text.partition("\nhelp: ")
+    if done.returncode != NotRegistered.exit_code and find_pointers(layout):
+        logger.warning("%s; serving the models that were pulled before", what)
         return
-    raise PlatformError(what or text, remedy=remedy)
+    raise PlatformError(f"{what or 'python -m registry pull failed'}", remedy=remedy)

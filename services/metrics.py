@@ -1,4 +1,11 @@
-"""What Prometheus is told; several processes add up in BentoML's `/metrics`."""
+"""What Prometheus is told; several processes add up in BentoML's `/metrics`.
+
+Everything that happens for each request is counted once a batch: with several processes each
+count is a write into a shared file.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -27,6 +34,15 @@ class Metrics:
         self.batch_rows = Histogram(
             "slipway_batch_rows", "Rows in one model call", ["model"], buckets=BATCH_BUCKETS
         )
+        self.queue_rows = Gauge(
+            "slipway_queue_rows",
+            "Rows that wait for their model",
+            ["model"],
+            multiprocess_mode="livesum",
+        )
+        self.refused = Counter(
+            "slipway_refused", "Requests refused, by the code in their answer", ["model", "code"]
+        )
         self.traffic_errors = Counter(
             "slipway_traffic_errors", "Records that could not be written", ["model"]
         )
@@ -36,3 +52,20 @@ class Metrics:
             ["model", "version", "run_id", "digest"],
             multiprocess_mode="livemax",
         )
+
+
+def observe_all(histogram: Histogram, amounts: Iterable[float]) -> None:
+    """Observe many amounts with one write for each bucket that they fall into.
+
+    prometheus_client can only observe one by one, so this writes to the two parts of its
+    histogram that `observe` writes to.
+    """
+    total = 0.0
+    counts: dict[int, int] = {}
+    for amount in amounts:
+        total += amount
+        bucket = bisect_left(histogram._upper_bounds, amount)  # noqa: SLF001 - see above
+        counts[bucket] = counts.get(bucket, 0) + 1
+    histogram._sum.inc(total)  # noqa: SLF001 - see above
+    for bucket, count in counts.items():
+        histogram._buckets[bucket].inc(count)  # noqa: SLF001 - see above

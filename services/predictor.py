@@ -1,19 +1,23 @@
 """The BentoML service: `bentoml serve` and `bentoml build` begin here.
 
 BentoML fixes a service's methods, and so its documentation, when the module is imported; so
-this is the one module that reads something on import: the pointers and manifests of the
-models below `var/models`, as they were pulled.
+this is the one module that reads something on import: the settings, and the pointers and
+manifests of the models below `var/models`, as they were pulled. It is imported twice: by the
+process that starts the workers, before the pull, and by each worker, after it.
 """
 
-import logging
 import os
 import sys
 from typing import Any
 
 import bentoml
+import click
+from bentoml.exceptions import BentoMLException
 
 from contracts import settings as settings_loader
 from contracts.errors import PlatformError
+from contracts.manifest import Manifest, Pointer
+from contracts.names import Layout
 from services import hook
 from services.api import api_methods
 from services.edge import App, Edge
@@ -22,14 +26,32 @@ from services.hoist import Hoist
 from services.models import find_directory, find_pointers, models_layout, verified_manifest
 from services.packing import NOTHING, PulledModel
 from services.settings import ServiceSettings
+from services.stop import delay_stop
 from services.welcome import WelcomingService, welcome_text
 
-logger = logging.getLogger("slipway.services")
+HOST = "127.0.0.1"
+PORT = 3000
 
-SETTINGS = settings_loader.load(ServiceSettings, os.environ)
-_LAYOUT = models_layout(SETTINGS.var)
-_POINTERS = find_pointers(_LAYOUT)
-_MANIFESTS = [verified_manifest(find_directory(_LAYOUT, p), p) for p in _POINTERS]
+
+def _read_settings() -> ServiceSettings:
+    try:
+        return settings_loader.load(ServiceSettings, os.environ)
+    except PlatformError as err:
+        # BentoML's command line shows its own errors as a line, all others as a traceback.
+        raise BentoMLException(str(err)) from err
+
+
+def _read_models(layout: Layout) -> list[tuple[Pointer, Manifest]]:
+    """What can be read; for the rest `prepare` says what is wrong, after a pull mended it."""
+    try:
+        pointers = find_pointers(layout)
+        return [(p, verified_manifest(find_directory(layout, p), p)) for p in pointers]
+    except PlatformError:
+        return []
+
+
+SETTINGS = _read_settings()
+_MODELS = _read_models(models_layout(SETTINGS.var))
 
 
 class _Predictor:
@@ -41,8 +63,9 @@ class _Predictor:
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Before workers start: pull and verify; a person sees why it cannot start."""
+        """Before workers start: pull and try; a person sees why it cannot start."""
         try:
+            _check_address()
             hook.prepare(SETTINGS)
         except PlatformError as err:
             sys.stderr.write(f"error: {err}\n")
@@ -52,6 +75,7 @@ class _Predictor:
     async def open(self) -> None:
         """Load and warm the models, in the event loop that will serve them."""
         self.hall = Hall.open(SETTINGS)
+        delay_stop(self.hall.drain, SETTINGS.drain_s)
         _HALLS.append(self.hall)
 
     @bentoml.on_shutdown
@@ -60,13 +84,21 @@ class _Predictor:
         if self.hall is not None:
             self.hall.close()
 
-    def __is_ready__(self) -> bool:
+    async def __is_ready__(self) -> bool:
         """Whether verified and warm models wait for requests."""
         return self.hall is not None and self.hall.is_open and bool(self.hall.desks)
 
 
 _HALLS: list[Hall] = []
 """The hall of this worker, for the edge, which BentoML makes before the service."""
+
+
+def _check_address() -> None:
+    """Look at the port that `bentoml serve` was given; other starters look themselves."""
+    command = click.get_current_context(silent=True)
+    if command is not None and "port" in command.params:
+        given = command.params
+        hook.check_port(str(given.get("host") or HOST), int(given["port"] or PORT))
 
 
 def _hall_of(service: Any) -> Hall:
@@ -78,14 +110,14 @@ def _make_edge(inner: App) -> Edge:
     return Edge(inner, _HALLS[-1], SETTINGS)
 
 
-for _name, _method in api_methods(_MANIFESTS, _hall_of).items():
+for _name, _method in api_methods([manifest for _, manifest in _MODELS], _hall_of).items():
     setattr(_Predictor, _name, _method)
 
 Predictor = bentoml.service(
     name="predictor",
     service_class=WelcomingService,
     workers=SETTINGS.workers,
-    http={"host": "127.0.0.1", "port": 3000},
+    http={"host": HOST, "port": PORT},
     traffic={"timeout": 60},
     metrics={"enabled": True, "namespace": "bentoml_service"},
     logging={"access": {"enabled": False}},
@@ -94,6 +126,7 @@ Predictor = bentoml.service(
         {"name": "DO_NOT_TRACK", "value": "1"},
     ],
 )(_Predictor)
-Predictor.models.extend(PulledModel(tag) for tag in [p.bento_tag for p in _POINTERS] or [NOTHING])
-Predictor.welcome = welcome_text(_POINTERS, _MANIFESTS)
+_TAGS = [pointer.bento_tag for pointer, _ in _MODELS] or [NOTHING]
+Predictor.models.extend(PulledModel(tag) for tag in _TAGS)
+Predictor.welcome = welcome_text([p for p, _ in _MODELS], [m for _, m in _MODELS])
 Predictor.add_asgi_middleware(Hoist, make_edge=_make_edge)

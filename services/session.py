@@ -26,6 +26,13 @@ class Session:
                 f"{place}: expected an ONNX model that loads, got {str(err).splitlines()[0]}",
                 remedy="train the version again",
             ) from err
+        ends = [e.name for e in (*self._session.get_inputs(), *self._session.get_outputs())]
+        if ends != [MODEL_INPUT, MODEL_OUTPUT]:
+            raise CorruptModel(
+                f"{place}: expected the input {MODEL_INPUT!r} and the output {MODEL_OUTPUT!r}, "
+                f"got {ends}",
+                remedy="train the version again",
+            )
 
     def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of shape `(n_rows, n_outputs)` for a matrix of `(n_rows, n_features)`."""

@@ -32,6 +32,11 @@ class ServiceSettings:
     deadline_s: float = setting(
         "SLIPWAY_SERVICE_DEADLINE_S", 5.0, "seconds a row may wait for its model; then 503"
     )
+    drain_s: float = setting(
+        "SLIPWAY_SERVICE_DRAIN_S",
+        0.5,
+        "seconds between SIGTERM, when /readyz says no, and the end of new connections",
+    )
     traffic_on_error: Literal["refuse", "drop"] = setting(
         "SLIPWAY_SERVICE_TRAFFIC_ON_ERROR",
         "refuse",
