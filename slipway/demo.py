@@ -131,7 +131,7 @@ def _print_summary(stories: list[ModelStory]) -> None:
     show.table("Models", desk.TRAINED_COLUMNS, (desk.trained_row(s.trained) for s in stories))
     show.table(
         "Traffic and verdicts",
-        ("model", "traffic", "requests", "failed", "requests/s", "p99 ms", "verdict", "drifted"),
+        ("model", "traffic", "failed", "requests/s", "p99 ms", "verdict", "drifted"),
         (_window_row(story, judged) for story in stories for judged in story.windows),
     )
     report = next(j.verdict.report for s in stories for j in s.windows if j.traffic == "drifted")
@@ -152,7 +152,6 @@ def _window_row(story: ModelStory, judged: Judged) -> tuple[object, ...]:
     return (
         f"{story.trained.name} {judged.verdict.version}",
         judged.traffic,
-        judged.load.requests,
         judged.load.errors,
         judged.load.requests_per_s,
         judged.load.p99_ms,

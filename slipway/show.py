@@ -25,7 +25,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     body = [tuple(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(body) and all(isinstance(row[index], int | float) for row in body)
-        sheet.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        # On a narrow screen only the last column is folded: numbers and names stay whole.
+        sheet.add_column(
+            column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=index < len(columns) - 1,
+        )
     for row in body:
         sheet.add_row(*(_cell(value) for value in row))
     console.print(sheet)

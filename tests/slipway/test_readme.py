@@ -11,9 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.slipway.conftest import Checkout, free_port
+from training.pipeline import scores_of
+from training.recipe import load_recipe
+from training.reference import predictions
+from training.run import _fit
+from training.table import rows_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -53,6 +59,12 @@ def test_places_named_in_the_architecture_exist() -> None:
 
     for name in named:
         assert (ROOT / name).is_file(), name
+
+
+@pytest.fixture(scope="module")
+def served(demoed: Checkout) -> Iterator[str]:
+    with server(demoed, "bentoml serve", "/readyz") as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -100,6 +112,30 @@ def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
             done = demoed.run("bash", "-c", local)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
             check_answer(command, done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["loan", "iris", "diabetes"])
+def test_a_thousand_held_out_rows_get_the_pipelines_answers(served: str, name: str) -> None:
+    """Over HTTP, against scikit-learn fitted anew from the recipe, which is deterministic."""
+    recipe = load_recipe(name)
+    fitted = _fit(recipe, 0)
+    holdout = fitted.split.holdout.iloc[:1000]
+    rows = rows_of(holdout, recipe.schema)
+    request = urllib.request.Request(
+        f"{served}/models/{name}/predict/batch",
+        json.dumps({"rows": rows}).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        results = json.load(answer)["results"]
+    scores = scores_of(fitted.pipeline, holdout, recipe)
+    got = np.array([[*(r.get("probabilities") or r["values"]).values()] for r in results])
+    scale = 1.0 if recipe.is_classifier else float(np.std(fitted.truth))
+
+    assert np.abs(got - scores).max() / scale <= fitted.certificate.tolerance
+    if recipe.is_classifier:
+        assert [r["prediction"] for r in results] == list(predictions(recipe, scores))
 
 
 def check_answer(command: str, output: str) -> None:
