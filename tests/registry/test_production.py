@@ -22,15 +22,9 @@ from training.run import train_recipe
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
 
 
-@pytest.fixture
-def trained(workplace: Workplace) -> Workplace:
-    for _ in range(3):
-        train_recipe(tiny.binary(), workplace.store)
-    return workplace
-
-
 def client(place: Workplace) -> MlflowClient:
-    return MlflowClient(tracking_uri=place.store.tracking_uri)
+    uri = place.store.tracking_uri
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def stage(place: Workplace, version: int, to: str) -> None:

@@ -17,23 +17,15 @@ from contracts.manifest import Pointer
 from registry.directory import verify
 from registry.doctor import examine, repair
 from registry.explain import lineage
-from registry.promote import promote
 from registry.pull import pull, pull_all
 from registry.store import StoredRun
-from tests import tiny
 from tests.conftest import Workplace
-from training.run import train_recipe
 
 
-@pytest.fixture
-def promoted(workplace: Workplace) -> Workplace:
-    train_recipe(tiny.binary(), workplace.store)
-    promote(workplace.store, "tiny", 1, actor="ada", because="first")
-    return workplace
-
-
-def artifacts(place: Workplace) -> Path:
-    return next((place.root / "mlruns").rglob("model_directory"))
+def artifacts(place: Workplace, name: str) -> Path:
+    """The model directory of a model's newest version in the artifact store."""
+    run_id = place.store.versions(name)[-1].run_id
+    return next((place.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
 
 
 def test_a_pulled_version_is_whole_pointed_at_and_in_bentomls_store(promoted: Workplace) -> None:
@@ -84,15 +76,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize(("break_it", "reason"), BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_version_is_refused_and_the_old_one_stays(
-    promoted: Workplace, break_it: Any, reason: str
+    both: Workplace, break_it: Any, reason: str
 ) -> None:
-    store, layout = promoted.store, promoted.layout
-    pull_all(store, layout)
-    old = artifacts(promoted)
-    train_recipe(tiny.binary("other"), store)
-    promote(store, "other", actor="ada")
-    new = next(p for p in (promoted.root / "mlruns").rglob("model_directory") if p != old)
-    break_it(new)
+    store, layout = both.store, both.layout
+    break_it(artifacts(both, "other"))
     result = pull_all(store, layout)
 
     assert [pointer.name for pointer in result.pulled] == ["tiny"]
@@ -120,20 +107,17 @@ def test_a_manifest_that_names_a_path_is_refused(promoted: Workplace) -> None:
         verify(directory, None)
 
 
-def test_nothing_in_production_is_told_with_what_to_do(workplace: Workplace) -> None:
-    train_recipe(tiny.binary(), workplace.store)
+def test_nothing_in_production_is_told_with_what_to_do(trained: Workplace) -> None:
     with pytest.raises(NotRegistered, match="got none") as caught:
-        pull_all(workplace.store, workplace.layout)
+        pull_all(trained.store, trained.layout)
     with pytest.raises(NotRegistered, match="no production version of 'tiny'"):
-        pull(workplace.store, workplace.layout, "tiny")
+        pull(trained.store, trained.layout, "tiny")
 
     assert "slipway promote" in caught.value.remedy
 
 
-def test_what_is_no_longer_production_is_no_longer_pointed_at(promoted: Workplace) -> None:
-    store, layout = promoted.store, promoted.layout
-    train_recipe(tiny.binary("other"), store)
-    promote(store, "other", actor="ada")
+def test_what_is_no_longer_production_is_no_longer_pointed_at(both: Workplace) -> None:
+    store, layout = both.store, both.layout
     pull_all(store, layout)
     store.delete_alias("other")
     result = pull_all(store, layout)
