@@ -8,26 +8,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import CorruptModel, InvalidDocument
+from contracts.errors import CorruptModel, InvalidDocument, NotRegistered, PlatformError
 from contracts.manifest import Pointer
 from contracts.names import (
     MANIFEST_FILE,
     MODEL_DIRECTORY,
     TAG_DIGEST,
     TAG_PROCESS,
+    TAG_PRODUCTION,
     Layout,
 )
 from registry.directory import verify
+from registry.history import history
 from registry.pull import INCOMING
-from registry.store import Store, StoredRun
+from registry.store import Store, StoredModel, StoredRun, StoredVersion
 
+MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
 FOREIGN_RUN_AGE_S = 24 * 3600
 """A run of another machine counts as dead after a day; this one's are asked by pid."""
 
 
 @dataclass(frozen=True)
 class Ailment:
-    """Something left behind: what it is, where, and what is wrong with it."""
+    """Something left behind: what it is, where, and what is wrong with it.
+
+    A `missing_model` is for a person: nothing is certain but that its files are not seen.
+    """
 
     kind: str
     subject: str
@@ -46,8 +52,13 @@ def examine(store: Store, layout: Layout) -> list[Ailment]:
 
 
 def repair(store: Store, layout: Layout, ailments: list[Ailment]) -> list[str]:
-    """Clean what `examine` found; says what was done, one line each."""
-    return [_treat(store, layout, ailment) for ailment in ailments]
+    """Clean what `examine` found; says what was done, one line each.
+
+    What a person must look at stays as it is, and so does a version that is no leftover
+    any more.
+    """
+    treated = (_treat(store, layout, ailment) for ailment in ailments)
+    return [line for line in treated if line]
 
 
 def _dead_runs(store: Store) -> Iterator[Ailment]:
@@ -61,7 +72,7 @@ def _is_dead(process: str, run: StoredRun) -> bool:
     host, _, pid = process.rpartition(":")
     if host != socket.gethostname():
         return time.time() - run.started_ms / 1000 > FOREIGN_RUN_AGE_S
-    return not process_lives(int(pid))
+    return pid.isdigit() and not process_lives(int(pid))
 
 
 def process_lives(pid: int) -> bool:
@@ -76,23 +87,77 @@ def process_lives(pid: int) -> bool:
 
 
 def _pending_models(store: Store) -> Iterator[Ailment]:
-    living = {run.run_id for run in store.runs("RUNNING")}
-    dead = {ailment.subject for ailment in _dead_runs(store)}
+    """Logged models of our runs that nobody will finish; foreign ones are left alone."""
     for model_id, run_id in store.pending_models():
-        if run_id in dead or run_id not in living:
+        try:
+            run = store.run(run_id)
+        except NotRegistered:
+            # A model logged outside a run, or by a run that was deleted, is not ours to judge.
+            continue
+        if TAG_PROCESS in run.tags and (_has_died(run) or run.status == "FINISHED"):
             yield Ailment("pending_model", model_id, f"PENDING, but its run {run_id} is over")
 
 
 def _hollow_versions(store: Store) -> Iterator[Ailment]:
-    """Versions of ours whose model directory was never written; foreign ones are left alone."""
+    """Versions of ours without a manifest: leftovers, and those that a person must look at."""
     for model in store.models():
         for stored in store.versions(model.name):
             if TAG_DIGEST not in stored.tags:
                 continue
-            wanted = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
-            if wanted not in store.artifacts(stored.run_id, MODEL_DIRECTORY):
-                subject = f"{model.name}/{stored.version}"
-                yield Ailment("hollow_version", subject, f"its run has no {wanted}")
+            subject = f"{model.name}/{stored.version}"
+            try:
+                if MANIFEST in store.artifacts(stored.run_id, MODEL_DIRECTORY):
+                    continue
+                doubts = _doubts(store, model, stored)
+            except PlatformError as err:
+                doubts = [f"its artifacts cannot be listed: {err.what}"]
+            if doubts:
+                detail = f"no {MANIFEST} is found; a person must look, because {_and(doubts)}"
+                yield Ailment("missing_model", subject, detail)
+            else:
+                detail = f"no {MANIFEST}: its run died before it was written"
+                yield Ailment("hollow_version", subject, detail)
+
+
+def _doubts(store: Store, model: StoredModel, stored: StoredVersion) -> list[str]:
+    """Why a version without files may be more than the leftover of a killed training.
+
+    Deleting cannot be undone, and a folder that is not mounted looks like one that never
+    was: only what died, never served, and lies where others are seen, is a leftover.
+    """
+    run = store.run(stored.run_id)
+    doubts = []
+    if not _has_died(run):
+        doubts.append(f"its run is {run.status}")
+    doubts += [f"it has the alias {a}" for a, v in model.aliases.items() if v == stored.version]
+    if stored.stage:
+        doubts.append(f"it is in the stage {stored.stage}")
+    if _was_production(store, model, stored.version):
+        doubts.append("it was production")
+    if not store.shows_artifacts(run.experiment_id):
+        doubts.append(
+            "no artifact of any run beside it is found either: is the artifact store "
+            "(by default mlruns/) moved, or not mounted?"
+        )
+    return doubts
+
+
+def _has_died(run: StoredRun) -> bool:
+    if run.status == "RUNNING":
+        process = run.tags.get(TAG_PROCESS)
+        return process is not None and _is_dead(process, run)
+    return run.status in {"FAILED", "KILLED"}
+
+
+def _was_production(store: Store, model: StoredModel, version: int) -> bool:
+    named = {
+        v for event in history(store, model.name) for v in (event.from_version, event.to_version)
+    }
+    return version in named or model.tags.get(TAG_PRODUCTION) == str(version)
+
+
+def _and(reasons: list[str]) -> str:
+    return ", and ".join(reasons)
 
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
@@ -114,6 +179,7 @@ def _broken_pointers(layout: Layout) -> Iterator[Ailment]:
 
 
 def _treat(store: Store, layout: Layout, ailment: Ailment) -> str:
+    """Cure one ailment; says what was done, nothing if nothing was."""
     if ailment.kind == "dead_run":
         store.end_run(ailment.subject, "FAILED")
         return f"run {ailment.subject} is FAILED"
@@ -121,12 +187,24 @@ def _treat(store: Store, layout: Layout, ailment: Ailment) -> str:
         store.fail_model(ailment.subject)
         return f"logged model {ailment.subject} is FAILED"
     if ailment.kind == "hollow_version":
-        name, _, version = ailment.subject.rpartition("/")
-        store.delete_version(name, int(version))
-        return f"version {ailment.subject} is deleted"
+        return _delete_leftover(store, ailment.subject)
+    if ailment.kind == "missing_model":
+        return ""
     path = Path(ailment.subject)
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
     return f"{path} is removed; slipway pull fetches anew below {layout.var}"
+
+
+def _delete_leftover(store: Store, subject: str) -> str:
+    """Delete a hollow version, unless it became something else since it was examined."""
+    name, _, version = subject.rpartition("/")
+    stored = store.version(name, int(version))
+    if MANIFEST in store.artifacts(stored.run_id, MODEL_DIRECTORY) or _doubts(
+        store, store.model(name), stored
+    ):
+        return ""
+    store.delete_version(name, int(version))
+    return f"version {subject} is deleted"

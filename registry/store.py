@@ -16,6 +16,8 @@ from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.names import PRODUCTION, PRODUCTION_STAGE
 from registry.settings import RegistrySettings
 
+RECENT_RUNS = 100
+"""How many runs of an experiment are asked before its artifact store counts as gone."""
 ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 
 
@@ -216,6 +218,16 @@ class Store:
         """The paths of a run's artifacts below `path`."""
         with self._errors():
             return [item.path for item in self._client.list_artifacts(run_id, path)]
+
+    def shows_artifacts(self, experiment_id: str) -> bool:
+        """Whether an artifact of any recent run of an experiment is seen.
+
+        MLflow lists nothing where a folder is missing, be it of one run or the whole store;
+        so an empty list means something only beside one that is not empty.
+        """
+        with self._errors():
+            runs = self._client.search_runs([experiment_id], max_results=RECENT_RUNS)
+        return any(self.artifacts(run.info.run_id, "") for run in runs)
 
     def download(self, run_id: str, path: str, target: Path) -> Path:
         """Copy a folder of a run's artifacts below `target`; gives where it lies."""

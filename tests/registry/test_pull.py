@@ -15,10 +15,8 @@ import pytest
 from contracts.errors import CorruptModel, NotRegistered, Unwritable
 from contracts.manifest import Pointer
 from registry.directory import verify
-from registry.doctor import examine, repair
 from registry.explain import lineage
 from registry.pull import pull, pull_all
-from registry.store import StoredRun
 from tests.conftest import Workplace
 
 
@@ -166,47 +164,6 @@ def test_a_killed_pull_leaves_no_torn_directory(promoted: Workplace) -> None:
             assert directory.exists()
         shutil.rmtree(directory, ignore_errors=True)
         promoted.layout.pointer("tiny").unlink(missing_ok=True)
-
-
-def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -> None:
-    from mlflow import MlflowClient
-
-    store, layout = promoted.store, promoted.layout
-    pull(store, layout, "tiny")
-    client = MlflowClient(tracking_uri=store.tracking_uri)
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    run = client.create_run("0", tags={"slipway.process": f"{os.uname().nodename}:{gone.pid}"})
-    client.create_logged_model("0", name="half", source_run_id=run.info.run_id)
-    store.create_version("tiny", "nowhere", run.info.run_id, {"slipway.digest": "0" * 64}, "")
-    stray = layout.var / "models" / "tiny" / f".incoming-{gone.pid}-00"
-    stray.mkdir()
-    flip_a_byte(layout.model("tiny", 1))
-    ailments = examine(store, layout)
-
-    assert {a.kind for a in ailments} == {
-        "dead_run",
-        "pending_model",
-        "hollow_version",
-        "stray_download",
-        "broken_pointer",
-    }
-    assert len(repair(store, layout, ailments)) == len(ailments)
-    assert examine(store, layout) == []
-    assert store.run(run.info.run_id) == StoredRun(
-        run.info.run_id, "0", "FAILED", run.info.start_time, run.data.tags
-    )
-    assert [v.version for v in store.versions("tiny")] == [1]
-
-
-def test_a_living_run_of_ours_is_left_alone(workplace: Workplace) -> None:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=workplace.store.tracking_uri)
-    client.create_run("0", tags={"slipway.process": f"{os.uname().nodename}:{os.getpid()}"})
-    client.create_run("0")
-
-    assert examine(workplace.store, workplace.layout) == []
 
 
 def test_a_version_is_walked_back_to_its_data(promoted: Workplace) -> None:

@@ -1,0 +1,161 @@
+"""The doctor cleans what is certainly left behind, and leaves the rest to a person."""
+
+import os
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from mlflow import MlflowClient
+
+from registry.doctor import examine, repair
+from registry.promote import promote, rollback
+from registry.pull import pull
+from registry.store import StoredRun
+from tests.conftest import Workplace
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
+
+
+def client(place: Workplace) -> MlflowClient:
+    uri = place.store.tracking_uri
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def experiment(place: Workplace) -> str:
+    """The experiment in which tiny is trained, where other runs have artifacts."""
+    return str(client(place).get_experiment_by_name("tiny").experiment_id)
+
+
+def gone_process() -> str:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    return f"{os.uname().nodename}:{gone.pid}"
+
+
+def hollow_version(place: Workplace, status: str = "RUNNING") -> int:
+    """A version whose run has no artifacts; its process is gone."""
+    run = client(place).create_run(experiment(place), tags={"slipway.process": gone_process()})
+    if status != "RUNNING":
+        client(place).set_terminated(run.info.run_id, status)
+    tags = {"slipway.digest": "0" * 64}
+    return place.store.create_version("tiny", "nowhere", run.info.run_id, tags, "")
+
+
+def flip_a_byte(place: Workplace) -> None:
+    path = place.layout.model("tiny", 1) / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def numbers(place: Workplace) -> list[int]:
+    return [v.version for v in place.store.versions("tiny")]
+
+
+def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -> None:
+    store, layout = promoted.store, promoted.layout
+    pull(store, layout, "tiny")
+    process = gone_process()
+    run = client(promoted).create_run(experiment(promoted), tags={"slipway.process": process})
+    client(promoted).create_logged_model(
+        experiment(promoted), name="half", source_run_id=run.info.run_id
+    )
+    store.create_version("tiny", "nowhere", run.info.run_id, {"slipway.digest": "0" * 64}, "")
+    (layout.var / "models" / "tiny" / f".incoming-{process.rpartition(':')[2]}-00").mkdir()
+    flip_a_byte(promoted)
+    ailments = examine(store, layout)
+
+    assert {a.kind for a in ailments} == {
+        "dead_run",
+        "pending_model",
+        "hollow_version",
+        "stray_download",
+        "broken_pointer",
+    }
+    assert len(repair(store, layout, ailments)) == len(ailments)
+    assert examine(store, layout) == []
+    assert store.run(run.info.run_id) == StoredRun(
+        run.info.run_id, experiment(promoted), "FAILED", run.info.start_time, run.data.tags
+    )
+    assert numbers(promoted) == [1]
+
+
+def test_an_artifact_store_that_is_away_costs_no_version(trained: Workplace) -> None:
+    store, layout = trained.store, trained.layout
+    promote(store, "tiny", 2, actor="ada")
+    hollow_version(trained, "FAILED")
+    (trained.root / "mlruns").rename(trained.root / "away")
+    ailments = examine(store, layout)
+
+    assert {(a.kind, a.subject) for a in ailments} == {
+        ("missing_model", f"tiny/{version}") for version in (1, 2, 3, 4)
+    }
+    assert all("moved, or not mounted" in a.detail for a in ailments)
+    assert repair(store, layout, ailments) == []
+    assert numbers(trained) == [1, 2, 3, 4]
+
+    (trained.root / "away").rename(trained.root / "mlruns")
+    assert [(a.kind, a.subject) for a in examine(store, layout)] == [("hollow_version", "tiny/4")]
+
+
+def finished(_: Workplace, __: int) -> None:
+    """Nothing more than a run that came to its end."""
+
+
+def with_an_alias(place: Workplace, version: int) -> None:
+    client(place).set_registered_model_alias("tiny", "challenger", str(version))
+
+
+def staged(place: Workplace, version: int) -> None:
+    client(place).transition_model_version_stage("tiny", str(version), "Staging")
+
+
+def once_production(place: Workplace, version: int) -> None:
+    promote(place.store, "tiny", 1, actor="ada")
+    rollback(place.store, "tiny", to=version, actor="ada")
+    rollback(place.store, "tiny", to=1, actor="ada")
+    client(place).transition_model_version_stage("tiny", str(version), "None")
+
+
+@pytest.mark.parametrize(
+    ("status", "happened", "reason"),
+    [
+        ("FINISHED", finished, "its run is FINISHED"),
+        ("FAILED", with_an_alias, "it has the alias challenger"),
+        ("FAILED", staged, "it is in the stage Staging"),
+        ("KILLED", once_production, "it was production"),
+    ],
+    ids=["finished", "alias", "stage", "history"],
+)
+def test_a_version_that_was_more_than_a_leftover_is_left_to_a_person(
+    trained: Workplace, status: str, happened: Callable[[Workplace, int], None], reason: str
+) -> None:
+    version = hollow_version(trained, status)
+    happened(trained, version)
+    ailments = examine(trained.store, trained.layout)
+
+    assert [(a.kind, a.subject) for a in ailments] == [("missing_model", f"tiny/{version}")]
+    assert ailments[0].detail.endswith(f"a person must look, because {reason}")
+    assert repair(trained.store, trained.layout, ailments) == []
+    assert version in numbers(trained)
+
+
+def test_a_leftover_that_serves_since_it_was_examined_is_not_deleted(trained: Workplace) -> None:
+    version = hollow_version(trained, "FAILED")
+    ailments = examine(trained.store, trained.layout)
+    with_an_alias(trained, version)
+
+    assert [a.kind for a in ailments] == ["hollow_version"]
+    assert repair(trained.store, trained.layout, ailments) == []
+    assert version in numbers(trained)
+
+
+def test_runs_that_live_and_runs_of_others_are_left_alone(workplace: Workplace) -> None:
+    ours = {"slipway.process": f"{os.uname().nodename}:{os.getpid()}"}
+    client(workplace).create_run("0", tags=ours)
+    foreign = client(workplace).create_run("0")
+    client(workplace).create_logged_model("0", name="half", source_run_id=foreign.info.run_id)
+    client(workplace).create_logged_model("0", name="half without a run")
+    client(workplace).set_terminated(foreign.info.run_id)
+
+    assert examine(workplace.store, workplace.layout) == []
