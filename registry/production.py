@@ -7,7 +7,7 @@ stage last agreed. Whatever differs from it was done by a person since.
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_PRODUCTION
+from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_DIGEST, TAG_PRODUCTION
 from registry.history import Event, Kind, now, record
 from registry.store import Store
 
@@ -47,12 +47,20 @@ def intention(switches: Switches) -> int | None:
 def reconcile(store: Store, name: str) -> int | None:
     """A model's Production version, after alias and stage were brought in line.
 
-    A change that was made by hand is added to the history.
+    A change that was made by hand is added to the history. A model of which no version was
+    made by `slipway train` belongs to others: it is read, never written.
+
+    Raises:
+        NotRegistered: no such model.
+        RegistryUnreachable: the tracking server does not answer.
+
     """
     switches = read_switches(store, name)
     if switches.agree:
         return switches.alias
     wanted = intention(switches)
+    if not is_ours(store, name):
+        return wanted
     if wanted != switches.recorded:
         kind: Kind = "observed" if wanted is not None else "removed"
         record(
@@ -62,6 +70,11 @@ def reconcile(store: Store, name: str) -> int | None:
         )
     set_production(store, name, wanted, switches)
     return wanted
+
+
+def is_ours(store: Store, name: str) -> bool:
+    """Whether any version of a model was made by `slipway train`."""
+    return any(TAG_DIGEST in version.tags for version in store.versions(name))
 
 
 def read_switches(store: Store, name: str) -> Switches:

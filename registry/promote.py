@@ -11,7 +11,7 @@ from registry.decide import Decision, decide
 from registry.directory import read_manifest
 from registry.history import Event, Kind, history, now, record
 from registry.production import read_switches, reconcile, set_production
-from registry.store import Store
+from registry.store import Store, StoredVersion
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,13 @@ def rollback(
     The gate is not asked: going back to what served before must always be possible.
 
     Raises:
-        NotRegistered: nothing is, or nothing else was, in production.
+        NotRegistered: nothing is, or nothing else was, in production, or `to` is no version
+            made by `slipway train`.
 
     """
     current = reconcile(store, name)
-    target = _before(store, name, current) if to is None else store.version(name, to).version
+    target = _before(store, name, current) if to is None else to
+    _digest_of(store.version(name, target))
     if target == current:
         done = f"{name} version {target} is production already"
         return Promotion(name, current, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - the same
@@ -97,16 +99,21 @@ def manifest_of(store: Store, name: str, version: int) -> Manifest:
 
     """
     stored = store.version(name, version)
-    digest = stored.tags.get(TAG_DIGEST)
-    if digest is None:
-        raise NotRegistered(
-            f"{name} version {version}: expected a version made by slipway train, got one "
-            f"without the tag {TAG_DIGEST}",
-            remedy=f"slipway train {name}",
-        )
+    digest = _digest_of(stored)
     with tempfile.TemporaryDirectory() as folder:
         path = store.download(stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder))
         return read_manifest(path, digest)
+
+
+def _digest_of(stored: StoredVersion) -> str:
+    digest = stored.tags.get(TAG_DIGEST)
+    if digest is None:
+        raise NotRegistered(
+            f"{stored.name} version {stored.version}: expected a version made by slipway train, "
+            f"got one without the tag {TAG_DIGEST}",
+            remedy=f"slipway train {stored.name}",
+        )
+    return digest
 
 
 def _move(store: Store, name: str, event: Event) -> None:

@@ -16,7 +16,7 @@ from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, TAG_DIGEST, Layout
 from registry.bento import import_directory
 from registry.directory import verify
-from registry.production import reconcile
+from registry.production import is_ours, reconcile
 from registry.store import Store
 
 INCOMING = ".incoming-"
@@ -33,10 +33,10 @@ class PullResult:
 
 
 def pull_all(store: Store, layout: Layout) -> PullResult:
-    """Pull the Production version of every model that has one.
+    """Pull the Production version of every model of ours that has one.
 
     A version that fails verification is refused: its old pointer stays, and the version gets
-    the tag `slipway.refused`.
+    the tag `slipway.refused`. Models of others on the same server are left alone.
 
     Raises:
         NotRegistered: nothing is in production.
@@ -47,7 +47,7 @@ def pull_all(store: Store, layout: Layout) -> PullResult:
     refused: list[str] = []
     removed: list[str] = []
     for model in store.models():
-        version = reconcile(store, model.name)
+        version = reconcile(store, model.name) if is_ours(store, model.name) else None
         if version is None:
             removed += _remove_pointer(layout, model.name)
             continue
