@@ -1,0 +1,144 @@
+"""`python -m benchmarks.serving`: measure the service, and hold it to its bars."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from benchmarks.serving import plot, result
+from benchmarks.serving.bar import Bar, speed_bars
+from benchmarks.serving.compare import (
+    Field,
+    Measurement,
+    answer_sizes,
+    chosen,
+    measure,
+    medians,
+)
+from benchmarks.serving.machine import Machine, split_cores, this_machine
+from benchmarks.serving.peer import PEERS
+from benchmarks.serving.scenario import SCENARIOS
+from benchmarks.serving.workplace import ROOT, Workplace, prepare
+from benchmarks.serving.wrk import check_wrk
+from contracts.errors import PlatformError
+from slipway import show
+
+FOLDER = ROOT / "build" / "benchmarks"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the comparison.")] = 3,
+    seconds: Annotated[int, typer.Option(min=1, help="Seconds of each measurement.")] = 5,
+    peers: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
+    scenario: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
+) -> None:
+    """Measure, print, and write figures below benchmarks/serving/results."""
+    check_wrk()
+    machine = this_machine()
+    say(f"{machine.cpu}, {machine.n_cores} cores, Python {machine.python}")
+    place = prepare(FOLDER)
+    compare(place, machine, rounds, seconds, words(peers), words(scenario))
+
+
+def compare(
+    place: Workplace,
+    machine: Machine,
+    rounds: int,
+    seconds: int,
+    peers: list[str],
+    scenarios: list[str],
+) -> None:
+    """Measure ourselves and the peers; print a table, and write JSON and a picture."""
+    known(peers, [p.name for p in PEERS], "--peers")
+    known(scenarios, [s.name for s in SCENARIOS], "--scenario")
+    cores = split_cores()
+    field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds)
+    wanted = [s for s in SCENARIOS if not scenarios or s.name in scenarios]
+    found = measure(field, chosen(peers), wanted, rounds, say)
+    middle = medians(found)
+    for one in wanted:
+        print_scenario(f"{one.name}: {one.about}", [m for m in middle if m.scenario == one.name])
+    bars = speed_bars(middle)
+    print_bars(bars)
+    options = {"rounds": rounds, "seconds": seconds, "cores": cores}
+    figures = {
+        "peers": {p.name: p.about for p in chosen(peers)},
+        "medians": middle,
+        "rounds": found,
+    }
+    path = result.write("compare", figures, bars, machine, options)
+    plot.draw(
+        middle,
+        wanted[0].name if len(wanted) == 1 else "one-32",
+        "One-row loan requests, 32 connections, one core a server",
+        path.with_suffix(".svg"),
+    )
+    say(f"written to {path.relative_to(ROOT)}")
+
+
+def print_scenario(title: str, middle: list[Measurement]) -> None:
+    """A table of medians; `ours` says how many times as many requests we answer."""
+    us = next((m.requests_per_s for m in middle if m.peer == "slipway"), None)
+    show.table(
+        title,
+        ("peer", "requests/s", "ours", "p50 ms", "p99 ms", "CPU us", "MB", "bad", "others"),
+        [
+            (
+                m.peer,
+                m.requests_per_s,
+                us / m.requests_per_s if us else None,
+                m.p50_ms,
+                m.p99_ms,
+                m.cpu_us,
+                m.peak_mb,
+                m.bad,
+                f"{m.others:.0%}",
+            )
+            for m in middle
+        ],
+    )
+
+
+def print_bars(bars: list[Bar]) -> None:
+    """What is wanted, and whether it is so."""
+    show.table(
+        "Bars",
+        ("wanted", "measured", "met"),
+        [(b.wanted, b.measured, "yes" if b.met else "NO") for b in bars],
+    )
+
+
+def say(line: str) -> None:
+    """Print a line, however long."""
+    show.console.print(line, soft_wrap=True)
+
+
+def words(listed: str) -> list[str]:
+    """The words between commas."""
+    return [word.strip() for word in listed.split(",") if word.strip()]
+
+
+def known(given: list[str], names: list[str], option: str) -> None:
+    """Refuse a word that is none of the names."""
+    for word in given:
+        if word not in names:
+            raise PlatformError(
+                f"{option}: expected some of {', '.join(names)}, got {word!r}",
+                remedy="mend the word",
+            )
+
+
+def main() -> None:
+    """Run, and tell an error in its parts."""
+    try:
+        app()
+    except PlatformError as err:
+        sys.stderr.write(f"error: {err}\n")
+        sys.exit(err.exit_code)
+
+
+if __name__ == "__main__":
+    main()
