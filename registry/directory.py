@@ -1,12 +1,31 @@
 """A model directory is what was registered, or it is not used."""
 
 import hashlib
+import os
+import secrets
 from pathlib import Path
 
 from contracts.errors import CorruptModel
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
+
+INCOMING = ".incoming-"
+"""What begins so is being written; the number after it is the process that writes."""
+
+
+def incoming(folder: Path) -> Path:
+    """A path in `folder` for what this process writes, before it is renamed into place."""
+    return folder / f"{INCOMING}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or the list of a folder's files, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_manifest(path: Path, digest: str | None) -> Manifest:

@@ -18,9 +18,9 @@ from contracts.names import (
     TAG_PRODUCTION,
     Layout,
 )
-from registry.directory import verify
+from registry import bento
+from registry.directory import INCOMING, verify
 from registry.history import history
-from registry.pull import INCOMING
 from registry.store import Store, StoredModel, StoredRun, StoredVersion
 
 MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
@@ -161,7 +161,7 @@ def _and(reasons: list[str]) -> str:
 
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
-    for path in sorted((layout.var / "models").glob(f"*/{INCOMING}*")):
+    for path in (*sorted((layout.var / "models").glob(f"*/{INCOMING}*")), *bento.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
             yield Ailment("stray_download", str(path), "the pull that wrote it is gone")

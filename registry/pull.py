@@ -4,8 +4,6 @@ Downloaded beside, verified, renamed into place; the pointer moves last. Whoever
 `var/models` while this runs, or after it was killed, sees whole directories only.
 """
 
-import os
-import secrets
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +13,10 @@ from contracts.errors import CorruptModel, NotRegistered, PlatformError, Unwrita
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, TAG_DIGEST, Layout
 from registry.bento import import_directory
-from registry.directory import verify
+from registry.directory import flush, incoming, verify
 from registry.production import is_ours, reconcile
 from registry.store import Store
 
-INCOMING = ".incoming-"
 TAG_REFUSED = "slipway.refused"
 
 
@@ -117,39 +114,47 @@ def _present(directory: Path, digest: str) -> Manifest | None:
         return None
     try:
         return verify(directory, digest)
-    except CorruptModel:
-        aside = directory.with_name(f"{INCOMING}{os.getpid()}-{secrets.token_hex(4)}")
-        directory.rename(aside)
+    except (CorruptModel, FileNotFoundError):
+        aside = incoming(directory.parent)
+        try:
+            directory.rename(aside)
+        except FileNotFoundError:
+            # Another pull set it aside first.
+            return None
         shutil.rmtree(aside)
         return None
 
 
 def _fetch(store: Store, run_id: str, directory: Path, digest: str) -> Manifest:
-    incoming = directory.with_name(f"{INCOMING}{os.getpid()}-{secrets.token_hex(4)}")
-    incoming.mkdir(parents=True)
+    beside = incoming(directory.parent)
+    beside.mkdir(parents=True)
     try:
         try:
-            downloaded = store.download(run_id, MODEL_DIRECTORY, incoming)
+            downloaded = store.download(run_id, MODEL_DIRECTORY, beside)
         except PlatformError as err:
             raise CorruptModel(
                 f"run {run_id}: expected the artifact {MODEL_DIRECTORY}, got {err.what}",
                 remedy="slipway doctor",
             ) from err
         manifest = verify(downloaded, digest)
-        for path in downloaded.iterdir():
-            _flush(path)
+        for path in (*downloaded.iterdir(), downloaded):
+            flush(path)
         _rename(downloaded, directory, digest)
         return manifest
     finally:
-        shutil.rmtree(incoming, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _rename(source: Path, directory: Path, digest: str) -> None:
     try:
         source.rename(directory)
-    except OSError:
-        # Another pull was quicker; what it left must be the same directory.
-        verify(directory, digest)
+    except OSError as err:
+        # Another pull was quicker, and left the same directory; else the disk is at fault,
+        # not the version.
+        try:
+            verify(directory, digest)
+        except CorruptModel:
+            raise err from None
 
 
 def _moved(path: Path, pointer: Pointer) -> Pointer:
@@ -162,9 +167,9 @@ def _moved(path: Path, pointer: Pointer) -> Pointer:
             pointer.bento_tag,
         ):
             return there
-    beside = path.with_name(f"{INCOMING}{os.getpid()}-{secrets.token_hex(4)}.json")
+    beside = incoming(path.parent)
     beside.write_bytes(pointer.write_pretty())
-    _flush(beside)
+    flush(beside)
     beside.replace(path)
     return pointer
 
@@ -175,11 +180,3 @@ def _remove_pointer(layout: Layout, name: str) -> list[str]:
         return []
     path.unlink()
     return [name]
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
