@@ -5,7 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
-from contracts.errors import CorruptModel
+from contracts.errors import CorruptModel, Unwritable
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
@@ -26,6 +26,14 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def unwritable(place: Path, got: str) -> Unwritable:
+    """The error for a place of this machine that must be written and cannot be."""
+    return Unwritable(
+        f"{place}: expected a folder to write to, got {got}",
+        remedy="give it to this user, free space, or set SLIPWAY_VAR to another folder",
+    )
 
 
 def read_manifest(path: Path, digest: str | None) -> Manifest:

@@ -4,11 +4,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import GateRefused, InvalidData, NotRegistered
+from contracts.errors import CorruptModel, GateRefused, InvalidData, NotRegistered
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
 from registry.decide import Decision, decide
-from registry.directory import read_manifest
+from registry.directory import read_manifest, unwritable
 from registry.history import Event, Kind, history, now, record
 from registry.production import read_switches, reconcile, set_production
 from registry.store import Store, StoredVersion
@@ -95,14 +95,21 @@ def manifest_of(store: Store, name: str, version: int) -> Manifest:
 
     Raises:
         NotRegistered: no such version, or it was not made by `slipway train`.
-        CorruptModel: the artifact is not what was registered.
+        CorruptModel: the artifact is not what was registered, or not there.
+        RegistryUnreachable: the tracking server or its artifact store does not answer.
+        Unwritable: the folder for temporary files is full.
 
     """
     stored = store.version(name, version)
     digest = _digest_of(stored)
-    with tempfile.TemporaryDirectory() as folder:
-        path = store.download(stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder))
-        return read_manifest(path, digest)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = store.download(stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder))
+            return read_manifest(path, digest)
+    except NotRegistered as err:
+        raise CorruptModel(err.what, remedy=err.remedy) from err
+    except OSError as err:
+        raise unwritable(Path(tempfile.gettempdir()), str(err)) from err
 
 
 def _digest_of(stored: StoredVersion) -> str:

@@ -4,18 +4,19 @@ Downloaded beside, verified, renamed into place; the pointer moves last. Whoever
 `var/models` while this runs, or after it was killed, sees whole directories only.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contracts.errors import CorruptModel, NotRegistered, PlatformError, Unwritable
+from contracts.errors import CorruptModel, NotRegistered, PlatformError, RegistryUnreachable
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, TAG_DIGEST, Layout
 from registry.bento import import_directory
-from registry.directory import flush, incoming, verify
+from registry.directory import flush, incoming, unwritable, verify
 from registry.production import is_ours, reconcile
-from registry.store import Store
+from registry.store import Store, StoredVersion
 
 TAG_REFUSED = "slipway.refused"
 
@@ -33,14 +34,18 @@ def pull_all(store: Store, layout: Layout) -> PullResult:
     """Pull the Production version of every model of ours that has one.
 
     A version that fails verification is refused: its old pointer stays, and the version gets
-    the tag `slipway.refused`. Models of others on the same server are left alone.
+    the tag `slipway.refused` until it verifies. Where its artifact store is away, the old
+    pointer stays, too. Models of others on the same server are left alone.
 
     Raises:
         NotRegistered: nothing is in production.
         CorruptModel: everything that is in production was refused.
+        RegistryUnreachable: the tracking server, or every artifact store, does not answer.
+        Unwritable: a disk of this machine is full, or a folder is someone else's.
 
     """
     pulled: list[Pointer] = []
+    failures: list[PlatformError] = []
     refused: list[str] = []
     removed: list[str] = []
     for model in store.models():
@@ -50,11 +55,14 @@ def pull_all(store: Store, layout: Layout) -> PullResult:
             continue
         try:
             pulled.append(pull_version(store, layout, model.name, version))
-        except CorruptModel as err:
-            store.set_version_tag(model.name, version, TAG_REFUSED, err.what[:4000])
+        except (CorruptModel, RegistryUnreachable) as err:
+            # Only bytes that are wrong brand a version; a store that is away may come back.
+            if isinstance(err, CorruptModel):
+                store.set_version_tag(model.name, version, TAG_REFUSED, err.what[:4000])
             refused.append(f"{model.name} version {version}: {err.what}")
-    if not pulled and refused:
-        raise CorruptModel(refused[0], remedy="slipway rollback, or train the model again")
+            failures.append(err)
+    if not pulled and failures:
+        raise _of_all(failures[0], refused[0])
     if not pulled:
         raise NotRegistered(
             "production: expected a model with the alias 'production', got none",
@@ -63,12 +71,20 @@ def pull_all(store: Store, layout: Layout) -> PullResult:
     return PullResult(tuple(pulled), tuple(refused), tuple(removed))
 
 
+def _of_all(failure: PlatformError, told: str) -> PlatformError:
+    if isinstance(failure, CorruptModel):
+        return CorruptModel(told, remedy="slipway rollback, or train the model again")
+    return RegistryUnreachable(told, remedy=failure.remedy)
+
+
 def pull(store: Store, layout: Layout, name: str) -> Pointer:
     """Pull the Production version of one model.
 
     Raises:
         NotRegistered: no such model, or no version of it is in production.
         CorruptModel: it is not what was registered.
+        RegistryUnreachable: the tracking server or its artifact store does not answer.
+        Unwritable: a disk of this machine is full, or a folder is someone else's.
 
     """
     version = reconcile(store, name)
@@ -80,7 +96,12 @@ def pull(store: Store, layout: Layout, name: str) -> Pointer:
 def pull_version(
     store: Store, layout: Layout, name: str, version: int, *, point: bool = True
 ) -> Pointer:
-    """Bring one version's model directory here, verified, and (unless not) point at it."""
+    """Bring one version's model directory here, verified, and (unless not) point at it.
+
+    Raises:
+        The errors of `pull`.
+
+    """
     stored = store.version(name, version)
     digest = stored.tags.get(TAG_DIGEST)
     if digest is None:
@@ -90,7 +111,7 @@ def pull_version(
         )
     directory = layout.model(name, version)
     try:
-        manifest = _present(directory, digest) or _fetch(store, stored.run_id, directory, digest)
+        manifest = _present(directory, digest) or _fetch(store, stored, directory, digest)
         tag = import_directory(directory, manifest, version, digest)
         pointer = Pointer(
             name=name,
@@ -102,10 +123,9 @@ def pull_version(
         )
         return _moved(layout.pointer(name), pointer) if point else pointer
     except OSError as err:
-        raise Unwritable(
-            f"{err.filename or layout.var}: expected a folder to write to, got {err.strerror}",
-            remedy="give it to this user, free space, or set SLIPWAY_VAR to another folder",
-        ) from err
+        # The errors of a whole copied tree come as a list, without a name or a number.
+        place = Path(os.fsdecode(err.filename or layout.var))
+        raise unwritable(place, err.strerror or str(err)[:300]) from err
 
 
 def _present(directory: Path, digest: str) -> Manifest | None:
@@ -125,18 +145,18 @@ def _present(directory: Path, digest: str) -> Manifest | None:
         return None
 
 
-def _fetch(store: Store, run_id: str, directory: Path, digest: str) -> Manifest:
+def _fetch(store: Store, stored: StoredVersion, directory: Path, digest: str) -> Manifest:
+    """Download beside, verify, rename; what was refused before is so no longer."""
     beside = incoming(directory.parent)
     beside.mkdir(parents=True)
     try:
         try:
-            downloaded = store.download(run_id, MODEL_DIRECTORY, beside)
-        except PlatformError as err:
-            raise CorruptModel(
-                f"run {run_id}: expected the artifact {MODEL_DIRECTORY}, got {err.what}",
-                remedy="slipway doctor",
-            ) from err
+            downloaded = store.download(stored.run_id, MODEL_DIRECTORY, beside)
+        except NotRegistered as err:
+            raise CorruptModel(err.what, remedy=err.remedy) from err
         manifest = verify(downloaded, digest)
+        if TAG_REFUSED in stored.tags:
+            store.delete_version_tag(stored.name, stored.version, TAG_REFUSED)
         for path in (*downloaded.iterdir(), downloaded):
             flush(path)
         _rename(downloaded, directory, digest)

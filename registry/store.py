@@ -2,8 +2,10 @@
 
 import contextlib
 import difflib
+import errno
 import logging
 import os
+import re
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +16,18 @@ from urllib.parse import urlsplit
 
 from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.names import PRODUCTION, PRODUCTION_STAGE
+from registry.directory import unwritable
 from registry.settings import RegistrySettings
 
+FULL_OR_READ_ONLY = ("disk is full", "readonly database", "disk I/O error")
+"""How SQLite says that its file cannot be written."""
 RECENT_RUNS = 100
 """How many runs of an experiment are asked before its artifact store counts as gone."""
+ERRNO = re.compile(r"\[Errno (\d+)\]")
+OF_THIS_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE}
+)
+"""What the operating system only says to who writes here; other numbers need a path to tell."""
 ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 
 
@@ -174,6 +184,11 @@ class Store:
         with self._errors():
             self._client.set_model_version_tag(name, str(version), key, value)
 
+    def delete_version_tag(self, name: str, version: int, key: str) -> None:
+        """Take a tag away from a version."""
+        with self._errors():
+            self._client.delete_model_version_tag(name, str(version), key)
+
     def delete_version(self, name: str, version: int) -> None:
         """Delete a version; its run and artifacts stay."""
         with self._errors():
@@ -215,9 +230,19 @@ class Store:
             self._client.set_terminated(run_id, status=status)
 
     def artifacts(self, run_id: str, path: str) -> list[str]:
-        """The paths of a run's artifacts below `path`."""
-        with self._errors():
-            return [item.path for item in self._client.list_artifacts(run_id, path)]
+        """The paths of a run's artifacts below `path`; empty where nothing is.
+
+        Raises:
+            NotRegistered: no such run.
+            RegistryUnreachable: the artifact store does not answer, or may not be read.
+
+        """
+        where, repository = self._artifact_store(run_id)
+        try:
+            return [item.path for item in repository.list_artifacts(path or None)]
+        except Exception as err:
+            # Each kind of artifact store (S3, Azure, a folder, a proxy) fails in its own way.
+            raise _artifacts_unreachable(where, _first_line(err)) from err
 
     def shows_artifacts(self, experiment_id: str) -> bool:
         """Whether an artifact of any recent run of an experiment is seen.
@@ -230,18 +255,42 @@ class Store:
         return any(self.artifacts(run.info.run_id, "") for run in runs)
 
     def download(self, run_id: str, path: str, target: Path) -> Path:
-        """Copy a folder of a run's artifacts below `target`; gives where it lies."""
-        from mlflow.artifacts import download_artifacts
+        """Copy a file or folder of a run's artifacts below `target`; gives where it lies.
+
+        Raises:
+            NotRegistered: no such run, or no such artifact where others are.
+            Unwritable: this machine cannot keep it: a full disk, a folder of someone else.
+            RegistryUnreachable: the artifact store does not answer, or shows nothing at all.
+
+        """
+        # MLflow's `runs:/` scheme says "no such path" of every failure, a full disk included.
+        where, repository = self._artifact_store(run_id)
+        try:
+            return Path(repository.download_artifacts(path, str(target)))
+        except Exception as err:
+            # As above; MLflow gathers the failures of single files in a text.
+            if _is_of_this_machine(err, target):
+                raise unwritable(target, _errno_line(err)) from err
+            raise self._not_downloaded(run_id, path, where, err) from err
+
+    def _not_downloaded(self, run_id: str, path: str, where: str, err: Exception) -> PlatformError:
+        """What a failed download means, by what else the artifact store shows."""
+        if path in self.artifacts(run_id, path.rpartition("/")[0]):
+            return _artifacts_unreachable(where, _first_line(err))
+        if not self.shows_artifacts(self.run(run_id).experiment_id):
+            return _artifacts_unreachable(where, "no artifact of any run of its experiment")
+        return NotRegistered(
+            f"run {run_id}: expected the artifact {path} in {where}, got none",
+            remedy="slipway doctor, or train the version again",
+        )
+
+    def _artifact_store(self, run_id: str) -> tuple[str, Any]:
+        """Where the artifacts of a run lie, and MLflow's door to them."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         with self._errors():
-            return Path(
-                download_artifacts(
-                    run_id=run_id,
-                    artifact_path=path,
-                    dst_path=str(target),
-                    tracking_uri=self.tracking_uri,
-                )
-            )
+            where = self._client.get_run(run_id).info.artifact_uri
+            return where, get_artifact_repository(where, tracking_uri=self.tracking_uri)
 
     def pending_models(self) -> list[tuple[str, str]]:
         """Logged models that were never finished: (model id, id of the run)."""
@@ -302,6 +351,27 @@ def _probe(uri: str, timeout_s: float) -> None:
         raise _unreachable(uri, str(err)) from err
 
 
+def _is_of_this_machine(err: Exception, target: Path) -> bool:
+    """Whether an error, or one in its text, came from writing here and not from the store."""
+    numbers = {int(number) for number in ERRNO.findall(str(err))}
+    return bool(numbers & OF_THIS_MACHINE) or (bool(numbers) and str(target) in str(err))
+
+
+def _errno_line(err: Exception) -> str:
+    return next(line for line in str(err).splitlines() if ERRNO.search(line))
+
+
+def _first_line(err: Exception) -> str:
+    return next(iter(str(err).splitlines()), type(err).__name__)
+
+
+def _artifacts_unreachable(where: str, got: str) -> RegistryUnreachable:
+    return RegistryUnreachable(
+        f"artifact store: expected an answer from {where}, got {got}",
+        remedy="mount it, start it, or move it back there (MLflow keeps absolute paths)",
+    )
+
+
 def _unreachable(uri: str, got: str) -> RegistryUnreachable:
     return RegistryUnreachable(
         f"tracking server: expected an answer from {uri}, got {got}",
@@ -325,8 +395,10 @@ def _translated(err: Any, uri: str) -> PlatformError:
     text = str(err.message).splitlines()[0]
     if err.error_code in ABSENT:
         return NotRegistered(f"registry: {text}", remedy="slipway versions")
-    if "API request to" in text or "Max retries" in text:
+    if "API request to" in text or "Max retries" in text or "unable to open database" in text:
         return _unreachable(uri, text)
+    if any(words in text for words in FULL_OR_READ_ONLY):
+        return unwritable(Path(urlsplit(uri).path), text)
     return PlatformError(f"registry: {text}", remedy=f"look at the tracking server {uri}")
 
 

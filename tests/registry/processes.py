@@ -111,3 +111,16 @@ def import_again_and_again(directory: Path, digest: str, torn: Path) -> None:
     for _ in range(4):
         (torn / "model.onnx").unlink(missing_ok=True)
         import_directory(directory, manifest, 1, digest)
+
+
+def pull_where_files_stay_small(largest: int) -> None:
+    """Pull where no file may become larger than so many bytes, as on a disk that is full.
+
+    What it says is in `said.txt`.
+    """
+    import resource
+
+    with Path("said.txt").open("w") as said:
+        sys.stderr = said
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        pull_command()
