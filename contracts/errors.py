@@ -14,6 +14,7 @@ Each has three parts: what was expected, what came (value and path), what to do.
   x CorruptModel         a model directory that is not what was registered
   x Unwritable           a place that must be written and cannot be
   x PortTaken            an address that another process holds
+  x NotFoundHere         a thing named on the command line that does not exist
 """
 
 
@@ -81,3 +82,7 @@ class Unwritable(PlatformError):
 
 class PortTaken(PlatformError):
     """Another process holds the address."""
+
+
+class NotFoundHere(PlatformError):
+    """What was named does not exist."""

@@ -62,6 +62,10 @@ class Clerk:
             "flags": record.flags,
         }
 
+    def answers(self, records: Sequence[TrafficRecord]) -> list[dict[str, Any]]:
+        """The same for several."""
+        return [self.answer(record) for record in records]
+
     def _decided(self, scores: Sequence[float]) -> tuple[str | float, float]:
         """The answer, and the number that is watched for drift."""
         if self._task == "regression":

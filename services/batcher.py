@@ -12,12 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.traffic import TrafficRecord
 from services.decode import Row
 from services.faults import Fault
 
@@ -26,19 +27,32 @@ logger = logging.getLogger("bentoml.slipway")
 Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
+class Answer(Protocol):
+    """Where an answer goes: a future, or a connection that waits."""
+
+    def done(self) -> bool:
+        """Whether it was answered already, or nobody waits any more."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer."""
+
+    def set_exception(self, fault: Fault, /) -> None:
+        """Refuse."""
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """A request that waits: its rows, its own context, and where its answer goes.
 
-    `many`: it is answered by a list, even for one row.
+    `render` makes the answer of the records of its rows.
     """
 
     rows: Sequence[Row]
     request_id: str
     arrived: float
-    answer: asyncio.Future[bytes]
-    many: bool = False
-    scores: list[list[float]] = field(default_factory=list)
+    answer: Answer
+    render: Callable[[Sequence[TrafficRecord]], Any]
+    scores: Sequence[Sequence[float]] = ()
 
 
 class Ledger(Protocol):
@@ -49,6 +63,9 @@ class Ledger(Protocol):
 
     def batch_done(self, n_rows: int, n_waiting: int) -> None:
         """Count a model call, and how many rows wait for the next."""
+
+    def remember(self, tickets: Sequence[Ticket]) -> None:
+        """Take note of tickets that were scored by the model just now."""
 
 
 class Batcher:
@@ -81,25 +98,22 @@ class Batcher:
         self._busy = False
         self.waiting_rows = 0
 
-    def submit(
-        self, rows: Sequence[Row], request_id: str, arrived: float, *, many: bool = False
-    ) -> asyncio.Future[bytes]:
-        """Queue a request; the future gives the encoded answer, or raises a Fault.
+    def submit(self, ticket: Ticket) -> None:
+        """Queue a request; its `answer` is given the rendered records, or a Fault.
 
         Raises:
             Fault: `overloaded`, if more rows wait than the queue holds.
 
         """
-        if self.waiting_rows + len(rows) > self._queue_rows and self.waiting_rows:
+        n_rows = len(ticket.rows)
+        if self.waiting_rows + n_rows > self._queue_rows and self.waiting_rows:
             raise Fault("overloaded")
-        ticket = Ticket(rows, request_id, arrived, self._loop.create_future(), many)
         self._waiting.append(ticket)
-        self.waiting_rows += len(rows)
+        self.waiting_rows += n_rows
         if not self._busy:
             # The next turn of the loop: whoever arrives in this one joins the batch.
             self._busy = True
             self._loop.call_soon(self._next_batch)
-        return ticket.answer
 
     def _next_batch(self) -> None:
         tickets, n_rows = self._take()
@@ -141,6 +155,7 @@ class Batcher:
         try:
             self._ledger.batch_done(n_rows, self.waiting_rows)
             if alive:
+                self._ledger.remember(alive)
                 self._ledger.conclude(alive)
         except Exception:
             logger.exception("a batch of %d rows could not be concluded", n_rows)

@@ -38,14 +38,22 @@ class Decoder:
         self._schema = schema
         columns = schema.columns
         self._names = tuple(feature.name for feature in columns)
-        struct = _struct_of(columns)
-        self._decode_one = msgspec.json.Decoder(struct).decode
-        self._decode_many = msgspec.json.Decoder(_rows_struct_of(struct)).decode
+        types = [_type_of(feature) for feature in columns]
+        row = _struct_of(columns, types)
+        table = _struct_of(columns, [_list_of(each) for each in types])
+        self._decode_one = msgspec.json.Decoder(row).decode
+        self._decode_rows = msgspec.json.Decoder(_with("rows", _list_of(row))).decode
+        self._decode_columns = msgspec.json.Decoder(_with("columns", table)).decode
         self._code_maps = tuple(_codes_of(f) for f in columns if f.is_category)
         self._n_numbers = len(columns) - len(self._code_maps)
         lenient = [(i, f) for i, f in enumerate(columns) if f.policy != "reject"]
         self._ranges = [(i, f.low, f.high) for i, f in lenient if f.type in {"float", "int"}]
         self._words = [(i, frozenset(f.categories)) for i, f in lenient if f.is_category]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The features in the order of the schema."""
+        return self._schema.names
 
     def one(self, body: bytes) -> Row:
         """The row in a body that is one object of features.
@@ -63,23 +71,30 @@ class Decoder:
             return self.exact(parse(body))
         return self._row(values)
 
-    def many(self, body: bytes, limit: int) -> list[Row | Fault]:
-        """The rows in a body that is `{"rows": [...]}`; for a bad row, what is wrong with it.
-
-        Raises:
-            Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
-
-        """
+    def quick_rows(self, body: bytes, limit: int) -> list[Row] | None:
+        """The rows in `{"rows": [...]}`; None if there is anything that is not plain and valid."""
         try:
-            rows = [msgspec.structs.astuple(row) for row in self._decode_many(body).rows]
+            rows = [msgspec.structs.astuple(row) for row in self._decode_rows(body).rows]
         except _NOT_FAST:
-            rows = []
+            return None
         # The same proof as for one row; the colon more is the one after "rows".
         once = body.count(b":") == 1 + len(rows) * len(self._names)
-        if once and 0 < len(rows) <= limit and not any(UNSET in values for values in rows):
-            return [self._row(values) for values in rows]
-        parsed = _rows_of_batch(body, limit)
-        return [self._checked(row, f"rows[{index}]") for index, row in enumerate(parsed)]
+        if not once or not 0 < len(rows) <= limit or any(UNSET in values for values in rows):
+            return None
+        return [self._row(values) for values in rows]
+
+    def quick_columns(self, body: bytes, limit: int) -> list[Row] | None:
+        """The same for `{"columns": {"age": [...], ...}}`."""
+        try:
+            columns = msgspec.structs.astuple(self._decode_columns(body).columns)
+        except _NOT_FAST:
+            return None
+        once = body.count(b":") == 1 + len(self._names)
+        if not once or UNSET in columns or len({len(values) for values in columns}) != 1:
+            return None
+        if not 0 < len(columns[0]) <= limit:
+            return None
+        return [self._row(values) for values in zip(*columns, strict=True)]
 
     def exact(self, row: object, path: str = "") -> Row:
         """A parsed row, checked against the schema itself.
@@ -95,12 +110,6 @@ class Decoder:
         if violations:
             raise refused(violations)
         return self._row(tuple(row.get(name) for name in self._names))  # type: ignore[attr-defined]  # without violations it is a mapping
-
-    def _checked(self, row: object, path: str) -> Row | Fault:
-        try:
-            return self.exact(row, path)
-        except Fault as fault:
-            return fault
 
     def _row(self, values: tuple[Any, ...]) -> Row:
         features = dict(zip(self._names, values, strict=True))
@@ -131,25 +140,10 @@ class Decoder:
         return numbers
 
 
-def _rows_of_batch(body: bytes, limit: int) -> Sequence[object]:
-    """The rows of `{"rows": [...]}`, parsed but not yet checked."""
-    parsed = parse(body)
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("rows"), list):
-        got = "an object without rows" if isinstance(parsed, dict) else type(parsed).__name__
-        raise refused([Violation("rows", "a list of objects of features", got)])
-    extra = [Violation(name, "no such field", "a value") for name in parsed if name != "rows"]
-    if extra:
-        raise refused(extra)
-    rows: list[object] = parsed["rows"]
-    if not rows:
-        raise refused([Violation("rows", "at least one row", "none")])
-    if len(rows) > limit:
-        raise Fault("body_too_large", f"rows: expected up to {limit}, got {len(rows)}")
-    return rows
-
-
-def parse(body: bytes) -> object:
+def parse(body: bytes, *, nan_is_null: bool = False) -> object:
     """One JSON document, with every key once and every number finite.
+
+    `nan_is_null`: the word NaN, which JSON does not have but pandas writes, means missing.
 
     Raises:
         Fault: `invalid_json`, or `invalid_request` where a key stands twice.
@@ -157,7 +151,9 @@ def parse(body: bytes) -> object:
     """
     try:
         parsed = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_once,
+            parse_constant=_only_nan if nan_is_null else _no_constant,
         )
         if b"\\u" in body:
             # Half a surrogate pair is a text that nobody could write down again.
@@ -192,16 +188,24 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which JSON does not have")
 
 
-def _struct_of(columns: Sequence[Feature]) -> type[Any]:
-    fields = [
-        (f"f{index}", _type_of(feature) | UnsetType, UNSET) for index, feature in enumerate(columns)
-    ]
+def _only_nan(name: str) -> None:
+    if name != "NaN":
+        _no_constant(name)
+
+
+def _struct_of(columns: Sequence[Feature], types: Sequence[Any]) -> type[Any]:
+    fields = [(f"f{index}", each | UnsetType, UNSET) for index, each in enumerate(types)]
     names = {f"f{index}": feature.name for index, feature in enumerate(columns)}
     return msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True)
 
 
-def _rows_struct_of(row: type[Any]) -> type[Any]:
-    return msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]  # made here
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _with(name: str, kind: Any) -> type[Any]:
+    """An object with one field."""
+    return msgspec.defstruct("Body", [(name, kind)], forbid_unknown_fields=True)
 
 
 def _type_of(feature: Feature) -> Any:

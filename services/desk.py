@@ -4,20 +4,21 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import msgspec
 
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from services.answer import Clerk, Moment, encode
-from services.batcher import Batcher, Ticket
+from services.batcher import Answer, Batcher, Ticket
+from services.cache import ResultCache
 from services.decode import Row
 from services.faults import Fault
 from services.metrics import Metrics, observe_all
 from services.models import ServedModel
+from services.protocols import batch, invocations
+from services.protocols.inference_v2 import V2
 from services.settings import ServiceSettings
 from services.traffic import TrafficLog
 
@@ -28,9 +29,18 @@ class Desk:
     """Everything that answers for one model, in one worker's event loop."""
 
     def __init__(
-        self, served: ServedModel, layout: Layout, settings: ServiceSettings, metrics: Metrics
+        self,
+        served: ServedModel,
+        layout: Layout,
+        settings: ServiceSettings,
+        metrics: Metrics,
+        cache: ResultCache | None = None,
     ) -> None:
         self.served = served
+        self.name = served.pointer.name
+        self.version = served.pointer.version
+        self.v2 = V2(served.pointer, served.manifest, served.decoder)
+        self._cache = cache
         self._settings = settings
         self._decoder = served.decoder
         self._clerk = Clerk(served.pointer, served.manifest)
@@ -61,47 +71,124 @@ class Desk:
         pointer = self.served.pointer
         metrics.model_info.labels(name, version, pointer.run_id, pointer.digest).set(1)
 
-    def predict(self, body: bytes, request_id: str) -> asyncio.Future[bytes]:
-        """The encoded answer to a body that is one row.
+    @property
+    def is_immediate(self) -> bool:
+        """Whether `ask` will do: no cache must be asked first."""
+        return self._cache is None
+
+    def ask(self, body: bytes, request_id: str, answer: Answer) -> None:
+        """Let the encoded answer to a body that is one row be given to `answer`.
 
         Raises:
             Fault: the body, or the queue.
 
         """
         arrived = time.monotonic()
-        return self._batcher.submit((self._decoder.one(body),), request_id, arrived)
+        rows = (self._decoder.one(body),)
+        self._batcher.submit(Ticket(rows, request_id, arrived, answer, self._one_answer))
 
-    def predict_row(self, row: object, request_id: str) -> asyncio.Future[bytes]:
+    async def predict(self, body: bytes, request_id: str) -> bytes:
+        """The encoded answer to a body that is one row.
+
+        Raises:
+            Fault: the body, the queue, or the model.
+
+        """
+        arrived = time.monotonic()
+        rows = (self._decoder.one(body),)
+        answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer)
+        return answer
+
+    async def predict_row(self, row: object, request_id: str) -> bytes:
         """The same for a row that is parsed already."""
         arrived = time.monotonic()
-        return self._batcher.submit((self._decoder.exact(row),), request_id, arrived)
+        rows = (self._decoder.exact(row),)
+        answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer)
+        return answer
 
     async def predict_batch(self, body: bytes, request_id: str) -> bytes:
-        """The encoded answers to `{"rows": [...]}`: a prediction or an error for each row."""
+        """The encoded answers to rows or columns: a prediction or an error for each row.
+
+        Raises:
+            Fault: the body, or the queue.
+
+        """
         arrived = time.monotonic()
-        rows = self._decoder.many(body, self._settings.request_rows)
+        rows = batch.rows_of(body, self._decoder, self._settings.request_rows)
         good = [row for row in rows if isinstance(row, Row)]
-        given = iter(await self._results(good, request_id, arrived))
-        results = [next(given) if isinstance(row, Row) else _error(row) for row in rows]
-        failed = sum(isinstance(result, dict) for result in results)
+        given = iter(await self._each_answered(good, request_id, arrived))
+        results = [next(given) if isinstance(row, Row) else error_of(row) for row in rows]
+        failed = sum("error" in result for result in results)
         return encode({"results": results, "failed": failed})
 
-    async def _results(
+    async def invoke(self, body: bytes, request_id: str) -> bytes:
+        """The same in MLflow's protocol, where one bad row refuses all.
+
+        Raises:
+            Fault: the body, the queue, or the model.
+
+        """
+        arrived = time.monotonic()
+        rows = invocations.rows_of(body, self._decoder, self._settings.request_rows)
+        answer: bytes = await self.scored(rows, request_id, arrived, invocations.body_of)
+        return answer
+
+    async def infer(self, body: bytes, request_id: str) -> bytes:
+        """The same in the Open Inference Protocol.
+
+        Raises:
+            Fault: the body, the queue, or the model.
+
+        """
+        arrived = time.monotonic()
+        rows, render = self.v2.read(body, self._settings.request_rows)
+        answer: bytes = await self.scored(rows, request_id, arrived, render)
+        return answer
+
+    async def _each_answered(
         self, rows: Sequence[Row], request_id: str, arrived: float
-    ) -> Sequence[msgspec.Raw | dict[str, Any]]:
-        """An encoded answer for each row; if the model fails on them, each is tried alone."""
+    ) -> Sequence[dict[str, Any]]:
+        """An answer for each row; if the model fails on them, each is tried alone."""
         if not rows:
             return ()
         try:
-            listed = await self._batcher.submit(rows, request_id, arrived, many=True)
+            answers: Sequence[dict[str, Any]] = await self.scored(
+                rows, request_id, arrived, self._clerk.answers
+            )
         except Fault as fault:
             if fault.code != "prediction_failed":
                 raise
         else:
-            return msgspec.json.decode(listed, type=list[msgspec.Raw])
-        alone = [self._batcher.submit((row,), request_id, arrived) for row in rows]
-        answers = await asyncio.gather(*alone, return_exceptions=True)
-        return [msgspec.Raw(a) if isinstance(a, bytes) else _error(a) for a in answers]
+            return answers
+        alone = [self.scored((row,), request_id, arrived, self._clerk.answers) for row in rows]
+        tried = await asyncio.gather(*alone, return_exceptions=True)
+        return [error_of(a) if isinstance(a, BaseException) else a[0] for a in tried]
+
+    async def scored(
+        self,
+        rows: Sequence[Row],
+        request_id: str,
+        arrived: float,
+        render: Callable[[Sequence[TrafficRecord]], Any],
+    ) -> Any:
+        """What `render` makes of the records of these rows, all of them or none.
+
+        Raises:
+            Fault: the queue, the model, or the traffic log.
+
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        ticket = Ticket(rows, request_id, arrived, answer, render)
+        known = None if self._cache is None else await self._cache.recall(rows)
+        if known is not None:
+            ticket.scores = known
+            self.conclude([ticket])
+        else:
+            self._batcher.submit(ticket)
+        return await answer
+
+    def _one_answer(self, records: Sequence[TrafficRecord]) -> bytes:
+        return encode(self._clerk.answer(records[0]))
 
     def describe(self) -> dict[str, Any]:
         """What the model is, for `GET /models/{name}`."""
@@ -123,8 +210,10 @@ class Desk:
             "git_commit": manifest.git_commit,
         }
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Seal the traffic log."""
+        if self._cache is not None:
+            await self._cache.close()
         self._executor.shutdown()
         self._log.close()
 
@@ -133,11 +222,14 @@ class Desk:
         self._batch_rows.observe(n_rows)
         self._queue_rows.set(n_waiting)
 
-    def conclude(self, tickets: Sequence[Ticket]) -> None:
-        """Record scored tickets with one write, then answer them.
+    def remember(self, tickets: Sequence[Ticket]) -> None:
+        """Keep the scores of a model call for whoever asks the same."""
+        if self._cache is not None:
+            for ticket in tickets:
+                self._cache.keep(ticket.rows, ticket.scores)
 
-        A ticket of one row gets an object; one of several rows a list.
-        """
+    def conclude(self, tickets: Sequence[Ticket]) -> None:
+        """Record scored tickets with one write, then answer them."""
         moment, monotonic = Moment.now(), time.monotonic()
         waits = [monotonic - ticket.arrived for ticket in tickets]
         records = [
@@ -152,8 +244,7 @@ class Desk:
                 ticket.answer.set_exception(Fault("traffic_log_unavailable"))
             return
         for ticket, listed in zip(tickets, records, strict=True):
-            answers = [self._clerk.answer(record) for record in listed]
-            ticket.answer.set_result(encode(answers if ticket.many else answers[0]))
+            ticket.answer.set_result(ticket.render(listed))
         self._answered.inc(len(tickets))
         observe_all(self._latency, waits)
 
@@ -171,6 +262,7 @@ class Desk:
         return True
 
 
-def _error(fault: object) -> dict[str, Any]:
+def error_of(fault: object) -> dict[str, Any]:
+    """What stands in the place of an answer for a row that has none."""
     known = fault if isinstance(fault, Fault) else Fault("internal_error")
     return {"error": known.as_dict()}

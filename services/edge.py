@@ -1,19 +1,20 @@
-"""The edge: the outermost ASGI application, which answers the hot routes itself.
+"""The edge: the outermost ASGI application, which answers our own paths itself.
 
 BentoML's middleware costs several times what a prediction does; a request that the edge knows
-never enters it. Everything else (docs, metrics, health) goes the ordinary way.
+never enters it. Everything else (docs, metrics, health) goes the ordinary way, past the guard.
 """
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from services.answer import encode, new_request_id
-from services.desk import Desk
+from services.answer import new_request_id
 from services.faults import Fault
 from services.hall import Hall
+from services.keys import Scope as KeyScope
 from services.patience import Patience
+from services.routes import Route, is_ours, no_route, routes_of
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
@@ -24,6 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Pairs = Sequence[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
 
 JSON = b"application/json"
 CLOSE = (b"connection", b"close")
@@ -31,13 +33,10 @@ MOST_HEADERS = 128
 DRAINED = 8
 """A body up to this many times the limit is read and thrown away before it is refused: a
 client that still writes when the connection is closed never reads why."""
+OPEN_TO_ALL = ("/livez", "/readyz", "/healthz")
+"""BentoML's paths that need no key: whoever restarts the service has none."""
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON_TYPE = re.compile(rb"application/json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
-
-
-DRAINED = 8
-"""A body up to this many times the limit is read and thrown away before it is refused: a
-client that still writes when the connection is closed never reads why."""
 
 
 class ClientLeft(Exception):
@@ -45,89 +44,78 @@ class ClientLeft(Exception):
 
 
 class Edge:
-    """Answers `/predict`, `/models` and what is below them; hands on the rest to `inner`."""
+    """Answers our paths, and hands on the rest to `inner`."""
 
     def __init__(self, inner: App, hall: Hall, settings: ServiceSettings) -> None:
+        self.hall = hall
+        self.guard = hall.guard
+        self.routes = routes_of(hall)
         self._inner = inner
-        self._hall = hall
         self._settings = settings
         self._patience = Patience(settings.body_timeout_s)
-        self._hot = {f"/models/{name}/predict": desk for name, desk in hall.desks.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on; ASGI's own signature."""
-        path: str = scope.get("path", "")
-        if scope["type"] != "http" or not _is_ours(path):
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        path: str = scope["path"]
+        route = self.routes.get(path)
+        is_handed_on = route is None and not is_ours(path)
+        if is_handed_on and (self.guard.is_off or path in OPEN_TO_ALL):
             await self._inner(scope, receive, send)
             return
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         extra: Pairs = ()
         try:
-            status, body = 200, await self._answer(scope, receive, path, request_id, headers)
+            if is_handed_on:
+                await self.guard.admitted(headers, _scope_of(path))
+                await self._inner(scope, receive, send)
+                return
+            status, body = 200, await self._answer(route, scope, receive, request_id, headers)
         except ClientLeft:
             return
-        except Fault as fault:
-            self._hall.count_refused(_model_of(path), fault)
-            status, body, extra = fault.status, fault.body(request_id), fault.headers
-        except Exception:
-            # Whatever it is, the client must not wait for an answer that never comes.
-            logger.exception("request %s to %s failed", request_id, path)
-            unexpected = Fault("internal_error")
-            self._hall.count_refused(_model_of(path), unexpected)
-            status, body = unexpected.status, unexpected.body(request_id)
-        if not self._hall.is_open:
+        except Exception as err:  # noqa: BLE001 - whatever it is, the client must not wait for ever
+            status, body, extra = self.refusal(err, route, path, request_id)
+        if not self.hall.is_open:
             extra = (*extra, CLOSE)
         await _send(send, status, body, request_id, extra)
 
+    def refusal(
+        self, err: Exception, route: Route | None, path: str, request_id: str
+    ) -> tuple[int, bytes, Pairs]:
+        """Status, body and headers for a request that failed; it is counted."""
+        if not isinstance(err, Fault):
+            logger.error("request %s to %s failed", request_id, path, exc_info=err)
+        fault = err if isinstance(err, Fault) else Fault("internal_error")
+        self.hall.count_refused(route.desk.name if route and route.desk else "", fault)
+        is_v2 = route.is_v2 if route else path.startswith("/v2")
+        body = fault.v2_body(request_id) if is_v2 else fault.body(request_id)
+        return fault.status, body, fault.headers
+
     async def _answer(
         self,
+        route: Route | None,
         scope: Scope,
         receive: Receive,
-        path: str,
         request_id: str,
-        headers: dict[bytes, bytes],
+        headers: Headers,
     ) -> bytes:
         if len(scope["headers"]) > MOST_HEADERS:
             raise Fault("headers_too_large", headers=[CLOSE])
-        desk = self._hot.get(path)
-        action = "predict"
-        if desk is None:
-            desk, action = self._desk_and_action(path)
-        if action == "predict":
-            _demand_method(scope, "POST")
-            return await desk.predict(await self._body(receive, headers), request_id)
-        if action == "predict/batch":
-            _demand_method(scope, "POST")
-            return await desk.predict_batch(await self._body(receive, headers), request_id)
-        _demand_method(scope, "GET")
-        if desk is None:
-            every = [desk.describe() for _, desk in sorted(self._hall.desks.items())]
-            return encode({"models": every})
-        return encode(desk.describe())
+        if route is None:
+            await self.guard.admitted(headers, "predict")
+            raise no_route(scope["path"], self.hall)
+        if route.scope is not None:
+            await self.guard.admitted(headers, route.scope)
+        _demand_method(scope, route.method)
+        body = await self._body(receive, headers) if route.method == "POST" else b""
+        return await route.respond(body, request_id)
 
-    def _desk_and_action(self, path: str) -> tuple[Any, str]:
-        """The desk that is meant (None: all of them), and what it is asked for."""
-        root, *rest = path.strip("/").split("/", 2)
-        if root == "predict":
-            desk: Desk | None = self._hall.only_desk()
-            action = "/".join(["predict", *rest])
-        else:
-            desk = self._hall.desk(rest[0]) if rest else None
-            action = "/".join(rest[1:])
-        if action not in {"", "predict", "predict/batch"}:
-            raise Fault("not_found", f"path: expected /models/NAME/predict, got {path[:120]!r}")
-        return desk, action
-
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def _body(self, receive: Receive, headers: Headers) -> bytes:
         """The whole body, if it is JSON, small enough, and comes in time."""
-        kind = headers.get(b"content-type", JSON)
-        if (kind != JSON and not _JSON_TYPE.fullmatch(kind)) or b"content-encoding" in headers:
-            got = kind.decode("latin-1")[:80]
-            raise Fault(
-                "unsupported_media_type",
-                f"content-type: expected application/json, unencoded, got {got!r}",
-            )
+        demand_json(headers)
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else 0
         try:
@@ -159,8 +147,25 @@ class Edge:
         return Fault("body_too_large", text, headers=[CLOSE])
 
 
-def _is_ours(path: str) -> bool:
-    return path.startswith(("/models/", "/predict")) or path == "/models"
+def demand_json(headers: Headers) -> None:
+    """Refuse a body that is said to be anything but JSON as it is.
+
+    Raises:
+        Fault: `unsupported_media_type`.
+
+    """
+    kind = headers.get(b"content-type", JSON)
+    if (kind != JSON and not _JSON_TYPE.fullmatch(kind)) or b"content-encoding" in headers:
+        got = kind.decode("latin-1")[:80]
+        raise Fault(
+            "unsupported_media_type",
+            f"content-type: expected application/json, unencoded, got {got!r}",
+        )
+
+
+def _scope_of(path: str) -> KeyScope:
+    """What a key must open for a path of BentoML's: its docs show what `predict` may ask."""
+    return "admin" if path == "/metrics" else "predict"
 
 
 async def _drain(receive: Receive) -> None:
@@ -177,17 +182,12 @@ def _demand_method(scope: Scope, method: str) -> None:
         )
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
+def _request_id(headers: Headers) -> str:
     """The client's own name for the request, if it is plain text, or a new one."""
     wanted = headers.get(b"x-request-id")
     if wanted is not None and _REQUEST_ID.fullmatch(wanted):
         return wanted.decode()
     return new_request_id()
-
-
-def _model_of(path: str) -> str:
-    parts = path.split("/")
-    return parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - /models/NAME
 
 
 async def _send(send: Send, status: int, body: bytes, request_id: str, extra: Pairs) -> None:

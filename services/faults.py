@@ -8,6 +8,8 @@ from contracts.schema import Violation
 
 FAULTS: Mapping[str, tuple[int, str]] = {
     "invalid_json": (400, "the body is not one JSON document in UTF-8"),
+    "unauthorized": (401, "an API key is needed: authorization: Bearer KEY"),
+    "forbidden": (403, "the API key opens other things only"),
     "unknown_model": (404, "no such model is served"),
     "not_found": (404, "no such path"),
     "method_not_allowed": (405, "the path knows other methods"),
@@ -16,8 +18,10 @@ FAULTS: Mapping[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "the body is not application/json in UTF-8"),
     "invalid_request": (422, "the features break the model's schema"),
     "headers_too_large": (431, "more header lines than the limit"),
+    "rate_limited": (429, "the API key was used too often; retry-after says when again"),
     "prediction_failed": (500, "the model failed on this row"),
     "internal_error": (500, "something unexpected; the service's log tells what"),
+    "not_ready": (503, "no verified model is warm, or the service is about to stop"),
     "overloaded": (503, "too many rows wait already"),
     "deadline_exceeded": (503, "the row waited too long for its model"),
     "traffic_log_unavailable": (503, "the prediction could not be recorded, so it is not given"),
@@ -53,6 +57,11 @@ class Fault(Exception):
             "message": self.message,
             "violations": [msgspec.to_builtins(violation) for violation in self.violations],
         }
+
+    def v2_body(self, request_id: str) -> bytes:
+        """The same as the Open Inference Protocol wants it: `error` is a text."""
+        told = self.as_dict() | {"error": str(self), "request_id": request_id}
+        return msgspec.json.encode(told)
 
     def body(self, request_id: str) -> bytes:
         """The one shape in which every fault is told."""

@@ -1,12 +1,15 @@
-"""The hall of the service: one desk for each model, in one worker."""
+"""The hall of the service: one desk for each model behind one guard, in one worker."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from contracts.names import Layout
+from services.cache import open_cache
 from services.desk import Desk
 from services.faults import Fault
+from services.guard import Guard
 from services.metrics import Metrics
-from services.models import find_pointers, load, models_layout
+from services.models import ServedModel, find_pointers, load, models_layout
 from services.settings import ServiceSettings
 from services.traffic import check_writable
 
@@ -14,9 +17,10 @@ from services.traffic import check_writable
 class Hall:
     """All desks of a worker. Open it in the event loop in which it answers."""
 
-    def __init__(self, desks: Mapping[str, Desk], metrics: Metrics) -> None:
+    def __init__(self, desks: Mapping[str, Desk], metrics: Metrics, guard: Guard) -> None:
         self.desks = desks
         self.metrics = metrics
+        self.guard = guard
         self.is_open = True
 
     @classmethod
@@ -33,8 +37,8 @@ class Hall:
         metrics = Metrics()
         models = models_layout(settings.var)
         served = [load(models, pointer) for pointer in find_pointers(models)]
-        desks = {m.pointer.name: Desk(m, layout, settings, metrics) for m in served}
-        return cls(desks, metrics)
+        desks = {m.pointer.name: _desk_of(m, layout, settings, metrics) for m in served}
+        return cls(desks, metrics, Guard(settings))
 
     def desk(self, name: str) -> Desk:
         """The desk of a model.
@@ -49,30 +53,29 @@ class Hall:
             raise Fault("unknown_model", f"model: expected one of {known}, got {name[:80]!r}")
         return desk
 
-    def only_desk(self) -> Desk:
-        """The desk of the only model.
-
-        Raises:
-            Fault: `unknown_model`, if there are several.
-
-        """
-        if len(self.desks) == 1:
-            return next(iter(self.desks.values()))
-        known = ", ".join(f"/models/{name}/predict" for name in sorted(self.desks)) or "none"
-        raise Fault("unknown_model", f"several models are served: expected one of {known}")
+    def describe(self) -> list[dict[str, Any]]:
+        """What every model is, by name."""
+        return [desk.describe() for _, desk in sorted(self.desks.items())]
 
     def count_refused(self, model: str, fault: Fault) -> None:
-        """Count a request that was refused; names that are no model's count as one."""
-        name = model if model in self.desks else ""
-        self.metrics.requests.labels(name, fault.status).inc()
-        self.metrics.refused.labels(name, fault.code).inc()
+        """Count a request that was refused; `model` is empty where it was for none."""
+        self.metrics.requests.labels(model, fault.status).inc()
+        self.metrics.refused.labels(model, fault.code).inc()
 
     def drain(self) -> None:
         """Not ready from now on; requests that come are answered still."""
         self.is_open = False
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Not ready any more, and the traffic logs sealed."""
         self.drain()
+        await self.guard.close()
         for desk in self.desks.values():
-            desk.close()
+            await desk.close()
+
+
+def _desk_of(
+    served: ServedModel, layout: Layout, settings: ServiceSettings, metrics: Metrics
+) -> Desk:
+    cache = open_cache(served.pointer, settings, metrics.cache)
+    return Desk(served, layout, settings, metrics, cache)

@@ -1,16 +1,22 @@
-"""Put the edge outside BentoML's middleware, when the application has started.
+"""Put the edge outside BentoML's middleware, and the wire below it, at the application's start.
 
 BentoML adds middleware inside its own; only at the start-up of the application's lifespan are
 all of them in place, and the outermost can be wrapped. That is one attribute of Starlette's,
-`middleware_stack`. Should it be gone one day, the edge works where it stands, only slower.
+`middleware_stack`. New connections get their protocol class from one attribute of uvicorn's,
+`Config.http_protocol_class`, which is reached through who calls the lifespan. Should either be
+gone one day, the edge works where it stands, only slower.
 """
 
 import logging
 from collections.abc import Callable
 
+from services import wire
 from services.edge import App, Edge, Message, Receive, Scope, Send
 
 logger = logging.getLogger("bentoml.slipway")
+
+OUTERMOST = "middleware_stack"
+"""Starlette's name for what it hands every request to."""
 
 
 class Hoist:
@@ -33,15 +39,19 @@ class Hoist:
     def _hoisting(self, scope: Scope, send: Send) -> Send:
         async def send_and_hoist(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._place(scope.get("app"))
+                self._place(scope.get("app"), send)
             await send(message)
 
         return send_and_hoist
 
-    def _place(self, application: object) -> None:
-        outermost = getattr(application, "middleware_stack", None)
-        if callable(outermost):
-            application.middleware_stack = self._make_edge(outermost)  # type: ignore[attr-defined]  # Starlette's
+    def _place(self, application: object, send: Send) -> None:
+        outermost = getattr(application, OUTERMOST, None)
+        if not callable(outermost):
+            logger.warning("the edge stays inside BentoML's middleware: requests will be slower")
+            self._edge = self._make_edge(self._app)
             return
-        logger.warning("the edge stays inside BentoML's middleware: requests will be slower")
-        self._edge = self._make_edge(self._app)
+        edge = self._make_edge(outermost)
+        setattr(application, OUTERMOST, edge)
+        lifespan = getattr(send, "__self__", None)
+        if not wire.install(getattr(lifespan, "config", None), edge):
+            logger.warning("connections stay uvicorn's own: requests will be slower")

@@ -30,9 +30,11 @@ class LoadResult:
 
 
 def send(
-    url: str, model: str, rows: Sequence[Mapping[str, Any]], connections: int = 16
+    url: str, model: str, rows: Sequence[Mapping[str, Any]], connections: int = 16, key: str = ""
 ) -> LoadResult:
     """POST each row to `/models/{model}/predict` at `url`, over `connections` at once.
+
+    `key` is an API key, for a service that wants one.
 
     Raises:
         PlatformError: nothing answers at `url`.
@@ -44,9 +46,8 @@ def send(
             f"--url: expected http://HOST:PORT, got {url!r}",
             remedy="for example --url http://127.0.0.1:3000",
         )
-    requests = [
-        _request(f"/models/{model}/predict", parts.netloc, msgspec.json.encode(row)) for row in rows
-    ]
+    path = f"/models/{model}/predict"
+    requests = [_request(path, parts.netloc, msgspec.json.encode(row), key) for row in rows]
     try:
         return asyncio.run(_send_all(parts.hostname, parts.port or 80, requests, connections))
     except (OSError, asyncio.IncompleteReadError) as err:
@@ -56,10 +57,11 @@ def send(
         ) from err
 
 
-def _request(path: str, host: str, body: bytes) -> bytes:
+def _request(path: str, host: str, body: bytes, key: str) -> bytes:
+    authorization = f"authorization: Bearer {key}\r\n" if key else ""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"{authorization}content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

@@ -46,6 +46,11 @@ class Metrics:
         self.traffic_errors = Counter(
             "slipway_traffic_errors", "Records that could not be written", ["model"]
         )
+        self.cache = Counter(
+            "slipway_cache_requests",
+            "Requests to a result cache: hit, miss, or error",
+            ["model", "outcome"],
+        )
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each model that is served",

@@ -18,7 +18,7 @@ from contracts import settings as settings_loader
 from contracts.errors import PlatformError
 from contracts.manifest import Manifest, Pointer
 from contracts.names import Layout
-from services import hook
+from services import guard, hook
 from services.api import api_methods
 from services.edge import App, Edge
 from services.hall import Hall
@@ -65,7 +65,11 @@ class _Predictor:
     def prepare() -> None:
         """Before workers start: pull and try; a person sees why it cannot start."""
         try:
-            _check_address()
+            host, port = _address()
+            # The workers, who cannot know the address, read what was settled here.
+            os.environ["SLIPWAY_SERVICE_KEYS"] = guard.settled(SETTINGS, host)
+            if host is not None:
+                hook.check_port(host, port)
             hook.prepare(SETTINGS)
         except PlatformError as err:
             sys.stderr.write(f"error: {err}\n")
@@ -79,10 +83,10 @@ class _Predictor:
         _HALLS.append(self.hall)
 
     @bentoml.on_shutdown
-    def close(self) -> None:
+    async def close(self) -> None:
         """Seal the traffic log."""
         if self.hall is not None:
-            self.hall.close()
+            await self.hall.close()
 
     async def __is_ready__(self) -> bool:
         """Whether verified and warm models wait for requests."""
@@ -93,12 +97,12 @@ _HALLS: list[Hall] = []
 """The hall of this worker, for the edge, which BentoML makes before the service."""
 
 
-def _check_address() -> None:
-    """Look at the port that `bentoml serve` was given; other starters look themselves."""
+def _address() -> tuple[str | None, int]:
+    """Where `bentoml serve` was told to listen; None if something else starts the service."""
     command = click.get_current_context(silent=True)
-    if command is not None and "port" in command.params:
-        given = command.params
-        hook.check_port(str(given.get("host") or HOST), int(given["port"] or PORT))
+    if command is None or "port" not in command.params:
+        return None, PORT
+    return str(command.params.get("host") or HOST), int(command.params["port"] or PORT)
 
 
 def _hall_of(service: Any) -> Hall:

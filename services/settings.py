@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from contracts.settings import setting
+from contracts.settings import Secret, setting
 
 
 @dataclass(frozen=True)
@@ -44,4 +44,29 @@ class ServiceSettings:
     )
     segment_bytes: int = setting(
         "SLIPWAY_SERVICE_SEGMENT_BYTES", 128 * 1024 * 1024, "size at which a traffic file is sealed"
+    )
+    keys: Literal["auto", "required", "off"] = setting(
+        "SLIPWAY_SERVICE_KEYS",
+        "auto",
+        "API keys: required, off, or auto: off on a loopback address, else required",
+    )
+    keys_file: str = setting(
+        "SLIPWAY_SERVICE_KEYS_FILE", "", "file of the API keys; default: keys.json in SLIPWAY_VAR"
+    )
+    redis_url: Secret = setting(
+        "SLIPWAY_SERVICE_REDIS_URL",
+        Secret(""),
+        "Redis for rate limits and result caches; default: in process",
+    )
+    redis_timeout_s: float = setting(
+        "SLIPWAY_SERVICE_REDIS_TIMEOUT_S", 0.05, "seconds after which Redis is done without"
+    )
+    cache_models: str = setting(
+        "SLIPWAY_SERVICE_CACHE", "", "models with a result cache, by comma; * for all"
+    )
+    cache_ttl_s: float = setting(
+        "SLIPWAY_SERVICE_CACHE_TTL_S", 60.0, "seconds that a result is kept"
+    )
+    cache_rows: int = setting(
+        "SLIPWAY_SERVICE_CACHE_ROWS", 100_000, "results kept in process, per model and worker"
     )

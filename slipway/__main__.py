@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import desk, show
+from slipway import desk, keys, show
 
 app = typer.Typer(
     name="slipway",
@@ -19,6 +19,8 @@ app = typer.Typer(
     help="From a training script to a monitored service, and back.\n\n"
     "[dim]slipway train loan && slipway promote loan && slipway serve[/dim]",
 )
+
+app.add_typer(keys.app, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]
@@ -119,10 +121,13 @@ def traffic(
     connections: Annotated[int, typer.Option(min=1, help="Clients at once.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of the rows.")] = 1,
     url: Url = LOCAL,
+    key: Annotated[str, typer.Option(help="An API key, where the service wants one.")] = "",
     json: Json = False,
 ) -> None:
     """Send rows like the recipe's data to a running service, and time the answers."""
-    result = desk.send(url, model, rows, drifted=drifted, connections=connections, seed=seed)
+    result = desk.send(
+        url, model, rows, drifted=drifted, connections=connections, seed=seed, key=key
+    )
     if json:
         show.as_json(result)
     else:

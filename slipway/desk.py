@@ -51,7 +51,7 @@ def actor() -> str:
 
 
 def send(
-    url: str, model: str, n: int, *, drifted: bool, connections: int, seed: int
+    url: str, model: str, n: int, *, drifted: bool, connections: int, seed: int, key: str = ""
 ) -> "LoadResult":
     """Send `n` rows like (or deliberately unlike) the recipe's data to a service."""
     from services.load import send as send_rows
@@ -61,7 +61,7 @@ def send(
 
     recipe = load_recipe(model)
     rows = (drifted_rows if drifted else like_training)(recipe, n, seed)
-    return send_rows(url, model, rows, connections)
+    return send_rows(url, model, rows, connections, key)
 
 
 def judge(

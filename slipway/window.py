@@ -27,20 +27,25 @@ def window_of(since: str, start: str, end: str, now: datetime) -> tuple[datetime
     return first, last
 
 
-def span(text: str) -> timedelta:
-    """The length of time that `30m`, `24h` or `7d` say."""
+def span(text: str, option: str = "--since") -> timedelta:
+    """The length of time that `30m`, `24h` or `7d` say.
+
+    Raises:
+        InvalidData: it is not like that; `option` is named.
+
+    """
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         raise InvalidData(
-            f"--since: expected a number with s, m, h or d, got {text!r}",
-            remedy="for example --since 24h",
+            f"{option}: expected a number with s, m, h or d, got {text!r}",
+            remedy=f"for example {option} 24h",
         )
     try:
         return timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError as err:
         raise InvalidData(
             f"--since: expected less than a billion days, got {text!r}",
-            remedy="for example --since 24h",
+            remedy=f"for example {option} 24h",
         ) from err
 
 

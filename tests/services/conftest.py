@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -71,9 +72,9 @@ def serving(folder: Path, models: Path | None, **settings: str) -> Iterator[Serv
 
 
 def start(
-    folder: Path, models: Path | None, **settings: str
+    folder: Path, models: Path | None, bentofile: str = BENTOFILE, **settings: str
 ) -> tuple["subprocess.Popen[bytes]", str, Path]:
-    (folder / "bentofile.yaml").write_text(BENTOFILE)
+    (folder / "bentofile.yaml").write_text(bentofile)
     if models is not None:
         shutil.copytree(models, folder / "var")
     port = free_port()
@@ -106,3 +107,48 @@ def await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None
 def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(tmp_path_factory.mktemp("service"), models) as running:
         yield running
+
+
+@dataclass(frozen=True)
+class Redis:
+    """A Redis of this test's own."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed: .ci/run does")
+    port = free_port()
+    words = [
+        server,
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield Redis(f"redis://127.0.0.1:{port}/0", process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)

@@ -9,9 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import bentoml
@@ -23,40 +21,13 @@ from contracts.traffic import TrafficRecord
 from services.faults import FAULTS
 from services.load import send
 from tests import tiny
+from tests.services.asking import GOOD, JSON, ask, changed, metric, without
 from tests.services.conftest import Service, serving, start
 from training.recipe import Recipe
 from training.run import _fit
 from training.table import rows_of
 
 pytestmark = pytest.mark.slow
-GOOD = json.dumps(tiny.GOOD).encode()
-JSON = {"content-type": "application/json"}
-
-
-def ask(
-    service: Service,
-    path: str,
-    body: bytes | None = GOOD,
-    method: str = "POST",
-    headers: dict[str, str] = JSON,
-) -> tuple[int, Any, dict[str, str]]:
-    parts = urlsplit(service.url)
-    with closing(http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)) as to:
-        to.request(method, path, body, headers)
-        answer = to.getresponse()
-        data = answer.read()
-    kind = answer.headers.get("content-type", "")
-    parsed = json.loads(data) if "json" in kind and data else data.decode()
-    return answer.status, parsed, {k.lower(): v for k, v in answer.headers.items()}
-
-
-def changed(**changes: object) -> bytes:
-    return json.dumps(tiny.GOOD | changes).encode()
-
-
-def without(name: str) -> bytes:
-    return json.dumps({k: v for k, v in tiny.GOOD.items() if k != name}).encode()
-
 
 BAD: dict[str, tuple[bytes, str, str]] = {
     "empty": (b"", "invalid_json", ""),
@@ -252,11 +223,6 @@ def test_bentomls_own_client_and_documents_know_every_model(service: Service) ->
     age = routes["/models/tiny/predict"]["input"]["properties"]["age"]
     assert (age["minimum"], age["maximum"]) == (18, 100)
     assert ask(service, "/", None, "GET")[0] == 200
-
-
-def metric(service: Service, name: str) -> float:
-    _, text, _ = ask(service, "/metrics", None, "GET")
-    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])  # type: ignore[index]  # it is there
 
 
 def test_requests_that_arrive_together_are_scored_together(service: Service) -> None:

@@ -1,0 +1,231 @@
+"""The wire: one-row requests answered inside uvicorn's HTTP protocol class.
+
+What a request costs beside the model is mostly parsing its head and running it through ASGI.
+Clients that keep a connection send the same head again and again, to the byte. So the first
+request with a head goes the ordinary way (uvicorn's parser, the edge); the head is kept, and
+when a whole request comes that begins with the same bytes, its meaning is known: the body goes
+straight to the model's desk, and the answer to the socket. Everything else (another method,
+path or header, a body in pieces, a pipelined request) goes the ordinary way, always.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from services.answer import new_request_id
+from services.desk import Desk
+from services.edge import CLOSE, JSON, MOST_HEADERS, Edge, Headers, Pairs, demand_json
+from services.routes import Route
+
+logger = logging.getLogger("bentoml.slipway")
+
+END = b"\r\n\r\n"
+MOST_HEADS = 4096
+"""So many heads are kept; when there are more, all are forgotten."""
+LONGEST_HEAD = 4096
+OF_ONE_REQUEST = frozenset({b"x-request-id", b"traceparent"})
+"""Headers that differ each time: a head with one of them is not worth keeping."""
+ORDINARY = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
+"""Headers that change how a body is read: only the ordinary way knows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the bytes of a head mean."""
+
+    route: Route
+    desk: Desk
+    path: str
+    headers: Headers
+    body_bytes: int
+
+
+class Wire(HttpToolsProtocol):
+    """uvicorn's protocol, with a memory for heads. One for each connection."""
+
+    def __init__(self, *, edge: Edge, heads: dict[bytes, Head], **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._edge = edge
+        self._heads = heads
+        self._new_head = b""
+        self._whole = True
+        self._last_answer = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a known request, or let uvicorn read the data."""
+        end = data.find(END) + len(END)
+        is_between = self._whole and (self.cycle is None or self.cycle.response_complete)
+        if is_between and not self.flow.write_paused:
+            head = self._heads.get(data[:end])
+            if head is not None and len(data) - end == head.body_bytes:
+                self._answer(head, data[end:])
+                return
+        self._new_head = data[:end] if is_between and _is_plain(data[:end]) else b""
+        self._whole = False
+        super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        """Uvicorn's parser has read a request to its end."""
+        self._whole = True
+        super().on_message_complete()
+
+    def on_message_begin(self) -> None:
+        """Uvicorn's parser begins a request."""
+        self._whole = False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Uvicorn's parser has read a head: keep it, if it is of a kind that comes again."""
+        super().on_headers_complete()
+        if self._new_head:
+            head = self._understood()
+            if head is not None:
+                if len(self._heads) >= MOST_HEADS:
+                    self._heads.clear()
+                self._heads[self._new_head] = head
+            self._new_head = b""
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, unless it was used since the timer was set."""
+        left_s = self._last_answer + self.timeout_keep_alive - self.loop.time()
+        is_waiting = self.cycle is not None and not self.cycle.response_complete
+        if left_s > 0 or is_waiting:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                max(left_s, 1.0), self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _understood(self) -> Head | None:
+        """The meaning of the head just read, if the desk can be asked without the edge."""
+        scope, edge = self.scope, self._edge
+        route = edge.routes.get(scope["path"])
+        if route is None or not route.is_one_row or route.desk is None:
+            return None
+        headers: Mapping[bytes, bytes] = dict(self.headers)
+        length = headers.get(b"content-length", b"")
+        is_usual = (
+            scope["method"] == route.method
+            and scope["http_version"] == "1.1"
+            and not scope["query_string"]
+            and len(headers) == len(self.headers) <= MOST_HEADERS
+            and not headers.keys() & (ORDINARY | OF_ONE_REQUEST)
+            and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+            and length.isdigit()
+        )
+        if not is_usual or not route.desk.is_immediate or not edge.guard.is_immediate:
+            return None
+        return Head(route, route.desk, scope["path"], headers, int(length))
+
+    def _answer(self, head: Head, body: bytes) -> None:
+        exchange = Exchange(self, head, new_request_id())
+        self.cycle = exchange  # type: ignore[assignment]  # uvicorn looks at the same attributes
+        try:
+            if head.route.scope is not None:
+                self._edge.guard.admit(head.headers, head.route.scope)
+            demand_json(head.headers)
+            head.desk.ask(body, exchange.request_id, exchange)
+        except Exception as err:  # noqa: BLE001 - the client must not wait for ever
+            exchange.set_exception(err)
+
+    def answered(self, exchange: "Exchange", status: int, body: bytes, extra: Pairs) -> None:
+        """Write an answer, and go on as uvicorn does after one."""
+        keep_alive = exchange.keep_alive and self._edge.hall.is_open and CLOSE not in extra
+        lines = [STATUS_LINE[status]]
+        for name, value in self.server_state.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(
+            b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+            % (JSON, len(body), exchange.request_id.encode())
+        )
+        for name, value in extra:
+            if (name, value) != CLOSE:
+                lines += (name, b": ", value, b"\r\n")
+        lines += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(lines))
+        exchange.response_complete = True
+        if not keep_alive:
+            self.transport.close()
+        elif self.pipeline or self.flow.read_paused:
+            self.on_response_complete()
+            return
+        self._last_answer = self.loop.time()
+        self.server_state.total_requests += 1
+
+    def refused(self, exchange: "Exchange", err: Exception) -> None:
+        """Write a refusal."""
+        head = exchange.head
+        status, body, extra = self._edge.refusal(err, head.route, head.path, exchange.request_id)
+        self.answered(exchange, status, body, extra)
+
+
+class Exchange:
+    """A known request that waits for its answer; uvicorn takes it for one of its cycles."""
+
+    __slots__ = (
+        "body", "disconnected", "head", "keep_alive", "message_event", "more_body",
+        "request_id", "response_complete", "wire",
+    )  # fmt: skip
+
+    def __init__(self, wire: Wire, head: Head, request_id: str) -> None:
+        self.wire = wire
+        self.head = head
+        self.request_id = request_id
+        self.keep_alive = True
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NOBODY_WAITS
+        self.more_body = False
+        self.body = b""
+
+    def done(self) -> bool:
+        """Whether it was answered, or the client has left."""
+        return self.response_complete or self.disconnected
+
+    def set_result(self, result: bytes, /) -> None:
+        """Answer."""
+        if not self.done():
+            self.wire.answered(self, 200, result, ())
+
+    def set_exception(self, fault: Exception, /) -> None:
+        """Refuse."""
+        if not self.done():
+            self.wire.refused(self, fault)
+
+
+class _Nobody:
+    def set(self) -> None:
+        """Wake nobody."""
+
+
+_NOBODY_WAITS = _Nobody()
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether a head means what it means for every reader: no bare line ends, no folded lines.
+
+    Only then is it sure that uvicorn's parser, too, sees its end where `END` stands.
+    """
+    return (
+        len(END) < len(head) <= LONGEST_HEAD
+        and head.startswith(b"POST /")
+        and head.count(b"\n") == head.count(b"\r\n") == head.count(b"\r")
+        and b"\r\n " not in head
+        and b"\r\n\t" not in head
+    )
+
+
+def install(config: object, edge: Edge) -> bool:
+    """Let new connections be wires; False if `config` is not a uvicorn that we know."""
+    if getattr(config, "http_protocol_class", None) is not HttpToolsProtocol:
+        return False
+    heads: dict[bytes, Head] = {}
+
+    def protocol(**uvicorns: Any) -> Wire:
+        return Wire(edge=edge, heads=heads, **uvicorns)
+
+    config.http_protocol_class = protocol  # type: ignore[attr-defined]  # uvicorn's Config
+    return True
