@@ -1,11 +1,12 @@
 """`python -m benchmarks.serving`: measure the service, and hold it to its bars."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.serving import plot, result
+from benchmarks.serving import neighbours, overload, plot, result, start, stops
 from benchmarks.serving.bar import Bar, speed_bars
 from benchmarks.serving.compare import (
     Field,
@@ -14,16 +15,24 @@ from benchmarks.serving.compare import (
     chosen,
     measure,
     medians,
+    setting_of,
 )
 from benchmarks.serving.machine import Machine, split_cores, this_machine
-from benchmarks.serving.peer import PEERS
+from benchmarks.serving.peer import PEERS, peer
 from benchmarks.serving.scenario import SCENARIOS
-from benchmarks.serving.workplace import ROOT, Workplace, prepare
+from benchmarks.serving.workplace import ROOT, prepare
 from benchmarks.serving.wrk import check_wrk
 from contracts.errors import PlatformError
 from slipway import show
 
 FOLDER = ROOT / "build" / "benchmarks"
+ALONE = {
+    "start": start.measure,
+    "neighbours": neighbours.measure,
+    "overload": overload.measure,
+    "stops": stops.measure,
+}
+"""How we are measured without peers."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,28 +43,44 @@ def run(
     seconds: Annotated[int, typer.Option(min=1, help="Seconds of each measurement.")] = 5,
     peers: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     scenario: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
+    start: Annotated[bool, typer.Option(help="Start, and memory over time.")] = False,
+    neighbours: Annotated[bool, typer.Option(help="Good clients beside bad ones.")] = False,
+    overload: Annotated[bool, typer.Option(help="Too much of everything.")] = False,
+    stops: Annotated[bool, typer.Option(help="Stops under load.")] = False,
 ) -> None:
-    """Measure, print, and write figures below benchmarks/serving/results."""
+    """Compare with the peers, or with options measure ourselves in other ways.
+
+    Prints what was measured, and writes it below benchmarks/serving/results.
+    """
     check_wrk()
     machine = this_machine()
     say(f"{machine.cpu}, {machine.n_cores} cores, Python {machine.python}")
-    place = prepare(FOLDER)
-    compare(place, machine, rounds, seconds, words(peers), words(scenario))
+    wanted = {"start": start, "neighbours": neighbours, "overload": overload, "stops": stops}
+    kinds = [name for name, is_wanted in wanted.items() if is_wanted]
+    place, cores = prepare(FOLDER), split_cores()
+    field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds)
+    for kind in kinds:
+        alone(kind, field, machine)
+    if not kinds:
+        compare(field, machine, rounds, words(peers), words(scenario))
+
+
+def alone(kind: str, field: Field, machine: Machine) -> None:
+    """Measure ourselves in one way, print its bars and write its figures."""
+    us = peer("slipway")
+    setting = setting_of(field, us, "loan", Path(sys.executable))
+    figures, bars = ALONE[kind](field, us, setting)
+    print_bars(bars)
+    path = result.write(kind, figures, bars, machine, {"seconds": field.seconds})
+    say(f"written to {path.relative_to(ROOT)}")
 
 
 def compare(
-    place: Workplace,
-    machine: Machine,
-    rounds: int,
-    seconds: int,
-    peers: list[str],
-    scenarios: list[str],
+    field: Field, machine: Machine, rounds: int, peers: list[str], scenarios: list[str]
 ) -> None:
     """Measure ourselves and the peers; print a table, and write JSON and a picture."""
     known(peers, [p.name for p in PEERS], "--peers")
     known(scenarios, [s.name for s in SCENARIOS], "--scenario")
-    cores = split_cores()
-    field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds)
     wanted = [s for s in SCENARIOS if not scenarios or s.name in scenarios]
     found = measure(field, chosen(peers), wanted, rounds, say)
     middle = medians(found)
@@ -63,7 +88,7 @@ def compare(
         print_scenario(f"{one.name}: {one.about}", [m for m in middle if m.scenario == one.name])
     bars = speed_bars(middle)
     print_bars(bars)
-    options = {"rounds": rounds, "seconds": seconds, "cores": cores}
+    options = {"rounds": rounds, "seconds": field.seconds, "cores": field.cores}
     figures = {
         "peers": {p.name: p.about for p in chosen(peers)},
         "medians": middle,
@@ -84,18 +109,18 @@ def print_scenario(title: str, middle: list[Measurement]) -> None:
     us = next((m.requests_per_s for m in middle if m.peer == "slipway"), None)
     show.table(
         title,
-        ("peer", "requests/s", "ours", "p50 ms", "p99 ms", "CPU us", "MB", "bad", "others"),
+        ("peer", "requests/s", "ours", "p50 ms", "p99 ms", "CPU us", "MB", "bad", "others %"),
         [
             (
                 m.peer,
-                m.requests_per_s,
+                round(m.requests_per_s),
                 us / m.requests_per_s if us else None,
                 m.p50_ms,
                 m.p99_ms,
-                m.cpu_us,
-                m.peak_mb,
+                round(m.cpu_us),
+                round(m.peak_mb),
                 m.bad,
-                f"{m.others:.0%}",
+                round(100 * m.others),
             )
             for m in middle
         ],

@@ -161,7 +161,7 @@ def _measure(
         p99_ms=load.p99_ms,
         cpu_us=1e6 * cpu_s / max(load.requests, 1),
         peak_mb=after.peak_mb,
-        bad=load.bad_statuses + load.broken,
+        bad=load.bad,
         largest_difference=difference,
         others=max(0.0, busy_after - busy_before - cpu_s) / load.seconds,
     )

@@ -40,7 +40,6 @@ class Peer(ABC):
     about: str
     takes_batches = True
     ready_path = "/ready"
-    folder_of_code: Path | None = None
 
     @abstractmethod
     def command(self, setting: Setting, port: int) -> Sequence[str]:
@@ -78,7 +77,7 @@ class Peer(ABC):
             cwd=own if own.is_dir() else setting.folder,
             environ={**environ, **self.environ(setting, port)},
             port=port,
-            ready_path=self.ready_path,
+            ready_path=self.ready_path.format(model=setting.model),
             log=setting.folder / "server.log",
             cores=cores,
         )
@@ -236,7 +235,7 @@ class MlServer(Peer):
 
     name = "mlserver"
     about = "MLServer, scikit-learn runtime, adaptive batching up to 32"
-    ready_path = "/v2/health/ready"
+    ready_path = "/v2/models/{model}/ready"
 
     def command(self, setting: Setting, port: int) -> Sequence[str]:
         """MLServer's command, on a folder with the model's settings."""

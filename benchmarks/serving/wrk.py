@@ -31,6 +31,11 @@ class Load:
         """Requests that were answered, in a second."""
         return self.requests / self.seconds
 
+    @property
+    def bad(self) -> int:
+        """Requests that were refused, or not answered at all."""
+        return self.bad_statuses + self.broken
+
 
 def check_wrk() -> None:
     """Refuse to begin without wrk.
