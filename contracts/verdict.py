@@ -6,17 +6,45 @@ import msgspec
 
 from contracts.documents import Document
 
-Decision = Literal["stable", "drift", "quality", "too_few_rows", "no_traffic", "unreadable"]
+Decision = Literal[
+    "stable",
+    "drift",
+    "quality",
+    "performance",
+    "too_few_rows",
+    "no_traffic",
+    "unreadable",
+]
+Fault = Literal[
+    "missing",
+    "unseen",
+    "out_of_range",
+    "unit",
+    "constant",
+    "vanished",
+    "new_column",
+    "type_change",
+    "duplicates",
+    "time_gap",
+    "torn_lines",
+    "torn_files",
+]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One column against its reference.
 
     `column` is a feature's name, or `prediction`, or `score`. `p_value` is already
-    corrected for the number of columns (Bonferroni). `statistics` holds the effect sizes by
-    name: `ks`, `psi`, `jensen_shannon`, `total_variation`, `wasserstein_normed`.
-    `drifted` means significance AND effect; `effect` is the one that decided, and
-    `effect_threshold` what it was held against.
+    corrected for the number of columns (Holm). `statistics` holds the effect sizes by
+    name: `ks`, `psi`, `jensen_shannon`, `total_variation`, `wasserstein_normed`,
+    `chi_square`. `drifted` means significance AND effect AND persistence; `effect` is the
+    one that decided, and `effect_threshold` what it was held against.
+
+    `rows_effective` are the independent rows that the window's rows amount to.
+    `persistence` is the share of the window's thirds in which the difference shows.
+    `threshold_from` says where the threshold comes from, `since` is the start of the first
+    window of the unbroken run of drifted ones. `segment` is the slice that holds
+    `segment_share` of the difference, if one holds most of it.
     """
 
     column: str
@@ -29,21 +57,28 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     effect_size: float
     effect_threshold: float
     drifted: bool
+    rows_effective: float = 0.0
+    persistence: float = 1.0
+    threshold_from: str = "settings"
+    since: str = ""
+    segment: str = ""
+    segment_share: float = 0.0
 
 
-class QualityFinding(msgspec.Struct, frozen=True, kw_only=True):
+class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A fault of the data itself.
 
     `share` is the share of rows concerned, `reference_share` the same at training;
-    `detail` says it in words.
+    `detail` says it in words. What is not `alarming` is told and changes no decision.
     """
 
     column: str
-    fault: Literal["missing", "unseen", "out_of_range", "constant", "vanished", "torn_lines"]
+    fault: Fault
     share: float
     reference_share: float
     p_value: float
     detail: str
+    alarming: bool = True
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +92,83 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     other_versions: int = 0
 
 
+class Realised(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric against the truth that arrived, with its 95 % interval, and at training.
+
+    `worse` means significantly (`p_value`, corrected for the number of metrics) AND by
+    at least `effect_threshold` worse than the baseline.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    baseline: float
+    baseline_low: float
+    baseline_high: float
+    greater_is_better: bool
+    p_value: float
+    effect_threshold: float
+    worse: bool
+
+
+class GroupPerformance(msgspec.Struct, frozen=True, kw_only=True):
+    """The first metric of the task for one version and variant of the window."""
+
+    version: int
+    variant: str
+    labels: int
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """How right the model was in a window, as far as labels tell.
+
+    `status` says whether it was judged at all; `mature_at` is when every label of the
+    window should have come. `coverage` is the share of the window's predictions that have
+    a label, `orphans` the labels without a prediction in it, `replaced` those that a later
+    label of the same prediction replaced.
+    """
+
+    status: Literal["judged", "immature", "no_labels", "too_few_labels"]
+    mature_at: str
+    labels: int = 0
+    coverage: float = 0.0
+    orphans: int = 0
+    replaced: int = 0
+    torn_lines: int = 0
+    unusable: int = 0
+    metrics: tuple[Realised, ...] = ()
+    groups: tuple[GroupPerformance, ...] = ()
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What performance would be without labels, if the world still answered as it did.
+
+    `missing` says why there is none. `windows_compared` earlier windows had both an
+    estimate and labels; `mean_error` is the mean absolute difference of the two there.
+    """
+
+    metric: str = ""
+    value: float = 0.0
+    baseline: float = 0.0
+    method: str = ""
+    assumes: str = ""
+    missing: str = ""
+    windows_compared: int = 0
+    mean_error: float = 0.0
+
+
 class Verdict(Document, frozen=True, kw_only=True):
     """What was found in a window of one version's traffic, and what it means.
 
     `verdict_id` is derived from model, version and window, so that judging the same window
     again replaces the same files. `sentence` is the verdict in one plain sentence.
+    `evidently` is the path of Evidently's page on the same window, or empty. `profile` are
+    the rows in each of 24 equal parts of the window; `torn_files` could not be read at all.
     """
 
     verdict_id: str
@@ -76,3 +183,8 @@ class Verdict(Document, frozen=True, kw_only=True):
     quality: tuple[QualityFinding, ...] = ()
     manifest_digest: str
     report: str = ""
+    evidently: str = ""
+    profile: tuple[int, ...] = ()
+    torn_files: tuple[str, ...] = ()
+    performance: Performance | None = None
+    estimate: Estimate | None = None

@@ -3,24 +3,24 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 
 from msgspec.structs import replace
 
-from contracts.errors import NotRegistered, Unwritable
+from contracts.errors import NotRegistered
 from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import Reference
 from contracts.verdict import Finding, Verdict, Window
 from monitoring.counts import WindowCounts
-from monitoring.judge import decide, findings_of
+from monitoring.folded import write_whole
+from monitoring.judge import Rule, decide, findings_of
 from monitoring.pictures import Reservoir, reference_frame, window_frame
 from monitoring.quality import quality_findings
 from monitoring.report import page_of
 from monitoring.sentence import sentence_of
 from monitoring.settings import MonitoringSettings
 from monitoring.tracking import log_to_run
-from monitoring.window import Reading, read_window, utc_text
+from monitoring.window import Reading, Span, read_window, utc_text
 from registry.directory import verify
 from registry.pull import pull_version
 from registry.store import Store
@@ -71,8 +71,8 @@ def run(
     page = _page(verdict, baseline, sample, settings)
     verdict = replace(verdict, report=str(report))
     stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
-    _write(report, page.encode())
-    _write(stored, verdict.write_pretty())
+    write_whole(report, page.encode())
+    write_whole(stored, verdict.write_pretty())
     log_to_run(store.tracking_uri, baseline.manifest.run_id, [stored, report])
     return verdict
 
@@ -115,9 +115,10 @@ def _counted(
 ) -> tuple[WindowCounts, Reservoir]:
     counts = WindowCounts(baseline.reference)
     sample = Reservoir(settings.sample_rows)
-    for records in read_window(layout, baseline.name, baseline.version, start, end, reading):
-        counts.add(records)
-        sample.add(records)
+    span = Span(baseline.name, baseline.version, start, end)
+    for rows, frame in read_window(layout, span, baseline.reference, reading):
+        counts.add(rows)
+        sample.add(frame)
     return counts, sample
 
 
@@ -129,7 +130,7 @@ def _judged(
     settings: MonitoringSettings,
     now: datetime,
 ) -> Verdict:
-    findings = tuple(findings_of(counts, settings))
+    findings = tuple(findings_of(counts, Rule(settings)))
     quality = tuple(quality_findings(counts, baseline.reference, settings))
     decision = decide(counts.rows, reading.torn_lines, findings, quality, settings)
     if decision not in JUDGED:
@@ -176,29 +177,16 @@ def _page(
         return page_of(verdict, "", "There is nothing to draw.")
     from monitoring.evidently_report import evidently_html
 
+    drawn_rows = sample.frame()
     drawable: list[Finding] = [f for f in verdict.findings if f.n > 1]
     try:
         drawn = evidently_html(
             reference_frame(baseline.directory / SAMPLE_FILE, drawable, settings.sample_rows),
-            window_frame(sample.records, drawable),
+            window_frame(drawn_rows, drawable),
             drawable,
         )
     except Exception as err:  # noqa: BLE001 - Evidently raises anything; the verdict must be kept
         return page_of(verdict, "", f"Evidently could not draw this window: {err!r}")
-    n_sample = f"{len(sample.records):,}"
+    n_sample = f"{len(drawn_rows):,}"
     note = f"Computed over every row. Below: Evidently's pictures of a sample of {n_sample} rows."
     return page_of(verdict, drawn, note)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as err:
-        raise Unwritable(
-            f"{path}: expected a place to write to, got {err.strerror}",
-            remedy="give the folder to this user, free space, or set SLIPWAY_VAR",
-        ) from err

@@ -6,38 +6,66 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+from numpy.typing import NDArray
 
-from contracts.traffic import TrafficRecord
 from contracts.verdict import Finding
+from monitoring.columns import feature_key
 
 SEED = 0
 
 
 class Reservoir:
-    """At most `size` records, each of the window's with the same chance (Vitter 1985)."""
+    """`size` rows, each of the window's with the same chance.
+
+    Every row draws a number, and those with the smallest are kept: the same law as Vitter's
+    reservoir (1985), a table at a time.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._rng = np.random.default_rng(SEED)
-        self._seen = 0
-        self.records: list[TrafficRecord] = []
+        self._worst = 1.0
+        self._kept: list[pl.DataFrame] = []
+        self._lots: list[NDArray[np.float64]] = []
 
-    def add(self, records: Sequence[TrafficRecord]) -> None:
-        """Offer more records."""
-        room = max(self._size - len(self.records), 0)
-        self.records += records[:room]
-        self._seen += min(room, len(records))
-        for record in records[room:]:
-            self._seen += 1
-            place = int(self._rng.integers(0, self._seen))
-            if place < self._size:
-                self.records[place] = record
+    def add(self, frame: pl.DataFrame) -> None:
+        """Offer more rows."""
+        lots = self._rng.random(len(frame))
+        good = np.flatnonzero(lots < self._worst)
+        if not len(good):
+            return
+        self._kept.append(_plain(frame[good]))
+        self._lots.append(lots[good])
+        if sum(map(len, self._lots)) > 2 * self._size:
+            self._settle()
+
+    def frame(self) -> pl.DataFrame:
+        """The rows that were drawn."""
+        if self._kept:
+            self._settle()
+        return self._kept[0] if self._kept else pl.DataFrame()
+
+    def _settle(self) -> None:
+        whole, lots = pl.concat(self._kept, how="diagonal_relaxed"), np.concatenate(self._lots)
+        order = np.argsort(lots, kind="stable")[: self._size]
+        self._kept, self._lots = [whole[order]], [lots[order]]
+        if len(order) == self._size:
+            self._worst = float(lots[order[-1]])
 
 
-def window_frame(records: Sequence[TrafficRecord], findings: Sequence[Finding]) -> pd.DataFrame:
-    """The records as a table with the findings' columns."""
-    rows = [{**r.features, "prediction": r.prediction, "score": r.score} for r in records]
-    return _typed(pd.DataFrame(rows), findings)
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists of categories differ from file to file; words can be put together."""
+    return frame.cast({pl.Categorical: pl.String})
+
+
+def window_frame(drawn: pl.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """Rows that were drawn as a table with the findings' columns."""
+    columns = {}
+    for f in findings:
+        key = f.column if f.column in {"prediction", "score"} else feature_key(f.column)
+        columns[f.column] = pd.Series(drawn[key].to_list(), dtype=object)
+    return _typed(pd.DataFrame(columns), findings)
 
 
 def reference_frame(path: Path, findings: Sequence[Finding], n_rows: int) -> pd.DataFrame:

@@ -1,17 +1,24 @@
 """The traffic of a model in a window of time, file by file; what is torn is counted."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import msgspec
+import polars as pl
 
 from contracts.names import Layout
+from contracts.reference import Reference
 from contracts.traffic import TrafficRecord
+from monitoring import columns as col
+from monitoring.folded import Folded, folded_of, open_lines, reading
+from monitoring.lines import LineReader
+from monitoring.rows import Rows
 
 CHUNK_ROWS = 50_000
-_decode = msgspec.json.Decoder(TrafficRecord).decode
+FRAME_COLUMNS = ("prediction_id", "time", "version", "variant", "flags")
 
 
 @dataclass
@@ -20,59 +27,157 @@ class Reading:
 
     files: int = 0
     torn_lines: int = 0
+    torn_files: list[str] = field(default_factory=list)
     other_versions: int = 0
-    outside: int = 0
     versions: set[int] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Span:
+    """Which traffic is wanted: of one version (None: of all), `start <= time < end`."""
+
+    model: str
+    version: int | None
+    start: datetime
+    end: datetime
+
+
 def read_window(
-    layout: Layout, name: str, version: int, start: datetime, end: datetime, reading: Reading
-) -> Iterator[list[TrafficRecord]]:
-    """Chunks of a version's records with `start <= time < end`, at most 50,000 at once.
+    layout: Layout, span: Span, reference: Reference, reading_of: Reading
+) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    """Pieces of a window: the columns to be counted, and the table they were taken from.
 
-    Lines that are not traffic records (a torn last line, another program's) are skipped and
-    counted in `reading`, as are other versions.
+    Lines that are not traffic records (a torn last line, another program's) and files that
+    cannot be read are skipped and counted in `reading_of`, as are other versions.
     """
-    first, last = utc_text(start), utc_text(end)
-    chunk: list[TrafficRecord] = []
-    for path in segments(layout, name, start, end):
-        reading.files += 1
-        for record in _records(path, reading):
-            if not first <= record.time < last:
-                reading.outside += 1
-            elif record.version != version:
-                reading.other_versions += 1
-                reading.versions.add(record.version)
-            else:
-                chunk.append(record)
-                if len(chunk) >= CHUNK_ROWS:
-                    yield chunk
-                    chunk = []
-    if chunk:
-        yield chunk
+    with reading(layout.traffic(span.model)):
+        for folder in days(layout, span):
+            folded = folded_of(folder)
+            yield from _from_lines(folder, folded, span, reference, reading_of)
+            yield from _from_parquet(folder, folded, span, reference, reading_of)
 
 
-def segments(layout: Layout, name: str, start: datetime, end: datetime) -> list[Path]:
-    """The files that may hold records of the window, oldest first.
+def days(layout: Layout, span: Span) -> list[Path]:
+    """The folders that may hold records of the window, oldest first.
 
     A segment is named by the day of its first record; its writer turns it at midnight, so the
     day before the window is looked at only for clocks that were set back.
     """
-    first = (start - timedelta(days=1)).date().isoformat()
-    last = end.date().isoformat()
-    folders = (p for p in layout.traffic(name).glob("*") if first <= p.name <= last)
-    return sorted(path for folder in folders for path in folder.glob("*.jsonl"))
+    first = (span.start.astimezone(UTC) - timedelta(days=1)).date().isoformat()
+    last = span.end.astimezone(UTC).date().isoformat()
+    folders = layout.traffic(span.model).glob("*")
+    return sorted(p for p in folders if first <= p.name <= last and p.is_dir())
 
 
-def _records(path: Path, reading: Reading) -> Iterator[TrafficRecord]:
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.strip():
+def _from_lines(
+    folder: Path, folded: Folded, span: Span, reference: Reference, met: Reading
+) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    maker = col.ColumnMaker(reference)
+    strict = col.record_type(reference)
+    for path, start in open_lines(folder, folded):
+        met.files += 1
+        lines: LineReader[Any] = LineReader(strict, TrafficRecord)
+        for records in _batches(lines.read(path, start), strict, span, met):
+            yield from _piece(*maker.frame(records), reference, met)
+        met.torn_lines += len(lines.torn)
+
+
+def _batches(
+    blocks: Iterator[list[Any]], strict: type[Any], span: Span, met: Reading
+) -> Iterator[list[Any]]:
+    """The window's records, those of the reference's types apart from the others."""
+    first, last = utc_text(span.start), utc_text(span.end)
+    waiting: dict[bool, list[Any]] = {True: [], False: []}
+    for block in blocks:
+        for record in block:
+            if not first <= record.time < last:
                 continue
-            try:
-                yield _decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                reading.torn_lines += 1
+            if span.version is not None and record.version != span.version:
+                met.other_versions += 1
+                met.versions.add(record.version)
+                continue
+            waiting[type(record) is strict].append(record)
+        for kind, records in waiting.items():
+            if len(records) >= CHUNK_ROWS:
+                yield records
+                waiting[kind] = []
+    yield from (records for records in waiting.values() if records)
+
+
+def _from_parquet(
+    folder: Path, folded: Folded, span: Span, reference: Reference, met: Reading
+) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    met.torn_lines += folded.torn_lines
+    for name in folded.files:
+        met.files += 1
+        try:
+            frame = read_stored(folder / name, span)
+        except (OSError, pl.exceptions.PolarsError) as err:
+            met.torn_files.append(f"{folder / name}: {str(err).splitlines()[0]}")
+            continue
+        frame = _of_version(frame, span, met)
+        made: dict[str, pl.Series] = {key: frame[key] for key in FRAME_COLUMNS}
+        mistyped: Counter[str] = Counter()
+        for key, column in reference.predictions.items():
+            made[key], mistyped[key] = col.stored_series(column, frame, key)
+        for key, column in reference.features.items():
+            place = col.feature_key(key)
+            made[place], mistyped[key] = col.stored_series(column, frame, place)
+        strangers = col.strange_columns(frame, reference)
+        yield from _piece(pl.DataFrame(made), mistyped, strangers, reference, met)
+
+
+def _of_version(frame: pl.DataFrame, span: Span, met: Reading) -> pl.DataFrame:
+    if span.version is None:
+        return frame
+    mine = frame.filter(pl.col("version") == span.version)
+    if len(mine) < len(frame):
+        met.other_versions += len(frame) - len(mine)
+        met.versions.update(frame["version"].unique().to_list())
+        met.versions.discard(span.version)
+    return mine
+
+
+def read_stored(path: Path, span: Span, wanted: tuple[str, ...] = ()) -> pl.DataFrame:
+    """The rows of a compacted file that may be in the window; `wanted` columns, or all.
+
+    Raises:
+        OSError: there is no such file.
+        polars.exceptions.PolarsError: it is not (whole) Parquet.
+
+    """
+    scan = pl.scan_parquet(path, glob=False)
+    inside = (pl.col("time") >= span.start) & (pl.col("time") < span.end)
+    return (scan.select(wanted) if wanted else scan).filter(inside).collect()
+
+
+def _piece(
+    frame: pl.DataFrame,
+    mistyped: Mapping[str, int],
+    strangers: Mapping[str, int],
+    reference: Reference,
+    met: Reading,
+) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    """The table as rows to count; a record whose time is none is torn."""
+    torn = frame["time"].null_count()
+    if torn:
+        met.torn_lines += torn
+        frame = frame.filter(pl.col("time").is_not_null())
+    if not len(frame):
+        return
+    features = {name: frame[col.feature_key(name)] for name in reference.features}
+    predictions = {name: frame[name] for name in reference.predictions}
+    yield (
+        Rows(
+            times=frame["time"].to_physical().to_numpy(),
+            ids=frame["prediction_id"],
+            columns={**features, **predictions},
+            mistyped=mistyped,
+            strangers=strangers,
+            flags=col.flags_of(frame["flags"]),
+        ),
+        frame,
+    )
 
 
 def utc_text(moment: datetime) -> str:

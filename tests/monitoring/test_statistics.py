@@ -1,5 +1,8 @@
 """Distances and tests against scipy, hands, and their own laws."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -60,17 +63,79 @@ def test_kolmogorov_smirnov_on_every_value_is_scipys() -> None:
     assert p_value == pytest.approx(theirs.pvalue, rel=0.2)
 
 
-def test_chi_square_is_scipys_and_joins_what_is_rare() -> None:
-    p, q = np.array([500, 300, 200]), np.array([450, 380, 170])
+@given(pairs())
+def test_chi_square_is_scipys(pair: tuple[ours.Counts, ours.Counts]) -> None:
+    p, q = (counts + 50 for counts in pair)
+    theirs = stats.chi2_contingency(np.array([p, q]), correction=False)
+    statistic, p_value = ours.chi_square(p, q)
 
-    assert ours.chi_square(p, q) == pytest.approx(
-        stats.chi2_contingency(np.array([p, q]), correction=False).pvalue
-    )
-    assert ours.chi_square(np.array([500, 1, 0]), np.array([500, 0, 1])) == pytest.approx(
+    assert statistic == pytest.approx(theirs.statistic, rel=1e-6, abs=1e-9)
+    assert p_value == pytest.approx(theirs.pvalue, rel=1e-6, abs=1e-300)
+
+
+def test_chi_square_joins_what_is_rare_and_says_nothing_of_nothing() -> None:
+    assert ours.chi_square(np.array([500, 1, 0]), np.array([500, 0, 1]))[1] == pytest.approx(
         1, abs=0.4
     )
-    assert ours.chi_square(np.array([5]), np.array([7])) == 1.0
-    assert ours.chi_square(np.array([0, 0]), np.array([7, 1])) == 1.0
+    assert ours.chi_square(np.array([5]), np.array([7])) == (0.0, 1.0)
+    assert ours.chi_square(np.array([0, 0]), np.array([7, 1])) == (0.0, 1.0)
+
+
+@given(pairs())
+def test_mann_whitney_is_scipys_with_ties(pair: tuple[ours.Counts, ours.Counts]) -> None:
+    p, q = (counts + 1 for counts in pair)
+    a, b = (np.repeat(np.arange(len(c)), c.astype(int)) for c in (p, q))
+    theirs = stats.mannwhitneyu(b, a, method="asymptotic", use_continuity=False)
+    theta, p_value = ours.mann_whitney(p, q)
+
+    assert theta + 0.5 == pytest.approx(theirs.statistic / (len(a) * len(b)), abs=1e-9)
+    assert p_value == pytest.approx(theirs.pvalue, rel=0.05, abs=1e-12)
+
+
+@given(pairs())
+def test_psi_is_the_sum_of_scipys_two_entropies(pair: tuple[ours.Counts, ours.Counts]) -> None:
+    p, q = (counts + 1 for counts in pair)
+
+    assert ours.population_stability(p, q) == pytest.approx(
+        stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_the_p_value_and_bonferroni(p_values: list[float]) -> None:
+    corrected = ours.holm(p_values)
+
+    for raw, one in zip(p_values, corrected, strict=True):
+        assert raw - 1e-12 <= one <= min(raw * len(p_values), 1) + 1e-12
+    assert min(corrected) == pytest.approx(min(min(p_values) * len(p_values), 1))
+
+
+@pytest.mark.parametrize("inflation_of", [ours.inflation_of_numbers, ours.inflation_of_categories])
+def test_rows_in_clusters_count_for_less(
+    inflation_of: Callable[[np.ndarray[Any, Any]], float],
+) -> None:
+    """Ten copies of each row tell as much as one."""
+    rng = np.random.default_rng(3)
+    independent = rng.multinomial(200, [0.25] * 4, size=24)
+    copied = 10 * rng.multinomial(20, [0.25] * 4, size=24)
+
+    assert inflation_of(independent) == 1.0
+    assert inflation_of(copied) == pytest.approx(10, rel=0.5)
+    assert inflation_of(independent[:1]) == 1.0
+    assert inflation_of(np.zeros((3, 4), dtype=int)) == 1.0
+
+
+def test_a_drift_in_every_block_inflates_nothing_and_persists_a_burst_does_not() -> None:
+    rng = np.random.default_rng(1)
+    before = np.array([250, 250, 250, 250])
+    steady = rng.multinomial(300, [0.4, 0.2, 0.2, 0.2], size=3)
+    burst = np.array([[300, 0, 0, 0], [75, 75, 75, 75], [75, 75, 75, 75]])
+
+    assert ours.inflation_of_categories(steady) == 1.0
+    assert ours.persistence(before, list(steady), ordered=False) == 1.0
+    assert ours.persistence(before, list(burst), ordered=True) == pytest.approx(1 / 3)
+    assert ours.persistence(before, [], ordered=True) == 0.0
+    assert ours.persistence(before, [before], ordered=True) == 0.0
 
 
 def test_the_wasserstein_distance_of_a_shift_is_the_shift() -> None:

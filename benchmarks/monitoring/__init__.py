@@ -1,0 +1,1 @@
+"""How often the verdict is right: false alarms, power, speed; fixed seeds, named repetitions."""

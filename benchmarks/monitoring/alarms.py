@@ -1,0 +1,125 @@
+"""False alarms and power of the verdict.
+
+    python -m benchmarks.monitoring.alarms [--repetitions 300]
+
+Each repetition draws a new reference and a new window; a share of alarms is printed with its
+95 % Wilson interval (1927) and held against its bar.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.monitoring import worlds
+from contracts.verdict import Decision
+from monitoring.counts import WindowCounts
+from monitoring.judge import Rule, decide, findings_of
+from monitoring.quality import quality_findings
+from monitoring.settings import MonitoringSettings
+
+SEED = 20260131
+SETTINGS = MonitoringSettings()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A claim: how the world changes, and how often the verdict must (not) alarm."""
+
+    name: str
+    change: worlds.Change
+    rows: int
+    bar: float | None
+    expects: tuple[Decision, ...]
+    power: bool = True
+
+
+ALARMS: tuple[Decision, ...] = ("drift", "quality")
+CASES = (
+    Case("nothing changes", worlds.unchanged, 500, 0.02, ALARMS, power=False),
+    Case("nothing changes", worlds.unchanged, 5_000, 0.02, ALARMS, power=False),
+    Case("nothing changes", worlds.unchanged, 50_000, 0.02, ALARMS, power=False),
+    Case("wobble of 0.05 sigma", worlds.shifted("normal", 0.05), 50_000, 0.02, ALARMS, power=False),
+    Case("wobble of all 7 numbers", worlds.wobbling(0.05), 50_000, None, ALARMS, power=False),
+    Case("shift of 0.2 sigma", worlds.shifted("normal", 0.2), 5_000, 0.95, ("drift",)),
+    Case("shift of 0.3 sigma", worlds.shifted("normal", 0.3), 500, 0.95, ("drift",)),
+    Case("category mix 10 points", worlds.mixed(0.1), 5_000, 0.95, ("drift",)),
+    Case("5 % missing", worlds.replaced("normal", 0.05, np.nan), 500, 0.99, ("quality",)),
+    Case("new category 1 %", worlds.replaced("region", 0.01, "up"), 5_000, 0.99, ("quality",)),
+    Case(
+        "x1000 on 1 % of rows", worlds.multiplied("normal", 0.01, 1000), 5_000, 0.99, ("quality",)
+    ),
+)
+
+
+def verdict_on(reference: worlds.Table, window: worlds.Table, rng: np.random.Generator) -> Decision:
+    """The decision on a window, as the monitor makes it."""
+    sketch = worlds.reference_of(reference)
+    counts = WindowCounts(sketch)
+    counts.add(worlds.rows_of(window, rng))
+    findings = findings_of(counts, Rule(SETTINGS))
+    quality = list(quality_findings(counts, sketch, SETTINGS))
+    return decide(counts.rows, 0, findings, quality, SETTINGS)
+
+
+def share_of_alarms(case: Case, reference_rows: int, repetitions: int) -> float:
+    """How often the verdict was one of `case.expects`."""
+    hits = 0
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([SEED, case.rows, reference_rows, repetition])
+        reference, window = worlds.table(reference_rows, rng), worlds.table(case.rows, rng)
+        case.change(window, rng)
+        hits += verdict_on(reference, window, rng) in case.expects
+    return hits / repetitions
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927).
+
+    >>> [round(x, 3) for x in wilson(0.0, 300)]
+    [0.0, 0.013]
+    """
+    z = 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(float(middle - half), 0.0), float(middle + half)
+
+
+def _judged(case: Case, share: float) -> str:
+    if case.bar is None:
+        return "no bar"
+    met = share >= case.bar if case.power else share <= case.bar
+    return f"{'>=' if case.power else '<='}{case.bar:4.0%}  {'met' if met else 'MISSED'}"
+
+
+def main() -> int:
+    """Print every bar; 1 if one is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=300)
+    parser.add_argument("--only", default="", help="part of a case's name")
+    wishes = parser.parse_args()
+    missed = 0
+    say = sys.stdout.write
+    say(f"{wishes.repetitions} repetitions a line, seed {SEED}\n")
+    say("case                     rows   reference  alarms   95 % interval    bar\n")
+    for case in CASES:
+        if wishes.only not in case.name:
+            continue
+        for reference_rows in (1_000, 50_000):
+            begin = time.perf_counter()
+            share = share_of_alarms(case, reference_rows, wishes.repetitions)
+            word = _judged(case, share)
+            missed += word.endswith("MISSED")
+            low, high = wilson(share, wishes.repetitions)
+            say(
+                f"{case.name:<24} {case.rows:>6} {reference_rows:>9} {share:>8.1%}"
+                f"   {low:6.1%} - {high:6.1%}  {word:<13}  {time.perf_counter() - begin:5.1f} s\n"
+            )
+            sys.stdout.flush()
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

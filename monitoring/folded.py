@@ -1,0 +1,101 @@
+"""What compaction has made of a day of lines: `compacted.json` beside its Parquet files.
+
+The document is the only truth: a Parquet file that it does not name is rubbish of a run that
+was killed, and bytes of a segment that it names are in Parquet already. It is replaced
+whole, so a reader sees a day before or after a compaction, never between.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+import msgspec
+
+from contracts.documents import Document
+from contracts.errors import Unwritable
+
+FOLDED = "compacted.json"
+LOCK = ".lock"
+
+
+class Folded(Document, frozen=True, kw_only=True):
+    """A day that was compacted: its Parquet files, and how much of each segment is in them."""
+
+    files: tuple[str, ...] = ()
+    rows: int = 0
+    torn_lines: int = 0
+    segments: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+def folded_of(folder: Path) -> Folded:
+    """What was compacted of a day; nothing where there is no document.
+
+    Raises:
+        InvalidDocument: the document was cut or edited.
+
+    """
+    path = folder / FOLDED
+    try:
+        return Folded.read(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return Folded()
+
+
+def open_lines(folder: Path, folded: Folded) -> list[tuple[Path, int]]:
+    """The segments of a day that are not (wholly) in Parquet, and where to start in each."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        done = folded.segments.get(path.name, 0)
+        if path.stat().st_size > done:
+            found.append((path, done))
+    return found
+
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Hold segments in place while they are read: compaction removes none meanwhile."""
+    with contextlib.ExitStack() as stack:
+        # A place where no lock can be made is one where compaction cannot remove either.
+        with contextlib.suppress(OSError):
+            file = stack.enter_context((folder / LOCK).open("ab"))
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def removing(folder: Path) -> Iterator[bool]:
+    """Whether nobody reads, and nobody begins to until this ends."""
+    with (folder / LOCK).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Whole or not at all.
+
+    Raises:
+        Unwritable: the place cannot be written.
+
+    """
+    beside = path.with_name(f".{path.name}.{token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as err:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise Unwritable(
+            f"{path}: expected a place to write to, got {err.strerror}",
+            remedy="give the folder to this user, free space, or set SLIPWAY_VAR",
+        ) from err

@@ -1,0 +1,98 @@
+"""Every row is counted, in the bin where it belongs, whatever order it comes in."""
+
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.reference import CategoryReference, NumberReference, Reference
+from monitoring.counts import OTHERS, Bins, CategoryCount, WindowCounts
+from monitoring.duplicates import DuplicateCount
+from monitoring.rows import Rows
+from monitoring.slices import SLICES, TimeLine
+from training.reference import number_reference
+
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+@given(st.lists(numbers, unique=True, max_size=63), st.lists(numbers, max_size=50))
+def test_a_bin_is_found_as_a_search_would_find_it(edges: list[float], values: list[float]) -> None:
+    """Hypothesis loves the edges themselves, huge spans and tiny steps."""
+    rising = np.array(sorted(edges))
+    probe = np.array([*values, *edges])
+
+    assert (Bins(rising).places(probe) == np.searchsorted(rising, probe, side="left")).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 10**15), min_size=1, max_size=20), min_size=1, max_size=6))
+def test_a_time_line_keeps_every_row_in_the_order_of_time(pieces: list[list[int]]) -> None:
+    line = TimeLine()
+    counts = np.zeros(SLICES, dtype=np.int64)
+    for piece in pieces:
+        times = np.array(piece)
+        for change in line.fit(times):
+            counts = change.apply(counts)
+        counts += np.bincount(line.places(times), minlength=SLICES)
+    whole = np.array([t for piece in pieces for t in piece])
+
+    assert (counts == np.bincount(line.places(whole), minlength=SLICES)).all()
+    assert line.width == 1000 or int(np.ptp(whole)) >= line.width * (SLICES // 4)
+
+
+def test_null_infinite_and_mistyped_values_are_told_apart() -> None:
+    reference = Reference(
+        n_rows=4,
+        n_predictions=0,
+        features={"x": number_reference(np.array([1.0, 2.0, 3.0, 4.0]))},
+        predictions={},
+    )
+    counts = WindowCounts(reference)
+    values = pl.Series([1.0, None, float("inf"), float("nan"), None, 9e99])
+    counts.add(Rows(np.arange(6), pl.Series(range(6)), {"x": values}, mistyped={"x": 1}))
+    column = counts.columns["x"]
+
+    assert (column.n, column.missing, column.mistyped) == (6, 3, 1)
+    assert column.by_slice().sum() == 2
+
+
+def test_an_empty_reference_column_counts_and_does_not_crash() -> None:
+    empty = NumberReference(
+        edges=(), counts=(0,), missing=5, minimum=0, maximum=0, mean=0, deviation=0
+    )
+    reference = Reference(n_rows=5, n_predictions=0, features={"x": empty}, predictions={})
+    counts = WindowCounts(reference)
+    counts.add(Rows(np.arange(2), pl.Series(["a", "b"]), {"x": pl.Series([1.0, None])}))
+
+    assert counts.columns["x"].by_slice().sum() == 1
+
+
+def test_categories_beyond_the_room_are_counted_together() -> None:
+    from monitoring import counts
+
+    reference = CategoryReference(counts={"a": 1}, missing=0)
+    column = CategoryCount(reference)
+    words = [f"w{i}" for i in range(counts.MOST_WORDS + 5)]
+    column.add(pl.Series(["a", *words]), np.zeros(len(words) + 1, dtype=np.int64))
+
+    assert column.counts["a"] == 1
+    assert column.counts[OTHERS] == 5
+    assert sum(column.counts.values()) == len(words) + 1
+
+
+@given(st.lists(st.integers(0, 300), max_size=400))
+def test_duplicates_are_exact_while_there_is_room(ids: list[int]) -> None:
+    count = DuplicateCount()
+    for start in range(0, len(ids), 100):
+        count.add(pl.Series([str(i) for i in ids[start : start + 100]], dtype=pl.String))
+
+    assert count.found() == (len(ids) - len(set(ids)), len(ids))
+
+
+def test_duplicates_are_estimated_when_there_is_none() -> None:
+    count = DuplicateCount(kept=2_000)
+    for _ in range(2):
+        count.add(pl.Series([f"id-{i}" for i in range(20_000)]))
+    again, seen = count.found()
+
+    assert seen <= 2_000
+    assert abs(again / seen - 0.5) < 0.02
