@@ -18,7 +18,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-HEAVY = ["mlflow", "bentoml", "registry.pull", "registry.promote", __name__]
+HEAVY = [
+    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "bentoml._internal.models",
+    "bentoml._internal.bento",
+    "bentoml.models",
+]
+"""Libraries only: the server does not find our own folders, and they are light."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(HEAVY)

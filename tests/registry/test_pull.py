@@ -2,11 +2,8 @@
 
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from registry.directory import verify
 from registry.explain import lineage
 from registry.pull import pull, pull_all
 from tests.conftest import Workplace
+from tests.registry.processes import ended, pull_command, start
 
 
 def artifacts(place: Workplace, name: str) -> Path:
@@ -134,14 +132,9 @@ def test_a_var_that_cannot_be_written_is_told(promoted: Workplace) -> None:
 
 
 def test_pulls_at_once_leave_one_whole_directory(promoted: Workplace) -> None:
-    words = [sys.executable, "-m", "registry", "pull"]
-    running = [subprocess.Popen(words, cwd=promoted.root, stdout=subprocess.PIPE) for _ in range(3)]
-    codes = [process.wait(120) for process in running]
-    for process in running:
-        assert process.stdout is not None
-        process.stdout.close()
+    rivals = [start(pull_command, promoted.root) for _ in range(4)]
 
-    assert codes == [0, 0, 0]
+    assert ended(*rivals) == [0, 0, 0, 0]
     assert verify(promoted.layout.model("tiny", 1), None)
     assert {p.name for p in (promoted.root / "var/models/tiny").iterdir()} == {
         "1",
@@ -149,21 +142,19 @@ def test_pulls_at_once_leave_one_whole_directory(promoted: Workplace) -> None:
     }
 
 
-def test_a_killed_pull_leaves_no_torn_directory(promoted: Workplace) -> None:
-    for delay in (1.6, 2.2, 2.8):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "registry", "pull"], cwd=promoted.root, stdout=subprocess.DEVNULL
-        )
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        directory = promoted.layout.model("tiny", 1)
-        if directory.exists():
-            assert verify(directory, None)
-        if promoted.layout.pointer("tiny").exists():
-            assert directory.exists()
-        shutil.rmtree(directory, ignore_errors=True)
-        promoted.layout.pointer("tiny").unlink(missing_ok=True)
+def test_the_deployment_hook_pulls_as_a_process_of_its_own(promoted: Workplace) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "registry", "pull"],
+        cwd=promoted.root,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    assert done.stdout.startswith("pulled tiny version 1 (")
+    assert promoted.layout.pointer("tiny").exists()
 
 
 def test_a_version_is_walked_back_to_its_data(promoted: Workplace) -> None:
