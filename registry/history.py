@@ -5,6 +5,7 @@ processes that write at once write two tags.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -51,16 +52,26 @@ def record(store: Store, name: str, event: Event) -> None:
             f"because: expected a record of up to {LONGEST} characters, got {len(text)}",
             remedy="say it shorter, and link to the rest",
         )
-    # Fixed width: the keys' order as text is the order of time.
+    # Fixed width: the keys' order as text is the order of events, even if a clock was set
+    # back, or is behind the one of the machine that wrote the last.
     nanoseconds = int(datetime.fromisoformat(event.when).timestamp() * 1e6) * 1000
-    store.set_model_tag(name, f"{TAG_HISTORY}{nanoseconds:020d}-{secrets.token_hex(4)}", text)
+    place = max(nanoseconds, _last_place(store, name) + 1)
+    store.set_model_tag(name, f"{TAG_HISTORY}{place:020d}-{secrets.token_hex(4)}", text)
 
 
 def history(store: Store, name: str) -> list[Event]:
     """A model's events, oldest first."""
     tags = store.model(name).tags
-    keys = sorted(key for key in tags if key.startswith(TAG_HISTORY))
-    return [msgspec.json.decode(tags[key], type=Event) for key in keys]
+    return [msgspec.json.decode(tags[key], type=Event) for key in _keys(tags)]
+
+
+def _keys(tags: Mapping[str, str]) -> list[str]:
+    return sorted(key for key in tags if key.startswith(TAG_HISTORY))
+
+
+def _last_place(store: Store, name: str) -> int:
+    keys = _keys(store.model(name).tags)
+    return int(keys[-1].removeprefix(TAG_HISTORY).partition("-")[0]) if keys else 0
 
 
 def now() -> str:

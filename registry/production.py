@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_DIGEST, TAG_PRODUCTION
-from registry.history import Event, Kind, now, record
+from registry.history import Event, Kind, history, now, record
 from registry.store import Store
 
 NONE = "none"
@@ -53,15 +53,27 @@ def reconcile(store: Store, name: str) -> int | None:
     Raises:
         NotRegistered: no such model.
         RegistryUnreachable: the tracking server does not answer.
+        Unwritable: the switches differ, and the lock for moving them cannot be made.
 
     """
     switches = read_switches(store, name)
     if switches.agree:
         return switches.alias
-    wanted = intention(switches)
     if not is_ours(store, name):
+        return intention(switches)
+    # Alias, stage and record are read one after the other, and differ while another process
+    # promotes; under the lock, what differs was done by hand.
+    with store.turn(name):
+        return reconcile_in_turn(store, name)
+
+
+def reconcile_in_turn(store: Store, name: str) -> int | None:
+    """The same for who holds the lock already: `store.turn(name)`."""
+    switches = read_switches(store, name)
+    wanted = intention(switches)
+    if switches.agree or not is_ours(store, name):
         return wanted
-    if wanted != switches.recorded:
+    if wanted != switches.recorded and not _is_told(store, name, switches.recorded, wanted):
         kind: Kind = "observed" if wanted is not None else "removed"
         record(
             store,
@@ -70,6 +82,12 @@ def reconcile(store: Store, name: str) -> int | None:
         )
     set_production(store, name, wanted, switches)
     return wanted
+
+
+def _is_told(store: Store, name: str, before: int | None, wanted: int | None) -> bool:
+    """Whether the last event is this very change: a promotion that was killed before its end."""
+    last = history(store, name)[-1:]
+    return [(event.from_version, event.to_version) for event in last] == [(before, wanted)]
 
 
 def is_ours(store: Store, name: str) -> bool:

@@ -1,4 +1,7 @@
-"""Make a version Production, through the gate; and take it back."""
+"""Make a version Production, through the gate; and take it back.
+
+Each is one act under the model's lock: what is decided on is what is moved.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
 from registry.decide import Decision, decide
 from registry.directory import read_manifest, unwritable
 from registry.history import Event, Kind, history, now, record
-from registry.production import read_switches, reconcile, set_production
+from registry.production import read_switches, reconcile_in_turn, set_production
 from registry.store import Store, StoredVersion
 
 
@@ -42,6 +45,8 @@ def promote(
         GateRefused: the gate found reasons against it, and `force` was not given.
         InvalidData: `force` without `because`.
         CorruptModel: the version's manifest is not the one that was registered.
+        RegistryUnreachable: the tracking server or its artifact store does not answer.
+        Unwritable: the lock cannot be made, or the folder for temporary files is full.
 
     """
     if force and not because:
@@ -50,21 +55,22 @@ def promote(
             remedy='say why: --force --because "..."',
         )
     target = _newest(store, name) if version is None else store.version(name, version).version
-    current = reconcile(store, name)
-    candidate = manifest_of(store, name, target)
-    if current == target:
-        done = f"{name} version {target} is production already"
-        return Promotion(name, current, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - fields in order
-    decision = decide(candidate, None if current is None else manifest_of(store, name, current))
-    if not decision.allowed and not force:
-        raise GateRefused(
-            f"{name} version {target} is not promoted: " + "; ".join(decision.reasons),
-            remedy='train a better version, or: slipway promote --force --because "..."',
-        )
-    kind: Kind = "promoted" if decision.allowed else "forced"
-    _move(store, name, Event(now(), kind, current, target, actor, because, _evidence(decision)))
+    with store.turn(name):
+        current = reconcile_in_turn(store, name)
+        candidate = manifest_of(store, name, target)
+        if current == target:
+            return _unchanged(name, target)
+        decision = decide(candidate, None if current is None else manifest_of(store, name, current))
+        if not decision.allowed and not force:
+            raise GateRefused(
+                f"{name} version {target} is not promoted: " + "; ".join(decision.reasons),
+                remedy='train a better version, or: slipway promote --force --because "..."',
+            )
+        kind: Kind = "promoted" if decision.allowed else "forced"
+        evidence = _evidence(decision)
+        _move(store, name, Event(now(), kind, current, target, actor, because, evidence))
     sentence = f"{name} version {target} is production (before: {_shown(current)})"
-    return Promotion(name, current, target, True, decision, sentence)  # noqa: FBT003 - the same
+    return Promotion(name, current, target, True, decision, sentence)  # noqa: FBT003 - fields in order
 
 
 def rollback(
@@ -77,15 +83,18 @@ def rollback(
     Raises:
         NotRegistered: nothing is, or nothing else was, in production, or `to` is no version
             made by `slipway train`.
+        RegistryUnreachable: the tracking server does not answer.
+        Unwritable: the lock cannot be made.
 
     """
-    current = reconcile(store, name)
-    target = _before(store, name, current) if to is None else to
-    _digest_of(store.version(name, target))
-    if target == current:
-        done = f"{name} version {target} is production already"
-        return Promotion(name, current, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - the same
-    _move(store, name, Event(now(), "rolled_back", current, target, actor, because))
+    store.model(name)
+    with store.turn(name):
+        current = reconcile_in_turn(store, name)
+        target = _before(store, name, current) if to is None else to
+        _digest_of(store.version(name, target))
+        if target == current:
+            return _unchanged(name, target)
+        _move(store, name, Event(now(), "rolled_back", current, target, actor, because))
     sentence = f"{name} is rolled back to version {target} (before: {_shown(current)})"
     return Promotion(name, current, target, True, Decision(True, (), ()), sentence)  # noqa: FBT003 - the same
 
@@ -110,6 +119,11 @@ def manifest_of(store: Store, name: str, version: int) -> Manifest:
         raise CorruptModel(err.what, remedy=err.remedy) from err
     except OSError as err:
         raise unwritable(Path(tempfile.gettempdir()), str(err)) from err
+
+
+def _unchanged(name: str, target: int) -> Promotion:
+    done = f"{name} version {target} is production already"
+    return Promotion(name, target, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - the same
 
 
 def _digest_of(stored: StoredVersion) -> str:

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import socket
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.names import PRODUCTION, PRODUCTION_STAGE
 from registry.directory import unwritable
 from registry.settings import RegistrySettings
+from registry.turn import turn
 
 FULL_OR_READ_ONLY = ("disk is full", "readonly database", "disk I/O error")
 """How SQLite says that its file cannot be written."""
+PAUSES_S = (0.05, 0.2, 0.8)
+"""Seconds before a write that collided is tried again."""
 RECENT_RUNS = 100
 """How many runs of an experiment are asked before its artifact store counts as gone."""
 ERRNO = re.compile(r"\[Errno (\d+)\]")
@@ -68,9 +72,10 @@ class StoredRun:
 class Store:
     """An open door to one tracking server. Open it with `Store.open`."""
 
-    def __init__(self, tracking_uri: str, client: Any) -> None:
+    def __init__(self, tracking_uri: str, client: Any, locks: Path) -> None:
         self.tracking_uri = tracking_uri
         self._client = client
+        self._locks = locks
 
     @classmethod
     def open(cls, settings: RegistrySettings) -> "Store":
@@ -92,7 +97,12 @@ class Store:
         from mlflow import MlflowClient
 
         with _our_errors(uri):
-            return cls(uri, MlflowClient(tracking_uri=uri, registry_uri=uri))
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return cls(uri, client, settings.var.absolute() / "locks")
+
+    def turn(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Alone on this machine to move a model's Production; see `registry.turn`."""
+        return turn(self._locks, name)
 
     # models
 
@@ -120,33 +130,20 @@ class Store:
                 raise _translated(err, self.tracking_uri) from err
 
     def set_model_tag(self, name: str, key: str, value: str) -> None:
-        """Set a tag on a registered model.
-
-        MLflow looks whether the tag is there and then inserts it; of two processes that do
-        so at once one fails, and finds the tag when it tries again.
-        """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.set_registered_model_tag(name, key, value)
-        except MlflowException:
-            with self._errors():
-                self._client.set_registered_model_tag(name, key, value)
+        """Set a tag on a registered model."""
+        self._write(self._client.set_registered_model_tag, name, key, value)
 
     def delete_model_tag(self, name: str, key: str) -> None:
         """Take a tag away from a registered model."""
-        with self._errors():
-            self._client.delete_registered_model_tag(name, key)
+        self._write(self._client.delete_registered_model_tag, name, key)
 
     def set_alias(self, name: str, version: int, alias: str = PRODUCTION) -> None:
         """Let an alias name a version."""
-        with self._errors():
-            self._client.set_registered_model_alias(name, alias, str(version))
+        self._write(self._client.set_registered_model_alias, name, alias, str(version))
 
     def delete_alias(self, name: str, alias: str = PRODUCTION) -> None:
         """Take an alias away."""
-        with self._errors():
-            self._client.delete_registered_model_alias(name, alias)
+        self._write(self._client.delete_registered_model_alias, name, alias)
 
     # versions
 
@@ -181,13 +178,11 @@ class Store:
 
     def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
         """Set a tag on a version."""
-        with self._errors():
-            self._client.set_model_version_tag(name, str(version), key, value)
+        self._write(self._client.set_model_version_tag, name, str(version), key, value)
 
     def delete_version_tag(self, name: str, version: int, key: str) -> None:
         """Take a tag away from a version."""
-        with self._errors():
-            self._client.delete_model_version_tag(name, str(version), key)
+        self._write(self._client.delete_model_version_tag, name, str(version), key)
 
     def delete_version(self, name: str, version: int) -> None:
         """Delete a version; its run and artifacts stay."""
@@ -203,11 +198,15 @@ class Store:
         self._move(name, version, "Archived", archive=False)
 
     def _move(self, name: str, version: int, stage: str, *, archive: bool) -> None:
-        with self._errors(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             # Stages are deprecated in MLflow; people still use the switch in its page.
             warnings.simplefilter("ignore", FutureWarning)
-            self._client.transition_model_version_stage(
-                name, str(version), stage, archive_existing_versions=archive
+            self._write(
+                self._client.transition_model_version_stage,
+                name,
+                str(version),
+                stage,
+                archive_existing_versions=archive,
             )
 
     # runs
@@ -320,6 +319,27 @@ class Store:
             token = page.token
             if not token:
                 return found
+
+    def _write(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Do what may be done twice, again when it collided with another writer.
+
+        MLflow looks whether a row is there and then inserts or updates it, aliases included:
+        of two processes that do so at once one fails, and succeeds when it tries again.
+        """
+        from mlflow.exceptions import MlflowException
+
+        for pause_s in PAUSES_S:
+            try:
+                act(*args, **kwargs)
+            except MlflowException as err:
+                translated = _translated(err, self.tracking_uri)
+                if type(translated) is not PlatformError:
+                    raise translated from err
+                time.sleep(pause_s)
+            else:
+                return
+        with self._errors():
+            act(*args, **kwargs)
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
         return _our_errors(self.tracking_uri)

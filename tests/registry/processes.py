@@ -6,8 +6,10 @@ a process imports the file in which it stands: `tests.conftest` would move BENTO
 """
 
 import importlib
+import json
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import sys
@@ -132,3 +134,70 @@ def pull_where_files_stay_small(largest: int) -> None:
         sys.stderr = said
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         pull_command()
+
+
+def promote_in_a_circle(actor: str, versions: list[int], seed: int) -> None:
+    """Promote one version after the other by command; what was done is in `<actor>.json`."""
+    from registry.promote import promote
+    from registry.settings import RegistrySettings
+    from registry.store import Store
+
+    store, done = Store.open(RegistrySettings()), []
+    pauses = random.Random(seed)
+    for number, version in enumerate(versions):
+        why = f"{actor}-{number}"
+        promotion = promote(store, "tiny", version, actor=actor, because=why)
+        if promotion.changed:
+            done.append([actor, why, promotion.from_version, promotion.to_version])
+        time.sleep(pauses.uniform(0, 0.03))
+    Path(f"{actor}.json").write_text(json.dumps(done))
+
+
+def move_by_hand(switch: str, versions: list[int], seed: int) -> None:
+    """Move alias or stage as a person does in `mlflow ui`: who gets an error clicks again."""
+    import warnings
+
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    warnings.simplefilter("ignore")
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    pauses = random.Random(seed)
+    for version in versions:
+        for _ in range(20):
+            try:
+                if switch == "alias":
+                    client.set_registered_model_alias("tiny", "production", str(version))
+                else:
+                    client.transition_model_version_stage("tiny", str(version), "Production")
+            except MlflowException:
+                time.sleep(0.02)
+            else:
+                break
+        time.sleep(pauses.uniform(0, 0.06))
+
+
+def read_again_and_again(reader: str, times: int) -> None:
+    """Ask for Production; the answers, and the lists in which it was marked, are in a file."""
+    from registry.production import reconcile
+    from registry.settings import RegistrySettings
+    from registry.store import Store
+    from registry.versions import versions
+
+    store, seen = Store.open(RegistrySettings()), []
+    for _ in range(times):
+        marked = [v.version for v in versions(store, "tiny") if v.is_production]
+        seen.append([reconcile(store, "tiny"), marked])
+    Path(f"{reader}.json").write_text(json.dumps(seen))
+
+
+def promote_and_die(version: int, step: Step) -> None:
+    """Promote, and be killed at a step."""
+    from registry.promote import promote
+    from registry.settings import RegistrySettings
+    from registry.store import Store
+
+    store = Store.open(RegistrySettings())
+    die_at(step)
+    promote(store, "tiny", version, actor="ada")

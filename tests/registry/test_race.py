@@ -1,0 +1,118 @@
+"""Many hands on the switches at once: one Production version, and a history without gaps."""
+
+import fcntl
+import itertools
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from contracts.errors import PlatformError, Unwritable
+from registry import turn
+from registry.history import history
+from registry.production import read_switches, reconcile
+from registry.promote import promote
+from tests.conftest import Workplace
+from tests.registry.processes import (
+    Step,
+    ended,
+    move_by_hand,
+    promote_and_die,
+    promote_in_a_circle,
+    read_again_and_again,
+    start,
+)
+
+
+def told(place: Workplace, name: str) -> Any:
+    return json.loads((place.root / f"{name}.json").read_text())
+
+
+def circle(first: int, length: int) -> list[int]:
+    return list(itertools.islice(itertools.cycle([1, 2, 3]), first - 1, first - 1 + length))
+
+
+def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is_told(
+    trained: Workplace,
+) -> None:
+    store, root = trained.store, trained.root
+    promote(store, "tiny", 1, actor="first")
+    hands = [
+        start(promote_in_a_circle, root, "ada", circle(2, 10), 1),
+        start(promote_in_a_circle, root, "bob", circle(3, 10), 2),
+        start(move_by_hand, root, "alias", circle(1, 12), 3),
+        start(move_by_hand, root, "stage", circle(2, 12), 4),
+        start(read_again_and_again, root, "reader", 20),
+        start(read_again_and_again, root, "other", 20),
+    ]
+
+    assert ended(*hands) == [0] * 6
+    for answer, marked in told(trained, "reader") + told(trained, "other"):
+        assert answer in {1, 2, 3}
+        assert len(marked) == 1
+
+    final = reconcile(store, "tiny")
+    switches = read_switches(store, "tiny")
+    assert (switches.alias, switches.staged, switches.recorded) == (final, {final}, final)
+
+    events = history(store, "tiny")
+    by_command = [[e.who, e.why, e.from_version, e.to_version] for e in events if e.who != "mlflow"]
+    done = [*told(trained, "ada"), *told(trained, "bob"), ["first", "", None, 1]]
+    assert sorted(by_command, key=str) == sorted(done, key=str)
+    assert len(done) > 6
+    steps = [(event.from_version, event.to_version) for event in events]
+    assert [after for after, _ in steps[1:]] == [before for _, before in steps[:-1]]
+    assert [event.when for event in events] == sorted(event.when for event in events)
+    assert events[-1].to_version == final
+
+
+@pytest.mark.parametrize(
+    ("step", "production"),
+    [
+        (Step("registry.promote", "record"), 1),
+        (Step("registry.promote", "record", before=False), 1),
+        (Step("registry.store", "Store.set_alias", before=False), 2),
+        (Step("registry.store", "Store.move_to_production_stage", before=False), 2),
+        (Step("registry.promote", "set_production", before=False), 2),
+    ],
+    ids=["before the event", "after the event", "after the alias", "after the stage", "at the end"],
+)
+def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_reader(
+    trained: Workplace, step: Step, production: int
+) -> None:
+    store = trained.store
+    promote(store, "tiny", 1, actor="ada")
+
+    assert ended(start(promote_and_die, trained.root, 2, step)) == [-signal.SIGKILL]
+    assert reconcile(store, "tiny") == production
+    switches = read_switches(store, "tiny")
+    assert (switches.alias, switches.staged) == (production, {production})
+    if production == 2:
+        assert [(e.who, e.to_version) for e in history(store, "tiny")] == [("ada", 1), ("ada", 2)]
+    assert promote(store, "tiny", 3, actor="bob").from_version == production
+
+
+def test_who_gets_no_turn_is_told_who_may_hang(
+    trained: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "LONGEST_WAIT_S", 0.1)
+    lock = trained.layout.var / "locks" / "tiny.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(PlatformError, match=r"expected its holder to be done") as caught:
+            promote(trained.store, "tiny", 1, actor="ada")
+
+    assert "fuser" in caught.value.remedy
+    assert history(trained.store, "tiny") == []
+    assert promote(trained.store, "tiny", 1, actor="ada").changed
+
+
+def test_a_lock_that_cannot_be_made_is_told_and_nothing_changes(trained: Workplace) -> None:
+    trained.layout.var.write_text("a file where a folder should be")
+    with pytest.raises(Unwritable, match="expected a folder to write to"):
+        promote(trained.store, "tiny", 1, actor="ada")
+
+    assert reconcile(trained.store, "tiny") is None
+    assert history(trained.store, "tiny") == []
