@@ -25,6 +25,7 @@ FULL_OR_READ_ONLY = ("disk is full", "readonly database", "disk I/O error")
 """How SQLite says that its file cannot be written."""
 PAUSES_S = (0.05, 0.2, 0.8)
 """Seconds before a write that collided is tried again."""
+LOGGED = "models:/"
 RECENT_RUNS = 100
 """How many runs of an experiment are asked before its artifact store counts as gone."""
 ERRNO = re.compile(r"\[Errno (\d+)\]")
@@ -87,9 +88,12 @@ class Store:
         """
         uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path.cwd())
         _probe(uri, settings.timeout_s)
-        # MLflow retries a dead server for four minutes unless it is told otherwise.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(settings.timeout_s))
+        # MLflow waits two minutes for a silent server and tries eight times, unless it is told
+        # otherwise. One more try is for a kept connection that the server has just closed.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, settings.timeout_s // 2)))
+        # Else each run of a server's ends with two lines on standard output, JSON or not.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # The first use of an SQLite file logs each migration of its schema.
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -150,10 +154,15 @@ class Store:
     def create_version(
         self, name: str, source: str, run_id: str, tags: Mapping[str, str], description: str
     ) -> int:
-        """Register a version of a model; gives its number."""
+        """Register a version of a model; gives its number.
+
+        A tracking server over HTTP takes a logged model as source (`models:/m-...`) only if
+        the request names it a second time, by its id.
+        """
+        model_id = source.removeprefix(LOGGED) if source.startswith(LOGGED + "m-") else None
         with self._errors():
             created = self._client.create_model_version(
-                name, source, run_id, tags=dict(tags), description=description
+                name, source, run_id, tags=dict(tags), description=description, model_id=model_id
             )
         return int(created.version)
 

@@ -39,12 +39,12 @@ def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is
     store, root = trained.store, trained.root
     promote(store, "tiny", 1, actor="first")
     hands = [
-        start(promote_in_a_circle, root, "ada", circle(2, 10), 1),
-        start(promote_in_a_circle, root, "bob", circle(3, 10), 2),
-        start(move_by_hand, root, "alias", circle(1, 12), 3),
-        start(move_by_hand, root, "stage", circle(2, 12), 4),
-        start(read_again_and_again, root, "reader", 20),
-        start(read_again_and_again, root, "other", 20),
+        start(promote_in_a_circle, root, "ada", circle(2, 7), 1),
+        start(promote_in_a_circle, root, "bob", circle(3, 7), 2),
+        start(move_by_hand, root, "alias", circle(1, 8), 3),
+        start(move_by_hand, root, "stage", circle(2, 8), 4),
+        start(read_again_and_again, root, "reader", 10),
+        start(read_again_and_again, root, "other", 10),
     ]
 
     assert ended(*hands) == [0] * 6
@@ -60,7 +60,7 @@ def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is
     by_command = [[e.who, e.why, e.from_version, e.to_version] for e in events if e.who != "mlflow"]
     done = [*told(trained, "ada"), *told(trained, "bob"), ["first", "", None, 1]]
     assert sorted(by_command, key=str) == sorted(done, key=str)
-    assert len(done) > 6
+    assert len(done) > 4
     steps = [(event.from_version, event.to_version) for event in events]
     assert [after for after, _ in steps[1:]] == [before for _, before in steps[:-1]]
     assert [event.when for event in events] == sorted(event.when for event in events)
