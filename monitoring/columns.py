@@ -162,7 +162,7 @@ def stored_series(column: ColumnReference, frame: pl.DataFrame, key: str) -> tup
     if isinstance(column, CategoryReference):
         if stored.dtype == pl.Boolean and is_boolean(column):
             return _words_of_booleans(stored), 0
-        if stored.dtype in {pl.Categorical, pl.String} and not (
+        if stored.dtype in (pl.Categorical, pl.String) and not (
             is_boolean(column) and key.startswith("features.")
         ):
             return stored, 0

@@ -1,0 +1,216 @@
+"""Compaction: the lines of past days become Parquet, and days past retention are removed.
+
+A run that is killed loses nothing and leaves nothing behind: Parquet files count from the
+moment that `compacted.json` names them (see `monitoring.folded`), the next run removes what
+it does not name, and segments are removed only after, while nobody reads.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+
+import polars as pl
+
+from contracts.errors import PlatformError, Unwritable
+from contracts.names import Layout
+from contracts.traffic import TrafficRecord
+from monitoring.folded import FOLDED, Folded, folded_of, open_lines, removing, write_whole
+from monitoring.lines import LineReader
+from monitoring.stored import table_of, together, write_table
+
+SEALED_AFTER = timedelta(minutes=10)
+"""A segment of a past day that nobody has written to for this long will not grow."""
+FILE_ROWS = 1_000_000
+_TABLE_ROWS = 50_000
+_COMPACTING = ".compacting"
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What a run did; `waiting` are days that are still written to or read."""
+
+    days: int = 0
+    rows: int = 0
+    torn_lines: int = 0
+    removed_segments: int = 0
+    removed_days: int = 0
+    waiting: int = 0
+
+
+def run(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) -> Compaction:
+    """Compact a model's traffic of the days before today (UTC), and remove what is too old.
+
+    `keep_days` days are kept; 0 keeps all. Running it again changes nothing.
+
+    Raises:
+        PlatformError: another compaction of the model runs.
+        InvalidDocument: a `compacted.json` that cannot be read.
+        Unwritable: the traffic folder cannot be written.
+
+    """
+    folder = layout.traffic(name)
+    if not folder.is_dir():
+        return Compaction()
+    try:
+        with _alone(folder):
+            return _run(folder, now.astimezone(UTC), keep_days)
+    except OSError as err:
+        raise Unwritable(
+            f"{folder}: expected a folder to compact, got {err.strerror or err}",
+            remedy="give it to this user or free space; nothing is lost, run it again",
+        ) from err
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / _COMPACTING).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise PlatformError(
+                f"{folder}: expected no other compaction, got one that runs",
+                remedy="wait until it ends",
+            ) from err
+        yield
+
+
+def _run(folder: Path, now: datetime, keep_days: int) -> Compaction:
+    today = now.date().isoformat()
+    past = sorted(p for p in folder.iterdir() if _is_day(p) and p.name < today)
+    oldest = (now - timedelta(days=keep_days)).date().isoformat() if keep_days else ""
+    days = rows = torn = waiting = 0
+    for day in past:
+        if day.name < oldest:
+            continue
+        if _grows(day, now):
+            waiting += 1
+            continue
+        _remove_rubbish(day)
+        before = folded_of(day)
+        after = compact_day(day)
+        if after != before:
+            days += 1
+            rows += after.rows - before.rows
+            torn += after.torn_lines - before.torn_lines
+    segments = removed_days = 0
+    with removing(folder) as free:
+        if free:
+            segments = sum(_remove_segments(day) for day in past if day.name >= oldest)
+            removed_days = sum(_remove_day(day) for day in past if day.name < oldest)
+        else:
+            waiting += 1
+    return Compaction(days, rows, torn, segments, removed_days, waiting)
+
+
+def _is_day(path: Path) -> bool:
+    try:
+        datetime.strptime(path.name, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return path.is_dir()
+
+
+def _grows(day: Path, now: datetime) -> bool:
+    times = [p.stat().st_mtime for p in day.glob("*.jsonl")]
+    return max(times, default=0.0) > (now - SEALED_AFTER).timestamp()
+
+
+def compact_day(day: Path) -> Folded:
+    """Put a day's lines that are not in Parquet yet there; what is compacted of it now."""
+    before = folded_of(day)
+    segments = {path: (start, path.stat().st_size) for path, start in open_lines(day, before)}
+    if not segments:
+        return before
+    lines = LineReader(TrafficRecord)
+    names: list[str] = []
+    rows = 0
+    for table in _tables(segments, lines):
+        name = f"part-{token_hex(8)}.parquet"
+        write_table(table, day / name)
+        _flush(day / name)
+        names.append(name)
+        rows += len(table)
+    if lines.torn:
+        write_whole(day / f"torn-{token_hex(8)}.txt", b"\n".join(lines.torn) + b"\n")
+    after = Folded(
+        files=(*before.files, *names),
+        rows=before.rows + rows,
+        torn_lines=before.torn_lines + len(lines.torn),
+        segments=before.segments | {path.name: end for path, (_, end) in segments.items()},
+    )
+    write_whole(day / FOLDED, after.write_pretty())
+    return after
+
+
+def _tables(
+    segments: dict[Path, tuple[int, int]], lines: LineReader[TrafficRecord]
+) -> Iterator[pl.DataFrame]:
+    """The records of all segments in tables of at most about a million rows."""
+    waiting: list[pl.DataFrame] = []
+    for table in _small_tables(segments, lines):
+        waiting.append(table)
+        if sum(map(len, waiting)) >= FILE_ROWS:
+            yield together(waiting)
+            waiting = []
+    if waiting:
+        yield together(waiting)
+
+
+def _small_tables(
+    segments: dict[Path, tuple[int, int]], lines: LineReader[TrafficRecord]
+) -> Iterator[pl.DataFrame]:
+    records: list[TrafficRecord] = []
+    for path, (start, end) in segments.items():
+        for block in lines.read(path, start, end):
+            records += block
+            if len(records) >= _TABLE_ROWS:
+                yield _table(records, lines)
+                records = []
+    if records:
+        yield _table(records, lines)
+
+
+def _table(records: list[TrafficRecord], lines: LineReader[TrafficRecord]) -> pl.DataFrame:
+    table, timeless = table_of(records)
+    lines.torn += [record.write() for record in timeless]
+    return table
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _remove_rubbish(day: Path) -> None:
+    """Parquet files of a run that was killed before it could name them."""
+    named = set(folded_of(day).files)
+    for path in day.glob("part-*.parquet"):
+        if path.name not in named:
+            path.unlink()
+    for path in day.glob(".*"):
+        path.unlink()
+
+
+def _remove_segments(day: Path) -> int:
+    """Segments that are in Parquet to the last byte."""
+    done = folded_of(day).segments
+    gone = 0
+    for path in day.glob("*.jsonl"):
+        if path.name in done and path.stat().st_size == done[path.name]:
+            path.unlink()
+            gone += 1
+    return gone
+
+
+def _remove_day(day: Path) -> int:
+    # Renamed first: a day that is half removed must not be taken for a day.
+    going = day.with_name(f".going-{day.name}-{token_hex(4)}")
+    day.rename(going)
+    shutil.rmtree(going)
+    return 1
