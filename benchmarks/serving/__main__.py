@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.serving import neighbours, overload, plot, result, start, stops
+from benchmarks.serving import cost, neighbours, overload, plot, result, start, stops
 from benchmarks.serving.bar import Bar, speed_bars
 from benchmarks.serving.compare import (
     Field,
@@ -18,7 +18,7 @@ from benchmarks.serving.compare import (
     setting_of,
 )
 from benchmarks.serving.machine import Machine, split_cores, this_machine
-from benchmarks.serving.peer import PEERS, peer
+from benchmarks.serving.peer import PEERS, Slipway
 from benchmarks.serving.scenario import SCENARIOS
 from benchmarks.serving.workplace import ROOT, prepare
 from benchmarks.serving.wrk import check_wrk
@@ -27,6 +27,7 @@ from slipway import show
 
 FOLDER = ROOT / "build" / "benchmarks"
 ALONE = {
+    "cost": cost.measure,
     "start": start.measure,
     "neighbours": neighbours.measure,
     "overload": overload.measure,
@@ -43,6 +44,7 @@ def run(
     seconds: Annotated[int, typer.Option(min=1, help="Seconds of each measurement.")] = 5,
     peers: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     scenario: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
+    cost: Annotated[bool, typer.Option(help="Of validation, metrics and traffic log.")] = False,
     start: Annotated[bool, typer.Option(help="Start, and memory over time.")] = False,
     neighbours: Annotated[bool, typer.Option(help="Good clients beside bad ones.")] = False,
     overload: Annotated[bool, typer.Option(help="Too much of everything.")] = False,
@@ -55,8 +57,8 @@ def run(
     check_wrk()
     machine = this_machine()
     say(f"{machine.cpu}, {machine.n_cores} cores, Python {machine.python}")
-    wanted = {"start": start, "neighbours": neighbours, "overload": overload, "stops": stops}
-    kinds = [name for name, is_wanted in wanted.items() if is_wanted]
+    asked = (cost, start, neighbours, overload, stops)
+    kinds = [name for name, is_asked in zip(ALONE, asked, strict=True) if is_asked]
     place, cores = prepare(FOLDER), split_cores()
     field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds)
     for kind in kinds:
@@ -67,7 +69,7 @@ def run(
 
 def alone(kind: str, field: Field, machine: Machine) -> None:
     """Measure ourselves in one way, print its bars and write its figures."""
-    us = peer("slipway")
+    us = Slipway()
     setting = setting_of(field, us, "loan", Path(sys.executable))
     figures, bars = ALONE[kind](field, us, setting)
     print_bars(bars)
@@ -131,8 +133,8 @@ def print_bars(bars: list[Bar]) -> None:
     """What is wanted, and whether it is so."""
     show.table(
         "Bars",
-        ("wanted", "measured", "met"),
-        [(b.wanted, b.measured, "yes" if b.met else "NO") for b in bars],
+        ("met", "measured", "wanted"),
+        [("yes" if b.met else "NO", b.measured, b.wanted) for b in bars],
     )
 
 

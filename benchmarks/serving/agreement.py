@@ -1,5 +1,8 @@
 """Whether a peer answers what the fitted pipeline answers; wrong answers are not timed."""
 
+from collections.abc import Sequence
+from math import inf, isfinite
+
 import msgspec
 
 from benchmarks.serving.peer import Peer
@@ -18,7 +21,7 @@ def check_answers(peer: Peer, server: Server, work: Work) -> float:
         PlatformError: it is not within `TOLERANCE`, or answers are missing.
 
     """
-    got: list[float] = []
+    got: list[float | None] = []
     for row in work.singles[:N_SINGLES]:
         got += ask(peer, server, work.model, [row], batch=False)
     expected = list(work.expected[:N_SINGLES])
@@ -33,8 +36,8 @@ def check_answers(peer: Peer, server: Server, work: Work) -> float:
             remedy=f"see how benchmarks/serving/peer.py asks {peer.name}",
         )
     pairs = zip(got, expected, strict=True)
-    largest = max(abs(g - e) / max(1.0, abs(e)) for g, e in pairs)
-    if not largest <= TOLERANCE:
+    largest = max(_difference(g, e) for g, e in pairs)
+    if largest > TOLERANCE:
         raise PlatformError(
             f"{peer.name}: expected the pipeline's answers within {TOLERANCE}, "
             f"got {largest:.2g} off",
@@ -43,7 +46,16 @@ def check_answers(peer: Peer, server: Server, work: Work) -> float:
     return largest
 
 
-def ask(peer: Peer, server: Server, model: str, rows: list[Row], *, batch: bool) -> list[float]:
+def _difference(got: float | None, expected: float) -> float:
+    """Relative beyond 1; infinite for an answer that is no number."""
+    if got is None or not isfinite(got):
+        return inf
+    return abs(got - expected) / max(1.0, abs(expected))
+
+
+def ask(
+    peer: Peer, server: Server, model: str, rows: list[Row], *, batch: bool
+) -> Sequence[float | None]:
     """The peer's numbers for these rows."""
     body = msgspec.json.encode(peer.body(rows, batch=batch))
     answer = server.post(peer.path(model, batch=batch), body)

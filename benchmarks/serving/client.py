@@ -36,6 +36,8 @@ class Line(asyncio.Protocol):
         self._buffer = b""
         self._waiting: asyncio.Future[Answer] | None = None
         self._transport: asyncio.Transport
+        self._may_write = asyncio.Event()
+        self._may_write.set()
         self.is_closed = False
 
     @classmethod
@@ -58,18 +60,33 @@ class Line(asyncio.Protocol):
         """Send more of a request."""
         self._transport.write(part)
 
+    async def pour(self, part: bytes) -> None:
+        """Send more of a request, when what was sent before is taken."""
+        await self._may_write.wait()
+        self._transport.write(part)
+
     def end_writing(self) -> None:
         """Close our half of the connection."""
         self._transport.write_eof()
 
     def close(self) -> None:
-        """Leave."""
+        """Leave; nobody waits for an answer any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As asyncio calls it."""
         # uvloop's transports do what asyncio.Transport does, but are none by class.
         self._transport = cast("asyncio.Transport", transport)
+
+    def pause_writing(self) -> None:
+        """As asyncio calls it."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """As asyncio calls it."""
+        self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
         """As asyncio calls it."""
@@ -81,6 +98,7 @@ class Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio calls it."""
         self.is_closed = True
+        self._may_write.set()
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(exc or ConnectionResetError("closed before the answer"))
 

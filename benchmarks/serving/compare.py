@@ -19,7 +19,7 @@ from benchmarks.serving.wrk import drive
 WARM_UP_S = 2
 DISTURBED = 0.1
 """A measurement during which others took more of the server's core than this is repeated."""
-TRIES = 3
+TRIES = 2
 
 Say = Callable[[str], None]
 
@@ -69,7 +69,7 @@ def measure(
             wanted = [s for s in scenarios if s.model == model]
             for one in peers:
                 setting = setting_of(field, one, model, pythons[one.name])
-                for result in _measure_peer(field, one, setting, wanted, number):
+                for result in measure_server(field, one, setting, wanted, number):
                     say(told(result))
                     found.append(result)
     return found
@@ -105,9 +105,10 @@ def setting_of(field: Field, one: Peer, model: str, python: Path) -> Setting:
     return Setting(field.place, model, python, field.answer_bytes, folder)
 
 
-def _measure_peer(
+def measure_server(
     field: Field, one: Peer, setting: Setting, scenarios: Sequence[Scenario], number: int
 ) -> Iterator[Measurement]:
+    """Start a peer, hold its answers to the pipeline's, and measure it in these scenarios."""
     work = field.place.works[setting.model]
     try:
         with one.server(setting, field.cores.server) as server:

@@ -1,7 +1,7 @@
 """Ten times too much: what is answered, how fast the rest is refused, what memory it takes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,8 @@ from benchmarks.serving.client import (
     run_client,
     storm,
 )
-from benchmarks.serving.compare import Field, bodies_of, forget_traffic
+from benchmarks.serving.compare import DISTURBED, TRIES, Field, bodies_of, forget_traffic
+from benchmarks.serving.machine import busy_s
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.server import Server, Weight
 from benchmarks.serving.workplace import Workplace
@@ -54,17 +55,15 @@ def _crowds(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object]
         us.path("loan", batch=True), msgspec.json.encode(us.body(work.batches[0], batch=True))
     )
 
-    def blow(server: Server, request: bytes, connections: int, retry_after_s: float) -> Storm:
-        blown = storm(
-            server.port,
-            request,
-            connections=connections,
-            seconds=field.seconds,
-            retry_after_s=retry_after_s,
-        )
-        return run_client(blown, field.cores.client)
+    def blow(server: Server, request: bytes, connections: int, retry_after_s: float) -> _Blown:
+        taken: list[_Blown] = []
+        while len(taken) < TRIES:
+            taken.append(_blow(field, server, request, connections, retry_after_s))
+            if taken[-1].others <= DISTURBED:
+                break
+        return min(taken, key=lambda blown: blown.others)
 
-    found: dict[str, Storm] = {}
+    found: dict[str, _Blown] = {}
     with us.server(setting, field.cores.server) as server:
         blow(server, one, PEAK_CONNECTIONS, 0)
         found["peak"] = blow(server, one, PEAK_CONNECTIONS, 0)
@@ -87,14 +86,40 @@ def _crowds(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object]
     )
     bars = []
     for name, peak in pairs:
-        share = found[name].goodput / found[peak].goodput
+        share = found[name].storm.goodput / found[peak].storm.goodput
         bars.append(at_least(f"{name}: goodput against the peak", 0.9, share, "x"))
-        if found[name].refused:
-            slowest = percentile_ms(found[name].refused, 0.99)
+        if found[name].storm.refused:
+            slowest = percentile_ms(found[name].storm.refused, 0.99)
             bars.append(at_most(f"{name}: refusals' p99", 100, slowest, " ms"))
-    bars.append(at_most("crowds: requests that failed", 0, sum(s.failed for s in found.values())))
-    figures: dict[str, object] = {name: _told(s) for name, s in found.items()}
+    bars.append(
+        at_most("crowds: requests that failed", 0, sum(b.storm.failed for b in found.values()))
+    )
+    figures: dict[str, object] = {name: _told(blown) for name, blown in found.items()}
     return figures, bars
+
+
+@dataclass(frozen=True)
+class _Blown:
+    """A storm, and the share of the server's core that others took meanwhile."""
+
+    storm: Storm
+    others: float
+
+
+def _blow(
+    field: Field, server: Server, request: bytes, connections: int, retry_after_s: float
+) -> _Blown:
+    cpu, busy = server.weight().cpu_s, busy_s(field.cores.server)
+    blown = storm(
+        server.port,
+        request,
+        connections=connections,
+        seconds=field.seconds,
+        retry_after_s=retry_after_s,
+    )
+    seen = run_client(blown, field.cores.client)
+    ours = server.weight().cpu_s - cpu
+    return _Blown(seen, max(0.0, busy_s(field.cores.server) - busy - ours) / seen.seconds)
 
 
 def _idle(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], list[Bar]]:
@@ -212,38 +237,38 @@ def _attacks(path: str) -> Mapping[str, Callable[[int], Coroutine[Any, Any, int]
     }
 
 
-async def _poured(port: int, head: bytes, pieces: list[bytes]) -> int:
+async def _poured(port: int, head: bytes, pieces: Sequence[bytes]) -> int:
     """The status of a request that is sent as fast as it is taken; `GONE` if it is not."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    line = await Line.open(port)
+    answer = line.ask(head)
     try:
         async with asyncio.timeout(60):
-            writer.write(head)
-            try:
-                for piece in pieces:
-                    writer.write(piece)
-                    await writer.drain()
-            except OSError:
-                pass  # refused already: what was said of it is read below
-            line = await reader.readline()
-            return int(line.split()[1]) if line else GONE
+            for piece in pieces:
+                # A client that only writes would not see that it was refused already.
+                if answer.done() or line.is_closed:
+                    break
+                await line.pour(piece)
+            return (await answer).status
     except OSError:
         return GONE
     except TimeoutError:
         return -1
     finally:
-        writer.close()
+        line.close()
 
 
 def _with(place: Workplace, **settings: str) -> Workplace:
     return replace(place, environ={**place.environ, **settings})
 
 
-def _told(blown: Storm) -> dict[str, float]:
+def _told(blown: _Blown) -> dict[str, float]:
+    seen = blown.storm
     return {
-        "goodput": blown.goodput,
-        "good_p50_ms": percentile_ms(blown.good, 0.5),
-        "good_p99_ms": percentile_ms(blown.good, 0.99),
-        "refused": len(blown.refused),
-        "refused_p99_ms": percentile_ms(blown.refused, 0.99),
-        "failed": blown.failed,
+        "goodput": seen.goodput,
+        "good_p50_ms": percentile_ms(seen.good, 0.5),
+        "good_p99_ms": percentile_ms(seen.good, 0.99),
+        "refused": len(seen.refused),
+        "refused_p99_ms": percentile_ms(seen.refused, 0.99),
+        "failed": seen.failed,
+        "others": blown.others,
     }

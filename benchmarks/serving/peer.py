@@ -115,7 +115,7 @@ class Slipway(Peer):
         return Server(
             self.command(setting, port),
             cwd=setting.place.root,
-            environ=setting.place.environ,
+            environ=self.environ(setting, port),
             port=port,
             ready_path=self.ready_path,
             log=setting.folder / "server.log",

@@ -1,0 +1,73 @@
+"""What validation, metrics and the traffic log cost together, and each alone."""
+
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.serving.bar import Bar, at_most
+from benchmarks.serving.compare import Field, Measurement, measure_server
+from benchmarks.serving.peer import Setting, Slipway
+from benchmarks.serving.scenario import SCENARIOS
+
+ROUNDS = 5
+MOST_PERCENT = 35.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of the edge there are."""
+
+    validates: bool = True
+    counts: bool = True
+    logs: bool = True
+
+
+WHOLE, BARE = "whole", "without all three"
+VARIANTS = {
+    WHOLE: Parts(),
+    "without validation": Parts(validates=False),
+    "without metrics": Parts(counts=False),
+    "without traffic log": Parts(logs=False),
+    BARE: Parts(validates=False, counts=False, logs=False),
+}
+
+
+class Variant(Slipway):
+    """Our edge under bare uvicorn, as `name` says."""
+
+    ready_path = "/ready"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def command(self, setting: Setting, port: int) -> Sequence[str]:
+        """Its script."""
+        del setting
+        return [sys.executable, "-m", "benchmarks.serving.edge_alone", self.name, str(port)]
+
+    def environ(self, setting: Setting, port: int) -> Mapping[str, str]:
+        """The workplace's; keys are off, as `bentoml serve` has them on a loopback address."""
+        return {**super().environ(setting, port), "SLIPWAY_SERVICE_KEYS": "off"}
+
+
+def measure(field: Field, us: Slipway, setting: Setting) -> tuple[dict[str, object], list[Bar]]:
+    """The figures and bars, of rounds that are interleaved."""
+    scenario = next(s for s in SCENARIOS if s.name == "one-32")
+    contenders = [us, *map(Variant, VARIANTS)]
+    found = [
+        m
+        for number in range(1, ROUNDS + 1)
+        for one in contenders
+        for m in measure_server(field, one, setting, [scenario], number)
+    ]
+    cpu = {one.name: _median_cpu_us(found, one.name) for one in contenders}
+    percent = 100 * (cpu[WHOLE] / cpu[BARE] - 1)
+    saved = {name: cpu[WHOLE] - cpu[name] for name in VARIANTS if name != WHOLE}
+    figures: dict[str, object] = {"cpu_us": cpu, "saved_us": saved, "rounds": found}
+    what = "validation, metrics and traffic log: CPU over the path without them"
+    return figures, [at_most(what, MOST_PERCENT, percent, " %")]
+
+
+def _median_cpu_us(found: Sequence[Measurement], name: str) -> float:
+    return statistics.median(m.cpu_us for m in found if m.peer == name)

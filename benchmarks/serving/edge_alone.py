@@ -1,0 +1,149 @@
+"""Our edge and wire under bare uvicorn, whole or with parts left out: `... VARIANT PORT`.
+
+There is no setting that leaves out validation, metrics or the traffic log, and there shall be
+none. To know what they cost, this builds the same hall with desks that lack them.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import uvicorn
+import uvloop
+
+from benchmarks.serving.cost import VARIANTS, Parts
+from benchmarks.serving.server import HOST
+from contracts import settings as settings_loader
+from contracts.names import Layout
+from contracts.schema import Schema
+from contracts.traffic import TrafficRecord
+from services import wire
+from services.answer import Moment
+from services.decode import NO_FLAGS, Decoder, Rows
+from services.desk import Desk
+from services.edge import Edge, Receive, Scope, Send
+from services.guard import Guard
+from services.hall import Hall
+from services.metrics import Metrics
+from services.models import find_pointers, load, models_layout
+from services.settings import ServiceSettings
+
+
+class Trusting(Decoder):
+    """Believes that a body is an object with every feature, each of its type and range."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__(schema)
+        fields = [(f"f{index}", Any) for index in range(len(self._names))]
+        names = {f"f{index}": name for index, name in enumerate(self._names)}
+        trusted = msgspec.defstruct("Trusted", fields, rename=names)
+        self._trust = msgspec.json.Decoder(trusted).decode
+
+    def one(self, body: bytes) -> Rows:
+        """The row, unchecked."""
+        row = self._trust(body)
+        return Rows((row,), (self._numbers(msgspec.structs.astuple(row)),), NO_FLAGS)
+
+
+class Unlogged(Desk):
+    """A desk without a traffic log."""
+
+    def _recorded(self, records: Sequence[TrafficRecord], moment: Moment) -> bool:
+        del records, moment
+        return True
+
+
+class Uncounted(Metrics):
+    """Metrics that count nothing."""
+
+    def __init__(self) -> None:
+        """Make none of them."""
+
+    def __getattr__(self, name: str) -> Any:
+        return _Nothing()
+
+
+class _Nothing:
+    """A counter, gauge and histogram at once."""
+
+    _upper_bounds = (float("inf"),)
+
+    @property
+    def _sum(self) -> "_Nothing":
+        return self
+
+    @property
+    def _buckets(self) -> "Sequence[_Nothing]":
+        return (self,)
+
+    def labels(self, *words: object) -> "_Nothing":
+        """Itself."""
+        del words
+        return self
+
+    def inc(self, amount: float = 1) -> None:
+        """Nothing."""
+
+    def observe(self, amount: float) -> None:
+        """Nothing."""
+
+    def set(self, amount: float) -> None:
+        """Nothing."""
+
+
+async def serve(parts: Parts, port: int) -> None:
+    """Serve the pulled models until the process is asked to end."""
+    settings = settings_loader.load(ServiceSettings, os.environ)
+    hall = _hall(parts, settings)
+    edge = Edge(_ready, hall, settings)
+    config = uvicorn.Config(
+        edge,
+        host=HOST,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )
+    config.load()
+    if not wire.install(config, edge):
+        raise RuntimeError("uvicorn: expected the protocol class that the wire knows, got another")
+    await uvicorn.Server(config).serve()
+    await hall.close()
+
+
+def _hall(parts: Parts, settings: ServiceSettings) -> Hall:
+    if parts == Parts():
+        return Hall.open(settings)
+    layout, models = Layout(settings.var), models_layout(settings.var)
+    metrics = Metrics() if parts.counts else Uncounted()
+    kind = Desk if parts.logs else Unlogged
+    desks: dict[str, Desk] = {}
+    for pointer in find_pointers(models):
+        served = load(models, pointer)
+        if not parts.validates:
+            served = replace(served, decoder=Trusting(served.manifest.schema))
+        desks[pointer.name] = kind(served, layout, settings, metrics)
+    return Hall(desks, metrics, Guard(settings))
+
+
+async def _ready(scope: Scope, receive: Receive, send: Send) -> None:
+    """What the edge hands on: the lifespan, and readiness."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    empty = [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 200, "headers": empty})
+    await send({"type": "http.response.body", "body": b""})
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(VARIANTS[sys.argv[1]], int(sys.argv[2])))
