@@ -125,16 +125,19 @@ class GroupPerformance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """How right the model was in a window, as far as labels tell.
+    """How right the model was from `start` to `end`, as far as labels tell.
 
-    `status` says whether it was judged at all; `mature_at` is when every label of the
-    window should have come. `coverage` is the share of the window's predictions that have
-    a label, `orphans` the labels without a prediction in it, `replaced` those that a later
-    label of the same prediction replaced.
+    That is the verdict's window, or while its labels are not all due (`mature_at`), the
+    window of the same length that ended one label delay ago. `coverage` is the share of its
+    predictions that have a label, `orphans` the labels of that time that name no prediction,
+    `replaced` the labels that a later one of the same prediction replaced, `unusable` those
+    whose truth is no class or number.
     """
 
     status: Literal["judged", "immature", "no_labels", "too_few_labels"]
     mature_at: str
+    start: str = ""
+    end: str = ""
     labels: int = 0
     coverage: float = 0.0
     orphans: int = 0

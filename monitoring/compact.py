@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import polars as pl
 
 from contracts.errors import PlatformError, Unwritable
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
+from monitoring import labels
 from monitoring.folded import FOLDED, Folded, folded_of, open_lines, removing, write_whole
 from monitoring.lines import LineReader
 from monitoring.stored import table_of, together, write_table
@@ -65,6 +67,55 @@ def run(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) -> Comp
             f"{folder}: expected a folder to compact, got {err.strerror or err}",
             remedy="give it to this user or free space; nothing is lost, run it again",
         ) from err
+
+
+def run_labels(layout: Layout, name: str, *, now: datetime) -> Compaction:
+    """Put a model's labels into Parquet, as `run` does with a day of traffic.
+
+    Raises:
+        PlatformError: another compaction of the model's labels runs.
+        InvalidDocument: a `compacted.json` that cannot be read.
+        Unwritable: the folder of labels cannot be written.
+
+    """
+    folder = labels.folder_of(layout, name)
+    if not folder.is_dir():
+        return Compaction()
+    try:
+        with _alone(folder):
+            if _grows(folder, now.astimezone(UTC)):
+                return Compaction(waiting=1)
+            _remove_rubbish(folder)
+            before, after = folded_of(folder), _compact_labels(folder)
+            with removing(folder) as free:
+                gone = _remove_segments(folder) if free else 0
+    except OSError as err:
+        raise Unwritable(
+            f"{folder}: expected a folder to compact, got {err.strerror or err}",
+            remedy="give it to this user or free space; nothing is lost, run it again",
+        ) from err
+    return Compaction(
+        days=int(after != before),
+        rows=after.rows - before.rows,
+        torn_lines=after.torn_lines - before.torn_lines,
+        removed_segments=gone,
+        waiting=int(not free),
+    )
+
+
+def _compact_labels(folder: Path) -> Folded:
+    before = folded_of(folder)
+    segments = {path: (start, path.stat().st_size) for path, start in open_lines(folder, before)}
+    if not segments:
+        return before
+    lines = LineReader(labels.Label)
+    # Within a file the order is that of writing: of two labels of one moment the later wins.
+    tables = list(labels.tables_of(((p, start) for p, (start, _) in segments.items()), lines))
+    name = f"part-{len(before.files):06d}-{token_hex(8)}.parquet"
+    if tables:
+        whole = pl.concat(tables, how="vertical_relaxed")
+        whole.write_parquet(folder / name, compression="zstd", compression_level=1)
+    return _named(folder, before, [name] if tables else [], sum(map(len, tables)), lines, segments)
 
 
 @contextlib.contextmanager
@@ -133,18 +184,31 @@ def compact_day(day: Path) -> Folded:
     for table in _tables(segments, lines):
         name = f"part-{token_hex(8)}.parquet"
         write_table(table, day / name)
-        _flush(day / name)
         names.append(name)
         rows += len(table)
+    return _named(day, before, names, rows, lines, segments)
+
+
+def _named(
+    folder: Path,
+    before: Folded,
+    names: list[str],
+    rows: int,
+    lines: LineReader[Any],
+    segments: dict[Path, tuple[int, int]],
+) -> Folded:
+    """Write the document that makes new Parquet files count."""
+    for name in names:
+        _flush(folder / name)
     if lines.torn:
-        write_whole(day / f"torn-{token_hex(8)}.txt", b"\n".join(lines.torn) + b"\n")
+        write_whole(folder / f"torn-{token_hex(8)}.txt", b"\n".join(lines.torn) + b"\n")
     after = Folded(
         files=(*before.files, *names),
         rows=before.rows + rows,
         torn_lines=before.torn_lines + len(lines.torn),
         segments=before.segments | {path.name: end for path, (_, end) in segments.items()},
     )
-    write_whole(day / FOLDED, after.write_pretty())
+    write_whole(folder / FOLDED, after.write_pretty())
     return after
 
 
@@ -193,7 +257,7 @@ def _remove_rubbish(day: Path) -> None:
     for path in day.glob("part-*.parquet"):
         if path.name not in named:
             path.unlink()
-    for path in day.glob(".*"):
+    for path in day.glob(".*.????????"):
         path.unlink()
 
 

@@ -1,0 +1,142 @@
+"""CBPE: what performance would be without labels, if the world still answered as it did.
+
+Confidence-based performance estimation (NannyML's documentation, 2022; the idea that
+calibrated scores hold the expected confusion matrix is older: Guo et al. 2017): if a score of
+0.8 has meant 80 % positives, each answer carries its own chance to be right. It sees what
+another mix of easy and hard cases does to a metric; it is blind to a world that answers
+otherwise (concept drift), so it never raises an alarm and never stands without its record.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
+from contracts.manifest import Manifest
+from contracts.verdict import Estimate, Verdict
+
+CELLS = 1_000
+ASSUMES = (
+    "assumes that a score still means what it meant on held-out rows, that is P(truth | features) "
+    "unchanged; if the world answers otherwise, this number does not move"
+)
+FEWEST_ROWS = 200
+_EDGES = np.linspace(0, 1, CELLS + 1)
+_MIDDLES = (_EDGES[:-1] + _EDGES[1:]) / 2
+
+Numbers = NDArray[np.float64]
+
+
+class ScoreCells:
+    """The scores of a window in a thousand cells from 0 to 1."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(CELLS, dtype=np.int64)
+
+    def add(self, scores: Numbers) -> None:
+        """Count more scores; what is no probability is left out."""
+        self.counts += np.histogram(scores[np.isfinite(scores)], bins=_EDGES)[0]
+
+
+def estimate_of(
+    manifest: Manifest, sample: Path, cells: ScoreCells, earlier: Sequence[Verdict]
+) -> Estimate:
+    """The estimate of a window with its track record, or why there is none."""
+    if manifest.task == "regression":
+        return Estimate(missing="a regression gives no probabilities to estimate from")
+    if not cells.counts.sum():
+        return Estimate(missing="the window has no scores")
+    held_out = _held_out(sample, manifest)
+    if isinstance(held_out, str):
+        return Estimate(missing=held_out)
+    chances = calibrated(*held_out)(_MIDDLES)
+    metric = "roc_auc" if manifest.task == "binary" else "accuracy"
+    value = (
+        expected_auc(chances, cells.counts)
+        if metric == "roc_auc"
+        else float(chances @ cells.counts / cells.counts.sum())
+    )
+    if not np.isfinite(value):
+        return Estimate(missing="every row of the window has the same expected class")
+    baseline = manifest.metrics.get(metric)
+    compared = track_record(earlier, metric)
+    return Estimate(
+        metric=metric,
+        value=value,
+        baseline=baseline.value if baseline else 0.0,
+        method="CBPE, isotonic calibration on held-out rows",
+        assumes=ASSUMES,
+        windows_compared=len(compared),
+        mean_error=float(np.mean([abs(a - b) for a, b in compared])) if compared else 0.0,
+    )
+
+
+class Calibration:
+    """A rising map from scores to chances: isotonic regression, straight between its steps."""
+
+    def __init__(self, scores: Numbers, chances: Numbers) -> None:
+        self._scores = scores
+        self._chances = chances
+
+    def __call__(self, scores: Numbers) -> Numbers:
+        """The chance of each score, 0..1."""
+        return np.interp(scores, self._scores, self._chances)
+
+
+def calibrated(scores: Numbers, right: Numbers) -> Calibration:
+    """The isotonic fit (Barlow et al. 1972; PAVA) of outcomes 0 or 1 on scores."""
+    order = np.argsort(scores, kind="stable")
+    unique, starts = np.unique(scores[order], return_index=True)
+    sizes = np.diff(np.append(starts, len(scores)))
+    means = np.add.reduceat(right[order], starts) / sizes
+    return Calibration(unique, isotonic_regression(means, weights=sizes.astype(float)).x)
+
+
+def expected_auc(chances: Numbers, counts: NDArray[np.int64]) -> float:
+    """The AUC to be expected of rows in cells of rising score, with these chances.
+
+    A positive beats the negatives of lower cells and half of those of its own.
+
+    >>> round(expected_auc(np.array([0.0, 1.0]), np.array([5, 5])), 3)
+    1.0
+    """
+    positive, negative = chances * counts, (1 - chances) * counts
+    pairs = positive.sum() * negative.sum()
+    if not pairs:
+        return np.nan
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + negative / 2)).sum() / pairs)
+
+
+def track_record(earlier: Sequence[Verdict], metric: str) -> list[tuple[float, float]]:
+    """Estimate and truth of each earlier window that has both."""
+    return [
+        (verdict.estimate.value, realised.value)
+        for verdict in earlier
+        if verdict.estimate is not None and verdict.estimate.metric == metric
+        if verdict.performance is not None and verdict.performance.start == verdict.window.start
+        for realised in verdict.performance.metrics
+        if realised.metric == metric
+    ]
+
+
+def _held_out(sample: Path, manifest: Manifest) -> tuple[Numbers, Numbers] | str:
+    """Scores of held-out rows, and 1 where the answer it stands for was right."""
+    try:
+        table = pl.read_parquet(sample)
+    except (OSError, pl.exceptions.PolarsError) as err:
+        return f"{sample.name} cannot be read: {str(err).splitlines()[0]}"
+    if not {"score", "label"} <= set(table.columns):
+        return f"{sample.name} holds no column label: train the version again"
+    table = table.drop_nulls(["score", "label"])
+    if len(table) < FEWEST_ROWS:
+        return f"{sample.name} holds {len(table)} rows with a label, {FEWEST_ROWS} are needed"
+    labels = table["label"].cast(pl.String)
+    if manifest.task == "binary":
+        right = labels == manifest.classes[1]
+    else:
+        right = labels == table["prediction"].cast(pl.String)
+    return table["score"].to_numpy(), right.to_numpy().astype(np.float64)

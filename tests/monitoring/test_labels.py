@@ -1,0 +1,215 @@
+"""Labels are taken strictly, joined exactly, and judged only when they are due."""
+
+import csv
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from contracts.errors import InvalidData
+from contracts.manifest import Manifest, Metric
+from contracts.names import Layout
+from contracts.traffic import TrafficRecord
+from monitoring import compact, labels
+from monitoring.performance import performance_of
+from monitoring.window import Span
+
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "manifest.v1.json"
+DAY = datetime(2026, 1, 31, tzinfo=UTC)
+SPAN = Span("loan", None, DAY, DAY + timedelta(days=1))
+LATER = DAY + timedelta(days=40)
+
+
+def manifest(**changes: Any) -> Manifest:
+    read = Manifest.read(GOLDEN.read_bytes())
+    words: dict[str, Any] = {
+        "name": "loan",
+        "task": "binary",
+        "classes": ("no", "yes"),
+        "label_delay_s": 86_400.0,
+        "metrics": {
+            "roc_auc": Metric(value=0.80, low=0.79, high=0.81, greater_is_better=True),
+            "accuracy": Metric(value=0.72, low=0.71, high=0.73, greater_is_better=True),
+        },
+    }
+    return msgspec.structs.replace(read, **(words | changes))
+
+
+def place(tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0) -> tuple[Layout, Any]:
+    """Predictions of two versions and their labels; `flipped` answers come out otherwise."""
+    rng = np.random.default_rng(seed)
+    layout = Layout(tmp_path)
+    scores = 1 / (1 + np.exp(-1.6 * rng.normal(size=n)))
+    truths = rng.random(n) < np.where(rng.random(n) < flipped, 1 - scores, scores)
+    folder = layout.traffic("loan") / "2026-01-31"
+    folder.mkdir(parents=True)
+    records = [
+        TrafficRecord(
+            prediction_id=f"id-{i}",
+            time=f"2026-01-31T{i % 24:02d}:00:00.000000Z",
+            model="loan",
+            version=1 + (i % 5 == 4),
+            variant="shadow" if i % 5 == 4 else "production",
+            features={},
+            prediction="yes" if s >= 0.5 else "no",
+            score=float(s),
+            scores={"no": float(1 - s), "yes": float(s)},
+        )
+        for i, s in enumerate(scores)
+    ]
+    path = folder / "a.jsonl"
+    path.write_bytes(msgspec.json.Encoder().encode_lines(records))
+    os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    source = tmp_path / "truth.csv"
+    with source.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["prediction_id", "truth", "time"])
+        writer.writerows(
+            [f"id-{i}", "yes" if t else "no", "2026-02-01T00:00:00+00:00"]
+            for i, t in enumerate(truths)
+        )
+    labels.add(layout, manifest(), source, now=LATER)
+    return layout, (scores, truths)
+
+
+def judged(layout: Layout, **changes: Any) -> Any:
+    words: dict[str, Any] = {"now": LATER, "alpha": 0.01}
+    return performance_of(layout, manifest(), 1, SPAN, **(words | changes))
+
+
+def test_realised_performance_is_sklearns_on_the_rows_of_the_version(tmp_path: Path) -> None:
+    layout, (scores, truths) = place(tmp_path, 3_000)
+    found = judged(layout)
+    mine = np.arange(3_000) % 5 != 4
+    metrics = {m.metric: m for m in found.metrics}
+
+    assert (found.status, found.labels, found.coverage) == ("judged", 2_400, 1.0)
+    assert metrics["roc_auc"].value == pytest.approx(roc_auc_score(truths[mine], scores[mine]))
+    assert metrics["accuracy"].value == pytest.approx(
+        accuracy_score(truths[mine], scores[mine] >= 0.5)
+    )
+    assert not any(m.worse for m in found.metrics)
+    assert [(g.version, g.variant, g.labels) for g in found.groups] == [
+        (1, "production", 2_400),
+        (2, "shadow", 600),
+    ]
+
+
+def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> None:
+    layout, _ = place(tmp_path, 1_000)
+    before = judged(layout)
+    compact.run(layout, "loan", now=LATER)
+    for path in labels.folder_of(layout, "loan").glob("*.jsonl"):
+        os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    done = compact.run_labels(layout, "loan", now=LATER)
+
+    assert done.rows == 1_000
+    assert not list(labels.folder_of(layout, "loan").glob("*.jsonl"))
+    assert judged(layout) == before
+
+
+def test_a_model_that_has_become_worse_is_told_and_one_that_has_not_is_not(
+    tmp_path: Path,
+) -> None:
+    layout, _ = place(tmp_path, 3_000, flipped=0.3)
+
+    assert {m.metric for m in judged(layout).metrics if m.worse} == {"roc_auc", "accuracy"}
+
+
+def test_a_window_is_judged_when_its_labels_are_due_and_not_before(tmp_path: Path) -> None:
+    layout, _ = place(tmp_path, 1_000)
+    early = judged(layout, now=SPAN.end + timedelta(hours=23))
+    on_time = judged(layout, now=SPAN.end + timedelta(hours=24))
+
+    assert on_time.status == "judged"
+    assert on_time.start == "2026-01-31T00:00:00.000000Z"
+    # One hour is not due: the window that ended a delay ago is judged in its place.
+    assert early.start == "2026-01-30T23:00:00.000000Z"
+    assert early.labels < on_time.labels
+    assert judged(layout, now=SPAN.end - timedelta(days=2)).status == "immature"
+
+
+def test_the_last_label_wins_orphans_and_strangers_are_counted(tmp_path: Path) -> None:
+    layout, _ = place(tmp_path, 1_000)
+    rows = [
+        {"prediction_id": "id-1", "truth": "yes", "time": "2026-02-01T09:00:00.000000Z"},
+        {"prediction_id": "id-1", "truth": "no", "time": "2026-02-01T08:00:00.000000Z"},
+        {"prediction_id": "nobody", "truth": "no", "time": "2026-02-01T08:00:00.000000Z"},
+        {"prediction_id": "id-2", "truth": "perhaps", "time": "2026-02-01T08:00:00.000000Z"},
+    ]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    (labels.folder_of(layout, "loan") / "z.jsonl").write_bytes(lines + b'{"prediction_id": "to')
+    found = judged(layout)
+    read = labels.read(layout, "loan", ("no", "yes"))
+    place_of_one = np.searchsorted(read.hashes, labels.hash_ids(msgspec_series("id-1"))[0])
+
+    assert (found.replaced, found.orphans, found.unusable, found.torn_lines) == (3, 1, 1, 1)
+    assert found.labels == 799
+    assert read.truths[place_of_one] == 1.0
+
+
+def msgspec_series(word: str) -> Any:
+    import polars as pl
+
+    return pl.Series([word])
+
+
+def test_without_labels_there_is_no_number(tmp_path: Path) -> None:
+    layout, _ = place(tmp_path, 60)
+
+    assert judged(layout).status == "too_few_labels"
+    assert judged(Layout(tmp_path / "elsewhere")).status == "no_labels"
+
+
+BAD = {
+    "prediction_id,truth\nid-1,maybe\n": "line 2: truth: expected one of no, yes, got 'maybe'",
+    "prediction_id,truth\n,yes\n": "line 2: prediction_id: expected a text, got ''",
+    "id,truth\n1,yes\n": "expected the columns prediction_id, truth and maybe time, got id, truth",
+    "prediction_id,truth\nid-1,yes,3\n": "line 2: expected prediction_id, truth and maybe time",
+    "prediction_id,truth,time\nid-1,yes,noon\n": "line 2: time: expected RFC 3339 with a zone",
+    "prediction_id,truth\n": "expected at least one label, got none",
+    "": "expected the columns prediction_id, truth and maybe time, got none",
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD.items())
+def test_a_wrong_file_is_refused_whole_with_the_place(tmp_path: Path, text: str, says: str) -> None:
+    source = tmp_path / "labels.csv"
+    source.write_text(text)
+    with pytest.raises(InvalidData, match=says):
+        labels.add(Layout(tmp_path), manifest(), source, now=LATER)
+
+    assert not labels.folder_of(Layout(tmp_path), "loan").exists()
+
+
+@given(st.binary(max_size=120), st.sampled_from(["csv", "jsonl"]))
+def test_any_file_is_taken_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str
+) -> None:
+    folder = tmp_path_factory.mktemp("labels")
+    source = folder / f"labels.{kind}"
+    source.write_bytes(data)
+    with pytest.raises(InvalidData, match="expected"):
+        labels.add(Layout(folder), manifest(), source, now=LATER)
+
+
+def test_a_regression_takes_numbers_only(tmp_path: Path) -> None:
+    source = tmp_path / "labels.jsonl"
+    source.write_text('{"prediction_id": "a", "truth": 3}\n{"prediction_id": "b", "truth": 2.5}\n')
+    value = manifest(task="regression", classes=())
+    added = labels.add(Layout(tmp_path), value, source, now=LATER)
+    read = labels.read(Layout(tmp_path), "loan", ())
+
+    assert added.rows == 2
+    assert sorted(read.truths) == [2.5, 3.0]
+    source.write_text('{"prediction_id": "a", "truth": true}\n')
+    with pytest.raises(InvalidData, match="truth: expected a number, got True"):
+        labels.add(Layout(tmp_path), value, source, now=LATER)
