@@ -1,31 +1,38 @@
 """The story of a verdict: read, count, judge, draw, keep."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import NotRegistered
+from contracts.errors import InvalidDocument, NotRegistered
 from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import Reference
-from contracts.verdict import Finding, Verdict, Window
+from contracts.verdict import Finding, QualityFinding, Verdict, Window
+from monitoring import history
 from monitoring.counts import WindowCounts
+from monitoring.estimate import ScoreCells, estimate_of
 from monitoring.folded import write_whole
 from monitoring.judge import Rule, decide, findings_of
+from monitoring.performance import performance_of
 from monitoring.pictures import Reservoir, reference_frame, window_frame
 from monitoring.quality import quality_findings
-from monitoring.report import page_of
+from monitoring.report import INDEX, Page, index_of, page_of
+from monitoring.segments import SegmentCounts, segments_of_sample
 from monitoring.sentence import sentence_of
 from monitoring.settings import MonitoringSettings
+from monitoring.shapes import shape_of
 from monitoring.tracking import log_to_run
 from monitoring.window import Reading, Span, read_window, utc_text
 from registry.directory import verify
 from registry.pull import pull_version
 from registry.store import Store
 
-JUDGED = ("stable", "drift", "quality")
+JUDGED = ("stable", "drift", "quality", "performance")
+MOST_SHAPES = 12
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ class Baseline:
     reference: Reference
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A window after every row of it was read once."""
+
+    counts: WindowCounts
+    sample: Reservoir
+    cells: ScoreCells
+    slices: SegmentCounts
+    reading: Reading
+
+
 def run(
     store: Store,
     layout: Layout,
@@ -50,11 +68,13 @@ def run(
     settings: MonitoringSettings,
     now: datetime,
     version: int | None = None,
+    segments: Sequence[str] = (),
 ) -> Verdict:
     """Judge a window of a version's traffic (default: of the version that is served here).
 
-    The report and the verdict are written below `var/`, then logged to the version's run;
-    judging the same window again replaces them.
+    `segments` are columns of categories by whose values a drift is taken apart. The report,
+    Evidently's page, the verdict and the index of all windows are written below `var/`, then
+    logged to the version's run; judging the same window again replaces them.
 
     Raises:
         NotRegistered: no such version, or none is served here.
@@ -64,17 +84,43 @@ def run(
 
     """
     baseline = find_baseline(store, layout, name, version)
-    reading = Reading()
-    counts, sample = _counted(layout, baseline, start, end, reading, settings)
-    verdict = _judged(baseline, counts, reading, (start, end), settings, now)
+    span = Span(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
+    earlier = history.earlier_verdicts(layout, span)
+    counted = count(layout, baseline, span, settings, segments)
+    verdict = judge(layout, baseline, span, counted, settings, now, earlier)
+    verdict, evidently, note = _drawn(layout, verdict, baseline, counted, settings)
     report = layout.reports / name / f"{verdict.verdict_id}.html"
-    page = _page(verdict, baseline, sample, settings)
     verdict = replace(verdict, report=str(report))
+    shapes = [
+        shape_of(finding.column, counted.counts)
+        for finding in history.strongest(verdict.findings)[:MOST_SHAPES]
+    ]
+    page = page_of(Page(verdict, earlier, shapes, store.tracking_uri, note))
     stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
+    files = [stored, report]
     write_whole(report, page.encode())
+    if evidently:
+        files.append(Path(verdict.evidently))
+        write_whole(files[-1], evidently.encode())
     write_whole(stored, verdict.write_pretty())
-    log_to_run(store.tracking_uri, baseline.manifest.run_id, [stored, report])
+    files.append(write_index(layout, name))
+    log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
     return verdict
+
+
+def write_index(layout: Layout, name: str) -> Path:
+    """Write the page of all windows of a model; where it is."""
+    verdicts = []
+    for path in (layout.verdicts / name).glob("*.json"):
+        try:
+            verdicts.append(Verdict.read(path.read_bytes(), str(path)))
+        except (InvalidDocument, OSError):
+            # The page lists what can be read; a verdict is read strictly where it matters.
+            continue
+    verdicts.sort(key=lambda v: (v.window.start, v.window.end))
+    path = layout.reports / name / INDEX
+    write_whole(path, index_of(name, verdicts).encode())
+    return path
 
 
 def find_baseline(store: Store, layout: Layout, name: str, version: int | None) -> Baseline:
@@ -105,58 +151,134 @@ def _served(layout: Layout, name: str) -> Pointer | None:
     return Pointer.read(path.read_bytes(), str(path)) if path.is_file() else None
 
 
-def _counted(
+def count(
     layout: Layout,
     baseline: Baseline,
-    start: datetime,
-    end: datetime,
-    reading: Reading,
+    span: Span,
     settings: MonitoringSettings,
-) -> tuple[WindowCounts, Reservoir]:
-    counts = WindowCounts(baseline.reference)
-    sample = Reservoir(settings.sample_rows)
-    span = Span(baseline.name, baseline.version, start, end)
-    for rows, frame in read_window(layout, span, baseline.reference, reading):
-        counts.add(rows)
-        sample.add(frame)
-    return counts, sample
+    segments: Sequence[str] = (),
+) -> Counted:
+    """Read every row of a window once."""
+    reference = baseline.reference
+    counted = Counted(
+        WindowCounts(reference),
+        Reservoir(settings.sample_rows),
+        ScoreCells(),
+        SegmentCounts(reference, segments),
+        Reading(),
+    )
+    for rows, frame in read_window(layout, span, reference, counted.reading):
+        counted.counts.add(rows)
+        counted.sample.add(frame)
+        counted.slices.add(rows)
+        if "score" in rows.columns:
+            counted.cells.add(rows.columns["score"].to_numpy())
+    return counted
 
 
-def _judged(
+def judge(
+    layout: Layout,
     baseline: Baseline,
-    counts: WindowCounts,
-    reading: Reading,
-    window: tuple[datetime, datetime],
+    span: Span,
+    counted: Counted,
     settings: MonitoringSettings,
     now: datetime,
+    earlier: Sequence[Verdict],
 ) -> Verdict:
-    findings = tuple(findings_of(counts, Rule(settings)))
-    quality = tuple(quality_findings(counts, baseline.reference, settings))
-    decision = decide(counts.rows, reading.torn_lines, findings, quality, settings)
-    if decision not in JUDGED:
+    """The verdict on what was counted; nothing is written."""
+    counts, reading = counted.counts, counted.reading
+    same = history.accepted(layout, baseline.name)
+    rule = Rule(settings, history.calibrated_limits(earlier, span, same))
+    findings = _with_past(findings_of(counts, rule), baseline, counted, span, earlier)
+    profile = history.profile_of(counts, span)
+    quality = (
+        *_torn_files(reading),
+        *quality_findings(counts, baseline.reference, settings),
+        *history.time_gaps(profile, counts.rows, earlier),
+    )
+    performance = performance_of(
+        layout, baseline.manifest, baseline.version, span, now=now, alpha=settings.alpha
+    )
+    worse = any(metric.worse for metric in performance.metrics)
+    torn = reading.torn_lines + len(reading.torn_files)
+    decision = decide(counts.rows, torn, findings, quality, settings, worse=worse)
+    judged = decision in JUDGED
+    if not judged:
         findings, quality = (), ()
     seen = Window(
-        start=utc_text(window[0]),
-        end=utc_text(window[1]),
+        start=utc_text(span.start),
+        end=utc_text(span.end),
         rows=counts.rows,
         files=reading.files,
         torn_lines=reading.torn_lines,
         other_versions=reading.other_versions,
     )
     title = f"{baseline.name} version {baseline.version}"
+    sample = baseline.directory / SAMPLE_FILE
     return Verdict(
-        verdict_id=verdict_id(baseline.name, baseline.version, *window),
+        verdict_id=verdict_id(baseline.name, baseline.version, span.start, span.end),
         model=baseline.name,
         version=baseline.version,
         run_id=baseline.manifest.run_id,
         made_at=utc_text(now),
         window=seen,
         decision=decision,
-        sentence=sentence_of(title, decision, seen, findings, quality),
+        sentence=sentence_of(title, decision, seen, findings, quality, performance),
         findings=findings,
         quality=quality,
         manifest_digest=baseline.digest,
+        profile=profile if counts.rows else (),
+        torn_files=tuple(reading.torn_files),
+        performance=performance,
+        estimate=estimate_of(baseline.manifest, sample, counted.cells, earlier) if judged else None,
     )
+
+
+def _with_past(
+    findings: Sequence[Finding],
+    baseline: Baseline,
+    counted: Counted,
+    span: Span,
+    earlier: Sequence[Verdict],
+) -> tuple[Finding, ...]:
+    """The findings with since when a drift is there, and in which slice."""
+    if not any(finding.drifted for finding in findings):
+        return tuple(findings)
+    before = None
+    if counted.slices.counts:
+        before = segments_of_sample(
+            baseline.directory / SAMPLE_FILE, baseline.reference, counted.slices.names
+        )
+    told = []
+    for finding in findings:
+        if finding.drifted:
+            part = counted.slices.driver(finding.column, before) if before else None
+            told.append(
+                replace(
+                    finding,
+                    since=history.since(finding.column, utc_text(span.start), earlier),
+                    segment=str(part) if part else "",
+                    segment_share=part.share if part else 0.0,
+                )
+            )
+        else:
+            told.append(finding)
+    return tuple(told)
+
+
+def _torn_files(reading: Reading) -> list[QualityFinding]:
+    if not reading.torn_files:
+        return []
+    return [
+        QualityFinding(
+            column="traffic",
+            fault="torn_files",
+            share=len(reading.torn_files) / max(reading.files, 1),
+            reference_share=0.0,
+            p_value=0.0,
+            detail="; ".join(reading.torn_files[:3]),
+        )
+    ]
 
 
 def verdict_id(name: str, version: int, start: datetime, end: datetime) -> str:
@@ -169,24 +291,28 @@ def verdict_id(name: str, version: int, start: datetime, end: datetime) -> str:
     return f"{name}-{version}-{ends[0]}-{ends[1]}"
 
 
-def _page(
-    verdict: Verdict, baseline: Baseline, sample: Reservoir, settings: MonitoringSettings
-) -> str:
-    """The report; if Evidently cannot draw it, the verdict stands alone and says why."""
-    if not verdict.findings:
-        return page_of(verdict, "", "There is nothing to draw.")
+def _drawn(
+    layout: Layout,
+    verdict: Verdict,
+    baseline: Baseline,
+    counted: Counted,
+    settings: MonitoringSettings,
+) -> tuple[Verdict, str, str]:
+    """Evidently's page, and the verdict that names it; or why there is none."""
+    drawable: list[Finding] = [f for f in verdict.findings if f.n > 1]
+    if not drawable:
+        return verdict, "", "There is nothing for Evidently to draw."
     from monitoring.evidently_report import evidently_html
 
-    drawn_rows = sample.frame()
-    drawable: list[Finding] = [f for f in verdict.findings if f.n > 1]
+    rows = counted.sample.frame()
     try:
         drawn = evidently_html(
             reference_frame(baseline.directory / SAMPLE_FILE, drawable, settings.sample_rows),
-            window_frame(drawn_rows, drawable),
+            window_frame(rows, drawable),
             drawable,
         )
     except Exception as err:  # noqa: BLE001 - Evidently raises anything; the verdict must be kept
-        return page_of(verdict, "", f"Evidently could not draw this window: {err!r}")
-    n_sample = f"{len(drawn_rows):,}"
-    note = f"Computed over every row. Below: Evidently's pictures of a sample of {n_sample} rows."
-    return page_of(verdict, drawn, note)
+        return verdict, "", f"Evidently could not draw this window: {err!r}"
+    path = layout.reports / verdict.model / f"{verdict.verdict_id}.evidently.html"
+    note = f"Computed over every row; Evidently's pictures show a sample of {len(rows):,} rows."
+    return replace(verdict, evidently=str(path)), drawn, note

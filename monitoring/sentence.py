@@ -1,39 +1,60 @@
 """A verdict in one plain sentence."""
 
-from contracts.verdict import Decision, Finding, QualityFinding, Window
+from collections.abc import Sequence
+
+from contracts.verdict import Decision, Finding, Performance, QualityFinding, Window
+from monitoring.history import strongest
 
 MOST_NAMED = 3
 EFFECTS = {"ks": "KS", "wasserstein_normed": "Wasserstein", "total_variation": "total variation"}
 """How people call the effects."""
+METRICS = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rmse": "RMSE"}
+"""How people call the metrics; others are words already."""
 
 
 def sentence_of(
     title: str,
     decision: Decision,
     window: Window,
-    findings: tuple[Finding, ...],
-    quality: tuple[QualityFinding, ...],
+    findings: Sequence[Finding],
+    quality: Sequence[QualityFinding],
+    performance: Performance | None = None,
 ) -> str:
     """What was found, for a person who reads nothing else; `title` is model and version."""
     rows = f"{window.rows:,} rows"
-    if decision == "no_traffic":
-        return f"{title}: no traffic between {window.start} and {window.end}."
-    if decision == "unreadable":
-        return f"{title}: {window.torn_lines} lines of traffic, and none can be read."
-    if decision == "too_few_rows":
-        return f"{title}: {rows} are too few to judge."
-    if decision == "stable":
-        return f"{title}: {rows} like the training data."
+    plain: dict[Decision, str] = {
+        "no_traffic": f"no traffic between {window.start} and {window.end}",
+        "unreadable": f"{window.torn_lines} lines of traffic, and none can be read",
+        "too_few_rows": f"{rows} are too few to judge",
+        "stable": f"{rows} like the training data",
+    }
+    if decision in plain:
+        return f"{title}: {plain[decision]}."
     if decision == "quality":
-        faults = [f"{fault.column} ({fault.fault}, {fault.share:.1%})" for fault in quality]
+        faults = [
+            f"{fault.column} ({fault.fault}, {fault.share:.1%})"
+            for fault in quality
+            if fault.alarming
+        ]
         return f"{title}: the data is at fault in {_listed(faults)}, in {rows}."
-    drifted = sorted((f for f in findings if f.drifted), key=_strength, reverse=True)
-    named = [f"{f.column} ({EFFECTS[f.effect]} {f.effect_size:.2f})" for f in drifted]
-    return f"{title}: {_listed(named)} drifted, in {rows}."
+    drifted = [
+        f"{f.column} ({EFFECTS[f.effect]} {f.effect_size:.2f}{_where(f)})"
+        for f in strongest([f for f in findings if f.drifted])
+    ]
+    if decision == "performance" and performance is not None:
+        also = f"; {_listed(drifted)} drifted" if drifted else ""
+        return f"{title}: {_worse(performance)}, by {performance.labels:,} labels{also}."
+    return f"{title}: {_listed(drifted)} drifted, in {rows}."
 
 
-def _strength(finding: Finding) -> float:
-    return finding.effect_size / finding.effect_threshold
+def _worse(performance: Performance) -> str:
+    first = next(metric for metric in performance.metrics if metric.worse)
+    name = METRICS.get(first.metric, first.metric)
+    return f"{name} {first.value:.3g}, it was {first.baseline:.3g} at training"
+
+
+def _where(finding: Finding) -> str:
+    return f", mostly {finding.segment}" if finding.segment else ""
 
 
 def _listed(names: list[str]) -> str:

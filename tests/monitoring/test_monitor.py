@@ -136,15 +136,24 @@ def test_like_traffic_is_stable_and_the_page_says_what_the_verdict_says(served: 
     write(served, served_rows(served, 1500, 5), tail=b'{"prediction_id": "torn')
     verdict = judge(served)
     page = Path(verdict.report).read_text()
+    theirs = Path(verdict.evidently).read_text()
     stored = served.layout.verdicts / "tiny" / f"{verdict.verdict_id}.json"
 
     assert verdict.decision == "stable", verdict.sentence
     assert (verdict.window.rows, verdict.window.torn_lines) == (1500, 1)
     assert verdict.sentence in page
-    assert "evidently" in page.lower()
+    assert len(theirs) > len(page)
+    assert Path(verdict.evidently).name in page
+    assert len(page) < 200_000
+    assert "http" not in page
     assert Verdict.read(stored.read_bytes()) == verdict
     logged = served.store.artifacts(verdict.run_id, "monitoring")
-    assert {Path(p).name for p in logged} >= {stored.name, Path(verdict.report).name}
+    assert {Path(p).name for p in logged} >= {
+        stored.name,
+        Path(verdict.report).name,
+        Path(verdict.evidently).name,
+        "index.html",
+    }
     assert judge(served).verdict_id == verdict.verdict_id
     assert len(list(stored.parent.iterdir())) == 1
 
@@ -163,7 +172,7 @@ def test_drift_is_named_with_its_size_and_evidently_shows_the_same_number(
     write(served, older)
     verdict = judge(served)
     drifted = {f.column: f for f in verdict.findings if f.drifted}
-    page = Path(verdict.report).read_text()
+    page = Path(verdict.evidently).read_text()
 
     assert verdict.decision == "drift"
     assert set(drifted) == {"age"}
