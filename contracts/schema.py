@@ -287,15 +287,14 @@ def _fits(feature: Feature, value: object) -> bool:
         return isinstance(value, str) and (
             feature.policy != "reject" or value in feature.categories
         )
-    if isinstance(value, bool) or not isinstance(
-        value, int if feature.type == "int" else int | float
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    try:
-        inside_float32 = -LARGEST <= float(value) <= LARGEST
-    except OverflowError:
+    # JSON knows one kind of number: 3.0 is the integer 3, as pandas writes it beside a gap.
+    if feature.type == "int" and isinstance(value, float) and not value.is_integer():
         return False
-    return inside_float32 and (feature.policy != "reject" or feature.low <= value <= feature.high)
+    if not -LARGEST <= value <= LARGEST:
+        return False
+    return feature.policy != "reject" or feature.low <= value <= feature.high
 
 
 def _settle(feature: Feature, value: Any) -> tuple[Value, str]:
@@ -303,6 +302,8 @@ def _settle(feature: Feature, value: Any) -> tuple[Value, str]:
         return value, ""
     if feature.is_category:
         return value, "" if value in feature.categories else "unseen"
+    if feature.type == "int":
+        value = int(value)
     if feature.low <= value <= feature.high:
         return value, ""
     if feature.policy == "clip":

@@ -19,10 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.traffic import TrafficRecord
-from services.decode import Row
+from services.decode import Rows
 from services.faults import Fault
 
 logger = logging.getLogger("bentoml.slipway")
+
+DRAINED = "drained"
+"""A batch that holds all that waited."""
+FULL = "full"
+"""A batch that reached its limit while more rows waited."""
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -47,7 +52,7 @@ class Ticket:
     `render` makes the answer of the records of its rows.
     """
 
-    rows: Sequence[Row]
+    rows: Rows
     request_id: str
     arrived: float
     answer: Answer
@@ -61,8 +66,8 @@ class Ledger(Protocol):
     def conclude(self, tickets: Sequence[Ticket]) -> None:
         """Record the tickets and set their answers."""
 
-    def batch_done(self, n_rows: int, n_waiting: int) -> None:
-        """Count a model call, and how many rows wait for the next."""
+    def batch_done(self, n_rows: int, n_waiting: int, reason: str) -> None:
+        """Count a model call, how many rows wait for the next, and why it was not larger."""
 
     def remember(self, tickets: Sequence[Ticket]) -> None:
         """Take note of tickets that were scored by the model just now."""
@@ -96,6 +101,7 @@ class Batcher:
         self._waiting: deque[Ticket] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self._busy = False
+        self._reason = DRAINED
         self.waiting_rows = 0
 
     def submit(self, ticket: Ticket) -> None:
@@ -153,7 +159,7 @@ class Batcher:
             _refuse(ticket, Fault("prediction_failed", f"the model failed: {failure}"[:300]))
         alive = [t for t in tickets if not t.answer.done()]
         try:
-            self._ledger.batch_done(n_rows, self.waiting_rows)
+            self._ledger.batch_done(n_rows, self.waiting_rows, self._reason)
             if alive:
                 self._ledger.remember(alive)
                 self._ledger.conclude(alive)
@@ -176,6 +182,7 @@ class Batcher:
             if not ticket.answer.done():
                 batch.append(ticket)
                 n_rows += len(ticket.rows)
+        self._reason = FULL if self._waiting else DRAINED
         return batch, n_rows
 
     def _refuse_late(self) -> float:
@@ -205,8 +212,7 @@ class Batcher:
         return failures
 
     def _put_scores(self, tickets: list[Ticket]) -> None:
-        matrix = np.array([row.numbers for t in tickets for row in t.rows], dtype=np.float32)
-        scores = self._score(matrix)
+        scores = self._score(_matrix(tickets))
         if not np.isfinite(scores).all():
             raise ValueError("expected finite scores, got NaN or infinity")
         listed = scores.tolist()
@@ -214,6 +220,14 @@ class Batcher:
         for ticket in tickets:
             ticket.scores = listed[start : start + len(ticket.rows)]
             start += len(ticket.rows)
+
+
+def _matrix(tickets: list[Ticket]) -> NDArray[np.float32]:
+    """The rows of all tickets, shape `(n_rows, n_features)`."""
+    if all(len(ticket.rows) == 1 for ticket in tickets):
+        return np.array([ticket.rows.numbers[0] for ticket in tickets], dtype=np.float32)
+    parts = [np.asarray(ticket.rows.numbers, dtype=np.float32) for ticket in tickets]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _refuse(ticket: Ticket, fault: Fault) -> None:

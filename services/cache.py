@@ -13,10 +13,11 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from prometheus_client import Counter
 
 from contracts.manifest import Pointer
-from services.decode import Row
+from services.decode import Rows
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
@@ -31,10 +32,10 @@ MOST_WRITES = 64
 class ResultCache(Protocol):
     """Remembers the scores of rows."""
 
-    async def recall(self, rows: Sequence[Row]) -> list[Scores] | None:
+    async def recall(self, rows: Rows) -> list[Scores] | None:
         """The scores of all of these rows, or None if one of them is not known."""
 
-    def keep(self, rows: Sequence[Row], scores: Sequence[Scores]) -> None:
+    def keep(self, rows: Rows, scores: Sequence[Scores]) -> None:
         """Remember what the model gave for each row."""
 
     async def close(self) -> None:
@@ -79,9 +80,9 @@ class MemoryCache:
             settings.cache_rows, settings.cache_ttl_s, timer=time.monotonic
         )
 
-    async def recall(self, rows: Sequence[Row]) -> list[Scores] | None:
+    async def recall(self, rows: Rows) -> list[Scores] | None:
         """See `ResultCache`."""
-        known = [self._known.get(key_of(self._prefix, row)) for row in rows]
+        known = [self._known.get(key) for key in keys_of(self._prefix, rows)]
         found = [scores for scores in known if scores is not None]
         if len(found) < len(rows):
             self._tally.miss.inc()
@@ -89,10 +90,9 @@ class MemoryCache:
         self._tally.hit.inc()
         return found
 
-    def keep(self, rows: Sequence[Row], scores: Sequence[Scores]) -> None:
+    def keep(self, rows: Rows, scores: Sequence[Scores]) -> None:
         """See `ResultCache`."""
-        for row, each in zip(rows, scores, strict=True):
-            self._known[key_of(self._prefix, row)] = each
+        self._known.update(zip(keys_of(self._prefix, rows), scores, strict=True))
 
     async def close(self) -> None:
         """See `ResultCache`."""
@@ -111,14 +111,14 @@ class RedisCache:
         self._again = 0.0
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def recall(self, rows: Sequence[Row]) -> list[Scores] | None:
+    async def recall(self, rows: Rows) -> list[Scores] | None:
         """See `ResultCache`; the answer is there within the time allowed."""
         if time.monotonic() < self._again:
             self._tally.error.inc()
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
-                texts = await self._redis.mget([key_of(self._prefix, row) for row in rows])
+                texts = await self._redis.mget(keys_of(self._prefix, rows))
         except _failures() as err:
             self._leave_alone(err)
             return None
@@ -128,7 +128,7 @@ class RedisCache:
         self._tally.hit.inc()
         return [array("f", text).tolist() for text in texts]
 
-    def keep(self, rows: Sequence[Row], scores: Sequence[Scores]) -> None:
+    def keep(self, rows: Rows, scores: Sequence[Scores]) -> None:
         """See `ResultCache`; the answer does not wait for it."""
         if time.monotonic() < self._again or len(self._writes) >= MOST_WRITES:
             return
@@ -141,12 +141,11 @@ class RedisCache:
         await asyncio.gather(*self._writes)
         await self._redis.aclose()
 
-    async def _write(self, rows: Sequence[Row], scores: Sequence[Scores]) -> None:
+    async def _write(self, rows: Rows, scores: Sequence[Scores]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 pipe = self._redis.pipeline(transaction=False)
-                for row, each in zip(rows, scores, strict=True):
-                    key = key_of(self._prefix, row)
+                for key, each in zip(keys_of(self._prefix, rows), scores, strict=True):
                     pipe.set(key, array("f", each).tobytes(), px=self._ttl_ms)
                 await pipe.execute()
         except _failures() as err:
@@ -159,11 +158,11 @@ class RedisCache:
         self._again = time.monotonic() + RETRY_S
 
 
-def key_of(prefix: bytes, row: Row) -> bytes:
-    """The name of a row: a digest of the model's and of the float32 numbers it is given."""
-    digest = hashlib.blake2b(prefix, digest_size=16)
-    digest.update(array("f", row.numbers).tobytes())
-    return b"slipway:" + digest.digest()
+def keys_of(prefix: bytes, rows: Rows) -> list[bytes]:
+    """The name of each row: a digest of the model's and of the float32 numbers it is given."""
+    model = hashlib.blake2b(prefix, digest_size=16).digest()
+    matrix = np.asarray(rows.numbers, dtype=np.float32)
+    return [hashlib.blake2b(row.tobytes(), key=model, digest_size=16).digest() for row in matrix]
 
 
 def connect(settings: ServiceSettings) -> Any:

@@ -11,24 +11,53 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
+from numpy.typing import NDArray
 
-from contracts.schema import LARGEST, MISSING, UNSEEN, Feature, Schema, Value, Violation
+from contracts.schema import LARGEST, MISSING, UNSEEN, Feature, Schema, Violation
 from services.faults import Fault
 
 NAN = float("nan")
+NO_FLAGS: tuple[tuple[str, ...], ...] = ((),)
 INT64 = 2**63 - 1
 TOO_DEEP = "body: expected a flat object, got deep nesting"
 _NOT_FAST = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A validated row: its values by name, its numbers for the matrix, its flags."""
+class Rows:
+    """Validated rows: what is logged of each, what the model is fed, what is flagged.
 
-    features: dict[str, Value]
-    numbers: list[float]
-    flags: tuple[str, ...]
+    `features` are objects that JSON writes as the features by name; `numbers` has the shape
+    `(n_rows, n_features)`, as lists or as a float32 matrix.
+    """
+
+    features: Sequence[Any]
+    numbers: Sequence[Sequence[float]] | NDArray[np.float32]
+    flags: Sequence[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def alone(self) -> "list[Rows]":
+        """Each row by itself."""
+        return [
+            Rows((features,), (numbers,), (flags,))
+            for features, numbers, flags in zip(
+                self.features, self.numbers, self.flags, strict=True
+            )
+        ]
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Several rows as one."""
+    return Rows(
+        [features for part in parts for features in part.features],
+        [numbers for part in parts for numbers in part.numbers],
+        [flags for part in parts for flags in part.flags],
+    )
 
 
 class Decoder:
@@ -40,6 +69,7 @@ class Decoder:
         self._names = tuple(feature.name for feature in columns)
         types = [_type_of(feature) for feature in columns]
         row = _struct_of(columns, types)
+        self._struct = row
         table = _struct_of(columns, [_list_of(each) for each in types])
         self._decode_one = msgspec.json.Decoder(row).decode
         self._decode_rows = msgspec.json.Decoder(_with("rows", _list_of(row))).decode
@@ -48,14 +78,14 @@ class Decoder:
         self._n_numbers = len(columns) - len(self._code_maps)
         lenient = [(i, f) for i, f in enumerate(columns) if f.policy != "reject"]
         self._ranges = [(i, f.low, f.high) for i, f in lenient if f.type in {"float", "int"}]
-        self._words = [(i, frozenset(f.categories)) for i, f in lenient if f.is_category]
+        self._words = [(i, frozenset([*f.categories, None])) for i, f in lenient if f.is_category]
 
     @property
     def names(self) -> Sequence[str]:
         """The features in the order of the schema."""
         return self._schema.names
 
-    def one(self, body: bytes) -> Row:
+    def one(self, body: bytes) -> Rows:
         """The row in a body that is one object of features.
 
         Raises:
@@ -63,30 +93,34 @@ class Decoder:
 
         """
         try:
-            values = msgspec.structs.astuple(self._decode_one(body))
+            row = self._decode_one(body)
         except _NOT_FAST:
             return self.exact(parse(body))
+        values = astuple(row)
         # As many colons as features, and each feature there: no key stands twice.
         if UNSET in values or body.count(b":") != len(values):
             return self.exact(parse(body))
-        return self._row(values)
+        return self._one(row, values)
 
-    def quick_rows(self, body: bytes, limit: int) -> list[Row] | None:
+    def quick_rows(self, body: bytes, limit: int) -> Rows | None:
         """The rows in `{"rows": [...]}`; None if there is anything that is not plain and valid."""
         try:
-            rows = [msgspec.structs.astuple(row) for row in self._decode_rows(body).rows]
+            rows = self._decode_rows(body).rows
         except _NOT_FAST:
             return None
         # The same proof as for one row; the colon more is the one after "rows".
         once = body.count(b":") == 1 + len(rows) * len(self._names)
-        if not once or not 0 < len(rows) <= limit or any(UNSET in values for values in rows):
+        if not once or not 0 < len(rows) <= limit:
             return None
-        return [self._row(values) for values in rows]
+        columns = list(zip(*map(astuple, rows), strict=True))
+        if any(UNSET in values for values in columns):
+            return None
+        return self._many(rows, columns)
 
-    def quick_columns(self, body: bytes, limit: int) -> list[Row] | None:
+    def quick_columns(self, body: bytes, limit: int) -> Rows | None:
         """The same for `{"columns": {"age": [...], ...}}`."""
         try:
-            columns = msgspec.structs.astuple(self._decode_columns(body).columns)
+            columns = astuple(self._decode_columns(body).columns)
         except _NOT_FAST:
             return None
         once = body.count(b":") == 1 + len(self._names)
@@ -94,9 +128,10 @@ class Decoder:
             return None
         if not 0 < len(columns[0]) <= limit:
             return None
-        return [self._row(values) for values in zip(*columns, strict=True)]
+        rows = [self._struct(*values) for values in zip(*columns, strict=True)]
+        return self._many(rows, columns)
 
-    def exact(self, row: object, path: str = "") -> Row:
+    def exact(self, row: object, path: str = "") -> Rows:
         """A parsed row, checked against the schema itself.
 
         Raises:
@@ -109,14 +144,23 @@ class Decoder:
             raise Fault("invalid_json", TOO_DEEP) from err
         if violations:
             raise refused(violations)
-        return self._row(tuple(row.get(name) for name in self._names))  # type: ignore[attr-defined]  # without violations it is a mapping
+        return self._settled({name: row.get(name) for name in self._names})  # type: ignore[attr-defined]  # without violations it is a mapping
 
-    def _row(self, values: tuple[Any, ...]) -> Row:
-        features = dict(zip(self._names, values, strict=True))
+    def _one(self, row: Any, values: tuple[Any, ...]) -> Rows:
         if self._is_settled(values):
-            return Row(features, self._numbers(values), ())
-        features, flags = self._schema.settle(features)
-        return Row(features, self._numbers([features[name] for name in self._names]), flags)
+            return Rows((row,), (self._numbers(values),), NO_FLAGS)
+        return self._settled(dict(zip(self._names, values, strict=True)))
+
+    def _settled(self, row: dict[str, Any]) -> Rows:
+        settled, flags = self._schema.settle(row)
+        values = tuple(settled[name] for name in self._names)
+        return Rows((self._struct(*values),), (self._numbers(values),), (flags,))
+
+    def _many(self, rows: Sequence[Any], columns: Sequence[Sequence[Any]]) -> Rows:
+        """The same for valid rows, column by column."""
+        if self._are_settled(columns):
+            return Rows(rows, self._matrix(columns, len(rows)), NO_FLAGS * len(rows))
+        return joined([self._one(row, astuple(row)) for row in rows])
 
     def _is_settled(self, values: Sequence[Any]) -> bool:
         """Whether `Schema.settle` would change and flag nothing."""
@@ -124,11 +168,27 @@ class Decoder:
             value = values[index]
             if value is not None and not low <= value <= high:
                 return False
-        for index, known in self._words:
-            value = values[index]
-            if value is not None and value not in known:
+        return all(values[index] in words for index, words in self._words)
+
+    def _are_settled(self, columns: Sequence[Sequence[Any]]) -> bool:
+        """The same for many rows."""
+        for index, low, high in self._ranges:
+            values = columns[index]
+            given = [v for v in values if v is not None] if None in values else values
+            if given and not low <= min(given) <= max(given) <= high:
                 return False
-        return True
+        return all(words.issuperset(columns[index]) for index, words in self._words)
+
+    def _matrix(self, columns: Sequence[Sequence[Any]], n_rows: int) -> NDArray[np.float32]:
+        matrix = np.empty((n_rows, len(columns)), dtype=np.float32)
+        cut = self._n_numbers
+        for index, values in enumerate(columns[:cut]):
+            matrix[:, index] = (
+                [NAN if v is None else v for v in values] if None in values else values
+            )
+        for index, table in enumerate(self._code_maps, cut):
+            matrix[:, index] = [table.get(value, UNSEEN) for value in columns[index]]
+        return matrix
 
     def _numbers(self, values: Sequence[Any]) -> list[float]:
         cut = self._n_numbers

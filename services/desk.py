@@ -4,16 +4,17 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from services.answer import Clerk, Moment, encode
-from services.batcher import Answer, Batcher, Ticket
+from services.batcher import DRAINED, FULL, Answer, Batcher, Ticket
 from services.cache import ResultCache
-from services.decode import Row
+from services.decode import Rows, joined
 from services.faults import Fault
 from services.metrics import Metrics, observe_all
 from services.models import ServedModel
@@ -62,6 +63,7 @@ class Desk:
         self._answered = metrics.requests.labels(name, 200)
         self._latency = metrics.latency.labels(name)
         self._batch_rows = metrics.batch_rows.labels(name)
+        self._batches = {why: metrics.batches.labels(name, why) for why in (DRAINED, FULL)}
         self._queue_rows = metrics.queue_rows.labels(name)
         self._traffic_errors = metrics.traffic_errors.labels(name)
         self._predictions = {
@@ -84,7 +86,7 @@ class Desk:
 
         """
         arrived = time.monotonic()
-        rows = (self._decoder.one(body),)
+        rows = self._decoder.one(body)
         self._batcher.submit(Ticket(rows, request_id, arrived, answer, self._one_answer))
 
     async def predict(self, body: bytes, request_id: str) -> bytes:
@@ -95,14 +97,14 @@ class Desk:
 
         """
         arrived = time.monotonic()
-        rows = (self._decoder.one(body),)
+        rows = self._decoder.one(body)
         answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer)
         return answer
 
     async def predict_row(self, row: object, request_id: str) -> bytes:
         """The same for a row that is parsed already."""
         arrived = time.monotonic()
-        rows = (self._decoder.exact(row),)
+        rows = self._decoder.exact(row)
         answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer)
         return answer
 
@@ -114,12 +116,14 @@ class Desk:
 
         """
         arrived = time.monotonic()
-        rows = batch.rows_of(body, self._decoder, self._settings.request_rows)
-        good = [row for row in rows if isinstance(row, Row)]
-        given = iter(await self._each_answered(good, request_id, arrived))
-        results = [next(given) if isinstance(row, Row) else error_of(row) for row in rows]
-        failed = sum("error" in result for result in results)
-        return encode({"results": results, "failed": failed})
+        parts = batch.rows_of(body, self._decoder, self._settings.request_rows)
+        good = [part for part in parts if isinstance(part, Rows)]
+        answers = await self._each_answered(good, request_id, arrived)
+        if len(good) < len(parts):
+            given = iter(answers)
+            answers = [each for part in parts for each in _answers_of(part, given)]
+        failed = sum("error" in answer for answer in answers)
+        return encode({"results": answers, "failed": failed})
 
     async def invoke(self, body: bytes, request_id: str) -> bytes:
         """The same in MLflow's protocol, where one bad row refuses all.
@@ -146,11 +150,12 @@ class Desk:
         return answer
 
     async def _each_answered(
-        self, rows: Sequence[Row], request_id: str, arrived: float
+        self, parts: Sequence[Rows], request_id: str, arrived: float
     ) -> Sequence[dict[str, Any]]:
         """An answer for each row; if the model fails on them, each is tried alone."""
-        if not rows:
+        if not parts:
             return ()
+        rows = parts[0] if len(parts) == 1 else joined(parts)
         try:
             answers: Sequence[dict[str, Any]] = await self.scored(
                 rows, request_id, arrived, self._clerk.answers
@@ -160,13 +165,13 @@ class Desk:
                 raise
         else:
             return answers
-        alone = [self.scored((row,), request_id, arrived, self._clerk.answers) for row in rows]
+        alone = [self.scored(row, request_id, arrived, self._clerk.answers) for row in rows.alone()]
         tried = await asyncio.gather(*alone, return_exceptions=True)
         return [error_of(a) if isinstance(a, BaseException) else a[0] for a in tried]
 
     async def scored(
         self,
-        rows: Sequence[Row],
+        rows: Rows,
         request_id: str,
         arrived: float,
         render: Callable[[Sequence[TrafficRecord]], Any],
@@ -217,9 +222,10 @@ class Desk:
         self._executor.shutdown()
         self._log.close()
 
-    def batch_done(self, n_rows: int, n_waiting: int) -> None:
+    def batch_done(self, n_rows: int, n_waiting: int, reason: str) -> None:
         """Count a model call."""
         self._batch_rows.observe(n_rows)
+        self._batches[reason].inc()
         self._queue_rows.set(n_waiting)
 
     def remember(self, tickets: Sequence[Ticket]) -> None:
@@ -233,10 +239,7 @@ class Desk:
         moment, monotonic = Moment.now(), time.monotonic()
         waits = [monotonic - ticket.arrived for ticket in tickets]
         records = [
-            [
-                self._clerk.record(row, scores, moment, waited_s, ticket.request_id)
-                for row, scores in zip(ticket.rows, ticket.scores, strict=True)
-            ]
+            self._clerk.records(ticket.rows, ticket.scores, moment, waited_s, ticket.request_id)
             for ticket, waited_s in zip(tickets, waits, strict=True)
         ]
         if not self._recorded([record for listed in records for record in listed], moment):
@@ -260,6 +263,11 @@ class Desk:
         for word, times in Counter(record.prediction for record in records).items():
             self._predictions[word if isinstance(word, str) else "value"].inc(times)
         return True
+
+
+def _answers_of(part: Rows | Fault, answers: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What stands for a part of a batch: as many of the answers as it has rows, or its error."""
+    return list(islice(answers, len(part))) if isinstance(part, Rows) else [error_of(part)]
 
 
 def error_of(fault: object) -> dict[str, Any]:

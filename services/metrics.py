@@ -34,6 +34,11 @@ class Metrics:
         self.batch_rows = Histogram(
             "slipway_batch_rows", "Rows in one model call", ["model"], buckets=BATCH_BUCKETS
         )
+        self.batches = Counter(
+            "slipway_batches",
+            "Model calls, and why they were not larger: drained (no row waited) or full",
+            ["model", "reason"],
+        )
         self.queue_rows = Gauge(
             "slipway_queue_rows",
             "Rows that wait for their model",

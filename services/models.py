@@ -136,7 +136,7 @@ def _golden_matrix(manifest: Manifest, decoder: Decoder, place: str) -> NDArray[
     if not manifest.golden:
         raise CorruptModel(f"{place}: expected golden requests, got none", remedy=AGAIN)
     try:
-        rows = [decoder.exact(golden.features).numbers for golden in manifest.golden]
+        rows = [decoder.exact(golden.features).numbers[0] for golden in manifest.golden]
     except Fault as fault:
         raise CorruptModel(
             f"{place}: expected golden requests that fit the schema, got {fault.message}",

@@ -132,5 +132,6 @@ Predictor = bentoml.service(
 )(_Predictor)
 _TAGS = [pointer.bento_tag for pointer, _ in _MODELS] or [NOTHING]
 Predictor.models.extend(PulledModel(tag) for tag in _TAGS)
+Predictor.manifests = [manifest for _, manifest in _MODELS]
 Predictor.welcome = welcome_text([p for p, _ in _MODELS], [m for _, m in _MODELS])
 Predictor.add_asgi_middleware(Hoist, make_edge=_make_edge)

@@ -1,21 +1,29 @@
-"""The head of the docs page: what is served, in place of BentoML's advertisement."""
+"""The docs page: what is served, in place of BentoML's advertisement, and all of its paths."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from _bentoml_sdk import Service
 
 from contracts.manifest import Manifest, Pointer
+from services.openapi import completed
 
 
 class WelcomingService(Service):
     """A BentoML service with a text of its own at the head of its docs page."""
 
     welcome: str = ""
+    manifests: Sequence[Manifest] = ()
 
     @property
     def doc(self) -> str:
         """Markdown for the head of the page."""
         return self.welcome
+
+    @property
+    def openapi_spec(self) -> Any:
+        """The OpenAPI document behind the page."""
+        return completed(super().openapi_spec, self.manifests)
 
 
 def welcome_text(pointers: Sequence[Pointer], manifests: Sequence[Manifest]) -> str:

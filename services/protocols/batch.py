@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.decode import Decoder, Row, parse
+from services.decode import Decoder, Rows, parse
 from services.faults import Fault
 from services.protocols.table import (
     demand_some,
@@ -17,8 +17,8 @@ HEAD = 32
 """The word `columns` stands in the first bytes of a body, or the exact way finds it."""
 
 
-def rows_of(body: bytes, decoder: Decoder, limit: int) -> Sequence[Row | Fault]:
-    """The rows of a body; for a bad one, what is wrong with it.
+def rows_of(body: bytes, decoder: Decoder, limit: int) -> Sequence[Rows | Fault]:
+    """The rows of a body, in good pieces; for each bad one, what is wrong with it.
 
     Raises:
         Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
@@ -27,7 +27,7 @@ def rows_of(body: bytes, decoder: Decoder, limit: int) -> Sequence[Row | Fault]:
     quick = decoder.quick_columns if b'"columns"' in body[:HEAD] else decoder.quick_rows
     rows = quick(body, limit)
     if rows is not None:
-        return rows
+        return [rows]
     document = parse(body)
     key = only_key(document, READERS)
     table = READERS[key](document[key], key)  # type: ignore[index]  # `only_key` says it is an object

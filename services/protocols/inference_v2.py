@@ -13,8 +13,8 @@ from typing import Any
 from contracts.manifest import Manifest, Pointer
 from contracts.schema import MISSING, Feature, Violation
 from contracts.traffic import TrafficRecord
-from services.answer import encode
-from services.decode import Decoder, Row, parse, refused
+from services.answer import encode, values_of
+from services.decode import Decoder, Rows, parse, refused
 from services.protocols.table import Table, checked
 
 NAME = "slipway"
@@ -55,7 +55,7 @@ class V2:
 
     def read(
         self, body: bytes, limit: int
-    ) -> tuple[list[Row], Callable[[Sequence[TrafficRecord]], bytes]]:
+    ) -> tuple[Rows, Callable[[Sequence[TrafficRecord]], bytes]]:
         """The rows of a request, and what makes its answer.
 
         Raises:
@@ -183,7 +183,7 @@ class V2:
     ) -> bytes:
         data: dict[str, Any] = {
             "prediction": [record.prediction for record in records],
-            self._names[1]: [score for record in records for score in record.scores.values()],
+            self._names[1]: [score for record in records for score in values_of(record)],
             "prediction_id": [record.prediction_id for record in records],
         }
         outputs = [

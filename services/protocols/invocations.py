@@ -10,13 +10,13 @@ from typing import Any
 from contracts.schema import Violation
 from contracts.traffic import TrafficRecord
 from services.answer import encode
-from services.decode import Decoder, Row, parse, refused
+from services.decode import Decoder, Rows, parse, refused
 from services.protocols.table import Table, checked, from_columns, from_rows, from_split, only_key
 
 WAYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
 
-def rows_of(body: bytes, decoder: Decoder, limit: int) -> list[Row]:
+def rows_of(body: bytes, decoder: Decoder, limit: int) -> Rows:
     """The rows of a body.
 
     Raises:

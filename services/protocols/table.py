@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from contracts.schema import Violation
-from services.decode import Decoder, Row, refused
+from services.decode import Decoder, Rows, joined, refused
 from services.faults import Fault
 
 Place = Callable[[int, str], str]
@@ -71,7 +71,7 @@ def from_split(names: object, data: object, key: str) -> Table:
     return Table(rows, lambda index, name: f"{key}.data[{index}].{name}")
 
 
-def checked(table: Table, decoder: Decoder, limit: int) -> list[Row]:
+def checked(table: Table, decoder: Decoder, limit: int) -> Rows:
     """All rows of a table, valid.
 
     Raises:
@@ -79,10 +79,10 @@ def checked(table: Table, decoder: Decoder, limit: int) -> list[Row]:
 
     """
     demand_some(table, limit)
-    rows: list[Row] = []
+    rows: list[Rows] = []
     found: list[Violation] = []
     for each in each_checked(table, decoder):
-        if isinstance(each, Row):
+        if isinstance(each, Rows):
             rows.append(each)
         else:
             found += each.violations
@@ -90,15 +90,15 @@ def checked(table: Table, decoder: Decoder, limit: int) -> list[Row]:
             break
     if found:
         raise refused(found[:MOST_TOLD])
-    return rows
+    return joined(rows)
 
 
-def each_checked(table: Table, decoder: Decoder) -> "Sequence[Row | Fault]":
+def each_checked(table: Table, decoder: Decoder) -> Sequence[Rows | Fault]:
     """Every row of a table, or what is wrong with it."""
     return [_row_or_fault(decoder, row, index, table.place) for index, row in enumerate(table.rows)]
 
 
-def _row_or_fault(decoder: Decoder, row: object, index: int, place: Place) -> Row | Fault:
+def _row_or_fault(decoder: Decoder, row: object, index: int, place: Place) -> Rows | Fault:
     try:
         return decoder.exact(row)
     except Fault as fault:

@@ -18,7 +18,7 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from tritonclient.utils import InferenceServerException
 
 from contracts.manifest import Manifest, Pointer
-from services.decode import Decoder, Row
+from services.decode import Decoder, Rows, joined
 from services.faults import FAULTS, Fault
 from services.protocols import batch, invocations
 from services.protocols.inference_v2 import V2
@@ -75,16 +75,19 @@ def test_columns_mean_what_the_same_rows_mean(rows: list[dict[str, Any]]) -> Non
     columns = {name: [row[name] for row in rows] for name in tiny.GOOD}
     by_row = batch.rows_of(json.dumps({"rows": rows}).encode(), DECODER, 10)
     by_column = batch.rows_of(json.dumps({"columns": columns}).encode(), DECODER, 10)
+    one, other = (
+        joined([p for p in parts if isinstance(p, Rows)]) for parts in (by_row, by_column)
+    )
+    wrong = [
+        [(i, v.path) for i, p in enumerate(parts) if isinstance(p, Fault) for v in p.violations]
+        for parts in (by_row, by_column)
+    ]
 
-    for index, (one, other) in enumerate(zip(by_row, by_column, strict=True)):
-        if isinstance(one, Row) and isinstance(other, Row):
-            assert (one.features, one.flags) == (other.features, other.flags)
-            np.testing.assert_array_equal(one.numbers, other.numbers)
-        else:
-            assert isinstance(one, Fault)
-            assert isinstance(other, Fault)
-            names = [v.path.removeprefix(f"rows[{index}].") for v in one.violations]
-            assert [v.path for v in other.violations] == [f"columns.{n}[{index}]" for n in names]
+    assert msgspec.json.encode(one.features) == msgspec.json.encode(other.features)
+    assert one.flags == other.flags
+    np.testing.assert_array_equal(np.array(one.numbers), np.array(other.numbers))
+    as_columns = [(i, f"columns.{p.removeprefix(f'rows[{i}].')}[{i}]") for i, p in wrong[0]]
+    assert as_columns == wrong[1]
 
 
 @given(documents.map(json.dumps).map(str.encode) | st.binary(max_size=60))
