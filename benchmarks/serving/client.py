@@ -50,24 +50,25 @@ class Line(asyncio.Protocol):
     def ask(self, request: bytes) -> asyncio.Future[Answer]:
         """Send a request; the future gives its answer, or a ConnectionError."""
         self._waiting = asyncio.get_running_loop().create_future()
-        if self.is_closed:
+        if self._transport.is_closing():
             self._waiting.set_exception(ConnectionResetError("closed before the request"))
-        else:
-            self._transport.write(request)
+        self.write(request)
         return self._waiting
 
     def write(self, part: bytes) -> None:
-        """Send more of a request."""
-        self._transport.write(part)
+        """Send more of a request, if the server still listens."""
+        if not self._transport.is_closing():
+            self._transport.write(part)
 
     async def pour(self, part: bytes) -> None:
         """Send more of a request, when what was sent before is taken."""
         await self._may_write.wait()
-        self._transport.write(part)
+        self.write(part)
 
     def end_writing(self) -> None:
         """Close our half of the connection."""
-        self._transport.write_eof()
+        if not self._transport.is_closing():
+            self._transport.write_eof()
 
     def close(self) -> None:
         """Leave; nobody waits for an answer any more."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.serving.agreement import check_answers
 from benchmarks.serving.environment import python_of
-from benchmarks.serving.machine import Cores, busy_s
+from benchmarks.serving.machine import Cores
+from benchmarks.serving.meter import Meter, quietest
 from benchmarks.serving.peer import PEERS, Peer, Setting, peer
 from benchmarks.serving.scenario import Scenario
 from benchmarks.serving.server import Server
@@ -17,9 +18,6 @@ from benchmarks.serving.workplace import Work, Workplace, write_bodies
 from benchmarks.serving.wrk import drive
 
 WARM_UP_S = 2
-DISTURBED = 0.1
-"""A measurement during which others took more of the server's core than this is repeated."""
-TRIES = 2
 
 Say = Callable[[str], None]
 
@@ -43,7 +41,7 @@ class Measurement:
     bad: int
     largest_difference: float
     others: float
-    """The share of the server's core that neither it nor the client used, but others did."""
+    """The share of the server's or the client's core that others used, whichever is more."""
 
 
 @dataclass(frozen=True)
@@ -116,19 +114,9 @@ def measure_server(
             for scenario in scenarios:
                 if one.takes_batches or not scenario.batch:
                     words = (field, one, server, scenario, work, number, difference)
-                    yield _quietest(partial(_measure, *words))
+                    yield quietest(partial(_measure, *words))
     finally:
         forget_traffic(field.place)
-
-
-def _quietest(take: Callable[[], Measurement]) -> Measurement:
-    """A measurement that others did not disturb; after some tries, the least disturbed."""
-    taken: list[Measurement] = []
-    while len(taken) < TRIES:
-        taken.append(take())
-        if taken[-1].others <= DISTURBED:
-            break
-    return min(taken, key=lambda m: m.others)
 
 
 def _measure(
@@ -149,10 +137,9 @@ def _measure(
         cores=field.cores.client,
     )
     send(seconds=WARM_UP_S)
-    before, busy_before = server.weight(), busy_s(field.cores.server)
+    meter = Meter(server, field.cores)
     load = send(seconds=field.seconds)
-    after, busy_after = server.weight(), busy_s(field.cores.server)
-    cpu_s = after.cpu_s - before.cpu_s
+    used = meter.read()
     return Measurement(
         scenario=scenario.name,
         peer=one.name,
@@ -160,11 +147,11 @@ def _measure(
         requests_per_s=load.requests_per_s,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
-        cpu_us=1e6 * cpu_s / max(load.requests, 1),
-        peak_mb=after.peak_mb,
+        cpu_us=1e6 * used.cpu_s / max(load.requests, 1),
+        peak_mb=server.weight().peak_mb,
         bad=load.bad,
         largest_difference=difference,
-        others=max(0.0, busy_after - busy_before - cpu_s) / load.seconds,
+        others=used.others,
     )
 
 

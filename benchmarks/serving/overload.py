@@ -12,15 +12,14 @@ from benchmarks.serving.bad import GONE, drip
 from benchmarks.serving.bar import Bar, at_least, at_most
 from benchmarks.serving.client import (
     Line,
-    Storm,
     answered,
     percentile_ms,
     request_of,
     run_client,
     storm,
 )
-from benchmarks.serving.compare import DISTURBED, TRIES, Field, bodies_of, forget_traffic
-from benchmarks.serving.machine import busy_s
+from benchmarks.serving.compare import Field, bodies_of, forget_traffic
+from benchmarks.serving.meter import Meter, quietest
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.server import Server, Weight
 from benchmarks.serving.workplace import Workplace
@@ -28,6 +27,7 @@ from benchmarks.serving.wrk import Load, drive
 
 PEAK_CONNECTIONS = 32
 MANY_CONNECTIONS = 1280
+MOST_CONNECTIONS = 10_000
 SHORT_QUEUE = 64
 """Rows that may wait, so that 1,280 connections are more than are taken."""
 RETRY_AFTER_S = 1.0
@@ -48,78 +48,110 @@ def measure(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object]
     return figures, [*crowd_bars, *idle_bars, *heavy_bars]
 
 
-def _crowds(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], list[Bar]]:
-    work = field.place.works["loan"]
-    one = request_of(us.path("loan", batch=False), msgspec.json.encode(work.rows[0]))
-    many = request_of(
-        us.path("loan", batch=True), msgspec.json.encode(us.body(work.batches[0], batch=True))
-    )
-
-    def blow(server: Server, request: bytes, connections: int, retry_after_s: float) -> _Blown:
-        taken: list[_Blown] = []
-        while len(taken) < TRIES:
-            taken.append(_blow(field, server, request, connections, retry_after_s))
-            if taken[-1].others <= DISTURBED:
-                break
-        return min(taken, key=lambda blown: blown.others)
-
-    found: dict[str, _Blown] = {}
-    with us.server(setting, field.cores.server) as server:
-        blow(server, one, PEAK_CONNECTIONS, 0)
-        found["peak"] = blow(server, one, PEAK_CONNECTIONS, 0)
-        found["many connections"] = blow(server, one, MANY_CONNECTIONS, RETRY_AFTER_S)
-        found["peak of batches"] = blow(server, many, 8, 0)
-        found["many batches"] = blow(server, many, 10 * PEAK_CONNECTIONS, RETRY_AFTER_S)
-    forget_traffic(field.place)
-    short = replace(setting, place=_with(field.place, SLIPWAY_SERVICE_QUEUE_ROWS=str(SHORT_QUEUE)))
-    with us.server(short, field.cores.server) as server:
-        blow(server, one, PEAK_CONNECTIONS, 0)
-        found["peak, short queue"] = blow(server, one, PEAK_CONNECTIONS, 0)
-        found["short queue, patient clients"] = blow(server, one, MANY_CONNECTIONS, RETRY_AFTER_S)
-        found["short queue, rude clients"] = blow(server, one, MANY_CONNECTIONS, 0)
-    forget_traffic(field.place)
-    pairs = (
-        ("many connections", "peak"),
-        ("many batches", "peak of batches"),
-        ("short queue, patient clients", "peak, short queue"),
-        ("short queue, rude clients", "peak, short queue"),
-    )
-    bars = []
-    for name, peak in pairs:
-        share = found[name].storm.goodput / found[peak].storm.goodput
-        bars.append(at_least(f"{name}: goodput against the peak", 0.9, share, "x"))
-        if found[name].storm.refused:
-            slowest = percentile_ms(found[name].storm.refused, 0.99)
-            bars.append(at_most(f"{name}: refusals' p99", 100, slowest, " ms"))
-    bars.append(
-        at_most("crowds: requests that failed", 0, sum(b.storm.failed for b in found.values()))
-    )
-    figures: dict[str, object] = {name: _told(blown) for name, blown in found.items()}
-    return figures, bars
-
-
 @dataclass(frozen=True)
-class _Blown:
-    """A storm, and the share of the server's core that others took meanwhile."""
+class Crowd:
+    """What a crowd of clients saw; `others` as in a measurement."""
 
-    storm: Storm
+    goodput: float
+    good_p50_ms: float
+    good_p99_ms: float
+    refused: int
+    refused_p99_ms: float
+    failed: int
     others: float
 
 
-def _blow(
-    field: Field, server: Server, request: bytes, connections: int, retry_after_s: float
-) -> _Blown:
-    cpu, busy = server.weight().cpu_s, busy_s(field.cores.server)
+def _crowds(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], list[Bar]]:
+    """Ten times too many clients: of those who wait for their turn, and of those refused."""
+    work = field.place.works["loan"]
+    one = request_of(us.path("loan", batch=False), msgspec.json.encode(work.rows[0]))
+    rows = us.body(work.batches[0], batch=True)
+    many = request_of(us.path("loan", batch=True), msgspec.json.encode(rows))
+    found: dict[str, Crowd] = {}
+    with us.server(setting, field.cores.server) as server:
+        by_wrk = partial(_crowd_of_wrk, field, us, server)
+        by_hand = partial(_crowd, field, server, many, retry_after_s=RETRY_AFTER_S)
+        by_wrk(PEAK_CONNECTIONS)
+        found["32 connections"] = quietest(partial(by_wrk, PEAK_CONNECTIONS))
+        found["1,280 connections"] = quietest(partial(by_wrk, MANY_CONNECTIONS))
+        found["10,000 connections"] = quietest(partial(by_wrk, MOST_CONNECTIONS))
+        found["batches, 8 connections"] = quietest(partial(by_hand, connections=8))
+        found["batches, 320 connections"] = quietest(partial(by_hand, connections=320))
+    forget_traffic(field.place)
+    short = replace(setting, place=_with(field.place, SLIPWAY_SERVICE_QUEUE_ROWS=str(SHORT_QUEUE)))
+    with us.server(short, field.cores.server) as server:
+        by_hand = partial(_crowd, field, server, one)
+        by_hand(connections=PEAK_CONNECTIONS, retry_after_s=0)
+        for name, connections, retry_after_s in (
+            ("queue of 64, 32 connections", PEAK_CONNECTIONS, 0.0),
+            ("queue of 64, 1,280 patient clients", MANY_CONNECTIONS, RETRY_AFTER_S),
+            ("queue of 64, 1,280 rude clients", MANY_CONNECTIONS, 0.0),
+        ):
+            words = {"connections": connections, "retry_after_s": retry_after_s}
+            found[name] = quietest(partial(by_hand, **words))
+    forget_traffic(field.place)
+    return {**found}, _crowd_bars(found)
+
+
+PEAKS = {
+    "1,280 connections": "32 connections",
+    "10,000 connections": "32 connections",
+    "batches, 320 connections": "batches, 8 connections",
+    "queue of 64, 1,280 patient clients": "queue of 64, 32 connections",
+    "queue of 64, 1,280 rude clients": "queue of 64, 32 connections",
+}
+"""By crowd, what it is held against."""
+
+
+def _crowd_bars(found: Mapping[str, Crowd]) -> list[Bar]:
+    bars = []
+    for name, peak in PEAKS.items():
+        share = found[name].goodput / found[peak].goodput
+        bars.append(at_least(f"{name}: goodput against the peak", 0.9, share, "x"))
+        if found[name].refused_p99_ms:
+            slowest = found[name].refused_p99_ms
+            bars.append(at_most(f"{name}: refusals' p99", 100, slowest, " ms"))
+    failed = sum(crowd.failed for crowd in found.values())
+    return [*bars, at_most("crowds: requests that failed", 0, failed)]
+
+
+def _crowd_of_wrk(field: Field, us: Peer, server: Server, connections: int) -> Crowd:
+    """Clients that ask at once again; wrk does not time those who were refused apart."""
+    work = field.place.works["loan"]
+    bodies = bodies_of(field.folder, us, work, batch=False)
+    meter = Meter(server, field.cores)
+    load = drive(
+        *(server.port, us.path("loan", batch=False), bodies),
+        connections=connections,
+        seconds=field.seconds,
+        cores=field.cores.client,
+    )
+    good = (load.requests - load.bad_statuses) / load.seconds
+    others = meter.read().others
+    return Crowd(good, load.p50_ms, load.p99_ms, load.bad_statuses, 0.0, load.broken, others)
+
+
+def _crowd(
+    field: Field, server: Server, request: bytes, *, connections: int, retry_after_s: float
+) -> Crowd:
+    """Clients that wait so long after a refusal."""
     blown = storm(
-        server.port,
-        request,
+        *(server.port, request),
         connections=connections,
         seconds=field.seconds,
         retry_after_s=retry_after_s,
     )
+    meter = Meter(server, field.cores)
     seen = run_client(blown, field.cores.client)
-    ours = server.weight().cpu_s - cpu
-    return _Blown(seen, max(0.0, busy_s(field.cores.server) - busy - ours) / seen.seconds)
+    return Crowd(
+        goodput=seen.goodput,
+        good_p50_ms=percentile_ms(seen.good, 0.5),
+        good_p99_ms=percentile_ms(seen.good, 0.99),
+        refused=len(seen.refused),
+        refused_p99_ms=percentile_ms(seen.refused, 0.99),
+        failed=seen.failed,
+        others=meter.read().others,
+    )
 
 
 def _idle(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], list[Bar]]:
@@ -136,46 +168,60 @@ def _idle(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], 
             cores=field.cores.client,
         )
         send()
-        alone = send()
+        alone = quietest(partial(_alone, field, server, send))
         before = server.weight()
-        crowd = run_client(_crowded(server, request, send), field.cores.client)
+        crowded = quietest(
+            lambda: run_client(_crowded(field, server, request, send), field.cores.client)
+        )
     forget_traffic(field.place)
-    growth = crowd.weight.rss_mb - before.rss_mb
+    growth = crowded.weight.rss_mb - before.rss_mb
     figures: dict[str, object] = {
         "alone": alone,
-        "crowded": crowd.load,
-        "idle_open_at_the_end": crowd.open_still,
+        "crowded": crowded,
         "memory_growth_mb": growth,
     }
     name = "5,000 idle and 100 dripping"
+    slower = crowded.load.p99_ms / alone.load.p99_ms
     bars = [
-        at_most(f"{name}: p99 against alone", 2, crowd.load.p99_ms / alone.p99_ms, "x"),
+        at_most(f"{name}: p99 against alone", 2, slower, "x"),
         at_most(f"{name}: memory growth", 20, growth, " MB"),
-        at_most(f"{name}: good requests that failed", 0, crowd.load.bad),
+        at_most(f"{name}: good requests that failed", 0, crowded.load.bad),
     ]
     return figures, bars
 
 
 @dataclass(frozen=True)
-class _Crowd:
-    """What was seen while the crowd was there."""
+class Beside:
+    """Good requests beside connections that say little, of which some are open still."""
 
     load: Load
     weight: Weight
     open_still: int
+    others: float
 
 
-async def _crowded(server: Server, request: bytes, send: Callable[[], Load]) -> _Crowd:
+def _alone(field: Field, server: Server, send: Callable[[], Load]) -> Beside:
+    meter = Meter(server, field.cores)
+    return Beside(send(), server.weight(), 0, meter.read().others)
+
+
+async def _crowded(
+    field: Field, server: Server, request: bytes, send: Callable[[], Load]
+) -> Beside:
     lines = [await Line.open(server.port) for _ in range(IDLE)]
     drips = [asyncio.create_task(_drip_on(server.port, request)) for _ in range(DRIPPING)]
+    await asyncio.sleep(1)  # until all of them drip
+    meter = Meter(server, field.cores)
     load = await asyncio.to_thread(send)
-    crowd = _Crowd(load, server.weight(), sum(not line.is_closed for line in lines))
+    others = meter.read().others
+    open_still = sum(not line.is_closed for line in lines)
+    beside = Beside(load, server.weight(), open_still, others)
     for task in drips:
         task.cancel()
     await asyncio.gather(*drips, return_exceptions=True)
     for line in lines:
         line.close()
-    return crowd
+    return beside
 
 
 async def _drip_on(port: int, request: bytes) -> None:
@@ -259,16 +305,3 @@ async def _poured(port: int, head: bytes, pieces: Sequence[bytes]) -> int:
 
 def _with(place: Workplace, **settings: str) -> Workplace:
     return replace(place, environ={**place.environ, **settings})
-
-
-def _told(blown: _Blown) -> dict[str, float]:
-    seen = blown.storm
-    return {
-        "goodput": seen.goodput,
-        "good_p50_ms": percentile_ms(seen.good, 0.5),
-        "good_p99_ms": percentile_ms(seen.good, 0.99),
-        "refused": len(seen.refused),
-        "refused_p99_ms": percentile_ms(seen.refused, 0.99),
-        "failed": seen.failed,
-        "others": blown.others,
-    }
