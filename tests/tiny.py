@@ -102,6 +102,21 @@ def multiclass(name: str = "tiny3") -> Recipe:
     )
 
 
+def pair(name: str = "tinypair") -> Recipe:
+    """Two values at once."""
+    return binary(
+        name,
+        lambda: RandomForestRegressor(n_estimators=10),
+        task="regression",
+        target=("value", "worth"),
+        classes=(),
+        threshold=0.5,
+        schema=WHOLE,
+        load=lambda: whole_people().assign(worth=lambda t: t.income / 1e3 - t.value),
+        gates=(Gate("r2", minimum=0.0),),
+    )
+
+
 def regression(name: str = "tinyvalue") -> Recipe:
     return binary(
         name,

@@ -69,7 +69,7 @@ def _with_one_output(graph: Any, recipe: Recipe, order: list[int]) -> Any:
     wanted = graph.graph.output[1 if recipe.is_classifier else 0].name
     pruned = Extractor(graph).extract_model([MODEL_INPUT], [wanted])
     inner = pruned.graph
-    n_outputs = len(recipe.classes) or 1
+    n_outputs = len(recipe.classes or recipe.targets)
     if order:
         inner.initializer.append(
             helper.make_tensor("class_order", TensorProto.INT64, [len(order)], order)

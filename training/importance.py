@@ -46,7 +46,7 @@ def _shuffled_loss(
         rows.assign(**{name: rows[name].to_numpy()[rng.permutation(len(rows))]})
         for _ in range(REPEATS)
     )
-    repeated = np.tile(truth, REPEATS)
+    repeated = np.concatenate([truth] * REPEATS)
     return _loss(recipe, repeated, scores_of(pipeline, shuffled, recipe))
 
 

@@ -53,16 +53,23 @@ def _macro_f1(truth: Truth, scores: Scores, _threshold: float) -> float:
 
 
 def _rmse(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(np.sqrt(np.mean((scores[:, 0] - truth) ** 2)))
+    return float(np.sqrt(np.mean((scores - _columns(truth)) ** 2, axis=0)).mean())
 
 
 def _mae(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(np.mean(np.abs(scores[:, 0] - truth)))
+    return float(np.abs(scores - _columns(truth)).mean())
 
 
 def _r2(truth: Truth, scores: Scores, _threshold: float) -> float:
-    residual = np.sum((scores[:, 0] - truth) ** 2)
-    return float(1 - residual / max(float(np.sum((truth - truth.mean()) ** 2)), 1e-300))
+    values = _columns(truth)
+    residual = np.sum((scores - values) ** 2, axis=0)
+    spread = np.sum((values - values.mean(axis=0)) ** 2, axis=0)
+    return float(np.mean(1 - residual / np.maximum(spread, 1e-300)))
+
+
+def _columns(truth: Truth) -> NDArray[Any]:
+    """The values as `(n_rows, n_outputs)`; several outputs count alike, each in its own unit."""
+    return truth.reshape(len(truth), -1)
 
 
 _Function = Callable[[Truth, Scores, float], float]
@@ -90,7 +97,8 @@ def holdout_metrics(
 ) -> dict[str, Metric]:
     """Every metric of the task with its interval.
 
-    `truth` has shape `(n_rows,)` (class numbers or values), `scores` `(n_rows, n_outputs)`.
+    `truth` has shape `(n_rows,)` (class numbers or values; several outputs have a column each),
+    `scores` `(n_rows, n_outputs)`.
     """
     rng = np.random.default_rng(seed)
     n_rows = len(truth)

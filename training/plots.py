@@ -27,7 +27,7 @@ def plots_of(
     """PNG files by name: importance, and how right the model is on held-out rows."""
     pictures = {"importance.png": _importance(importance)}
     if not recipe.is_classifier:
-        return pictures | {"residuals.png": _residuals(truth, scores[:, 0], recipe.unit)}
+        return pictures | _residuals_of(recipe, truth, scores)
     pictures["confusion.png"] = _confusion(recipe, truth, scores)
     return pictures | {"calibration.png": _calibration(recipe, truth, scores)}
 
@@ -88,6 +88,17 @@ def _calibration(recipe: Recipe, truth: NDArray[Any], scores: NDArray[np.float64
     axes.set_xlabel("probability that was said")
     axes.set_ylabel("share that came true")
     return _png(figure)
+
+
+def _residuals_of(
+    recipe: Recipe, truth: NDArray[Any], scores: NDArray[np.float64]
+) -> dict[str, bytes]:
+    if len(recipe.targets) == 1:
+        return {"residuals.png": _residuals(truth, scores[:, 0], recipe.unit)}
+    return {
+        f"residuals_{name}.png": _residuals(truth[:, place], scores[:, place], name)
+        for place, name in enumerate(recipe.targets)
+    }
 
 
 def _residuals(truth: NDArray[Any], values: NDArray[np.float64], unit: str) -> bytes:

@@ -40,12 +40,13 @@ class Recipe:
     an unfitted scikit-learn estimator or pipeline; it is fed a DataFrame of float32 columns
     named as in the schema, in which categories are codes (`contracts.schema`). For a
     classifier `classes` are the values of the target in the order of the answers; for
-    `binary` the second is the positive one, answered from `threshold` on. `drift` changes
-    rows as the world might, for demonstrations.
+    `binary` the second is the positive one, answered from `threshold` on. A regression may
+    have several targets; the first is the `prediction`. `drift` changes rows as the world
+    might, for demonstrations.
     """
 
     schema: Schema
-    target: str
+    target: str | tuple[str, ...]
     task: Task
     load: Callable[[], pd.DataFrame]
     estimator: Callable[[], Any]
@@ -62,6 +63,11 @@ class Recipe:
     def is_classifier(self) -> bool:
         """Whether answers are classes."""
         return self.task != "regression"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns that the model shall know, one or more."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     def check(self) -> None:
         """Refuse a recipe that cannot become a service.
@@ -83,8 +89,14 @@ class Recipe:
         strange = [gate.metric for gate in self.gates if gate.metric not in known]
         n_classes = len(self.classes)
         return {
-            f"target: expected no feature, got {self.target!r}, which is in the schema": (
-                self.target in self.schema.names
+            f"target: expected no feature, got {self.target!r}, which is in the schema": bool(
+                set(self.targets) & set(self.schema.names)
+            ),
+            f"target: expected one for a {self.task} task, got {len(self.targets)}": (
+                self.is_classifier and len(self.targets) != 1
+            ),
+            "target: expected at least one name, each once": (
+                not self.targets or len(set(self.targets)) < len(self.targets)
             ),
             f"classes: expected two for a binary task, got {n_classes}": (
                 self.task == "binary" and n_classes != 2  # noqa: PLR2004 - that is what binary means

@@ -32,11 +32,11 @@ def reference_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> R
 
 
 def sample_parquet(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> bytes:
-    """Held-out rows as Parquet: features, `prediction`, `score`, `label`."""
+    """Held-out rows as Parquet: features, `prediction`, `score`, `label` (of the first output)."""
     sample = split.holdout.assign(
         prediction=predictions(recipe, scores),
         score=watched(recipe, scores),
-        label=split.holdout_target,
+        label=split.holdout_target.reshape(len(scores), -1)[:, 0],
     )
     buffer = io.BytesIO()
     sample.iloc[:SAMPLE_ROWS].to_parquet(buffer, index=False)

@@ -121,7 +121,7 @@ def _fit(recipe: Recipe, seed: int) -> _Fitted:
     scores = scores_of(pipeline, parts.holdout, recipe)
     truth = _truth(recipe, parts.holdout_target)
     model = onnx_of(pipeline, recipe)
-    deviation = 1.0 if recipe.is_classifier else float(np.std(parts.train_target))
+    deviation = 1.0 if recipe.is_classifier else np.std(parts.train_target, axis=0)
     return _Fitted(
         recipe=recipe,
         split=parts,
@@ -176,7 +176,7 @@ def _manifest(fitted: _Fitted, run_id: str, commit: str, files: Mapping[str, byt
         task=recipe.task,
         schema=recipe.schema,
         classes=recipe.classes,
-        outputs=() if recipe.is_classifier else (recipe.target,),
+        outputs=() if recipe.is_classifier else recipe.targets,
         output_unit=recipe.unit,
         threshold=recipe.threshold if recipe.task == "binary" else None,
         description=recipe.description,

@@ -82,7 +82,8 @@ def load_table(recipe: Recipe) -> pd.DataFrame:
         )
     _check_columns(recipe, table)
     _check_rows(recipe, table)
-    _check_target(recipe, table[recipe.target])
+    for target in recipe.targets:
+        _check_target(recipe, table[target])
     return table.reset_index(drop=True)
 
 
@@ -115,9 +116,7 @@ def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
 def split(recipe: Recipe, table: pd.DataFrame, seed: int) -> Split:
     """A quarter of the rows held out, the same rows each time; classes in proportion."""
     features = features_of(table, recipe.schema)
-    target = table[recipe.target]
-    numbers = target.to_numpy(dtype=float) if not recipe.is_classifier else None
-    answers = target.astype(str).to_numpy(dtype=object) if numbers is None else numbers
+    answers = _answers(recipe, table)
     train, holdout, train_target, holdout_target = train_test_split(
         features,
         answers,
@@ -128,6 +127,14 @@ def split(recipe: Recipe, table: pd.DataFrame, seed: int) -> Split:
     return Split(train, train_target, holdout, holdout_target, _digest(table))
 
 
+def _answers(recipe: Recipe, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
+    """The targets, shape `(n_rows,)`; of several targets `(n_rows, n_targets)`."""
+    if recipe.is_classifier:
+        return table[recipe.targets[0]].astype(str).to_numpy(dtype=object)
+    values = table[list(recipe.targets)].to_numpy(dtype=float)
+    return values[:, 0] if len(recipe.targets) == 1 else values
+
+
 def _digest(table: pd.DataFrame) -> str:
     """sha256 over column names and every value, in order."""
     sha = hashlib.sha256("\0".join(map(str, table.columns)).encode())
@@ -136,7 +143,7 @@ def _digest(table: pd.DataFrame) -> str:
 
 
 def _check_columns(recipe: Recipe, table: pd.DataFrame) -> None:
-    missing = [n for n in (*recipe.schema.names, recipe.target) if n not in table.columns]
+    missing = [n for n in (*recipe.schema.names, *recipe.targets) if n not in table.columns]
     if missing:
         raise InvalidData(
             f"recipe {recipe.name!r}: load: expected the columns {', '.join(missing)}, "
@@ -214,20 +221,20 @@ def _same(value: Any) -> Any:
 def _check_target(recipe: Recipe, target: pd.Series) -> None:
     if target.isna().any():
         raise InvalidData(
-            f"rows[{int(np.argmax(target.isna()))}].{recipe.target}: expected a label, got nothing",
+            f"rows[{int(np.argmax(target.isna()))}].{target.name}: expected a label, got nothing",
             remedy="leave rows without a label out of the training data",
         )
     if not recipe.is_classifier:
         if not np.isfinite(pd.to_numeric(target, errors="coerce")).all():
             raise InvalidData(
-                f"{recipe.target}: expected finite numbers, got others",
+                f"{target.name}: expected finite numbers, got others",
                 remedy="mend the target in the loader",
             )
         return
     got = set(target.astype(str).unique())
     if got != set(recipe.classes):
         raise InvalidData(
-            f"{recipe.target}: expected the classes {', '.join(recipe.classes)}, "
+            f"{target.name}: expected the classes {', '.join(recipe.classes)}, "
             f"got {', '.join(sorted(got))}",
             remedy="name every class of the data in the recipe, and no other",
         )

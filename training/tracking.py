@@ -46,12 +46,13 @@ def open_run(tracking_uri: str, recipe: Recipe, commit: str) -> Iterator[str]:
 
 def log_data(recipe: Recipe, split: Split) -> None:
     """Log the training rows as the run's input, with their digest."""
-    rows = split.train.assign(**{recipe.target: split.train_target})
+    targets = pd.DataFrame(split.train_target, columns=[*recipe.targets], index=split.train.index)
+    rows = split.train.join(targets)
     with warnings.catch_warnings():
         # MLflow guesses sources of data sets by trying all kinds, and warns of its guesses.
         warnings.simplefilter("ignore")
         data = mlflow.data.from_pandas(
-            rows, targets=recipe.target, name=recipe.name, digest=split.digest[:32]
+            rows, targets=recipe.targets[0], name=recipe.name, digest=split.digest[:32]
         )
         mlflow.log_input(data, context="training")
 

@@ -48,7 +48,7 @@ def models(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     try:
         store = Store.open(RegistrySettings())
-        for recipe in (tiny.binary(), tiny.multiclass(), tiny.regression()):
+        for recipe in (tiny.binary(), tiny.multiclass(), tiny.regression(), tiny.pair()):
             train_recipe(recipe, store)
             promote(store, recipe.name, actor="ada")
         pull_all(store, Layout(root / "var"))

@@ -177,7 +177,7 @@ def tensors(rows: list[dict[str, Any]]) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny", "tiny3", "tinyvalue"])
+@pytest.mark.parametrize("name", ["tiny", "tiny3", "tinyvalue", "tinypair"])
 def test_tritons_client_gets_the_same_predictions(service: Service, name: str) -> None:
     rows = ROWS[:2]
     client = triton.InferenceServerClient(urlsplit(service.url).netloc)
@@ -187,7 +187,7 @@ def test_tritons_client_gets_the_same_predictions(service: Service, name: str) -
     ]
     got = client.infer(name, tensors(rows), request_id="abc", outputs=wanted)
     expected = direct(service, name, rows)
-    field = "values" if name == "tinyvalue" else "probabilities"
+    field = "probabilities" if name in {"tiny", "tiny3"} else "values"
 
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -230,7 +230,7 @@ def test_tritons_client_is_told_what_is_wrong(service: Service) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny", "tiny3", "tinyvalue"])
+@pytest.mark.parametrize("name", ["tiny", "tiny3", "tinyvalue", "tinypair"])
 def test_mlflows_client_gets_the_same_predictions(service: Service, name: str) -> None:
     parts = urlsplit(service.url)
     client = ScoringServerClient(parts.hostname, parts.port)

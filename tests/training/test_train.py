@@ -32,7 +32,7 @@ from training.run import TrainedVersion, train_recipe
 from training.session import onnx_scores
 from training.table import load_table, rows_of, split
 
-RECIPES = [tiny.binary(), tiny.multiclass(), tiny.regression()]
+RECIPES = [tiny.binary(), tiny.multiclass(), tiny.regression(), tiny.pair()]
 
 
 def model_directory(place: Workplace, trained: TrainedVersion) -> Any:
@@ -58,6 +58,25 @@ def test_a_version_is_registered_with_all_that_later_rooms_need(
     assert sum(manifest.importance.values()) == pytest.approx(1)
     artifacts = workplace.store.artifacts(trained.run_id, "plots")
     assert "plots/importance.png" in artifacts
+
+
+def test_several_outputs_count_alike() -> None:
+    """The oracle is scikit-learn's uniform average."""
+    from sklearn import metrics as sk
+
+    from training.metrics import METRICS
+
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(50, 3)) * [1, 10, 100]
+    scores = truth + rng.normal(size=(50, 3))
+    oracles = {
+        "rmse": sk.root_mean_squared_error,
+        "mae": sk.mean_absolute_error,
+        "r2": sk.r2_score,
+    }
+    for name, oracle in oracles.items():
+        got = METRICS["regression"][name][0](truth, scores, 0.5)
+        assert got == pytest.approx(oracle(truth, scores, multioutput="uniform_average")), name
 
 
 def test_the_same_seed_gives_the_same_model(workplace: Workplace) -> None:
