@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
 from secrets import token_hex
@@ -207,7 +207,7 @@ def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
         torn += folded.torn_lines
         tables = (pl.read_parquet(folder / file, glob=False) for file in folded.files)
         lines = LineReader(Label)
-        for table in (*tables, *_tables_of_lines(folder, lines)):
+        for table in chain(tables, _tables_of_lines(folder, lines)):
             hashes.append(hash_ids(table["prediction_id"]))
             truths.append(_truths(table["truth"], classes))
             times.append(table["time"].fill_null(0).to_numpy())

@@ -88,7 +88,7 @@ def run(
     earlier = history.earlier_verdicts(layout, span)
     counted = count(layout, baseline, span, settings, segments)
     verdict = judge(layout, baseline, span, counted, settings, now, earlier)
-    verdict, evidently, note = _drawn(layout, verdict, baseline, counted, settings)
+    verdict, evidently, note = drawn(layout, verdict, baseline, counted, settings)
     report = layout.reports / name / f"{verdict.verdict_id}.html"
     verdict = replace(verdict, report=str(report))
     shapes = [
@@ -291,7 +291,7 @@ def verdict_id(name: str, version: int, start: datetime, end: datetime) -> str:
     return f"{name}-{version}-{ends[0]}-{ends[1]}"
 
 
-def _drawn(
+def drawn(
     layout: Layout,
     verdict: Verdict,
     baseline: Baseline,

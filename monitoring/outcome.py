@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Numbers = NDArray[np.float64]
 Z95 = 1.959963984540054
@@ -24,7 +24,7 @@ class Measured:
 
 
 def roc_auc(truths: Numbers, scores: Numbers) -> Measured:
-    """The area under the ROC curve with DeLong's error (1988), by midranks (Sun, Xu 2014).
+    """The area under the ROC curve with DeLong's error (1988), by two sorts.
 
     The interval is made on the log-odds scale, so that it stays within 0..1. NaN where one
     class is absent.
@@ -32,14 +32,14 @@ def roc_auc(truths: Numbers, scores: Numbers) -> Measured:
     >>> roc_auc(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8])).value
     0.75
     """
-    positive, negative = scores[truths == 1], scores[truths == 0]
+    positive, negative = np.sort(scores[truths == 1]), np.sort(scores[truths == 0])
     m, n = len(positive), len(negative)
     if not m or not n:
         return Measured(np.nan, np.nan, np.nan, np.nan)
-    ranks = stats.rankdata(np.concatenate([positive, negative]))
-    value = float((ranks[:m].sum() / m - (m + 1) / 2) / n)
-    above = (ranks[:m] - stats.rankdata(positive)) / n
-    below = 1 - (ranks[m:] - stats.rankdata(negative)) / m
+    # The share of negatives below each positive, and of positives above each negative.
+    above = _below(negative, positive)
+    below = 1 - _below(positive, negative)
+    value = float(above.mean())
     error = float(np.sqrt(_variance(above) / m + _variance(below) / n))
     if not 0 < value < 1 or not error:
         return Measured(value, error, value, value)
@@ -47,6 +47,13 @@ def roc_auc(truths: Numbers, scores: Numbers) -> Measured:
     odds = float(special.logit(value))
     low, high = special.expit([odds - half, odds + half])
     return Measured(value, error, float(low), float(high))
+
+
+def _below(among: Numbers, values: Numbers) -> Numbers:
+    """The share of `among` below each value, equals by half; both rise."""
+    left = np.searchsorted(among, values, side="left")
+    right = np.searchsorted(among, values, side="right")
+    return (left + right) / (2 * len(among))
 
 
 def accuracy(correct: NDArray[np.bool_]) -> Measured:

@@ -49,15 +49,16 @@ class Joined:
     """Predictions of a window that have a label; all arrays have shape `(n_labels,)`.
 
     `answers` are places in the list of classes, or values; `certain` is the score of the
-    class that was true (NaN for a regression).
+    class that was true (NaN for a regression); `groups` are places in `pairs`, which holds
+    version and variant.
     """
 
     truths: NDArray[np.float64]
     answers: NDArray[np.float64]
     scores: NDArray[np.float64]
     certain: NDArray[np.float64]
-    versions: NDArray[np.int64]
-    variants: NDArray[np.str_]
+    groups: NDArray[np.int16]
+    pairs: Sequence[tuple[int, str]]
 
     def __len__(self) -> int:
         return len(self.truths)
@@ -69,9 +70,14 @@ class Joined:
             self.answers[mask],
             self.scores[mask],
             self.certain[mask],
-            self.versions[mask],
-            self.variants[mask],
+            self.groups[mask],
+            self.pairs,
         )
+
+    def of_version(self, version: int) -> "Joined":
+        """The rows of one version."""
+        places = [i for i, (v, _) in enumerate(self.pairs) if v == version]
+        return self.where(np.isin(self.groups, places))
 
 
 def performance_of(
@@ -95,7 +101,7 @@ def performance_of(
         return blank
     labels = read(layout, manifest.name, manifest.classes)
     joined, predictions, found = join(layout, manifest, span, labels)
-    mine = joined.where(joined.versions == version)
+    mine = joined.of_version(version)
     known = replace(
         blank,
         labels=len(mine),
@@ -119,6 +125,7 @@ def join(
     """Predictions with their labels, predictions by version, and which labels were met."""
     met = np.zeros(len(labels.hashes), dtype=bool)
     pieces: list[Joined] = []
+    pairs: dict[tuple[int, str], int] = {}
     predictions: dict[int, int] = {}
     for frame in _answers(layout, span):
         for version, n in frame["version"].value_counts().iter_rows():
@@ -127,8 +134,10 @@ def join(
         met[places] = True
         usable = ~np.isnan(labels.truths[places])
         if usable.any():
-            pieces.append(_joined(frame[rows[usable]], labels.truths[places[usable]], manifest))
-    return _together(pieces), predictions, met
+            pieces.append(
+                _joined(frame, rows[usable], labels.truths[places[usable]], manifest, pairs)
+            )
+    return _together(pieces, list(pairs)), predictions, met
 
 
 def realised(joined: Joined, manifest: Manifest, alpha: float) -> tuple[Realised, ...]:
@@ -192,10 +201,13 @@ def _realised(
 
 
 def _groups(joined: Joined, manifest: Manifest) -> Iterator[GroupPerformance]:
-    """The first metric of each version and variant."""
-    pairs = sorted(set(zip(joined.versions.tolist(), joined.variants.tolist(), strict=True)))
-    for version, variant in pairs:
-        group = joined.where((joined.versions == version) & (joined.variants == variant))
+    """The first metric of each version and variant; nothing where there is one group only."""
+    if len(joined.pairs) < 2:  # noqa: PLR2004 - one group is the window
+        return
+    for version, variant in sorted(joined.pairs):
+        group = joined.where(joined.groups == joined.pairs.index((version, variant)))
+        if not len(group):
+            continue
         for metric, value in measure(group, manifest).items():
             if np.isfinite(value.value):
                 yield GroupPerformance(
@@ -241,7 +253,7 @@ def _stored_answers(path: Path, span: Span) -> pl.DataFrame:
             if c in {"prediction_id", "time", "version", "variant", "prediction", "score"}
             or c.startswith("scores.")
         ]
-        return read_stored(path, span, tuple(wanted)).cast({pl.Categorical: pl.String})
+        return read_stored(path, span, tuple(wanted))
     except (OSError, pl.exceptions.PolarsError):
         # A file that cannot be read is a fault of the window already (torn_files).
         return pl.DataFrame()
@@ -280,8 +292,16 @@ def _matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray
     return order[hit], places[hit]
 
 
-def _joined(frame: pl.DataFrame, truths: NDArray[np.float64], manifest: Manifest) -> Joined:
-    n = len(frame)
+def _joined(
+    frame: pl.DataFrame,
+    rows: NDArray[np.int64],
+    truths: NDArray[np.float64],
+    manifest: Manifest,
+    pairs: dict[tuple[int, str], int],
+) -> Joined:
+    """Some rows of a table of answers with their truths; new groups are added to `pairs`."""
+    frame = frame.drop("prediction_id")[rows]
+    certain = np.full(len(frame), np.nan)
     if manifest.classes:
         places = {word: float(i) for i, word in enumerate(manifest.classes)}
         answers = (
@@ -290,35 +310,40 @@ def _joined(frame: pl.DataFrame, truths: NDArray[np.float64], manifest: Manifest
             .replace_strict(places, default=np.nan, return_dtype=pl.Float64)
             .to_numpy()
         )
-        certain = np.full(n, np.nan)
         for i, word in enumerate(manifest.classes):
             if f"scores.{word}" in frame.columns:
                 score = frame[f"scores.{word}"].to_numpy()
                 certain = np.where(truths == i, score, certain)
     else:
         answers = frame["prediction"].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-        certain = np.full(n, np.nan)
-    return Joined(
-        truths=truths,
-        answers=answers,
-        scores=frame["score"].to_numpy(),
-        certain=certain,
-        versions=frame["version"].to_numpy(),
-        variants=frame["variant"].to_numpy().astype(str),
-    )
+    return Joined(truths, answers, frame["score"].to_numpy(), certain, _groups_of(frame, pairs), ())
 
 
-def _together(pieces: Sequence[Joined]) -> Joined:
+def _groups_of(frame: pl.DataFrame, pairs: dict[tuple[int, str], int]) -> NDArray[np.int16]:
+    found = frame.select("version", pl.col("variant").cast(pl.String)).unique(maintain_order=True)
+    for pair in found.rows():
+        pairs.setdefault(pair, len(pairs))
+    if len(found) == 1:
+        return np.full(len(frame), pairs[found.row(0)], dtype=np.int16)
+    versions, variants = frame["version"].to_numpy(), frame["variant"].cast(pl.String)
+    groups = np.zeros(len(frame), dtype=np.int16)
+    for version, variant in found.rows():
+        mine = (versions == version) & (variants == variant).to_numpy()
+        groups[mine] = pairs[version, variant]
+    return groups
+
+
+def _together(pieces: Sequence[Joined], pairs: Sequence[tuple[int, str]]) -> Joined:
     if not pieces:
         none = np.empty(0)
-        return Joined(none, none, none, none, none.astype(np.int64), none.astype(str))
+        return Joined(none, none, none, none, none.astype(np.int16), pairs)
     return Joined(
         np.concatenate([p.truths for p in pieces]),
         np.concatenate([p.answers for p in pieces]),
         np.concatenate([p.scores for p in pieces]),
         np.concatenate([p.certain for p in pieces]),
-        np.concatenate([p.versions for p in pieces]),
-        np.concatenate([p.variants for p in pieces]),
+        np.concatenate([p.groups for p in pieces]),
+        pairs,
     )
 
 

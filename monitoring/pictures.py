@@ -33,6 +33,8 @@ class Reservoir:
         """Offer more rows."""
         lots = self._rng.random(len(frame))
         good = np.flatnonzero(lots < self._worst)
+        if len(good) > self._size:
+            good = np.sort(good[np.argpartition(lots[good], self._size)[: self._size]])
         if not len(good):
             return
         self._kept.append(_plain(frame[good]))

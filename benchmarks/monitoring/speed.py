@@ -1,0 +1,278 @@
+"""Time and memory of the monitor at size, each case in a process of its own.
+
+    python -m benchmarks.monitoring.speed [--only rows] [--rows 100000000]
+
+Cases: `rows` (100 M rows x 10 columns from Parquet to verdict, page and Evidently's report),
+`labels` (10 M predictions joined with 7 M labels), `day` (a day of 1 M rows, as lines and
+compacted). Files are written first, below --folder, and removed.
+"""
+
+import argparse
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from benchmarks.monitoring import worlds
+from contracts.manifest import Certificate, DataIdentity, Manifest, Metric
+from contracts.names import SAMPLE_FILE, Layout
+from contracts.reference import Reference
+from contracts.schema import Schema, number
+from contracts.traffic import TrafficRecord
+from monitoring import compact, labels, monitor
+from monitoring.folded import FOLDED, Folded
+from monitoring.lines import LineReader
+from monitoring.performance import performance_of
+from monitoring.report import Page, page_of
+from monitoring.settings import MonitoringSettings
+from monitoring.shapes import shape_of
+from monitoring.window import Span
+
+DAY = datetime(2026, 1, 31, tzinfo=UTC)
+END = DAY + timedelta(days=1)
+SPAN = Span("loan", 1, DAY, END)
+NOW = DAY + timedelta(days=9)
+FILE_ROWS = 1_000_000
+DISTINCT = 4
+"""Different files that are written; the others are links to them."""
+DAY_US = 86_400_000_000
+
+
+def manifest() -> Manifest:
+    """A binary model of the worlds' columns."""
+    one = Metric(value=0.8, low=0.79, high=0.81, greater_is_better=True)
+    return Manifest(
+        name="loan",
+        task="binary",
+        schema=Schema(features=(number("normal"),)),
+        classes=("no", "yes"),
+        run_id="0" * 32,
+        recipe="loan",
+        created_at="",
+        data=DataIdentity(source="simulated", digest="", n_train=1, n_holdout=1),
+        libraries={},
+        metrics={"roc_auc": one, "accuracy": one},
+        certificate=Certificate(
+            rows={}, tolerance=0, largest_difference=0, class_differences=0, passed=True
+        ),
+        golden=(),
+        files={},
+    )
+
+
+def baseline(folder: Path) -> monitor.Baseline:
+    """A reference of 50,000 rows, and a sample of 20,000 for the pictures."""
+    rng = np.random.default_rng(0)
+    columns = worlds.table(50_000, rng)
+    scores = worlds.reference_of({"score": rng.random(50_000)}).features
+    reference = worlds.reference_of(columns)
+    reference = Reference(
+        n_rows=50_000, n_predictions=50_000, features=reference.features, predictions=scores
+    )
+    sample = pl.DataFrame(worlds.table(20_000, rng)).with_columns(
+        score=rng.random(20_000), prediction=pl.lit("no"), label=pl.lit("no")
+    )
+    sample.write_parquet(folder / SAMPLE_FILE)
+    return monitor.Baseline("loan", 1, "", folder, manifest(), reference)
+
+
+def traffic_table(n: int, seed: int) -> pl.DataFrame:
+    """Rows of a day as compaction stores them; numbers have the digits that people send."""
+    rng = np.random.default_rng(seed)
+    columns = worlds.table(n, rng)
+    scores = rng.random(n).round(6)
+    return pl.DataFrame(
+        {
+            "prediction_id": [f"{seed:04x}-{i:012x}" for i in range(n)],
+            "time": pl.Series(np.sort(rng.integers(0, DAY_US, n))).cast(pl.Duration("us")) + DAY,
+            "version": np.ones(n, dtype=np.int64),
+            "variant": pl.Series(["production"]).new_from_index(0, n).cast(pl.Categorical),
+            "prediction": pl.Series(np.where(scores > 0.5, "yes", "no")).cast(pl.Categorical),  # noqa: PLR2004 - half
+            "score": scores,
+            "flags": pl.Series([None], dtype=pl.String).new_from_index(0, n),
+            **{
+                f"features.{name}": pl.Series(values.astype(np.float64).round(4))
+                if values.dtype.kind == "f"
+                else pl.Series(values).replace_strict(
+                    {"true": True, "false": False}, return_dtype=pl.Boolean
+                )
+                if name == "owner"
+                else pl.Series(values).cast(pl.Categorical)
+                for name, values in columns.items()
+            },
+        }
+    )
+
+
+def write_day(layout: Layout, rows: int) -> None:
+    """A compacted day of so many rows."""
+    folder = layout.traffic("loan") / "2026-01-31"
+    folder.mkdir(parents=True)
+    names = []
+    for i in range(max(rows // FILE_ROWS, 1)):
+        name = f"part-{i:016d}.parquet"
+        if i < DISTINCT:
+            table = traffic_table(min(rows, FILE_ROWS), i)
+            table.write_parquet(
+                folder / name, compression="zstd", compression_level=1, row_group_size=250_000
+            )
+        else:
+            (folder / name).hardlink_to(folder / names[i % DISTINCT])
+        names.append(name)
+    document = Folded(files=tuple(names), rows=rows)
+    (folder / FOLDED).write_bytes(document.write())
+
+
+def judge_rows(folder: Path, rows: int) -> None:
+    """From Parquet to the verdict, the page and Evidently's report."""
+    layout, base = Layout(folder), baseline(folder)
+    begin = time.perf_counter()
+    counted = monitor.count(layout, base, SPAN, MonitoringSettings())
+    read = time.perf_counter() - begin
+    verdict = monitor.judge(layout, base, SPAN, counted, MonitoringSettings(), NOW, ())
+    verdict, evidently, note = monitor.drawn(layout, verdict, base, counted, MonitoringSettings())
+    page = page_of(
+        Page(verdict, (), [shape_of(f.column, counted.counts) for f in verdict.findings], "", note)
+    )
+    took = time.perf_counter() - begin
+    cells = rows * len(base.reference.features)
+    say(f"{rows:,} rows x 10 columns: {took:.1f} s with both pages (bar 60 s for 100 M)")
+    say(f"  counted at {cells / read / 1e6:.0f} M cells/s (bar 30), verdict {verdict.decision}")
+    say(f"  page {len(page) / 1000:.0f} KB, Evidently's {len(evidently) / 1e6:.1f} MB")
+    say(f"  peak memory {peak_gb():.2f} GB (bar 1)")
+
+
+def join_labels(folder: Path, rows: int) -> None:
+    """Predictions and labels, both compacted."""
+    begin = time.perf_counter()
+    found = performance_of(Layout(folder), manifest(), 1, SPAN, now=NOW, alpha=0.01)
+    took = time.perf_counter() - begin
+    n_labels = rows * 7 // 10
+    say(f"{rows:,} predictions x {n_labels:,} labels: {took:.1f} s (bar 10 s for 10 M x 7 M)")
+    say(f"  {found.labels:,} joined, peak memory {peak_gb():.2f} GB (bar 1.5)")
+
+
+def write_labels(layout: Layout, rows: int) -> None:
+    """Labels of seven tenths of the predictions, compacted."""
+    n_labels = rows * 7 // 10
+    place = labels.folder_of(layout, "loan")
+    place.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    ids = [
+        pl.Series([f"{i % DISTINCT:04x}-{k:012x}" for k in range(FILE_ROWS * 7 // 10)])
+        for i in range(DISTINCT)
+    ]
+    # As many labels as asked for; the copies of a file have the same ids, so new ones are made.
+    names = []
+    for i in range(max(n_labels * 10 // 7 // FILE_ROWS, 1)):
+        mine = ids[i % DISTINCT] if i < DISTINCT else ids[0] + f"-{i}"
+        table = pl.DataFrame(
+            {
+                "prediction_id": mine,
+                "truth": pl.Series(rng.choice(["yes", "no"], len(mine))),
+                "time": np.full(len(mine), int(END.timestamp() * 1e6)),
+            }
+        )
+        names.append(f"part-{i:016d}.parquet")
+        table.write_parquet(place / names[-1])
+    (place / FOLDED).write_bytes(Folded(files=tuple(names), rows=n_labels).write())
+
+
+def read_day(folder: Path, rows: int) -> None:
+    """A day as lines, compacted, and in Parquet."""
+    layout, base = Layout(folder), baseline(folder)
+    table = traffic_table(rows, 0)
+    day = layout.traffic("loan") / "2026-01-31"
+    day.mkdir(parents=True)
+    features = [c for c in table.columns if c.startswith("features.")]
+    records = [
+        TrafficRecord(
+            prediction_id=row["prediction_id"],
+            time=f"{row['time']:%Y-%m-%dT%H:%M:%S.%f}Z",
+            model="loan",
+            version=1,
+            features={
+                c.removeprefix("features."): None if row[c] != row[c] else row[c] for c in features
+            },
+            prediction=row["prediction"],
+            score=row["score"],
+            scores={"no": 1 - row["score"], "yes": row["score"]},
+        )
+        for row in table.iter_rows(named=True)
+    ]
+    path = day / "000000-1.jsonl"
+    path.write_bytes(msgspec.json.Encoder().encode_lines(records))
+    os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    del records, table
+    lines = timed(lambda: sum(map(len, LineReader(TrafficRecord).read(path))))
+    theirs = timed(lambda: len(pl.read_ndjson(path)))
+    counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
+    folded = timed(lambda: compact.run(layout, "loan", now=NOW))
+    after = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
+    say(f"a day of {rows:,} rows: decoded in blocks {lines:.2f} s, polars' NDJSON {theirs:.2f} s")
+    say(f"  read and counted from lines {counted:.2f} s, compacted in {folded:.1f} s")
+    say(f"  read and counted after compaction {after:.2f} s (bar 0.6 s for 1 M)")
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds that an action takes."""
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def peak_gb() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def say(line: str) -> None:
+    """A line of the report."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def write_for(name: str, folder: Path, rows: int) -> None:
+    """Write what a case reads, in a process of its own, so that its memory is not counted."""
+    if name in {"rows", "labels"}:
+        write_day(Layout(folder), rows)
+    if name == "labels":
+        write_labels(Layout(folder), rows)
+
+
+CASES: dict[str, tuple[Callable[[Path, int], None], int]] = {
+    "day": (read_day, 1_000_000),
+    "labels": (join_labels, 10_000_000),
+    "rows": (judge_rows, 100_000_000),
+}
+
+
+def main() -> None:
+    """Run the cases, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=CASES, action="append")
+    parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=None)
+    wishes = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    for name in wishes.only or CASES:
+        case, rows = CASES[name]
+        with tempfile.TemporaryDirectory(dir=wishes.folder) as folder:
+            n = wishes.rows or rows
+            for step, words in ((write_for, (name, Path(folder), n)), (case, (Path(folder), n))):
+                process = context.Process(target=step, args=words)
+                process.start()
+                process.join()
+
+
+if __name__ == "__main__":
+    main()
