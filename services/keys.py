@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import msgspec
 
 from contracts.documents import Document
-from contracts.errors import InvalidSetting, NotFoundHere, Unwritable
+from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere, Unwritable
 
 Scope = Literal["predict", "labels", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -69,12 +69,18 @@ def read_ring(path: Path) -> KeyRing:
     """The keys in a file; none, if there is no file.
 
     Raises:
-        InvalidDocument: it is no key file.
+        InvalidDocument: it is no key file, or cannot be read.
 
     """
-    if not path.is_file():
+    try:
+        return KeyRing.read(path.read_bytes(), str(path))
+    except FileNotFoundError:
         return KeyRing()
-    return KeyRing.read(path.read_bytes(), str(path))
+    except OSError as err:
+        raise InvalidDocument(
+            f"{path}: expected a file of keys to read, got {err.strerror}",
+            remedy="let the service's user read it, or set SLIPWAY_SERVICE_KEYS_FILE to another",
+        ) from err
 
 
 def create_key(

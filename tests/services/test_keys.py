@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import InvalidSetting, NotFoundHere
+from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere
 from contracts.settings import Secret
 from services.faults import Fault
 from services.guard import Guard, settled
@@ -75,6 +75,11 @@ def test_a_key_ends_when_it_expires_is_rotated_or_revoked(tmp_path: Path) -> Non
         rotate_key(path, new.id, timedelta())
     with pytest.raises(NotFoundHere, match=f"expected one of {brief.id}"):
         revoke_key(path, "nobody")
+
+
+def test_a_key_file_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDocument, match="expected a file of keys to read"):
+        read_ring(tmp_path)
 
 
 @given(st.text() | st.from_regex(r"slw_[0-9a-f]{8}_.*"))
