@@ -114,7 +114,7 @@ def _compact_labels(folder: Path) -> Folded:
     name = f"part-{len(before.files):06d}-{token_hex(8)}.parquet"
     if tables:
         whole = pl.concat(tables, how="vertical_relaxed")
-        whole.write_parquet(folder / name, compression="zstd", compression_level=1)
+        whole.write_parquet(folder / name, compression="lz4")
     return _named(folder, before, [name] if tables else [], sum(map(len, tables)), lines, segments)
 
 

@@ -11,7 +11,7 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +25,7 @@ from monitoring.settings import MonitoringSettings
 
 PARTS = 3
 MOST_BLOCKS = 24
+BLOCKS = (24, 12, 6)
 PERSISTENT = 0.6
 """Two of three parts; one of two is a burst."""
 REFERENCE_ERROR = {"ks": 0.83, "wasserstein_normed": 1.0, "total_variation": 0.5}
@@ -112,7 +113,7 @@ def _number_evidence(name: str, column: NumberCount, rule: Rule) -> _Evidence:
     reference = column.reference
     p, q = np.array(reference.counts), column.counts
     blocks = blocks_of(column.by_slice())
-    inflation = st.inflation_of_numbers(blocks)
+    inflation = _inflation(blocks, st.inflation_of_numbers)
     distance, p_any = st.kolmogorov_smirnov(p, q, inflation)
     _, p_shift = st.mann_whitney(p, q, inflation)
     statistics = _distances(p, q) | {
@@ -142,7 +143,7 @@ def _number_evidence(name: str, column: NumberCount, rule: Rule) -> _Evidence:
 def _category_evidence(name: str, column: CategoryCount, rule: Rule) -> _Evidence:
     p, q = reference_counts(column), column.by_slice().sum(axis=0)
     blocks = blocks_of(column.by_slice())
-    inflation = st.inflation_of_categories(blocks)
+    inflation = _inflation(blocks, st.inflation_of_categories)
     _, p_value = st.chi_square(p, q, inflation)
     n = int(q.sum())
     return _Evidence(
@@ -156,6 +157,15 @@ def _category_evidence(name: str, column: CategoryCount, rule: Rule) -> _Evidenc
         limits={"total_variation": rule.limit(name, "total_variation", int(p.sum()))},
         persistence=st.persistence(p, list(joined(blocks, PARTS)), ordered=False),
     )
+
+
+def _inflation(blocks: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float]) -> float:
+    """The largest design effect over blocks of several lengths.
+
+    Rows that resemble each other for longer than a block make the blocks themselves resemble
+    each other, which only longer blocks show (batch means, Conway 1963).
+    """
+    return max(measure(joined(blocks, n)) for n in BLOCKS)
 
 
 def ends_of(reference: NumberReference) -> tuple[float, float]:

@@ -77,7 +77,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     ]
     table.sort("time", maintain_order=True).cast(
         dict.fromkeys(words, pl.Categorical)
-    ).write_parquet(path, compression="zstd", compression_level=1, row_group_size=250_000)
+    ).write_parquet(path, compression="lz4", row_group_size=250_000)
 
 
 def record_of(row: Mapping[str, Any]) -> TrafficRecord:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from contracts.names import Layout
 from contracts.reference import Reference
@@ -19,6 +20,10 @@ from monitoring.rows import Rows
 
 CHUNK_ROWS = 50_000
 FRAME_COLUMNS = ("prediction_id", "time", "version", "variant", "flags")
+UNREAD = cs.by_name("latency_ms", "request_id", "model", require_all=False) | cs.starts_with(
+    "scores."
+)
+"""What a stored table has beside that."""
 
 
 @dataclass
@@ -147,8 +152,11 @@ def read_stored(path: Path, span: Span, wanted: tuple[str, ...] = ()) -> pl.Data
 
     """
     scan = pl.scan_parquet(path, glob=False)
-    inside = (pl.col("time") >= span.start) & (pl.col("time") < span.end)
-    return (scan.select(wanted) if wanted else scan).filter(inside).collect()
+    frame = (scan.select(wanted) if wanted else scan.drop(UNREAD)).collect()
+    # Tables are stored in the order of time: most lie in the window from end to end.
+    if not len(frame) or (frame["time"][0] >= span.start and frame["time"][-1] < span.end):
+        return frame
+    return frame.filter((pl.col("time") >= span.start) & (pl.col("time") < span.end))
 
 
 def _piece(

@@ -12,11 +12,16 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from benchmarks.monitoring import worlds
+from benchmarks.monitoring.worlds import manifest
+from contracts.manifest import Metric
 from contracts.verdict import Decision
+from monitoring import outcome
 from monitoring.counts import WindowCounts
 from monitoring.judge import Rule, decide, findings_of
+from monitoring.performance import Joined, realised
 from monitoring.quality import quality_findings
 from monitoring.settings import MonitoringSettings
 
@@ -54,6 +59,13 @@ CASES = (
 )
 
 
+FALLS = (
+    ("AUC as at training", 0.0, 0.3, 0.02, False),
+    ("AUC -0.075, 30 % positive", 0.075, 0.3, 0.95, True),
+    ("AUC -0.075, 10 % positive", 0.075, 0.1, None, True),
+)
+
+
 def verdict_on(reference: worlds.Table, window: worlds.Table, rng: np.random.Generator) -> Decision:
     """The decision on a window, as the monitor makes it."""
     sketch = worlds.reference_of(reference)
@@ -72,6 +84,30 @@ def share_of_alarms(case: Case, reference_rows: int, repetitions: int) -> float:
         reference, window = worlds.table(reference_rows, rng), worlds.table(case.rows, rng)
         case.change(window, rng)
         hits += verdict_on(reference, window, rng) in case.expects
+    return hits / repetitions
+
+
+def labelled(n: int, auc: float, positives: float, rng: np.random.Generator) -> Joined:
+    """Labels and scores of so high an AUC (binormal, Hanley 1988)."""
+    truths = (rng.random(n) < positives).astype(np.float64)
+    gap = np.sqrt(2) * special.ndtri(auc)
+    scores = special.ndtr(rng.normal(size=n) + gap * truths - gap / 2)
+    answers = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
+    certain = np.full(n, np.nan)
+    return Joined(truths, answers, scores, certain, np.zeros(n, dtype=np.int16), [(1, "")])
+
+
+def share_of_falls(fall: float, positives: float, repetitions: int) -> float:
+    """How often a fall of the AUC from 0.80 is told from one chunk of 1,000 labels."""
+    hits = 0
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([SEED, round(fall * 1000), repetition])
+        held_out = labelled(5_000, 0.80, positives, rng)
+        now = labelled(1_000, 0.80 - fall, positives, rng)
+        told = outcome.roc_auc(held_out.truths, held_out.scores)
+        baseline = Metric(value=told.value, low=told.low, high=told.high, greater_is_better=True)
+        found = realised(now, manifest(roc_auc=baseline), SETTINGS.alpha)
+        hits += any(metric.worse for metric in found)
     return hits / repetitions
 
 
@@ -118,6 +154,15 @@ def main() -> int:
                 f"   {low:6.1%} - {high:6.1%}  {word:<13}  {time.perf_counter() - begin:5.1f} s\n"
             )
             sys.stdout.flush()
+    for name, fall, positives, bar, power in FALLS:
+        if wishes.only not in name:
+            continue
+        share = share_of_falls(fall, positives, wishes.repetitions)
+        case = Case(name, worlds.unchanged, 1_000, bar, ALARMS, power=power)
+        word = _judged(case, share)
+        missed += word.endswith("MISSED")
+        low, high = wilson(share, wishes.repetitions)
+        say(f"{name:<24} {1000:>6} {5000:>9} {share:>8.1%}   {low:6.1%} - {high:6.1%}  {word}\n")
     return int(missed > 0)
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from contracts.manifest import Certificate, DataIdentity, Manifest, Metric
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
+from contracts.schema import Schema, number
 from monitoring.rows import Rows
 
 Table = Mapping[str, NDArray[np.generic]]
@@ -65,6 +67,27 @@ def _column(values: NDArray[np.generic]) -> ColumnReference:
 
     reference: NumberReference = number_reference(values.astype(np.float64))
     return reference
+
+
+def manifest(**metrics: Metric) -> Manifest:
+    """A binary model of these columns, with these metrics on its held-out rows."""
+    return Manifest(
+        name="loan",
+        task="binary",
+        schema=Schema(features=(number("normal"),)),
+        classes=("no", "yes"),
+        run_id="0" * 32,
+        recipe="loan",
+        created_at="",
+        data=DataIdentity(source="simulated", digest="", n_train=1, n_holdout=1),
+        libraries={},
+        metrics=metrics,
+        certificate=Certificate(
+            rows={}, tolerance=0, largest_difference=0, class_differences=0, passed=True
+        ),
+        golden=(),
+        files={},
+    )
 
 
 def shifted(column: str, sigmas: float) -> Change:

@@ -1,6 +1,7 @@
 """A window of traffic gets the verdict it deserves, whatever lies in the log."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from contracts.verdict import Verdict
 from monitoring.counts import WindowCounts
 from monitoring.explain import find
 from monitoring.judge import Rule, decide, findings_of
-from monitoring.monitor import run
+from monitoring.monitor import find_baseline, run
 from monitoring.quality import quality_findings
 from monitoring.rows import Rows
 from monitoring.settings import MonitoringSettings
@@ -184,7 +185,13 @@ def test_drift_is_named_with_its_size_and_evidently_shows_the_same_number(
 BROKEN: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str, str]] = {
     "missing": (lambda r: r | {"income": None}, "income", "vanished"),
     "unseen": (lambda r: r | {"region": "west"}, "region", "unseen"),
-    "unit": (lambda r: r | {"lines": (r["lines"] or 0) + 4000}, "lines", "out_of_range"),
+    "range": (lambda r: r | {"lines": (r["lines"] or 0) + 4000}, "lines", "out_of_range"),
+    "unit": (lambda r: r | {"lines": (r["lines"] or 0) * 1000}, "lines", "unit"),
+    "infinite": (lambda r: r | {"income": 1e308}, "income", "out_of_range"),
+    "words": (lambda r: r | {"age": "old"}, "age", "type_change"),
+    "numbers": (lambda r: r | {"owner": 1.0}, "owner", "type_change"),
+    "column": (lambda r: r | {"shoe": 42.0}, "shoe", "new_column"),
+    "null": (lambda _: {}, "work", "vanished"),
     "constant": (lambda r: r | {"age": 33.0}, "age", "constant"),
 }
 
@@ -227,6 +234,118 @@ def test_a_window_that_says_nothing_says_so(
     assert verdict.decision == decision
     assert verdict.findings == ()
     assert verdict.sentence in Path(verdict.report).read_text()
+
+
+def test_records_that_come_twice_are_a_fault(served: Workplace) -> None:
+    records = served_rows(served, 300, 5)
+    write(served, records)
+    write(served, records[:30])
+    faults = {(q.column, q.fault): q.share for q in judge(served).quality}
+
+    assert faults["prediction_id", "duplicates"] == pytest.approx(30 / 330)
+
+
+def test_a_clock_that_jumps_puts_rows_into_the_window_of_their_time(served: Workplace) -> None:
+    records = served_rows(served, 200, 5)
+    tomorrow = [
+        msgspec.structs.replace(r, time=r.time.replace("01-31", "02-01"), prediction_id=f"t{i}")
+        for i, r in enumerate(records[:50])
+    ]
+    never = [msgspec.structs.replace(r, time="2026-01-31T12:99") for r in records[:3]]
+    write(served, [*tomorrow, *records, *never])
+    window = judge(served).window
+
+    assert (window.rows, window.torn_lines) == (200, 3)
+    assert judge(served, start=START + timedelta(days=1), end=END + timedelta(days=1)).window.rows
+
+
+def test_a_compacted_window_has_the_same_verdict_and_a_torn_file_is_told(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitoring import compact, evidently_report
+
+    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    path = write(served, served_rows(served, 400, 5))
+    before = judge(served)
+    os.utime(path, (0, 0))
+    compact.run(served.layout, "tiny", now=END + timedelta(days=3))
+    after = judge(served)
+
+    assert list(path.parent.glob("*.parquet"))
+    assert [(f.column, f.p_value, f.effect_size) for f in after.findings] == [
+        (f.column, f.p_value, f.effect_size) for f in before.findings
+    ]
+    part = next(path.parent.glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-9])
+    write(served, served_rows(served, 200, 6))
+    torn = judge(served)
+    assert torn.decision == "quality"
+    assert next(q.fault for q in torn.quality) == "torn_files"
+    assert part.name in torn.torn_files[0]
+
+
+def test_labels_that_show_a_worse_model_decide(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitoring import evidently_report, labels
+
+    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    records = served_rows(served, 400, 5)
+    write(served, records)
+    source = served.root / "truth.jsonl"
+    # The world answers otherwise: everyone whom the model calls sure does the opposite.
+    truths = [
+        {"prediction_id": r.prediction_id, "truth": "no" if r.score > 0.5 else "yes"}
+        for r in records
+    ]
+    source.write_bytes(msgspec.json.Encoder().encode_lines(truths))
+    manifest = find_baseline(served.store, served.layout, "tiny", None).manifest
+    labels.add(served.layout, manifest, source, now=END)
+    verdict = judge(served)
+    page = Path(verdict.report).read_text()
+
+    assert verdict.decision == "performance"
+    assert verdict.sentence.startswith("tiny version 1: AUC ")
+    assert verdict.performance is not None
+    assert verdict.performance.labels == 400
+    assert "worse" in page
+    assert verdict.estimate is not None
+    assert "200 are needed" in verdict.estimate.missing
+
+
+def test_since_when_and_in_which_slice_is_on_the_page(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitoring import evidently_report
+
+    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    for hour in range(3):
+        records = served_rows(served, 600, hour)
+        write(
+            served,
+            [
+                msgspec.structs.replace(
+                    r,
+                    prediction_id=f"{hour}-{i}",
+                    time=r.time.replace("T12", f"T{12 + hour}"),
+                    features=r.features
+                    | ({"age": 85.0} if hour and r.features["work"] == "no" else {}),
+                )
+                for i, r in enumerate(records)
+            ],
+        )
+        late = timedelta(hours=hour)
+        verdict = judge(served, start=START + late, end=END + late, segments=("work",))
+    age = next(f for f in verdict.findings if f.column == "age")
+    page = Path(verdict.report).read_text()
+
+    assert age.drifted
+    assert age.since == "2026-01-31T13:00:00.000000Z"
+    assert age.segment == "work = no"
+    assert "age has drifted since 2026-01-31T13:00" in page
+    assert "mostly work = no" in verdict.sentence
+    index = (served.layout.reports / "tiny" / "index.html").read_text()
+    assert index.count("2026-01-31T1") >= 3
 
 
 def test_no_traffic_folder_is_a_verdict_too(served: Workplace) -> None:

@@ -41,8 +41,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         truths, scores = world(300, seed + 10)
         auc = outcome.roc_auc(truths, scores)
         correct = outcome.accuracy((scores >= 0.5) == (truths == 1))
-        held["auc"] += auc.low <= truth <= auc.high
-        held["accuracy"] += correct.low <= right <= correct.high
+        held["auc"] += int(auc.low <= truth <= auc.high)
+        held["accuracy"] += int(correct.low <= right <= correct.high)
 
     assert all(0.91 <= n / 300 <= 0.985 for n in held.values()), held
 
