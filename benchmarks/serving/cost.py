@@ -3,34 +3,15 @@
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from benchmarks.serving.bar import Bar, at_most
 from benchmarks.serving.compare import Field, Measurement, measure_server
+from benchmarks.serving.parts import BARE, VARIANTS, WHOLE
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.scenario import SCENARIOS
 
-ROUNDS = 5
+ROUNDS = 3
 MOST_PERCENT = 35.0
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Which parts of the edge there are."""
-
-    validates: bool = True
-    counts: bool = True
-    logs: bool = True
-
-
-WHOLE, BARE = "whole", "without all three"
-VARIANTS = {
-    WHOLE: Parts(),
-    "without validation": Parts(validates=False),
-    "without metrics": Parts(counts=False),
-    "without traffic log": Parts(logs=False),
-    BARE: Parts(validates=False, counts=False, logs=False),
-}
 
 
 class Variant(Slipway):

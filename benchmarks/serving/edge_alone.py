@@ -15,7 +15,7 @@ import msgspec
 import uvicorn
 import uvloop
 
-from benchmarks.serving.cost import VARIANTS, Parts
+from benchmarks.serving.parts import VARIANTS, Parts
 from benchmarks.serving.server import HOST
 from contracts import settings as settings_loader
 from contracts.names import Layout
