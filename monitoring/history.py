@@ -177,8 +177,10 @@ def streak(verdict: Verdict, earlier: Sequence[Verdict]) -> int:
 
 
 def strongest(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings by how far they stand beyond their limit."""
-    return sorted(findings, key=lambda f: f.effect_size / f.effect_threshold, reverse=True)
+    """Drifted findings first, then by how far they stand beyond their limit."""
+    return sorted(
+        findings, key=lambda f: (f.drifted, f.effect_size / f.effect_threshold), reverse=True
+    )
 
 
 def moment(text: str) -> datetime:

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.errors import InvalidData
+from contracts.errors import InvalidData, InvalidDocument
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from monitoring.columns import TIME_FORMAT
@@ -196,7 +196,12 @@ def _truth(value: Any, classes: tuple[str, ...]) -> float:
 
 
 def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
-    """Every label of a model, the last one of each prediction (by time, then by file)."""
+    """Every label of a model, the last one of each prediction (by time, then by file).
+
+    Raises:
+        InvalidDocument: a compacted file cannot be read; without it numbers would be wrong.
+
+    """
     folder = folder_of(layout, name)
     hashes: list[NDArray[np.uint64]] = []
     truths: list[NDArray[np.float64]] = []
@@ -205,7 +210,7 @@ def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
     with reading(folder):
         folded = folded_of(folder)
         torn += folded.torn_lines
-        tables = (pl.read_parquet(folder / file, glob=False) for file in folded.files)
+        tables = (_stored(folder / file) for file in folded.files)
         lines = LineReader(Label)
         for table in chain(tables, _tables_of_lines(folder, lines)):
             hashes.append(hash_ids(table["prediction_id"]))
@@ -216,6 +221,16 @@ def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
         empty = np.empty(0)
         return Labels(empty.astype(np.uint64), empty, empty.astype(np.int64), 0, torn)
     return _last_ones(np.concatenate(hashes), np.concatenate(truths), np.concatenate(times), torn)
+
+
+def _stored(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as err:
+        raise InvalidDocument(
+            f"{path}: expected the labels that compaction wrote, got {str(err).splitlines()[0]}",
+            remedy="restore the file, or remove it from compacted.json and add its labels again",
+        ) from err
 
 
 def tables_of(

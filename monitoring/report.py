@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from contracts.verdict import Estimate, Finding, Performance, QualityFinding, Verdict
 from monitoring.drawing import bars, pairs, profile, steps, timeline
-from monitoring.history import strongest
+from monitoring.history import streak, strongest
 from monitoring.sentence import EFFECTS, METRICS
 from monitoring.shapes import Shape
 
@@ -181,7 +181,7 @@ def _performance(performance: Performance | None) -> str:
         f"<tr{' class=hit' if m.worse else ''}><td>{escape(METRICS.get(m.metric, m.metric))}</td>"
         f"<td class=n>{m.value:.4g}</td><td class=n>{m.low:.4g} to {m.high:.4g}</td>"
         f"<td class=n>{m.baseline:.4g}</td><td class=n>{m.baseline_low:.4g} to "
-        f"{m.baseline_high:.4g}</td><td class=n>{m.p_value:.2g}</td>"
+        f"{m.baseline_high:.4g}</td><td class=n>{_chance(m.p_value)}</td>"
         f"<td>{'worse' if m.worse else ''}</td></tr>"
         for m in p.metrics
     ]
@@ -232,7 +232,8 @@ def _since(verdict: Verdict, earlier: Sequence[Verdict]) -> str:
     rows = f"<h2>Rows in the window</h2>{profile(verdict.profile)}" if any(verdict.profile) else ""
     return (
         f"<h2>Since when</h2>{timeline(marks, words)}"
-        f'<p class="note">{len(shown)} windows of this version, the newest on the right.</p>'
+        f'<p class="note">{len(shown)} windows of this version, the newest on the right; '
+        f"{escape(verdict.decision.replace('_', ' '))} {streak(verdict, earlier)} in a row.</p>"
         + (f"<ul>{since}</ul>" if since else "")
         + rows
     )
@@ -296,8 +297,13 @@ def _finding_row(f: Finding) -> str:
         f"<td>{bars(f.effect_size / f.effect_threshold, mark)}</td>"
         f"<td>{escape(EFFECTS[f.effect])}</td><td class=n>{f.effect_size:.3f}</td>"
         f'<td class=n title="{escape(f.threshold_from)}">{f.effect_threshold:.3f}</td>'
-        f"<td class=n>{f.p_value:.2g}</td><td class=n>{f.persistence:.0%}</td>{numbers}</tr>"
+        f"<td class=n>{_chance(f.p_value)}</td><td class=n>{f.persistence:.0%}</td>{numbers}</tr>"
     )
+
+
+def _chance(p_value: float) -> str:
+    """A p-value; what is below the smallest number is not nothing."""
+    return f"{p_value:.2g}" if p_value else "&lt; 1e-300"
 
 
 def _links(page: Page) -> str:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from contracts.errors import InvalidData
+from contracts.errors import InvalidData, InvalidDocument
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
@@ -114,6 +114,19 @@ def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> No
     assert done.rows == 1_000
     assert not list(labels.folder_of(layout, "loan").glob("*.jsonl"))
     assert judged(layout) == before
+
+
+def test_labels_that_cannot_be_read_are_an_error_and_not_a_number(tmp_path: Path) -> None:
+    layout, _ = place(tmp_path, 500)
+    folder = labels.folder_of(layout, "loan")
+    for path in folder.glob("*.jsonl"):
+        os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    compact.run_labels(layout, "loan", now=LATER)
+    part = next(folder.glob("part-*"))
+    part.write_bytes(part.read_bytes()[:-5])
+
+    with pytest.raises(InvalidDocument, match="expected the labels that compaction wrote"):
+        judged(layout)
 
 
 def test_a_model_that_has_become_worse_is_told_and_one_that_has_not_is_not(
