@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.serving.agreement import check_answers
 from benchmarks.serving.environment import python_of
 from benchmarks.serving.machine import Cores
-from benchmarks.serving.meter import Meter, quietest
+from benchmarks.serving.meter import DISTURBED, Meter, quietest
 from benchmarks.serving.peer import PEERS, Peer, Setting, peer
 from benchmarks.serving.scenario import Scenario
 from benchmarks.serving.server import Server
@@ -74,7 +74,7 @@ def measure(
 
 
 def medians(found: Sequence[Measurement]) -> list[Measurement]:
-    """Of each peer in each scenario the medians of its rounds; `bad` adds up."""
+    """Of each peer in each scenario the medians of its calm rounds; `bad` adds up over all."""
     keys = dict.fromkeys((m.scenario, m.peer) for m in found)
     return [_median([m for m in found if (m.scenario, m.peer) == key]) for key in keys]
 
@@ -177,8 +177,10 @@ def told(m: Measurement) -> str:
 
 
 def _median(rounds: Sequence[Measurement]) -> Measurement:
+    calm = [m for m in rounds if m.others <= DISTURBED] or [min(rounds, key=lambda m: m.others)]
+
     def middle(name: str) -> float:
-        return float(statistics.median(getattr(m, name) for m in rounds))
+        return float(statistics.median(getattr(m, name) for m in calm))
 
     return Measurement(
         scenario=rounds[0].scenario,

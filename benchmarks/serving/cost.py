@@ -1,11 +1,10 @@
 """What validation, metrics and the traffic log cost together, and each alone."""
 
-import statistics
 import sys
 from collections.abc import Mapping, Sequence
 
 from benchmarks.serving.bar import Bar, at_most
-from benchmarks.serving.compare import Field, Measurement, measure_server
+from benchmarks.serving.compare import Field, measure_server, medians
 from benchmarks.serving.parts import BARE, VARIANTS, WHOLE
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.scenario import SCENARIOS
@@ -42,13 +41,9 @@ def measure(field: Field, us: Slipway, setting: Setting) -> tuple[dict[str, obje
         for one in contenders
         for m in measure_server(field, one, setting, [scenario], number)
     ]
-    cpu = {one.name: _median_cpu_us(found, one.name) for one in contenders}
+    cpu = {m.peer: m.cpu_us for m in medians(found)}
     percent = 100 * (cpu[WHOLE] / cpu[BARE] - 1)
     saved = {name: cpu[WHOLE] - cpu[name] for name in VARIANTS if name != WHOLE}
     figures: dict[str, object] = {"cpu_us": cpu, "saved_us": saved, "rounds": found}
     what = "validation, metrics and traffic log: CPU over the path without them"
     return figures, [at_most(what, MOST_PERCENT, percent, " %")]
-
-
-def _median_cpu_us(found: Sequence[Measurement], name: str) -> float:
-    return statistics.median(m.cpu_us for m in found if m.peer == name)

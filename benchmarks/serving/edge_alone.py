@@ -1,15 +1,16 @@
 """Our edge and wire under bare uvicorn, whole or with parts left out: `... VARIANT PORT`.
 
 There is no setting that leaves out validation, metrics or the traffic log, and there shall be
-none. To know what they cost, this builds the same hall with desks that lack them.
+none. To know what they cost, this opens the same hall with parts of it left out.
 """
 
 import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import ExitStack
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import uvicorn
@@ -18,18 +19,16 @@ import uvloop
 from benchmarks.serving.parts import VARIANTS, Parts
 from benchmarks.serving.server import HOST
 from contracts import settings as settings_loader
-from contracts.names import Layout
 from contracts.schema import Schema
 from contracts.traffic import TrafficRecord
-from services import wire
+from services import hall as halls
+from services import models, wire
 from services.answer import Moment
 from services.decode import NO_FLAGS, Decoder, Rows
 from services.desk import Desk
 from services.edge import Edge, Receive, Scope, Send
-from services.guard import Guard
 from services.hall import Hall
 from services.metrics import Metrics
-from services.models import find_pointers, load, models_layout
 from services.settings import ServiceSettings
 
 
@@ -49,12 +48,10 @@ class Trusting(Decoder):
         return Rows((row,), (self._numbers(msgspec.structs.astuple(row)),), NO_FLAGS)
 
 
-class Unlogged(Desk):
-    """A desk without a traffic log."""
-
-    def _recorded(self, records: Sequence[TrafficRecord], moment: Moment) -> bool:
-        del records, moment
-        return True
+def unlogged(desk: Desk, records: Sequence[TrafficRecord], moment: Moment) -> bool:
+    """What a desk without a traffic log does in the place of `Desk._recorded`: nothing."""
+    del desk, records, moment
+    return True
 
 
 class Uncounted(Metrics):
@@ -117,18 +114,16 @@ async def serve(parts: Parts, port: int) -> None:
 
 
 def _hall(parts: Parts, settings: ServiceSettings) -> Hall:
-    if parts == Parts():
-        return Hall.open(settings)
-    layout, models = Layout(settings.var), models_layout(settings.var)
-    metrics = Metrics() if parts.counts else Uncounted()
-    kind = Desk if parts.logs else Unlogged
-    desks: dict[str, Desk] = {}
-    for pointer in find_pointers(models):
-        served = load(models, pointer)
+    """The hall as it opens for the service, where classes without a part stand in for its own."""
+    with ExitStack() as stack:
         if not parts.validates:
-            served = replace(served, decoder=Trusting(served.manifest.schema))
-        desks[pointer.name] = kind(served, layout, settings, metrics)
-    return Hall(desks, metrics, Guard(settings))
+            stack.enter_context(patch.object(models, "Decoder", Trusting))
+        if not parts.counts:
+            stack.enter_context(patch.object(halls, "Metrics", Uncounted))
+        opened = Hall.open(settings)
+    if not parts.logs:
+        patch.object(Desk, "_recorded", unlogged).start()  # for as long as the process lives
+    return opened
 
 
 async def _ready(scope: Scope, receive: Receive, send: Send) -> None:

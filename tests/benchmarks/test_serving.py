@@ -96,18 +96,19 @@ def test_an_answer_that_is_not_the_pipelines_is_not_timed(*, said: float, is_rig
             check_answers(Slipway(), server, work)
 
 
-def measured(peer: str, rate: float, number: int = 0, bad: int = 0) -> Measurement:
-    return Measurement("one-32", peer, number, rate, 2.0, 5.0, 50.0, 100.0, bad, 0.0, 0.0)
+def measured(peer: str, rate: float, bad: int = 0, others: float = 0.0) -> Measurement:
+    return Measurement("one-32", peer, 1, rate, 2.0, 5.0, 50.0, 100.0, bad, 0.0, others)
 
 
-def test_a_median_forgets_a_disturbed_round_and_no_failure() -> None:
-    rounds = [
-        measured("slipway", rate, n, bad) for n, (rate, bad) in enumerate([(9, 0), (1, 2), (8, 0)])
-    ]
+def test_a_median_forgets_disturbed_rounds_and_no_failure() -> None:
+    calm = [measured("slipway", 9), measured("slipway", 8), measured("slipway", 7)]
+    disturbed = [measured("slipway", 1, bad=2, others=0.5), measured("slipway", 2, others=0.4)]
 
-    (middle,) = medians(rounds)
+    (middle,) = medians([*calm, *disturbed])
+    (least,) = medians(disturbed)
 
     assert (middle.requests_per_s, middle.bad) == (8, 2)
+    assert (least.requests_per_s, least.others) == (2, 0.4)
 
 
 def test_bars_compare_us_with_the_peers_that_were_measured() -> None:
