@@ -11,7 +11,7 @@ from benchmarks.serving.server import Server
 
 DISTURBED = 0.1
 """A measurement during which others took more of a core than this is repeated."""
-TRIES = 3
+TRIES = 2
 
 
 class Disturbed(Protocol):

@@ -28,6 +28,8 @@ from benchmarks.serving.wrk import Load, drive
 PEAK_CONNECTIONS = 32
 MANY_CONNECTIONS = 1280
 MOST_CONNECTIONS = 10_000
+CROWD_S = 10
+"""So long at least: ten thousand clients need some seconds to connect."""
 SHORT_QUEUE = 64
 """Rows that may wait, so that 1,280 connections are more than are taken."""
 RETRY_AFTER_S = 1.0
@@ -123,7 +125,7 @@ def _crowd_of_wrk(field: Field, us: Peer, server: Server, connections: int) -> C
     load = drive(
         *(server.port, us.path("loan", batch=False), bodies),
         connections=connections,
-        seconds=field.seconds,
+        seconds=max(field.seconds, CROWD_S),
         cores=field.cores.client,
     )
     good = (load.requests - load.bad_statuses) / load.seconds
