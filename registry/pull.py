@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contracts.errors import CorruptModel, NotRegistered, PlatformError, RegistryUnreachable
+from contracts.errors import (
+    CorruptModel,
+    InvalidDocument,
+    NotRegistered,
+    PlatformError,
+    RegistryUnreachable,
+)
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, TAG_DIGEST, Layout
 from registry.bento import import_directory
 from registry.directory import flush, incoming, unwritable, verify
 from registry.production import is_ours, reconcile
 from registry.store import Store, StoredVersion
+from registry.trial import Trial
 
 TAG_REFUSED = "slipway.refused"
 
@@ -30,8 +37,8 @@ class PullResult:
     removed: tuple[str, ...]
 
 
-def pull_all(store: Store, layout: Layout) -> PullResult:
-    """Pull the Production version of every model of ours that has one.
+def pull_all(store: Store, layout: Layout, trial: Trial | None = None) -> PullResult:
+    """Pull the Production version of every model of ours that has one, if `trial` lets it pass.
 
     A version that fails verification is refused: its old pointer stays, and the version gets
     the tag `slipway.refused` until it verifies. Where its artifact store is away, the old
@@ -51,10 +58,10 @@ def pull_all(store: Store, layout: Layout) -> PullResult:
     for model in store.models():
         version = reconcile(store, model.name) if is_ours(store, model.name) else None
         if version is None:
-            removed += _remove_pointer(layout, model.name)
+            removed += remove_pointer(layout, model.name)
             continue
         try:
-            pulled.append(pull_version(store, layout, model.name, version))
+            pulled.append(bring(store, layout, model.name, version, trial))
         except (CorruptModel, RegistryUnreachable) as err:
             # Only bytes that are wrong brand a version; a store that is away may come back.
             if isinstance(err, CorruptModel):
@@ -91,6 +98,33 @@ def pull(store: Store, layout: Layout, name: str) -> Pointer:
     if version is None:
         raise NotRegistered(f"no production version of {name!r}", remedy=f"slipway promote {name}")
     return pull_version(store, layout, name, version)
+
+
+def bring(
+    store: Store, layout: Layout, name: str, version: int, trial: Trial | None = None
+) -> Pointer:
+    """Bring one version here, let it be tried, and point at it.
+
+    Raises:
+        The errors of `pull`.
+
+    """
+    pointer = pull_version(store, layout, name, version, point=False)
+    if trial is not None and not _says_the_same(pointer_of(layout, name), pointer):
+        trial(layout, pointer)
+    try:
+        return _moved(layout.pointer(name), pointer)
+    except OSError as err:
+        raise unwritable(layout.pointer(name), err.strerror or str(err)) from err
+
+
+def pointer_of(layout: Layout, name: str) -> Pointer | None:
+    """What is pointed at here; None for nothing, or for what cannot be read."""
+    path = layout.pointer(name)
+    try:
+        return Pointer.read(path.read_bytes(), str(path))
+    except (FileNotFoundError, InvalidDocument):
+        return None
 
 
 def pull_version(
@@ -181,11 +215,7 @@ def _moved(path: Path, pointer: Pointer) -> Pointer:
     """Move the pointer, unless it says the same already."""
     if path.is_file():
         there = Pointer.read(path.read_bytes(), str(path))
-        if (there.version, there.digest, there.bento_tag) == (
-            pointer.version,
-            pointer.digest,
-            pointer.bento_tag,
-        ):
+        if _says_the_same(there, pointer):
             return there
     beside = incoming(path.parent)
     beside.write_bytes(pointer.write_pretty())
@@ -194,7 +224,16 @@ def _moved(path: Path, pointer: Pointer) -> Pointer:
     return pointer
 
 
-def _remove_pointer(layout: Layout, name: str) -> list[str]:
+def _says_the_same(there: Pointer | None, pointer: Pointer) -> bool:
+    return there is not None and (there.version, there.digest, there.bento_tag) == (
+        pointer.version,
+        pointer.digest,
+        pointer.bento_tag,
+    )
+
+
+def remove_pointer(layout: Layout, name: str) -> list[str]:
+    """Point at no version of a model any more; gives its name if one was pointed at."""
     path = layout.pointer(name)
     if not path.is_file():
         return []

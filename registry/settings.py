@@ -16,6 +16,9 @@ class RegistrySettings:
     timeout_s: int = setting(
         "SLIPWAY_REGISTRY_TIMEOUT_S", 10, "seconds before a silent tracking server is given up"
     )
+    poll_s: float = setting(
+        "SLIPWAY_REGISTRY_POLL_S", 2.0, "seconds between looks at Production, while it is followed"
+    )
 
     @property
     def actor(self) -> str:

@@ -104,6 +104,11 @@ class Batcher:
         self._reason = DRAINED
         self.waiting_rows = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is scored."""
+        return not self._busy and not self._waiting
+
     def submit(self, ticket: Ticket) -> None:
         """Queue a request; its `answer` is given the rendered records, or a Fault.
 

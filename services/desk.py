@@ -23,6 +23,8 @@ from services.protocols.inference_v2 import V2
 from services.settings import ServiceSettings
 from services.traffic import TrafficLog
 
+RETIRE_LOOK_S = 0.02
+
 logger = logging.getLogger("bentoml.slipway")
 
 
@@ -71,7 +73,8 @@ class Desk:
             for word in self.served.manifest.classes or ("value",)
         }
         pointer = self.served.pointer
-        metrics.model_info.labels(name, version, pointer.run_id, pointer.digest).set(1)
+        self._info = metrics.model_info.labels(name, version, pointer.run_id, pointer.digest)
+        self._info.set(1)
 
     @property
     def is_immediate(self) -> bool:
@@ -214,6 +217,13 @@ class Desk:
             "trained_at": manifest.created_at,
             "git_commit": manifest.git_commit,
         }
+
+    async def retire(self) -> None:
+        """Close, once all that was accepted is answered."""
+        while not self._batcher.is_idle:  # noqa: ASYNC110 - an event would cost every batch
+            await asyncio.sleep(RETIRE_LOOK_S)
+        self._info.set(0)
+        await self.close()
 
     async def close(self) -> None:
         """Seal the traffic log."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from services.answer import new_request_id
+from services.desk import Desk
 from services.faults import Fault
 from services.hall import Hall
 from services.keys import Scope as KeyScope
@@ -49,7 +50,8 @@ class Edge:
     def __init__(self, inner: App, hall: Hall, settings: ServiceSettings) -> None:
         self.hall = hall
         self.guard = hall.guard
-        self.routes = routes_of(hall)
+        self.routes: Mapping[str, Route] = {}
+        self._desks: Mapping[str, Desk] = {}
         self._inner = inner
         self._settings = settings
         self._patience = Patience(settings.body_timeout_s)
@@ -60,7 +62,7 @@ class Edge:
             await self._inner(scope, receive, send)
             return
         path: str = scope["path"]
-        route = self.routes.get(path)
+        route = self.route(path)
         is_handed_on = route is None and not is_ours(path)
         if is_handed_on and (self.guard.is_off or path in OPEN_TO_ALL):
             await self._inner(scope, receive, send)
@@ -81,6 +83,13 @@ class Edge:
         if not self.hall.is_open:
             extra = (*extra, CLOSE)
         await _send(send, status, body, request_id, extra)
+
+    def route(self, path: str) -> Route | None:
+        """Who answers a path at this moment."""
+        if self._desks is not self.hall.desks:
+            self._desks = self.hall.desks
+            self.routes = routes_of(self.hall)
+        return self.routes.get(path)
 
     def refusal(
         self, err: Exception, route: Route | None, path: str, request_id: str

@@ -1,6 +1,5 @@
 """The hall of the service: one desk for each model behind one guard, in one worker."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from contracts.names import Layout
@@ -17,11 +16,12 @@ from services.traffic import check_writable
 class Hall:
     """All desks of a worker. Open it in the event loop in which it answers."""
 
-    def __init__(self, desks: Mapping[str, Desk], metrics: Metrics, guard: Guard) -> None:
-        self.desks = desks
+    def __init__(self, settings: ServiceSettings, metrics: Metrics, guard: Guard) -> None:
+        self.desks: dict[str, Desk] = {}
         self.metrics = metrics
         self.guard = guard
         self.is_open = True
+        self._settings = settings
 
     @classmethod
     def open(cls, settings: ServiceSettings) -> "Hall":
@@ -35,10 +35,29 @@ class Hall:
         layout = Layout(settings.var)
         check_writable(layout.var / "traffic")
         metrics = Metrics()
-        models = models_layout(settings.var)
-        served = [load(models, pointer) for pointer in find_pointers(models)]
-        desks = {m.pointer.name: _desk_of(m, layout, settings, metrics) for m in served}
-        return cls(desks, metrics, Guard(settings))
+        models = models_layout(settings)
+        hall = cls(settings, metrics, Guard(settings))
+        for served in [load(models, pointer) for pointer in find_pointers(models)]:
+            hall.seat(served)
+        return hall
+
+    def seat(self, served: ServedModel) -> Desk | None:
+        """Let a model answer from now on; gives the desk that answered for it until now.
+
+        What that one has accepted it answers still: `Desk.retire` it.
+        """
+        before = self.desks.get(served.pointer.name)
+        cache = open_cache(served.pointer, self._settings, self.metrics.cache)
+        layout = Layout(self._settings.var)
+        desk = Desk(served, layout, self._settings, self.metrics, cache)
+        self.desks = self.desks | {served.pointer.name: desk}
+        return before
+
+    def unseat(self, name: str) -> Desk:
+        """Let a model answer no more; gives its desk."""
+        desk = self.desks[name]
+        self.desks = {other: each for other, each in self.desks.items() if other != name}
+        return desk
 
     def desk(self, name: str) -> Desk:
         """The desk of a model.
@@ -72,10 +91,3 @@ class Hall:
         await self.guard.close()
         for desk in self.desks.values():
             await desk.close()
-
-
-def _desk_of(
-    served: ServedModel, layout: Layout, settings: ServiceSettings, metrics: Metrics
-) -> Desk:
-    cache = open_cache(served.pointer, settings, metrics.cache)
-    return Desk(served, layout, settings, metrics, cache)

@@ -15,6 +15,10 @@ from services.models import find_pointers, is_in_bento, load, models_layout
 from services.settings import ServiceSettings
 from services.traffic import check_writable
 
+PULL_LIMIT_S = 6.0
+"""Where models were pulled before and Production is followed anyway, the start does not wait
+longer for the registry."""
+
 logger = logging.getLogger("bentoml.slipway")
 
 
@@ -26,9 +30,9 @@ def prepare(settings: ServiceSettings) -> None:
 
     """
     check_writable(Layout(settings.var).var / "traffic")
-    layout = models_layout(settings.var)
+    layout = models_layout(settings)
     if settings.pull and not is_in_bento():
-        _pull(layout)
+        _pull(layout, settings)
     pointers = find_pointers(layout)
     if not pointers:
         raise NotRegistered(
@@ -38,6 +42,16 @@ def prepare(settings: ServiceSettings) -> None:
     for pointer in pointers:
         load(layout, pointer)
         logger.info("serving %s version %d (%s)", pointer.name, pointer.version, pointer.digest)
+    if is_followed(settings) and not is_in_bento():
+        # It ends with this process; nobody waits for it.
+        subprocess.Popen([sys.executable, "-m", "registry", "follow"], stdin=subprocess.DEVNULL)
+
+
+def is_followed(settings: ServiceSettings) -> bool:
+    """Whether workers watch the pointers while they serve."""
+    if settings.follow == "auto":
+        return settings.pull and not is_in_bento()
+    return settings.follow == "on"
 
 
 def check_port(host: str, port: int) -> None:
@@ -59,7 +73,7 @@ def check_port(host: str, port: int) -> None:
             ) from err
 
 
-def _pull(layout: Layout) -> None:
+def _pull(layout: Layout, settings: ServiceSettings) -> None:
     """Run the registry's pull; where it fails, the models that were pulled before serve on.
 
     Raises:
@@ -67,7 +81,12 @@ def _pull(layout: Layout) -> None:
 
     """
     words = [sys.executable, "-m", "registry", "pull"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    limit_s = PULL_LIMIT_S if is_followed(settings) and find_pointers(layout) else None
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired:
+        logger.warning("pull: no end within %g s; serving what was pulled before", limit_s)
+        return
     for line in done.stdout.splitlines():
         logger.log(logging.WARNING if line.startswith("refused") else logging.INFO, "%s", line)
     if done.returncode == 0:

@@ -56,6 +56,9 @@ class Metrics:
             "Requests to a result cache: hit, miss, or error",
             ["model", "outcome"],
         )
+        self.versions_refused = Counter(
+            "slipway_versions_refused", "Versions that were pointed at and not served", ["model"]
+        )
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each model that is served",

@@ -14,8 +14,8 @@ from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE, Layout
 from services.decode import Decoder
 from services.faults import Fault
-from services.packing import stored_path
 from services.session import Session
+from services.settings import ServiceSettings
 
 GOLDEN_MARGIN = 10.0
 """Golden answers may differ by this many times the certificate's tolerance: another processor
@@ -48,9 +48,10 @@ def is_in_bento() -> bool:
     return (_CODE.parent / "bento.yaml").is_file()
 
 
-def models_layout(var: Path) -> Layout:
-    """Where pointers lie: in the Bento itself, wherever it is served, else below `var`."""
-    return Layout(_CODE / "var") if is_in_bento() else Layout(var)
+def models_layout(settings: ServiceSettings) -> Layout:
+    """Where pointers lie: below `var`; for a Bento that does not follow, in the Bento itself."""
+    frozen = is_in_bento() and settings.follow != "on"
+    return Layout(_CODE / "var") if frozen else Layout(settings.var)
 
 
 def find_pointers(layout: Layout) -> list[Pointer]:
@@ -69,6 +70,8 @@ def find_directory(layout: Layout, pointer: Pointer) -> Path:
     local = layout.model(pointer.name, pointer.version)
     if local.is_dir():
         return local
+    from services.packing import stored_path
+
     stored = stored_path(pointer)
     if stored is None:
         raise CorruptModel(

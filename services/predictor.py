@@ -6,6 +6,7 @@ manifests of the models below `var/models`, as they were pulled. It is imported 
 process that starts the workers, before the pull, and by each worker, after it.
 """
 
+import asyncio
 import os
 import sys
 from typing import Any
@@ -27,6 +28,7 @@ from services.models import find_directory, find_pointers, models_layout, verifi
 from services.packing import NOTHING, PulledModel
 from services.settings import ServiceSettings
 from services.stop import delay_stop
+from services.watch import Watch
 from services.welcome import WelcomingService, welcome_text
 
 HOST = "127.0.0.1"
@@ -51,7 +53,7 @@ def _read_models(layout: Layout) -> list[tuple[Pointer, Manifest]]:
 
 
 SETTINGS = _read_settings()
-_MODELS = _read_models(models_layout(SETTINGS.var))
+_MODELS = _read_models(models_layout(SETTINGS))
 
 
 class _Predictor:
@@ -59,6 +61,7 @@ class _Predictor:
 
     def __init__(self) -> None:
         self.hall: Hall | None = None
+        self.watch: asyncio.Task[None] | None = None
 
     @bentoml.on_deployment
     @staticmethod
@@ -81,10 +84,14 @@ class _Predictor:
         self.hall = Hall.open(SETTINGS)
         delay_stop(self.hall.drain, SETTINGS.drain_s)
         _HALLS.append(self.hall)
+        if hook.is_followed(SETTINGS):
+            self.watch = asyncio.create_task(Watch(self.hall, SETTINGS).run())
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Seal the traffic log."""
+        if self.watch is not None:
+            self.watch.cancel()
         if self.hall is not None:
             await self.hall.close()
 

@@ -16,6 +16,11 @@ class ServiceSettings:
     pull: bool = setting(
         "SLIPWAY_SERVICE_PULL", default=True, meaning="pull the Production models before serving"
     )
+    follow: Literal["auto", "on", "off"] = setting(
+        "SLIPWAY_SERVICE_FOLLOW",
+        "auto",
+        "follow Production while serving: on, off, or auto: on where models are pulled",
+    )
     batch_rows: int = setting("SLIPWAY_SERVICE_BATCH_ROWS", 512, "most rows in one model call")
     queue_rows: int = setting(
         "SLIPWAY_SERVICE_QUEUE_ROWS", 8192, "rows that may wait per model; more get 503"

@@ -36,8 +36,6 @@ ORDINARY = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"up
 class Head:
     """What the bytes of a head mean."""
 
-    route: Route
-    desk: Desk
     path: str
     headers: Headers
     body_bytes: int
@@ -61,8 +59,10 @@ class Wire(HttpToolsProtocol):
         if is_between and not self.flow.write_paused:
             head = self._heads.get(data[:end])
             if head is not None and len(data) - end == head.body_bytes:
-                self._answer(head, data[end:])
-                return
+                route = self._edge.route(head.path)
+                if route is not None and route.desk is not None:
+                    self._answer(head, route, route.desk, data[end:])
+                    return
         self._new_head = data[:end] if is_between and _is_plain(data[:end]) else b""
         self._whole = False
         super().data_received(data)
@@ -102,7 +102,7 @@ class Wire(HttpToolsProtocol):
     def _understood(self) -> Head | None:
         """The meaning of the head just read, if the desk can be asked without the edge."""
         scope, edge = self.scope, self._edge
-        route = edge.routes.get(scope["path"])
+        route = edge.route(scope["path"])
         if route is None or not route.is_one_row or route.desk is None:
             return None
         headers: Mapping[bytes, bytes] = dict(self.headers)
@@ -118,16 +118,16 @@ class Wire(HttpToolsProtocol):
         )
         if not is_usual or not route.desk.is_immediate or not edge.guard.is_immediate:
             return None
-        return Head(route, route.desk, scope["path"], headers, int(length))
+        return Head(scope["path"], headers, int(length))
 
-    def _answer(self, head: Head, body: bytes) -> None:
-        exchange = Exchange(self, head, new_request_id())
+    def _answer(self, head: Head, route: Route, desk: Desk, body: bytes) -> None:
+        exchange = Exchange(self, head.path, route, new_request_id())
         self.cycle = exchange  # type: ignore[assignment]  # uvicorn looks at the same attributes
         try:
-            if head.route.scope is not None:
-                self._edge.guard.admit(head.headers, head.route.scope)
+            if route.scope is not None:
+                self._edge.guard.admit(head.headers, route.scope)
             demand_json(head.headers)
-            head.desk.ask(body, exchange.request_id, exchange)
+            desk.ask(body, exchange.request_id, exchange)
         except Exception as err:  # noqa: BLE001 - the client must not wait for ever
             exchange.set_exception(err)
 
@@ -157,8 +157,9 @@ class Wire(HttpToolsProtocol):
 
     def refused(self, exchange: "Exchange", err: Exception) -> None:
         """Write a refusal."""
-        head = exchange.head
-        status, body, extra = self._edge.refusal(err, head.route, head.path, exchange.request_id)
+        status, body, extra = self._edge.refusal(
+            err, exchange.route, exchange.path, exchange.request_id
+        )
         self.answered(exchange, status, body, extra)
 
 
@@ -166,13 +167,14 @@ class Exchange:
     """A known request that waits for its answer; uvicorn takes it for one of its cycles."""
 
     __slots__ = (
-        "body", "disconnected", "head", "keep_alive", "message_event", "more_body",
-        "request_id", "response_complete", "wire",
+        "body", "disconnected", "keep_alive", "message_event", "more_body", "path",
+        "request_id", "response_complete", "route", "wire",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire, head: Head, request_id: str) -> None:
+    def __init__(self, wire: Wire, path: str, route: Route, request_id: str) -> None:
         self.wire = wire
-        self.head = head
+        self.path = path
+        self.route = route
         self.request_id = request_id
         self.keep_alive = True
         self.disconnected = False

@@ -26,6 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]
 Because = Annotated[str, typer.Option(help="Why, for the history.")]
 Url = Annotated[str, typer.Option(help="Where the service answers.")]
+Key = Annotated[str, typer.Option(help="An API key, where the service wants one.")]
 LOCAL = "http://127.0.0.1:3000"
 
 
@@ -100,6 +101,26 @@ def pull(json: Json = False) -> None:
         show.console.print(f"[red]refused[/red] {refusal}")
 
 
+@app.command(epilog="Example: slipway follow    (bentoml serve in a checkout does it itself)")
+def follow() -> None:
+    """Follow Production: keep the pointers below var/models where the registry's aliases are."""
+    from registry.__main__ import follow as follow_production
+
+    follow_production(desk.registry_settings())
+
+
+@app.command(epilog="Example: slipway status --url http://127.0.0.1:3000")
+def status(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """Tell what is Production, what is pointed at here, and what the service answers with."""
+    from slipway.status import states
+
+    found = states(desk.store(), desk.layout(), url, key)
+    if json:
+        show.as_json(found)
+    else:
+        show.table("Status", desk.STATE_COLUMNS, map(desk.state_row, found))
+
+
 @app.command(epilog="Example: slipway serve --port 3001 --workers 2")
 def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
@@ -121,7 +142,7 @@ def traffic(
     connections: Annotated[int, typer.Option(min=1, help="Clients at once.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of the rows.")] = 1,
     url: Url = LOCAL,
-    key: Annotated[str, typer.Option(help="An API key, where the service wants one.")] = "",
+    key: Key = "",
     json: Json = False,
 ) -> None:
     """Send rows like the recipe's data to a running service, and time the answers."""

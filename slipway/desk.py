@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from registry.store import Store
     from registry.versions import VersionInfo
     from services.load import LoadResult
+    from slipway.status import ModelState
     from training.run import TrainedVersion
 
 TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "parity", "gates")
@@ -24,6 +25,14 @@ VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "create
 EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "why")
 LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
 FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "threshold", "drifted")
+
+
+STATE_COLUMNS = ("model", "production", "pointed at", "answers", "refused")
+
+
+def state_row(state: "ModelState") -> tuple[Any, ...]:
+    """Where one model stands."""
+    return (state.name, state.production, state.pointed, state.answers, state.refused)
 
 
 def registry_settings() -> "RegistrySettings":

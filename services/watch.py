@@ -1,0 +1,87 @@
+"""The watch: what the pointers name is loaded beside what is served, and takes its place.
+
+The exchange itself is one assignment between two turns of the event loop: a request is answered
+by the version that accepted it, or by the new one, never by both.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from contracts.errors import PlatformError
+from contracts.manifest import Pointer
+from services.desk import Desk
+from services.hall import Hall
+from services.models import find_pointers, load, models_layout
+from services.settings import ServiceSettings
+
+logger = logging.getLogger("bentoml.slipway")
+
+LOOK_S = 0.5
+Seen = dict[Path, tuple[int, int]]
+
+
+class Watch:
+    """Keeps a worker's hall with the models that are pointed at."""
+
+    def __init__(self, hall: Hall, settings: ServiceSettings) -> None:
+        self._hall = hall
+        self._layout = models_layout(settings)
+        self._seen: Seen = {}
+        self._refused: set[str] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Look again and again, until the worker stops."""
+        while self._hall.is_open:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.look()
+            except (PlatformError, OSError) as err:
+                logger.error("watch: %s; serving what is served", err)  # noqa: TRY400 - the place is in the text
+
+    async def look(self) -> None:
+        """Look once at the pointers, and bring the hall in line."""
+        seen = self._look_at_files()
+        if seen == self._seen:
+            return
+        pointers = {pointer.name: pointer for pointer in find_pointers(self._layout)}
+        self._seen = seen
+        for pointer in pointers.values():
+            if not self._is_served(pointer) and pointer.digest not in self._refused:
+                await self._exchange(pointer)
+        for name in [name for name in self._hall.desks if name not in pointers]:
+            logger.info("%s is no longer in production: not served any more", name)
+            self._retire(self._hall.unseat(name))
+
+    def _look_at_files(self) -> Seen:
+        """Which pointer files there are; a file that is written anew is another file."""
+        found: Seen = {}
+        for path in (self._layout.var / "models").glob("*/production.json"):
+            stat = path.stat()
+            found[path] = (stat.st_ino, stat.st_mtime_ns)
+        return found
+
+    def _is_served(self, pointer: Pointer) -> bool:
+        desk = self._hall.desks.get(pointer.name)
+        return desk is not None and desk.served.pointer.digest == pointer.digest
+
+    async def _exchange(self, pointer: Pointer) -> None:
+        """Load a version beside the one that answers, and let it take its place."""
+        loop = asyncio.get_running_loop()
+        try:
+            served = await loop.run_in_executor(None, load, self._layout, pointer)
+        except PlatformError as err:
+            self._refused.add(pointer.digest)
+            self._hall.metrics.versions_refused.labels(pointer.name).inc()
+            logger.error("refused %s version %d: %s", pointer.name, pointer.version, err)  # noqa: TRY400 - the same
+            return
+        before = self._hall.seat(served)
+        logger.info("%s is answered by version %d from now on", pointer.name, pointer.version)
+        if before is not None:
+            self._retire(before)
+
+    def _retire(self, desk: Desk) -> None:
+        task = asyncio.create_task(desk.retire())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)

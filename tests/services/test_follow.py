@@ -1,0 +1,247 @@
+"""A service follows Production: by alias, under load, and never to a version that is broken."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from contracts.names import Layout
+from registry.promote import promote
+from registry.settings import RegistrySettings
+from registry.store import Store
+from tests import tiny
+from tests.registry.test_http import Server, wait_for
+from tests.services.asking import GOOD, ask
+from tests.services.conftest import Service, serving
+from tests.slipway.conftest import free_port
+from training.run import train_recipe
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A service that follows a registry of its own, with two versions of `tiny`."""
+
+    service: Service
+    client: mlflow.MlflowClient
+
+    def point(self, version: int) -> None:
+        """What a person does in `mlflow ui`."""
+        self.client.set_registered_model_alias("tiny", "production", str(version))
+
+    def answers(self) -> dict[str, Any]:
+        status, answer, _ = ask(self.service, "/models/tiny/predict")
+        assert status == 200, answer
+        return dict(answer)
+
+
+def answers_with(followed: Followed, version: int) -> bool:
+    return bool(followed.answers()["version"] == version)
+
+
+def eventually(claim: Callable[[], bool], log: Path, seconds: float = 40) -> None:
+    until = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < until, log.read_text()[-4000:]
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tracking URI under which `tiny` has a second version, which answers otherwise."""
+    folder = tmp_path_factory.mktemp("registry")
+    shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    before = os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd()
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    os.chdir(folder)
+    try:
+        train_recipe(tiny.binary(threshold=0.001), Store.open(RegistrySettings()))
+    finally:
+        os.chdir(before[1])
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return uri
+
+
+@pytest.fixture
+def followed(models: Path, registry: str, tmp_path: Path) -> Iterator[Followed]:
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), copy)
+    uri = f"sqlite:///{copy}"
+    with serving(
+        tmp_path,
+        models,
+        MLFLOW_TRACKING_URI=uri,
+        SLIPWAY_SERVICE_PULL="true",
+        SLIPWAY_REGISTRY_POLL_S="0.3",
+    ) as service:
+        yield Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
+
+
+def test_an_alias_that_moves_is_followed_under_load_without_a_failure(followed: Followed) -> None:
+    log = followed.service.log
+    one = followed.answers()["prediction"]
+    seen: list[tuple[int, str]] = []
+    failures: list[Any] = []
+    stop = threading.Event()
+
+    def client() -> None:
+        while not stop.is_set():
+            try:
+                answer = followed.answers()
+            except (AssertionError, OSError) as err:
+                failures.append(err)
+                return
+            seen.append((answer["version"], answer["prediction"]))
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for version in (2, 1, 2, 1, 2):
+        followed.point(version)
+        eventually(partial(answers_with, followed, version), log)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    two = followed.answers()["prediction"]
+
+    assert not failures
+    assert {version for version, _ in seen} == {1, 2}
+    assert (one, two) == ("no", "yes")
+    # No answer has the number of one version and the prediction of the other.
+    assert set(seen) == {(1, one), (2, two)}
+    assert ask(followed.service, "/models/tiny", None, "GET")[1]["version"] == 2
+    assert ask(followed.service, "/v2/models/tiny/versions/2", None, "GET")[0] == 200
+    assert ask(followed.service, "/v2/models/tiny/versions/1", None, "GET")[0] == 404
+    metrics = ask(followed.service, "/metrics", None, "GET")[1]
+    info = [line for line in metrics.splitlines() if line.startswith("slipway_model_info{")]
+    assert sorted(line[-3:] for line in info if 'model="tiny"' in line) == ["0.0", "1.0"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: (d / "model.onnx").write_bytes((d / "model.onnx").read_bytes()[:-1] + b"x"),
+        lambda d: (d / "reference.json").unlink(),
+        lambda d: (d / "manifest.json").write_text("{}"),
+    ],
+    ids=["digest", "missing file", "manifest"],
+)
+def test_a_broken_version_is_refused_and_the_old_one_serves_on(
+    followed: Followed, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    version = followed.client.get_model_version("tiny", "2")
+    directory = (
+        Path(followed.client.get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
+        / "model_directory"
+    )
+    whole = tmp_path / "whole"
+    shutil.copytree(directory, whole)
+    try:
+        damage(directory)
+        followed.point(2)
+        eventually(
+            lambda: "refused tiny version 2" in followed.service.log.read_text(),
+            followed.service.log,
+        )
+        tags = followed.client.get_model_version("tiny", "2").tags
+        assert "expected" in tags["slipway.refused"]
+        assert followed.answers()["version"] == 1
+        followed.point(1)
+        eventually(lambda: followed.answers()["version"] == 1, followed.service.log)
+    finally:
+        shutil.rmtree(directory)
+        shutil.copytree(whole, directory)
+
+
+def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(
+    models: Path, registry: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "server.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), copy)
+    port = free_port()
+    words = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    words += ["--backend-store-uri", f"sqlite:///{copy}", "--no-serve-artifacts"]
+    with (tmp_path / "server.log").open("wb") as sink:
+        process = subprocess.Popen(
+            words, cwd=tmp_path, stdout=sink, stderr=sink, start_new_session=True
+        )
+    server = Server(tmp_path, f"http://127.0.0.1:{port}", process)
+    wishes = {
+        "MLFLOW_TRACKING_URI": server.uri,
+        "SLIPWAY_SERVICE_PULL": "true",
+        "SLIPWAY_REGISTRY_POLL_S": "0.3",
+        "SLIPWAY_REGISTRY_TIMEOUT_S": "4",
+    }
+    try:
+        wait_for(server)
+        client = mlflow.MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
+        with serving(tmp_path, models, **wishes) as service:
+            followed = Followed(service, client)
+            client.set_registered_model_alias("tiny", "production", "2")
+            eventually(partial(answers_with, followed, 2), service.log)
+            server.signal(signal.SIGSTOP)
+            eventually(lambda: "serving goes on" in service.log.read_text(), service.log)
+            assert answers_with(followed, 2)
+            server.signal(signal.SIGCONT)
+            client.set_registered_model_alias("tiny", "production", "1")
+            eventually(partial(answers_with, followed, 1), service.log)
+            eventually(lambda: "answers again" in service.log.read_text(), service.log)
+    finally:
+        server.signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_the_follower_ends_with_the_service(models: Path, registry: str, tmp_path: Path) -> None:
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), copy)
+    wishes = {"MLFLOW_TRACKING_URI": f"sqlite:///{copy}", "SLIPWAY_SERVICE_PULL": "true"}
+    with serving(tmp_path, models, **wishes) as service:
+        assert followers_of(tmp_path)
+        assert ask(service, "/models/tiny/predict", GOOD)[0] == 200
+    eventually(lambda: not followers_of(tmp_path), service.log)
+
+
+def followers_of(folder: Path) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line, cwd = (path / "cmdline").read_bytes(), (path / "cwd").readlink()
+        except OSError:
+            continue
+        if b"registry\0follow" in line and cwd == folder:
+            found.append(int(path.name))
+    return found
+
+
+def test_the_status_tells_where_each_model_stands(
+    models: Path, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slipway.status import states
+
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), copy)
+    with serving(tmp_path, models) as service:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy}")
+        store = Store.open(RegistrySettings(var=tmp_path / "var"))
+        promote(store, "tiny", 2, actor="ada", force=True, because="to see both")
+        found = {s.name: s for s in states(store, Layout(tmp_path / "var"), service.url)}
+
+    assert (found["tiny"].production, found["tiny"].pointed, found["tiny"].answers) == (
+        "2",
+        "1",
+        "1",
+    )
+    assert found["tiny3"].answers == "1"
