@@ -51,11 +51,13 @@ def record_type(reference: Reference) -> type[Any]:
 def _json_type(column: ColumnReference) -> Any:
     if isinstance(column, NumberReference):
         return float
+    if not column.counts:
+        return bool | str
     return bool if is_boolean(column) else str
 
 
 def is_boolean(column: CategoryReference) -> bool:
-    """Whether the column held booleans at training."""
+    """Whether the column held booleans at training; one that held nothing may be of either."""
     return bool(column.counts) and column.counts.keys() <= _BOOLEAN_WORDS
 
 
@@ -112,6 +114,8 @@ def _trusted(column: ColumnReference, values: Sequence[Any]) -> pl.Series:
         return pl.Series(values, dtype=pl.Float64)
     if is_boolean(column):
         return _words_of_booleans(pl.Series(values, dtype=pl.Boolean))
+    if not column.counts:
+        values = [("true" if v else "false") if isinstance(v, bool) else v for v in values]
     return pl.Series(values, dtype=pl.String)
 
 
@@ -129,8 +133,10 @@ def series_of(column: ColumnReference, values: Sequence[Any]) -> tuple[pl.Series
     wanted: tuple[type, ...]
     if isinstance(column, NumberReference):
         wanted = (int, float)
-    else:
+    elif column.counts:
         wanted = (bool,) if is_boolean(column) else (str,)
+    else:
+        wanted = (bool, str)
     kept = [
         v if isinstance(v, wanted) and (bool in wanted or not isinstance(v, bool)) else None
         for v in values
@@ -160,7 +166,7 @@ def stored_series(column: ColumnReference, frame: pl.DataFrame, key: str) -> tup
     if isinstance(column, NumberReference) and stored.dtype.is_numeric():
         return stored.cast(pl.Float64), 0
     if isinstance(column, CategoryReference):
-        if stored.dtype == pl.Boolean and is_boolean(column):
+        if stored.dtype == pl.Boolean and (is_boolean(column) or not column.counts):
             return _words_of_booleans(stored), 0
         if stored.dtype in (pl.Categorical, pl.String) and not (
             is_boolean(column) and key.startswith("features.")

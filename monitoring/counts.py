@@ -52,7 +52,7 @@ class Bins:
     def __init__(self, edges: NDArray[np.float64]) -> None:
         self.n_bins = len(edges) + 1
         self._edges = edges
-        span = float(edges[-1] - edges[0]) if len(edges) > 1 else 0.0
+        span = float(edges[-1]) - float(edges[0]) if len(edges) > 1 else 0.0
         self._scale = (_CELLS - 2) / span if span > 0 else 0.0
         cells = self._cells(edges) if np.isfinite(self._scale) and self._scale else edges
         self._gridded = bool(self._scale) and len(np.unique(cells)) == len(edges)

@@ -5,7 +5,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.reference import CategoryReference, NumberReference, Reference
+from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
+from monitoring.columns import series_of
 from monitoring.counts import OTHERS, Bins, CategoryCount, WindowCounts
 from monitoring.duplicates import DuplicateCount
 from monitoring.rows import Rows
@@ -96,3 +97,20 @@ def test_duplicates_are_estimated_when_there_is_none() -> None:
 
     assert seen <= 2_000
     assert abs(again / seen - 0.5) < 0.02
+
+
+@given(st.lists(st.one_of(st.none(), st.booleans(), st.text(max_size=2), numbers, st.integers())))
+def test_a_value_is_of_the_columns_type_or_mistyped_or_missing(values: list[object]) -> None:
+    kinds: list[tuple[ColumnReference, tuple[type, ...]]] = [
+        (number_reference(np.array([1.0, 2.0])), (int, float)),
+        (CategoryReference(counts={"a": 1}, missing=0), (str,)),
+        (CategoryReference(counts={"true": 1}, missing=0), (bool,)),
+        (CategoryReference(counts={}, missing=9), (bool, str)),
+    ]
+    for column, types in kinds:
+        series, wrong = series_of(column, values)
+        right = sum(type(v) in types for v in values)
+
+        assert len(series) == len(values)
+        assert len(series) - series.null_count() == right
+        assert wrong == len(values) - right - values.count(None)
