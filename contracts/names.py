@@ -69,6 +69,10 @@ class Layout:
         """The folder of a model's traffic: `<UTC date>/<segment>.jsonl`."""
         return self.var / "traffic" / name
 
+    def labels(self, name: str) -> Path:
+        """The folder of a model's labels: `<segment>.jsonl`."""
+        return self.var / "labels" / name
+
     @property
     def reports(self) -> Path:
         """Drift reports: `<model>/<verdict id>.html`."""

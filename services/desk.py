@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -18,7 +19,7 @@ from services.decode import Rows, joined
 from services.faults import Fault
 from services.metrics import Metrics, observe_all
 from services.models import ServedModel
-from services.protocols import batch, invocations
+from services.protocols import batch, invocations, labels
 from services.protocols.inference_v2 import V2
 from services.settings import ServiceSettings
 from services.traffic import TrafficLog
@@ -47,6 +48,7 @@ class Desk:
         self._settings = settings
         self._decoder = served.decoder
         self._clerk = Clerk(served.pointer, served.manifest)
+        self._labels = TrafficLog(layout.labels(self.name), settings.segment_bytes, by_day=False)
         self._log = TrafficLog(layout.traffic(served.pointer.name), settings.segment_bytes)
         self._executor = ThreadPoolExecutor(1, served.pointer.name)
         self._batcher = Batcher(
@@ -66,6 +68,7 @@ class Desk:
         self._latency = metrics.latency.labels(name)
         self._batch_rows = metrics.batch_rows.labels(name)
         self._batches = {why: metrics.batches.labels(name, why) for why in (DRAINED, FULL)}
+        self._labels_taken = metrics.labels.labels(name)
         self._queue_rows = metrics.queue_rows.labels(name)
         self._traffic_errors = metrics.traffic_errors.labels(name)
         self._predictions = {
@@ -152,6 +155,23 @@ class Desk:
         answer: bytes = await self.scored(rows, request_id, arrived, render)
         return answer
 
+    async def label(self, body: bytes, _request_id: str) -> bytes:
+        """Take what turned out to be true, all of it or nothing; says how much.
+
+        Raises:
+            Fault: the body, or the log of labels.
+
+        """
+        now = datetime.now(UTC)
+        taken = labels.labels_of(body, self.served.manifest, self._settings.request_rows, now)
+        try:
+            self._labels.append([encode(label) for label in taken], now)
+        except OSError as err:
+            logger.error("labels of %s: %s", self.name, err)  # noqa: TRY400 - the same
+            raise Fault("label_log_unavailable") from err
+        self._labels_taken.inc(len(taken))
+        return encode({"accepted": len(taken)})
+
     async def _each_answered(
         self, parts: Sequence[Rows], request_id: str, arrived: float
     ) -> Sequence[dict[str, Any]]:
@@ -231,6 +251,7 @@ class Desk:
             await self._cache.close()
         self._executor.shutdown()
         self._log.close()
+        self._labels.close()
 
     def batch_done(self, n_rows: int, n_waiting: int, reason: str) -> None:
         """Count a model call."""

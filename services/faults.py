@@ -24,6 +24,7 @@ FAULTS: Mapping[str, tuple[int, str]] = {
     "not_ready": (503, "no verified model is warm, or the service is about to stop"),
     "overloaded": (503, "too many rows wait already"),
     "deadline_exceeded": (503, "the row waited too long for its model"),
+    "label_log_unavailable": (503, "the labels could not be written, so they are not taken"),
     "traffic_log_unavailable": (503, "the prediction could not be recorded, so it is not given"),
 }
 """By code: HTTP status and meaning."""

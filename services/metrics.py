@@ -59,6 +59,7 @@ class Metrics:
         self.versions_refused = Counter(
             "slipway_versions_refused", "Versions that were pointed at and not served", ["model"]
         )
+        self.labels = Counter("slipway_labels", "Labels taken", ["model"])
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each model that is served",

@@ -157,6 +157,10 @@ def _more_paths(manifests: Sequence[Manifest]) -> Iterator[tuple[str, PathItem]]
             f"/models/{name}/invocations",
             _post(f"{name}: MLflow's scoring protocol.", "MLflow", FAULT, INVOCATION),
         )
+        yield (
+            f"/models/{name}/labels",
+            _post(f"{name}: what turned out to be true.", "Labels", FAULT, LABELS),
+        )
         v2 = f"/v2/models/{name}"
         yield v2, _get(f"{name}: inputs and outputs.", "Open Inference Protocol v2", FAULT_V2)
         yield f"{v2}/ready", _get(f"{name}: ready?", "Open Inference Protocol v2", FAULT_V2)
@@ -166,6 +170,17 @@ def _more_paths(manifests: Sequence[Manifest]) -> Iterator[tuple[str, PathItem]]
         )
 
 
+LABEL = {
+    "type": "object",
+    "required": ["prediction_id", "truth"],
+    "properties": {
+        "prediction_id": {"type": "string"},
+        "truth": {},
+        "time": {"type": "string", "format": "date-time"},
+    },
+    "additionalProperties": False,
+}
+LABELS = {"oneOf": [LABEL, _only("labels", {"type": "array", "minItems": 1, "items": LABEL})]}
 INVOCATION = {
     "type": "object",
     "properties": {

@@ -14,7 +14,7 @@ from services.protocols.inference_v2 import NAME
 Respond = Callable[[bytes, str], Awaitable[bytes]]
 """From a body and a request id to the body of the answer; raises Fault."""
 
-OURS = ("/models", "/predict", "/invocations", "/ping", "/v2")
+OURS = ("/models", "/predict", "/invocations", "/labels", "/ping", "/v2")
 """Paths below these are nobody else's."""
 
 
@@ -63,6 +63,7 @@ def _asked(root: str, desk: Desk) -> Iterator[tuple[str, Route]]:
     yield f"{root}/predict", Route("POST", desk.predict, desk=desk, is_one_row=True)
     yield f"{root}/predict/batch", Route("POST", desk.predict_batch, desk=desk)
     yield f"{root}/invocations", Route("POST", desk.invoke, desk=desk)
+    yield f"{root}/labels", Route("POST", desk.label, "labels", desk)
 
 
 def _v2(root: str, hall: Hall, desk: Desk) -> Iterator[tuple[str, Route]]:
@@ -93,7 +94,7 @@ def no_route(path: str, hall: Hall) -> Fault:
     if parts[0] == "models" and len(parts) > 1 and parts[1] not in hall.desks:
         known = ", ".join(sorted(hall.desks)) or "none"
         return Fault("unknown_model", f"model: expected one of {known}, got {parts[1][:80]!r}")
-    if parts[0] in {"predict", "invocations"} and len(hall.desks) != 1:
+    if parts[0] in {"predict", "invocations", "labels"} and len(hall.desks) != 1:
         known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(hall.desks)) or "none"
         return Fault("unknown_model", f"several models are served: expected one of {known}")
     return Fault("not_found", f"path: expected /models/NAME/predict, got {path[:120]!r}")

@@ -1,4 +1,4 @@
-"""The traffic log: one file for each process, model and day, written before answers are sent.
+"""The traffic log, and that of labels: a file for each process, model and day, written first.
 
 One `write` a batch to a file opened with O_APPEND: what `write` took is in the kernel, so a
 process that is killed afterwards loses nothing; a machine that loses power may lose the last
@@ -17,10 +17,11 @@ NEWLINE = b"\n"
 
 
 class TrafficLog:
-    """The segments of one model that this process writes, below `folder`."""
+    """The segments of one model that this process writes, below `folder`, or in a folder a day."""
 
-    def __init__(self, folder: Path, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, segment_bytes: int, *, by_day: bool = True) -> None:
         self._folder = folder
+        self._by_day = by_day
         self._limit = segment_bytes
         self._day = ""
         self._descriptor = -1
@@ -58,11 +59,11 @@ class TrafficLog:
 
     def _open_segment(self, day: str, now: datetime) -> None:
         self.close()
-        folder = self._folder / day
-        folder.mkdir(parents=True, exist_ok=True)
         name = f"{now:%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        path = self._folder / day / name if self._by_day else self._folder / f"{day}-{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(folder / name, flags, 0o644)
+        self._descriptor = os.open(path, flags, 0o644)
         self._day, self._size, self._torn = day, 0, False
 
 

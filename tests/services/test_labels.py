@@ -1,0 +1,96 @@
+"""What turned out to be true is taken whole, or refused with its path, and is not lost."""
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.manifest import Manifest
+from services.faults import Fault
+from services.protocols.labels import labels_of
+from tests.services.asking import ask, metric
+from tests.services.conftest import Service
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+GOLDEN = Path(__file__).parents[1] / "contracts/golden/manifest.v1.json"
+MANIFEST = msgspec.structs.replace(Manifest.read(GOLDEN.read_bytes()), classes=("no", "yes"))
+NUMBERS = msgspec.structs.replace(MANIFEST, classes=())
+
+
+def told(document: object, manifest: Manifest = MANIFEST) -> list[str]:
+    try:
+        labels_of(json.dumps(document).encode(), manifest, 10, NOW)
+    except Fault as fault:
+        return [v.path for v in fault.violations] or [fault.code]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("document", "paths"),
+    [
+        ({"prediction_id": "a", "truth": "yes"}, []),
+        ({"labels": [{"prediction_id": "a", "truth": "no"}] * 10}, []),
+        ({"prediction_id": "a", "truth": "yes", "time": "2026-01-31T12:00:00+02:00"}, []),
+        ({"prediction_id": "a", "truth": "maybe"}, ["truth"]),
+        ({"prediction_id": "a", "truth": 1}, ["truth"]),
+        ({"prediction_id": "a"}, ["truth"]),
+        ({"prediction_id": "", "truth": "yes"}, ["prediction_id"]),
+        ({"prediction_id": 7, "truth": "yes", "x": 1}, ["x", "prediction_id"]),
+        ({"prediction_id": "a", "truth": "yes", "time": "yesterday"}, ["time"]),
+        ({"prediction_id": "a", "truth": "yes", "time": "2026-01-31T12:00:00"}, ["time"]),
+        ({"prediction_id": "a", "truth": "yes", "time": "0001-01-01T00:00:00+10:00"}, ["time"]),
+        ({"labels": [{"prediction_id": "a", "truth": "no"}, 3]}, ["labels[1]"]),
+        ({"labels": []}, ["labels"]),
+        ({"labels": [{"prediction_id": "a", "truth": "no"}] * 11}, ["body_too_large"]),
+        ([], ["body"]),
+    ],
+)
+def test_a_label_is_taken_or_told_where_it_is_wrong(document: object, paths: list[str]) -> None:
+    assert told(document) == paths
+
+
+@pytest.mark.parametrize(
+    ("truth", "paths"),
+    [(1.5, []), (3, []), (True, ["truth"]), ("3", ["truth"]), (10**400, ["truth"])],
+)
+def test_a_regressions_truth_is_a_number(truth: Any, paths: list[str]) -> None:
+    assert told({"prediction_id": "a", "truth": truth}, NUMBERS) == paths
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+fields = st.dictionaries(st.sampled_from(["labels", "prediction_id", "truth", "time", "x"]), values)
+
+
+@given(fields | st.builds(lambda each: {"labels": each}, st.lists(fields | values)))
+def test_no_document_raises_anything_but_a_fault(document: object) -> None:
+    with suppress(Fault):
+        labels_of(json.dumps(document).encode(), MANIFEST, 10, NOW)
+
+
+@pytest.mark.slow
+def test_what_was_accepted_is_in_the_log_before_the_answer(service: Service) -> None:
+    body = {"labels": [{"prediction_id": f"p{n}", "truth": "yes"} for n in range(3)]}
+    before = metric(service, 'slipway_labels_total{model="tiny"}')
+    status, answer, _ = ask(service, "/models/tiny/labels", json.dumps(body).encode())
+    lines = [
+        json.loads(line)
+        for path in service.layout.labels("tiny").glob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+
+    assert (status, answer) == (200, {"accepted": 3})
+    assert {(line["prediction_id"], line["truth"]) for line in lines} >= {
+        ("p0", "yes"),
+        ("p1", "yes"),
+        ("p2", "yes"),
+    }
+    assert metric(service, 'slipway_labels_total{model="tiny"}') == before + 3
+    refused, told_of, _ = ask(service, "/models/tiny/labels", b'{"prediction_id": "p"}')
+    assert (refused, told_of["error"]["violations"][0]["path"]) == (422, "truth")
+    assert ask(service, "/labels", b"{}")[0] == 404
