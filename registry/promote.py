@@ -3,30 +3,60 @@
 Each is one act under the model's lock: what is decided on is what is moved.
 """
 
+import secrets
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import CorruptModel, GateRefused, InvalidData, NotRegistered
+from contracts.decision import Decision, Outcome
+from contracts.errors import (
+    CorruptModel,
+    GateRefused,
+    InvalidData,
+    NotRegistered,
+    PlatformError,
+    RegistryUnreachable,
+)
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
-from registry.decide import Decision, decide
+from registry.decide import Comparison, Judgement, decide, not_compared
 from registry.directory import read_manifest, unwritable
 from registry.history import Event, Kind, history, now, record
 from registry.production import read_switches, reconcile_in_turn, set_production
 from registry.store import Store, StoredVersion
 
+Compare = Callable[[int, int], Comparison]
+"""Measures a challenger (first) and Production (second) on the same rows."""
+Keep = Callable[[Decision], None]
+"""Puts a decision where people find it."""
+
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was Production, what is, and why; `changed` is False if it was so already."""
+    """What was Production, what is, and why; `changed` is False if it was so already.
+
+    A rollback, and a version that is Production already, have no decision.
+    """
 
     name: str
     from_version: int | None
     to_version: int
     changed: bool
-    decision: Decision
+    decision: Decision | None
     sentence: str
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Who is promoted against whom, and what was found."""
+
+    name: str
+    target: int
+    candidate: Manifest
+    current: int | None
+    production: Manifest | None
+    judgement: Judgement
 
 
 def promote(
@@ -37,8 +67,14 @@ def promote(
     actor: str,
     because: str = "",
     force: bool = False,
+    compare: Compare | None = None,
+    keep: Keep | None = None,
 ) -> Promotion:
     """Make `version` (default: the newest) Production.
+
+    `compare` measures it and Production on the same rows; it may take its time, so it runs
+    before the lock is taken. Without it the manifests alone decide. `keep` is given the
+    decision, a refusal as well, before anything is moved.
 
     Raises:
         NotRegistered: no such model or version.
@@ -47,6 +83,7 @@ def promote(
         CorruptModel: the version's manifest is not the one that was registered.
         RegistryUnreachable: the tracking server or its artifact store does not answer.
         Unwritable: the lock cannot be made, or the folder for temporary files is full.
+        PlatformError: Production moved while it was compared with.
 
     """
     if force and not because:
@@ -56,21 +93,112 @@ def promote(
         )
     target = _newest(store, name) if version is None else store.version(name, version).version
     with store.turn(name):
+        compared_with = reconcile_in_turn(store, name)
+    if compared_with == target:
+        return _unchanged(name, target)
+    case = _judged(store, name, target, compared_with, compare, force=force)
+    with store.turn(name):
         current = reconcile_in_turn(store, name)
-        candidate = manifest_of(store, name, target)
         if current == target:
             return _unchanged(name, target)
-        decision = decide(candidate, None if current is None else manifest_of(store, name, current))
-        if not decision.allowed and not force:
+        if current != compared_with:
+            if compare is not None:
+                raise _moved_meanwhile(name, compared_with, current)
+            case = _judged(store, name, target, current, None, force=force)
+        decision = _decision(store, case, actor, because, force=force)
+        if keep is not None:
+            keep(decision)
+        if decision.outcome == "refused":
             raise GateRefused(
-                f"{name} version {target} is not promoted: " + "; ".join(decision.reasons),
+                f"{name} version {target} is not promoted: " + "; ".join(case.judgement.reasons),
                 remedy='train a better version, or: slipway promote --force --because "..."',
             )
-        kind: Kind = "promoted" if decision.allowed else "forced"
-        evidence = _evidence(decision)
+        evidence = _evidence(case.judgement, decision if keep else None)
+        kind: Kind = "forced" if decision.outcome == "forced" else "promoted"
         _move(store, name, Event(now(), kind, current, target, actor, because, evidence))
     sentence = f"{name} version {target} is production (before: {_shown(current)})"
     return Promotion(name, current, target, True, decision, sentence)  # noqa: FBT003 - fields in order
+
+
+def _judged(
+    store: Store,
+    name: str,
+    target: int,
+    current: int | None,
+    compare: Compare | None,
+    *,
+    force: bool,
+) -> _Case:
+    """Read the manifests, compare the versions, and decide.
+
+    A Production that is lost speaks against every challenger, until a person says otherwise:
+    what cannot be read cannot be compared with, and cannot be rolled back to.
+    """
+    candidate = manifest_of(store, name, target)
+    production, comparison = None, None
+    if current is not None:
+        try:
+            production = manifest_of(store, name, current)
+        except (CorruptModel, NotRegistered, RegistryUnreachable) as err:
+            # A store that is away may come back, so without force it is no reason but an error.
+            if isinstance(err, RegistryUnreachable) and not force:
+                raise
+            comparison = _lost(current, err)
+        else:
+            comparison = compare(target, current) if compare else None
+    judgement = decide(candidate, production, comparison)
+    return _Case(name, target, candidate, current, production, judgement)
+
+
+def _lost(current: int, err: PlatformError) -> Comparison:
+    return not_compared("production", f"production version {current}", "its model directory", err)
+
+
+def _decision(store: Store, case: _Case, actor: str, because: str, *, force: bool) -> Decision:
+    """The document on a case; only a version that needed force was forced."""
+    allowed = case.judgement.allowed
+    outcome: Outcome = "promoted" if allowed else "forced" if force else "refused"
+    made_at = now()
+    stored = store.version(case.name, case.target)
+    return Decision(
+        decision_id=f"{made_at[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(3)}",
+        model=case.name,
+        version=case.target,
+        run_id=stored.run_id,
+        digest=_digest_of(stored),
+        production_version=case.current,
+        production_digest=_digest_at(store, case.name, case.current),
+        made_at=made_at,
+        by=actor,
+        because=because,
+        outcome=outcome,
+        sentence=_sentence(case, outcome),
+        checks=case.judgement.checks,
+        exam=case.judgement.exam,
+    )
+
+
+def _digest_at(store: Store, name: str, version: int | None) -> str:
+    return "" if version is None else store.version(name, version).tags.get(TAG_DIGEST, "")
+
+
+def _sentence(case: _Case, outcome: Outcome) -> str:
+    """The decision in one sentence: what it came to, and the first reason for it."""
+    told = case.judgement.reasons or case.judgement.evidence
+    words = {
+        "promoted": "is promoted",
+        "refused": "is not promoted",
+        "forced": "is promoted past the gate",
+    }
+    return f"{case.name} version {case.target} {words[outcome]}" + (f": {told[0]}" if told else "")
+
+
+def _moved_meanwhile(name: str, before: int | None, current: int | None) -> PlatformError:
+    return PlatformError(
+        f"{name}: expected {_shown(before)} in production, which was compared with, "
+        f"got {_shown(current)}: somebody moved it meanwhile",
+        remedy=f"slipway history {name}, then promote again",
+    )
 
 
 def rollback(
@@ -96,7 +224,7 @@ def rollback(
             return _unchanged(name, target)
         _move(store, name, Event(now(), "rolled_back", current, target, actor, because))
     sentence = f"{name} is rolled back to version {target} (before: {_shown(current)})"
-    return Promotion(name, current, target, True, Decision(True, (), ()), sentence)  # noqa: FBT003 - the same
+    return Promotion(name, current, target, True, None, sentence)  # noqa: FBT003 - the same
 
 
 def manifest_of(store: Store, name: str, version: int) -> Manifest:
@@ -123,7 +251,7 @@ def manifest_of(store: Store, name: str, version: int) -> Manifest:
 
 def _unchanged(name: str, target: int) -> Promotion:
     done = f"{name} version {target} is production already"
-    return Promotion(name, target, target, False, Decision(True, (), ()), done)  # noqa: FBT003 - the same
+    return Promotion(name, target, target, False, None, done)  # noqa: FBT003 - the same
 
 
 def _digest_of(stored: StoredVersion) -> str:
@@ -167,9 +295,11 @@ def _before(store: Store, name: str, current: int | None) -> int:
     )
 
 
-def _evidence(decision: Decision) -> tuple[str, ...]:
-    against = tuple(f"against: {reason}" for reason in decision.reasons)
-    return tuple(text[:300] for text in (*against, *decision.evidence)[:10])
+def _evidence(judgement: Judgement, kept: Decision | None) -> tuple[str, ...]:
+    """What the history remembers of a decision: reasons first, ten lines at most."""
+    where = [f"decision {kept.decision_id}"] if kept else []
+    against = [f"against: {reason}" for reason in judgement.reasons]
+    return tuple(text[:300] for text in (*against[:8], *where, *judgement.evidence)[:10])
 
 
 def _shown(version: int | None) -> str:

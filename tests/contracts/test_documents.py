@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest, Pointer
@@ -16,6 +17,7 @@ from contracts.verdict import Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
+    "decision": Decision,
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,
