@@ -64,11 +64,7 @@ def promote(
     json: Json = False,
 ) -> None:
     """Make a version the Production version, if it passes the gate."""
-    from registry.promote import promote as promote_version
-
-    promotion = promote_version(
-        desk.store(), model, version, actor=desk.actor(), because=because, force=force
-    )
+    promotion = desk.promote(model, version, because=because, force=force)
     desk.show_promotion(promotion, json_wanted=json)
 
 

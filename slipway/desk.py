@@ -11,6 +11,8 @@ from contracts.verdict import Finding, Verdict
 from slipway import show
 
 if TYPE_CHECKING:
+    from contracts.decision import Decision
+    from registry.decide import Comparison
     from registry.history import Event
     from registry.promote import Promotion
     from registry.settings import RegistrySettings
@@ -86,12 +88,45 @@ def judge(
     )
 
 
+def promote(model: str, version: int | None, *, because: str, force: bool) -> "Promotion":
+    """Through the gate, compared with Production on the same rows; the decision is logged."""
+    from registry.promote import promote as promote_version
+
+    door = store()
+
+    def compare(challenger: int, production: int) -> "Comparison":
+        from training.compare import compare as compare_versions
+
+        return compare_versions(door, layout(), model, challenger, production)
+
+    def keep(decision: "Decision") -> None:
+        from training.exam_record import keep as keep_decision
+
+        keep_decision(door, decision)
+
+    return promote_version(
+        door,
+        model,
+        version,
+        actor=actor(),
+        because=because,
+        force=force,
+        compare=compare,
+        keep=keep,
+    )
+
+
 def show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:
-    """Print what a promotion or rollback changed."""
+    """Print what a promotion or rollback changed, and where the decision on it lies."""
     if json_wanted:
         show.as_json(promotion)
-    else:
-        show.console.print(promotion.sentence)
+        return
+    show.console.print(promotion.sentence)
+    decision = promotion.decision
+    if decision is not None:
+        show.console.print(decision.sentence, markup=False, soft_wrap=True)
+        path = f"decision/{decision.decision_id}.html"
+        show.console.print(f"decision: {path} of run {decision.run_id}", soft_wrap=True)
 
 
 def trained_row(trained: "TrainedVersion") -> tuple[Any, ...]:

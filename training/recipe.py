@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Recipe:
     `binary` the second is the positive one, answered from `threshold` on. A regression may
     have several targets; the first is the `prediction`. `drift` changes rows as the world
     might, for demonstrations.
+
+    Promotion compares on the metric of the first gate (docs/gate.md): `margin` is the smallest
+    improvement that counts; on each category of the features in `slices` the metric must not
+    be worse by `slice_tolerance`, both in the metric's unit; and an answer may take
+    `latency_factor` times as long as Production's.
     """
 
     schema: Schema
@@ -57,6 +63,10 @@ class Recipe:
     description: str = ""
     label_delay: timedelta = timedelta(0)
     drift: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame] | None = None
+    margin: float = 0.0
+    slices: tuple[str, ...] = ()
+    slice_tolerance: float = 0.0
+    latency_factor: float = 10.0
     name: str = ""
 
     @property
@@ -88,6 +98,7 @@ class Recipe:
         known = METRICS[self.task]
         strange = [gate.metric for gate in self.gates if gate.metric not in known]
         n_classes = len(self.classes)
+        categories = [f.name for f in self.schema.features if f.is_category]
         return {
             f"target: expected no feature, got {self.target!r}, which is in the schema": bool(
                 set(self.targets) & set(self.schema.names)
@@ -117,6 +128,16 @@ class Recipe:
             ),
             "gates: expected a minimum or a maximum in each": any(
                 gate.minimum is None and gate.maximum is None for gate in self.gates
+            ),
+            f"margin: expected 0 or more, got {self.margin}": not 0 <= self.margin < math.inf,
+            f"slices: expected category features, got {', '.join(self.slices)}": not (
+                set(self.slices) <= set(categories)
+            ),
+            f"slice_tolerance: expected more than 0 with slices, got {self.slice_tolerance}": (
+                bool(self.slices) and not 0 < self.slice_tolerance < math.inf
+            ),
+            f"latency_factor: expected 1 or more, got {self.latency_factor}": not (
+                self.latency_factor >= 1
             ),
         }
 
