@@ -42,6 +42,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def run(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of the comparison.")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="Seconds of each measurement.")] = 5,
+    patience: Annotated[int, typer.Option(min=0, help="Seconds to wait for calm cores.")] = 0,
     peers: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     scenario: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     cost: Annotated[bool, typer.Option(help="Of validation, metrics and traffic log.")] = False,
@@ -60,7 +61,7 @@ def run(
     asked = (cost, start, neighbours, overload, stops)
     kinds = [name for name, is_asked in zip(ALONE, asked, strict=True) if is_asked]
     place, cores = prepare(FOLDER), split_cores()
-    field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds)
+    field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds, patience)
     for kind in kinds:
         alone(kind, field, machine)
     if not kinds:
@@ -90,7 +91,12 @@ def compare(
         print_scenario(f"{one.name}: {one.about}", [m for m in middle if m.scenario == one.name])
     bars = speed_bars(middle)
     print_bars(bars)
-    options = {"rounds": rounds, "seconds": field.seconds, "cores": field.cores}
+    options = {
+        "rounds": rounds,
+        "seconds": field.seconds,
+        "patience_s": field.patience_s,
+        "cores": field.cores,
+    }
     figures = {
         "peers": {p.name: p.about for p in chosen(peers)},
         "medians": middle,

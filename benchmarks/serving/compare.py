@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.serving.agreement import check_answers
 from benchmarks.serving.environment import python_of
 from benchmarks.serving.machine import Cores
-from benchmarks.serving.meter import DISTURBED, Meter, quietest
+from benchmarks.serving.meter import DISTURBED, Meter, await_calm, quietest
 from benchmarks.serving.peer import PEERS, Peer, Setting, peer
 from benchmarks.serving.scenario import Scenario
 from benchmarks.serving.server import Server
@@ -53,6 +53,8 @@ class Field:
     cores: Cores
     answer_bytes: tuple[int, int]
     seconds: int
+    patience_s: float = 0.0
+    """So long at most a measurement waits for others to leave the cores alone."""
 
 
 def measure(
@@ -136,6 +138,7 @@ def _measure(
         connections=scenario.connections,
         cores=field.cores.client,
     )
+    await_calm(field.cores, field.patience_s)
     send(seconds=WARM_UP_S)
     meter = Meter(server, field.cores)
     load = send(seconds=field.seconds)

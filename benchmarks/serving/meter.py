@@ -12,6 +12,7 @@ from benchmarks.serving.server import Server
 DISTURBED = 0.1
 """A measurement during which others took more of a core than this is repeated."""
 TRIES = 2
+SAMPLE_S = 0.5
 
 
 class Disturbed(Protocol):
@@ -57,6 +58,17 @@ class Meter:
             busy_s(self._cores.server),
             busy_s(self._cores.client),
         )
+
+
+def await_calm(cores: Cores, patience_s: float) -> None:
+    """Wait until others leave our cores alone, before we use them; at most that long."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        begin = [busy_s(core) for core in (cores.server, cores.client)]
+        time.sleep(SAMPLE_S)
+        end = [busy_s(core) for core in (cores.server, cores.client)]
+        if max(e - b for b, e in zip(begin, end, strict=True)) <= DISTURBED * SAMPLE_S:
+            return
 
 
 def quietest(take: Callable[[], D]) -> D:

@@ -19,7 +19,7 @@ from benchmarks.serving.client import (
     storm,
 )
 from benchmarks.serving.compare import Field, bodies_of, forget_traffic
-from benchmarks.serving.meter import Meter, quietest
+from benchmarks.serving.meter import Meter, await_calm, quietest
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.server import Server, Weight
 from benchmarks.serving.workplace import Workplace
@@ -121,6 +121,7 @@ def _crowd_of_wrk(field: Field, us: Peer, server: Server, connections: int) -> C
     """Clients that ask at once again; wrk does not time those who were refused apart."""
     work = field.place.works["loan"]
     bodies = bodies_of(field.folder, us, work, batch=False)
+    await_calm(field.cores, field.patience_s)
     meter = Meter(server, field.cores)
     load = drive(
         *(server.port, us.path("loan", batch=False), bodies),
@@ -143,6 +144,7 @@ def _crowd(
         seconds=field.seconds,
         retry_after_s=retry_after_s,
     )
+    await_calm(field.cores, field.patience_s)
     meter = Meter(server, field.cores)
     seen = run_client(blown, field.cores.client)
     return Crowd(
@@ -203,6 +205,7 @@ class Beside:
 
 
 def _alone(field: Field, server: Server, send: Callable[[], Load]) -> Beside:
+    await_calm(field.cores, field.patience_s)
     meter = Meter(server, field.cores)
     return Beside(send(), server.weight(), 0, meter.read().others)
 
