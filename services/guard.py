@@ -6,12 +6,15 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contracts.errors import InvalidDocument, InvalidSetting
 from services.faults import Fault
 from services.keys import Key, KeyRing, Scope, read_ring
-from services.limiter import Limiter, SharedLimiter
 from services.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from services.limiter import Limiter
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -26,7 +29,7 @@ class Guard:
     def __init__(self, settings: ServiceSettings) -> None:
         self.is_off = settings.keys == "off"
         self._path = keys_path(settings)
-        self._limiter = SharedLimiter(settings) if settings.redis_url.reveal() else Limiter()
+        self._limiter = None if self.is_off else _limiter_of(settings)
         self._ring = KeyRing()
         self._seen: tuple[int, int] | None = None
         self._look_at = 0.0
@@ -34,7 +37,7 @@ class Guard:
     @property
     def is_immediate(self) -> bool:
         """Whether `admit` will do: nobody else must be asked."""
-        return self.is_off or self._limiter.is_immediate
+        return self._limiter is None or self._limiter.is_immediate
 
     def admit(self, headers: Headers, scope: Scope) -> None:
         """Let a request in.
@@ -43,7 +46,7 @@ class Guard:
             Fault: `unauthorized`, `forbidden` or `rate_limited`.
 
         """
-        if self.is_off:
+        if self._limiter is None:
             return
         key = self._key_of(headers, scope)
         if key.rate:
@@ -51,7 +54,7 @@ class Guard:
 
     async def admitted(self, headers: Headers, scope: Scope) -> None:
         """The same, where rates are counted elsewhere."""
-        if self.is_off:
+        if self._limiter is None:
             return
         key = self._key_of(headers, scope)
         if key.rate:
@@ -59,7 +62,8 @@ class Guard:
 
     async def close(self) -> None:
         """Let go of what is held."""
-        await self._limiter.close()
+        if self._limiter is not None:
+            await self._limiter.close()
 
     def _key_of(self, headers: Headers, scope: Scope) -> Key:
         presented = _presented(headers)
@@ -93,6 +97,13 @@ class Guard:
                 except InvalidDocument as err:
                     logger.error("API keys stay as they were: %s", err)  # noqa: TRY400 - the place is known
         return self._ring
+
+
+def _limiter_of(settings: ServiceSettings) -> "Limiter":
+    # A service without keys does without the library.
+    from services.limiter import Limiter, SharedLimiter
+
+    return SharedLimiter(settings) if settings.redis_url.reveal() else Limiter()
 
 
 def keys_path(settings: ServiceSettings) -> Path:
