@@ -113,14 +113,10 @@ def _trusted(column: ColumnReference, values: Sequence[Any]) -> pl.Series:
     if isinstance(column, NumberReference):
         return pl.Series(values, dtype=pl.Float64)
     if is_boolean(column):
-        return _words_of_booleans(pl.Series(values, dtype=pl.Boolean))
+        return pl.Series(values, dtype=pl.Boolean)
     if not column.counts:
         values = [("true" if v else "false") if isinstance(v, bool) else v for v in values]
     return pl.Series(values, dtype=pl.String)
-
-
-def _words_of_booleans(values: pl.Series) -> pl.Series:
-    return values.cast(pl.String)
 
 
 def series_of(column: ColumnReference, values: Sequence[Any]) -> tuple[pl.Series, int]:
@@ -167,7 +163,7 @@ def stored_series(column: ColumnReference, frame: pl.DataFrame, key: str) -> tup
         return stored.cast(pl.Float64), 0
     if isinstance(column, CategoryReference):
         if stored.dtype == pl.Boolean and (is_boolean(column) or not column.counts):
-            return _words_of_booleans(stored), 0
+            return stored, 0
         if stored.dtype in (pl.Categorical, pl.String) and not (
             is_boolean(column) and key.startswith("features.")
         ):

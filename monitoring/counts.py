@@ -171,13 +171,15 @@ class CategoryCount:
     def add(self, values: pl.Series, places: NDArray[np.int64]) -> None:
         """Count more rows; `places` is the slice of each."""
         self.n += len(values)
-        frame = pl.DataFrame({"word": values.cast(pl.Categorical), "place": places})
+        keys = values if values.dtype == pl.Boolean else values.cast(pl.Categorical)
+        frame = pl.DataFrame({"word": keys, "place": places})
         found = frame.group_by("word", "place").len()
         for word, place, n in found.iter_rows():
             if word is None:
                 self.missing += n
             else:
-                column = self._column(str(word))
+                # True is spelt as in JSON.
+                column = self._column(str(word).lower() if word is True or word is False else word)
                 self._counts[place, column] += n
 
     def _column(self, word: str) -> int:

@@ -16,9 +16,9 @@ class Rows:
     """A piece of a window, column by column.
 
     `columns` has one series of `times`' length for each column of the reference: numbers as
-    Float64, words (and booleans, as `true` and `false`) as String or Categorical; null is
-    missing. A value of the wrong type is null there and counted in `mistyped`; a feature
-    that the reference does not know is counted in `strangers`; `flags` are counted.
+    Float64, words as String or Categorical, booleans as Boolean; null is missing. A value of
+    the wrong type is null there and counted in `mistyped`; a feature that the reference does
+    not know is counted in `strangers`; `flags` are counted.
     """
 
     times: Times

@@ -17,7 +17,7 @@ _EMPTY_SHARE = 1e-4
 """Floor of a bin's share in PSI, which is infinite for an empty bin."""
 _COCHRAN = 5
 """Expected rows that a cell of a chi-square test needs (Cochran 1954)."""
-_SURE = 0.01
+_SURE = 0.001
 """Blocks count as unlike each other below this p-value; else the rows count in full."""
 
 

@@ -117,18 +117,21 @@ def write_day(layout: Layout, rows: int) -> None:
 def judge_rows(folder: Path, rows: int) -> None:
     """From Parquet to the verdict, the page and Evidently's report."""
     layout, base = Layout(folder), baseline(folder)
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     counted = monitor.count(layout, base, SPAN, MonitoringSettings())
     read = time.perf_counter() - begin
+    read_cpu = time.process_time() - begin_cpu
     verdict = monitor.judge(layout, base, SPAN, counted, MonitoringSettings(), NOW, ())
     verdict, evidently, note = monitor.drawn(layout, verdict, base, counted, MonitoringSettings())
     page = page_of(
         Page(verdict, (), [shape_of(f.column, counted.counts) for f in verdict.findings], "", note)
     )
     took = time.perf_counter() - begin
+    took_cpu = time.process_time() - begin_cpu
     cells = rows * len(base.reference.features)
     say(f"{rows:,} rows x 10 columns: {took:.1f} s with both pages (bar 60 s for 100 M)")
     say(f"  counted at {cells / read / 1e6:.0f} M cells/s (bar 30), verdict {verdict.decision}")
+    say(f"  of processor time {took_cpu:.1f} s, {cells / read_cpu / 1e6:.0f} M cells/s")
     say(f"  page {len(page) / 1000:.0f} KB, Evidently's {len(evidently) / 1e6:.1f} MB")
     say(f"  peak memory {peak_gb():.2f} GB (bar 1)")
 
