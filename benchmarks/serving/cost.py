@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Mapping, Sequence
 
+from benchmarks.serving.anatomy import steps_us
 from benchmarks.serving.bar import Bar, at_most
 from benchmarks.serving.compare import Field, measure_server, medians
 from benchmarks.serving.parts import BARE, VARIANTS, WHOLE
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.scenario import SCENARIOS
+from slipway import show
 
 ROUNDS = 3
 MOST_PERCENT = 35.0
@@ -44,6 +46,17 @@ def measure(field: Field, us: Slipway, setting: Setting) -> tuple[dict[str, obje
     cpu = {m.peer: m.cpu_us for m in medians(found)}
     percent = 100 * (cpu[WHOLE] / cpu[BARE] - 1)
     saved = {name: cpu[WHOLE] - cpu[name] for name in VARIANTS if name != WHOLE}
-    figures: dict[str, object] = {"cpu_us": cpu, "saved_us": saved, "rounds": found}
+    steps = steps_us(field.place, setting.folder)
+    for step, spent in {
+        **steps,
+        "the rest of a request": cpu[us.name] - sum(steps.values()),
+    }.items():
+        show.console.print(f"{spent:6.2f} us  {step}")
+    figures: dict[str, object] = {
+        "cpu_us": cpu,
+        "saved_us": saved,
+        "steps_us": steps,
+        "rounds": found,
+    }
     what = "validation, metrics and traffic log: CPU over the path without them"
     return figures, [at_most(what, MOST_PERCENT, percent, " %")]
