@@ -13,6 +13,7 @@ GONE = 0
 """The outcome of a client to whom nothing was said: it left, or the connection was closed."""
 MEGABYTE = 1 << 20
 DRIP_S = 0.25
+LONGEST_DRIP_S = 20.0
 
 Attack = Callable[[int], Awaitable[int]]
 
@@ -97,7 +98,8 @@ def badnesses(path: str, row: Row) -> list[Badness]:
         _bad("half a request, then half closed", _half_closed(request_of(path, good)), 400, GONE),
         _bad("a request, then gone", _gone(request_of(path, good)), GONE),
         _bad("half a request, then gone", _gone(request_of(path, good)[:-20]), GONE),
-        _bad("a slow drip", _dripping(request_of(path, good)), 408),
+        _bad("a slow drip of the body", _dripping(request_of(path, good)), 408),
+        _bad("a slow drip of the head", _dripping_head(path), 408, GONE),
     ]
 
 
@@ -139,6 +141,25 @@ def _gone(part: bytes) -> Attack:
 def _dripping(request: bytes) -> Attack:
     async def attack(port: int) -> int:
         return await drip(port, request)
+
+    return attack
+
+
+def _dripping_head(path: str) -> Attack:
+    async def attack(port: int) -> int:
+        """Raises TimeoutError if the server listens for as long as we go on."""
+        line = await Line.open(port)
+        try:
+            answer = line.ask(f"POST {path} HTTP/1.1\r\nx-slow: ".encode())
+            async with asyncio.timeout(LONGEST_DRIP_S):
+                while not answer.done():
+                    line.write(b"x")
+                    await asyncio.sleep(DRIP_S)
+                return (await answer).status
+        except OSError:
+            return GONE
+        finally:
+            line.close()
 
     return attack
 
