@@ -19,7 +19,7 @@ def record_type(reference: Reference) -> type[Any]:
     """A traffic record whose features are those of the reference, and of its types.
 
     Decoding into it refuses what `TrafficRecord` would take: a feature that training did
-    not know, or a value of another type.
+    not know, or a value of another type. What no counter needs is skipped.
     """
     names = {f"f{i}": name for i, name in enumerate(reference.features)}
     features = msgspec.defstruct(
@@ -30,6 +30,8 @@ def record_type(reference: Reference) -> type[Any]:
         ],
         rename=names,
         forbid_unknown_fields=True,
+        # Records hold no cycles; the collector need not look at millions of them.
+        gc=False,
     )
     return msgspec.defstruct(
         "Record",
@@ -40,7 +42,6 @@ def record_type(reference: Reference) -> type[Any]:
             ("features", features),
             ("prediction", str | float),
             ("score", float),
-            ("scores", dict[str, float]),
             ("variant", str, "production"),
             ("flags", tuple[str, ...], ()),
         ],

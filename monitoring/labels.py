@@ -31,7 +31,7 @@ SHOWN = 5
 COLUMNS = frozenset({"prediction_id", "truth", "time"})
 
 
-class Label(msgspec.Struct, frozen=True):
+class Label(msgspec.Struct, frozen=True, gc=False):
     """What turned out to be true of a prediction; `time` is when that was known, RFC 3339."""
 
     prediction_id: str

@@ -34,7 +34,7 @@ LEAST_RELATIVE_RISE = 0.1
 _ANSWER_ROWS = 50_000
 
 
-class _Answer(msgspec.Struct):
+class _Answer(msgspec.Struct, gc=False):
     prediction_id: str
     time: str
     version: int

@@ -28,6 +28,7 @@ from contracts.names import SAMPLE_FILE, Layout
 from contracts.reference import Reference
 from contracts.traffic import TrafficRecord
 from monitoring import compact, labels, monitor
+from monitoring.columns import record_type
 from monitoring.folded import FOLDED, Folded
 from monitoring.lines import LineReader
 from monitoring.performance import performance_of
@@ -198,7 +199,8 @@ def read_day(folder: Path, rows: int) -> None:
     path.write_bytes(msgspec.json.Encoder().encode_lines(records))
     os.utime(path, (DAY.timestamp(), DAY.timestamp()))
     del records, table
-    lines = timed(lambda: sum(map(len, LineReader(TrafficRecord).read(path))))
+    strict = record_type(base.reference)
+    lines = timed(lambda: sum(map(len, LineReader(strict).read(path))))
     theirs = timed(lambda: len(pl.read_ndjson(path)))
     counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
     folded = timed(lambda: compact.run(layout, "loan", now=NOW))

@@ -59,9 +59,8 @@ def rows_of(columns: Table, rng: np.random.Generator) -> Rows:
 
 def _column(values: NDArray[np.generic]) -> ColumnReference:
     if values.dtype.kind != "f":
-        words, counts = np.unique(values, return_counts=True)
-        named = {str(w): int(c) for w, c in zip(words, counts, strict=True)}
-        return CategoryReference(counts=named, missing=0)
+        counts = pl.Series(values).value_counts(sort=True).rows()
+        return CategoryReference(counts=dict(counts), missing=0)
     # The sketch that training writes; only the benchmarks and tests may know both rooms.
     from training.reference import number_reference
 
