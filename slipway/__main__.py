@@ -151,18 +151,57 @@ def traffic(
         show.table("Traffic", desk.LOAD_COLUMNS, [desk.load_row(model, result)])
 
 
-@app.command(epilog="Example: slipway monitor loan --since 24h")
+@app.command(epilog="Example: slipway labels truth.csv --model loan")
+def labels(
+    file: Annotated[Path, typer.Argument(help="CSV or JSON lines: prediction_id, truth, time.")],
+    model: Annotated[str, typer.Option(help="Whose predictions they are of.")],
+    json: Json = False,
+) -> None:
+    """Take what turned out to be true, all of a file or nothing."""
+    added = desk.add_labels(file, model)
+    if json:
+        show.as_json(added)
+    else:
+        show.console.print(f"{added.rows} labels of {model} are in {added.path}")
+
+
+@app.command(epilog="Example: slipway compact loan --keep-days 90")
+def compact(
+    model: Model,
+    keep_days: Annotated[int, typer.Option(min=0, help="Older traffic goes; 0 keeps all.")] = 0,
+    json: Json = False,
+) -> None:
+    """Turn the traffic of past days, and labels, into Parquet; running it again is harmless."""
+    from monitoring.compact import run, run_labels
+
+    now = datetime.now(UTC)
+    done = {
+        "traffic": run(desk.layout(), model, now=now, keep_days=keep_days),
+        "labels": run_labels(desk.layout(), model, now=now),
+    }
+    if json:
+        show.as_json(done)
+        return
+    for what, compaction in done.items():
+        show.fields(what, compaction)
+
+
+@app.command(epilog="Example: slipway monitor loan --since 24h    or    --every 15m")
 def monitor(
     model: Model,
     since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")] = "24h",
     start: Annotated[str, typer.Option(help="Instead of --since: RFC 3339.")] = "",
     end: Annotated[str, typer.Option(help="Default: now.")] = "",
     version: Annotated[int | None, typer.Option(help="Default: the one served.")] = None,
+    every: Annotated[str, typer.Option(help="Go on, window by window: 15m, 1h, 1d.")] = "",
     json: Json = False,
 ) -> None:
     """Judge a window of traffic against the model's reference, and draw the report."""
     from slipway.window import window_of
 
+    if every:
+        desk.keep_judging(model, every, json_wanted=json)
+        return
     now = datetime.now(UTC)
     first, last = window_of(since, start, end, now)
     verdict = desk.judge(model, first, last, now, version=version)

@@ -1,7 +1,9 @@
 """Where the command line meets the rooms: what they need, and how their results look."""
 
+import logging
 import os
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from slipway import show
 
 if TYPE_CHECKING:
     from contracts.decision import Decision
+    from monitoring.labels import Added
     from registry.decide import Comparison
     from registry.history import Event
     from registry.promote import Promotion
@@ -114,6 +117,35 @@ def promote(model: str, version: int | None, *, because: str, force: bool) -> "P
         compare=compare,
         keep=keep,
     )
+
+
+def keep_judging(model: str, every: str, *, json_wanted: bool) -> None:
+    """Judge each window of a model's traffic once it is over, until Ctrl+C."""
+    from monitoring.schedule import Job
+    from slipway.window import span
+
+    def tell(verdict: Verdict) -> None:
+        if json_wanted:
+            show.as_json(verdict)
+        else:
+            show.console.print(f"{verdict.sentence}\nreport: {verdict.report}")
+
+    def judged(start: datetime, end: datetime) -> Verdict:
+        return judge(model, start, end, datetime.now(UTC))
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
+    job = Job(store(), layout(), model, span(every, "--every"), judged)
+    with suppress(KeyboardInterrupt):
+        job.run(tell)
+
+
+def add_labels(file: Path, model: str) -> "Added":
+    """Take the labels in a file for the version of a model that is served here."""
+    from monitoring import labels
+    from monitoring.monitor import find_baseline
+
+    manifest = find_baseline(store(), layout(), model, None).manifest
+    return labels.add(layout(), manifest, file, now=datetime.now(UTC))
 
 
 def show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:

@@ -1,0 +1,75 @@
+"""The job judges each window once, in order, wherever it was interrupted."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring.schedule import MOST_BEHIND, SETTLE, due_windows
+from registry.promote import promote
+from registry.pull import pull
+from tests import tiny
+from tests.conftest import Workplace
+from training.run import train_recipe
+
+HOUR = timedelta(hours=1)
+moments = st.integers(600_000_000, 1_900_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
+
+
+@given(moments, st.integers(1, 50), st.sampled_from([60, 900, 3600, 86400, 7]))
+def test_windows_stand_side_by_side_until_now(now: datetime, behind: int, seconds: int) -> None:
+    every = timedelta(seconds=seconds)
+    oldest = now - SETTLE - (behind + 1) * every
+    due = due_windows(now, every, lambda start, _: start < oldest)
+
+    assert all(end - start == every for start, end in due)
+    assert all(a[1] == b[0] for a, b in pairwise(due))
+    assert timedelta(0) <= now - SETTLE - due[-1][1] < every
+    assert behind <= len(due) <= behind + 1
+
+
+def test_a_new_job_begins_with_the_newest_window_and_a_late_one_is_bounded() -> None:
+    now = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
+
+    assert due_windows(now, HOUR, lambda *_: False) == [
+        (datetime(2026, 1, 31, 11, tzinfo=UTC), datetime(2026, 1, 31, 12, tzinfo=UTC))
+    ]
+    assert due_windows(now, HOUR, lambda *_: True) == []
+    long_ago = now - 2 * MOST_BEHIND * HOUR
+    assert len(due_windows(now, HOUR, lambda start, _: start < long_ago)) == 1
+
+
+@pytest.mark.slow
+def test_the_command_judges_window_after_window_and_goes_on_after_a_kill(
+    workplace: Workplace,
+) -> None:
+    """Three-second windows: killed, started again, each has one verdict."""
+    train_recipe(tiny.binary(), workplace.store)
+    promote(workplace.store, "tiny", actor="ada")
+    pull(workplace.store, workplace.layout, "tiny")
+    words = [sys.executable, "-m", "slipway", "monitor", "tiny", "--every", "3s", "--json"]
+    seen: list[str] = []
+    for _ in range(2):
+        with subprocess.Popen(words, cwd=workplace.root, stdout=subprocess.PIPE, text=True) as job:
+            assert job.stdout is not None
+            text = ""
+            until = time.monotonic() + 120
+            while time.monotonic() < until:
+                text += job.stdout.readline()
+                try:
+                    seen.append(json.loads(text)["verdict_id"])
+                except ValueError:
+                    continue
+                break
+            job.kill()
+
+    assert len(seen) == 2
+    assert seen[0] < seen[1]
+    stored = [p.stem for p in (workplace.layout.verdicts / "tiny").glob("*.json")]
+    assert set(seen) <= set(stored)
