@@ -72,6 +72,9 @@ def run(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) -> Comp
 def run_labels(layout: Layout, name: str, *, now: datetime) -> Compaction:
     """Put a model's labels into Parquet, as `run` does with a day of traffic.
 
+    Only files that `labels.add` wrote are removed. A service keeps its file of labels open
+    for as long as it runs: that file stays, and is read from where Parquet ends.
+
     Raises:
         PlatformError: another compaction of the model's labels runs.
         InvalidDocument: a `compacted.json` that cannot be read.
@@ -88,7 +91,7 @@ def run_labels(layout: Layout, name: str, *, now: datetime) -> Compaction:
             _remove_rubbish(folder)
             before, after = folded_of(folder), _compact_labels(folder)
             with removing(folder) as free:
-                gone = _remove_segments(folder) if free else 0
+                gone = _remove_segments(folder, labels.ADDED) if free else 0
     except OSError as err:
         raise Unwritable(
             f"{folder}: expected a folder to compact, got {err.strerror or err}",
@@ -261,11 +264,11 @@ def _remove_rubbish(day: Path) -> None:
         path.unlink()
 
 
-def _remove_segments(day: Path) -> int:
+def _remove_segments(day: Path, prefix: str = "") -> int:
     """Segments that are in Parquet to the last byte."""
     done = folded_of(day).segments
     gone = 0
-    for path in day.glob("*.jsonl"):
+    for path in day.glob(f"{prefix}*.jsonl"):
         if path.name in done and path.stat().st_size == done[path.name]:
             path.unlink()
             gone += 1

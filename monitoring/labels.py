@@ -28,6 +28,8 @@ from monitoring.lines import LineReader
 
 CHUNK_ROWS = 100_000
 SHOWN = 5
+ADDED = "added-"
+"""Files that `add` wrote begin so: they are whole, and no process holds them open."""
 COLUMNS = frozenset({"prediction_id", "truth", "time"})
 
 
@@ -99,7 +101,7 @@ def add(layout: Layout, manifest: Manifest, source: Path, *, now: datetime) -> A
         raise InvalidData(
             f"{source}: expected at least one label, got none", remedy="see docs/monitoring.md"
         )
-    name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{token_hex(4)}.jsonl"
+    name = f"{ADDED}{now.astimezone(UTC):%Y%m%dT%H%M%S}-{token_hex(4)}.jsonl"
     path = folder_of(layout, manifest.name) / name
     write_whole(path, msgspec.json.Encoder().encode_lines(labels))
     return Added(len(labels), path)

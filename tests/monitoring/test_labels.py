@@ -116,6 +116,22 @@ def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> No
     assert judged(layout) == before
 
 
+def test_labels_that_a_service_goes_on_writing_are_not_lost(tmp_path: Path) -> None:
+    """A service holds its file open: compaction must not take it away from under it."""
+    layout, _ = place(tmp_path, 500)
+    folder = labels.folder_of(layout, "loan")
+    line = b'{"prediction_id":"id-%d","truth":"no","time":"2026-03-01T00:00:00.000000Z"}\n'
+    held = folder / "120000-1-ab.jsonl"
+    with held.open("ab", buffering=0) as service:
+        service.write(line % 1)
+        for path in folder.glob("*.jsonl"):
+            os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+        assert compact.run_labels(layout, "loan", now=LATER).removed_segments == 1
+        service.write(line % 2)
+
+    assert labels.read(layout, "loan", ("no", "yes")).replaced == 2
+
+
 def test_labels_that_cannot_be_read_are_an_error_and_not_a_number(tmp_path: Path) -> None:
     layout, _ = place(tmp_path, 500)
     folder = labels.folder_of(layout, "loan")
