@@ -102,7 +102,7 @@ def write_day(layout: Layout, rows: int) -> None:
     """A compacted day of so many rows."""
     folder = layout.traffic("loan") / "2026-01-31"
     folder.mkdir(parents=True)
-    names = []
+    names: list[str] = []
     for i in range(max(rows // FILE_ROWS, 1)):
         name = f"part-{i:016d}.parquet"
         if i < DISTINCT:

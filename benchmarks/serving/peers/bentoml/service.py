@@ -16,7 +16,7 @@ class Documented:
         self.pipeline = joblib.load(os.environ["BENCHMARK_PIPELINE"])
         self.is_loan = os.environ["BENCHMARK_MODEL"] == "loan"
 
-    @bentoml.api(batchable=True)  # type: ignore[untyped-decorator]  # the same
+    @bentoml.api(batchable=True)
     def predict(self, rows: list[dict[str, Any]]) -> list[float]:
         """The chance that a loan is repaid, or the progression of diabetes."""
         frame = pd.DataFrame(rows)

@@ -12,7 +12,7 @@ BATCH_SIZE = 32
 BATCH_TIMEOUT_S = 0.005
 
 
-class Scores(ls.LitAPI):  # type: ignore[misc]  # the same
+class Scores(ls.LitAPI):
     """One row in, one number out."""
 
     def setup(self, device: str) -> None:
