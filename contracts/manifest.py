@@ -67,7 +67,8 @@ class Manifest(Document, frozen=True, kw_only=True):
     second is the positive one, given when its score is at least `threshold`); `outputs`
     are the names of a regression's values. `importance` is the share of each feature in
     the model's skill, adding up to one. `files` maps every other file of the model
-    directory to its sha256. `output_unit` is for people.
+    directory to its sha256. `output_unit` is for people. `segments` are the category features
+    by whose values the monitor takes a drift apart.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     certificate: Certificate
     golden: tuple[GoldenRequest, ...]
     label_delay_s: float = 0.0
+    segments: tuple[str, ...] = ()
     files: dict[str, str]
 
 

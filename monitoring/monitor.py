@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import InvalidDocument, NotRegistered
+from contracts.errors import InvalidDocument, NotFoundHere, NotRegistered
 from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
-from contracts.reference import Reference
+from contracts.reference import CategoryReference, Reference
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
 from monitoring import history
 from monitoring.counts import WindowCounts
@@ -68,17 +68,19 @@ def run(
     settings: MonitoringSettings,
     now: datetime,
     version: int | None = None,
-    segments: Sequence[str] = (),
+    segments: Sequence[str] | None = None,
 ) -> Verdict:
     """Judge a window of a version's traffic (default: of the version that is served here).
 
-    `segments` are columns of categories by whose values a drift is taken apart. The report,
+    `segments` are columns of categories by whose values a drift is taken apart; by default
+    those of the version's manifest. The report,
     Evidently's page, the verdict and the index of all windows are written below `var/`, then
     logged to the version's run; judging the same window again replaces them.
 
     Raises:
         NotRegistered: no such version, or none is served here.
         CorruptModel: its model directory is not what was registered.
+        NotFoundHere: a segment is no category feature of the version.
         Unwritable: `var/` cannot be written.
         PlatformError: the tracking server did not take the files; they are on disk.
 
@@ -86,7 +88,8 @@ def run(
     baseline = find_baseline(store, layout, name, version)
     span = Span(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
     earlier = history.earlier_verdicts(layout, span)
-    counted = count(layout, baseline, span, settings, segments)
+    cuts = checked_segments(baseline, segments)
+    counted = count(layout, baseline, span, settings, cuts)
     verdict = judge(layout, baseline, span, counted, settings, now, earlier)
     verdict, evidently, note = drawn(layout, verdict, baseline, counted, settings)
     report = layout.reports / name / f"{verdict.verdict_id}.html"
@@ -149,6 +152,30 @@ def find_baseline(store: Store, layout: Layout, name: str, version: int | None) 
 def _served(layout: Layout, name: str) -> Pointer | None:
     path = layout.pointer(name)
     return Pointer.read(path.read_bytes(), str(path)) if path.is_file() else None
+
+
+def checked_segments(baseline: Baseline, wished: Sequence[str] | None) -> tuple[str, ...]:
+    """The segments that were wished for, else those of the manifest.
+
+    Raises:
+        NotFoundHere: one is no category feature of the version.
+
+    """
+    if wished is None:
+        return baseline.manifest.segments
+    known = [
+        name
+        for name, column in baseline.reference.features.items()
+        if isinstance(column, CategoryReference)
+    ]
+    for name in wished:
+        if name not in known:
+            raise NotFoundHere(
+                f"segment: expected a category feature of {baseline.name!r} version "
+                f"{baseline.version}, got {name!r}",
+                remedy=f"one of {', '.join(known)}" if known else "this model has none",
+            )
+    return tuple(dict.fromkeys(wished))
 
 
 def count(

@@ -194,17 +194,20 @@ def monitor(
     end: Annotated[str, typer.Option(help="Default: now.")] = "",
     version: Annotated[int | None, typer.Option(help="Default: the one served.")] = None,
     every: Annotated[str, typer.Option(help="Go on, window by window: 15m, 1h, 1d.")] = "",
+    segment: Annotated[
+        list[str] | None, typer.Option(help="Take drift apart by it; default: the recipe's.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Judge a window of traffic against the model's reference, and draw the report."""
     from slipway.window import window_of
 
     if every:
-        desk.keep_judging(model, every, json_wanted=json)
+        desk.keep_judging(model, every, segments=segment, json_wanted=json)
         return
     now = datetime.now(UTC)
     first, last = window_of(since, start, end, now)
-    verdict = desk.judge(model, first, last, now, version=version)
+    verdict = desk.judge(model, first, last, now, version=version, segments=segment)
     if json:
         show.as_json(verdict)
         return

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +80,13 @@ def send(
 
 
 def judge(
-    model: str, start: datetime, end: datetime, now: datetime, *, version: int | None = None
+    model: str,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    version: int | None = None,
+    segments: Sequence[str] | None = None,
 ) -> Verdict:
     """The verdict on a window of a model's traffic; its report is drawn and logged."""
     from monitoring.monitor import run
@@ -87,7 +94,15 @@ def judge(
 
     wishes = settings.load(MonitoringSettings, os.environ)
     return run(
-        store(), layout(), model, start=start, end=end, settings=wishes, now=now, version=version
+        store(),
+        layout(),
+        model,
+        start=start,
+        end=end,
+        settings=wishes,
+        now=now,
+        version=version,
+        segments=segments,
     )
 
 
@@ -119,7 +134,9 @@ def promote(model: str, version: int | None, *, because: str, force: bool) -> "P
     )
 
 
-def keep_judging(model: str, every: str, *, json_wanted: bool) -> None:
+def keep_judging(
+    model: str, every: str, *, segments: Sequence[str] | None, json_wanted: bool
+) -> None:
     """Judge each window of a model's traffic once it is over, until Ctrl+C."""
     from monitoring.schedule import Job
     from slipway.window import span
@@ -131,7 +148,7 @@ def keep_judging(model: str, every: str, *, json_wanted: bool) -> None:
             show.console.print(f"{verdict.sentence}\nreport: {verdict.report}")
 
     def judged(start: datetime, end: datetime) -> Verdict:
-        return judge(model, start, end, datetime.now(UTC))
+        return judge(model, start, end, datetime.now(UTC), segments=segments)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
     job = Job(store(), layout(), model, span(every, "--every"), judged)

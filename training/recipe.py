@@ -49,6 +49,9 @@ class Recipe:
     improvement that counts; on each category of the features in `slices` the metric must not
     be worse by `slice_tolerance`, both in the metric's unit; and an answer may take
     `latency_factor` times as long as Production's.
+
+    `segments` are category features by whose values the monitor takes a drift apart, unless
+    `slipway monitor --segment` names others.
     """
 
     schema: Schema
@@ -67,6 +70,7 @@ class Recipe:
     slices: tuple[str, ...] = ()
     slice_tolerance: float = 0.0
     latency_factor: float = 10.0
+    segments: tuple[str, ...] = ()
     name: str = ""
 
     @property
@@ -135,6 +139,9 @@ class Recipe:
             ),
             f"slice_tolerance: expected more than 0 with slices, got {self.slice_tolerance}": (
                 bool(self.slices) and not 0 < self.slice_tolerance < math.inf
+            ),
+            f"segments: expected category features, got {', '.join(self.segments)}": not (
+                set(self.segments) <= set(categories)
             ),
             f"latency_factor: expected 1 or more, got {self.latency_factor}": not (
                 self.latency_factor >= 1

@@ -197,6 +197,7 @@ def _manifest(fitted: _Fitted, run_id: str, commit: str, files: Mapping[str, byt
         certificate=fitted.certificate,
         golden=_golden(fitted),
         label_delay_s=recipe.label_delay.total_seconds(),
+        segments=recipe.segments,
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
 

@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from contracts.errors import NotRegistered, PlatformError, Unwritable
+from contracts.errors import NotFoundHere, NotRegistered, PlatformError, Unwritable
 from contracts.names import Layout
 from contracts.reference import CategoryReference, NumberReference, Reference
 from contracts.traffic import TrafficRecord
@@ -32,6 +33,7 @@ from registry.promote import promote
 from registry.pull import pull
 from registry.settings import RegistrySettings
 from registry.store import Store
+from slipway.__main__ import app
 from tests import tiny
 from tests.conftest import Workplace
 from training.metrics import decided
@@ -73,7 +75,7 @@ def trained(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(root)
         place = Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
-        train_recipe(tiny.binary(), place.store)
+        train_recipe(tiny.binary(segments=("work",)), place.store)
         promote(place.store, "tiny", actor="ada")
         pull(place.store, place.layout, "tiny")
         yield place
@@ -335,7 +337,7 @@ def test_since_when_and_in_which_slice_is_on_the_page(
             ],
         )
         late = timedelta(hours=hour)
-        verdict = judge(served, start=START + late, end=END + late, segments=("work",))
+        verdict = judge(served, start=START + late, end=END + late)
     age = next(f for f in verdict.findings if f.column == "age")
     page = Path(verdict.report).read_text()
 
@@ -346,6 +348,9 @@ def test_since_when_and_in_which_slice_is_on_the_page(
     assert "mostly work = no" in verdict.sentence
     index = (served.layout.reports / "tiny" / "index.html").read_text()
     assert index.count("2026-01-31T1") >= 3
+
+    other = judge(served, start=START + late, end=END + late, segments=("region", "region"))
+    assert next(f for f in other.findings if f.column == "age").segment == ""
 
 
 def test_no_traffic_folder_is_a_verdict_too(served: Workplace) -> None:
@@ -380,6 +385,15 @@ def test_what_evidently_cannot_draw_is_judged_all_the_same(
 
     assert verdict.decision == "stable"
     assert "no picture" in Path(verdict.report).read_text()
+
+
+def test_a_segment_that_is_no_category_is_told_before_anything_is_read(served: Workplace) -> None:
+    done = CliRunner().invoke(app, ["monitor", "tiny", "--segment", "age"])
+
+    assert isinstance(done.exception, NotFoundHere)
+    assert "expected a category feature of 'tiny' version 1, got 'age'" in str(done.exception)
+    assert done.exception.remedy == "one of region, owner, work"
+    assert not served.layout.verdicts.is_dir()
 
 
 def test_a_version_that_is_not_there_is_told(served: Workplace) -> None:

@@ -33,6 +33,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
         ({"gates": ()}, "expected at least one"),
         ({"gates": (Gate("magic", minimum=1),)}, "got magic"),
         ({"gates": (Gate("roc_auc"),)}, "a minimum or a maximum"),
+        ({"segments": ("region", "age")}, "segments: expected category features"),
         ({"schema": Schema(features=())}, "at least one feature"),
     ],
 )
