@@ -87,10 +87,7 @@ def compare(
     wanted = [s for s in SCENARIOS if not scenarios or s.name in scenarios]
     found = measure(field, chosen(peers), wanted, rounds, say)
     middle = medians(found)
-    for one in wanted:
-        print_scenario(f"{one.name}: {one.about}", [m for m in middle if m.scenario == one.name])
     bars = speed_bars(middle)
-    print_bars(bars)
     options = {
         "rounds": rounds,
         "seconds": field.seconds,
@@ -109,6 +106,9 @@ def compare(
         "One-row loan requests, 32 connections, one core a server",
         path.with_suffix(".svg"),
     )
+    for one in wanted:
+        print_scenario(f"{one.name}: {one.about}", [m for m in middle if m.scenario == one.name])
+    print_bars(bars)
     say(f"written to {path.relative_to(ROOT)}")
 
 
@@ -122,7 +122,7 @@ def print_scenario(title: str, middle: list[Measurement]) -> None:
             (
                 m.peer,
                 round(m.requests_per_s),
-                us / m.requests_per_s if us else None,
+                us / m.requests_per_s if us and m.requests_per_s else None,
                 m.p50_ms,
                 m.p99_ms,
                 round(m.cpu_us),

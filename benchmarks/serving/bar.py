@@ -37,7 +37,7 @@ def speed_bars(medians: Sequence[Measurement]) -> list[Bar]:
         ("batch-8", "fastapi", 30),
     ):
         us, them = table.get((scenario, "slipway")), table.get((scenario, peer))
-        if us and them:
+        if us and them and them.requests_per_s:
             ratio = us.requests_per_s / them.requests_per_s
             bars.append(at_least(f"{scenario}: requests/s against {peer}", least, ratio, "x"))
     if us := table.get(("one-32", "slipway")):
