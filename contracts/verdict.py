@@ -165,6 +165,16 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     mean_error: float = 0.0
 
 
+class Acceptance(Document, frozen=True, kw_only=True):
+    """A person calls a flagged window usual: limits are calibrated on it as well."""
+
+    verdict_id: str
+    model: str
+    who: str
+    why: str
+    accepted_at: str
+
+
 class Verdict(Document, frozen=True, kw_only=True):
     """What was found in a window of one version's traffic, and what it means.
 

@@ -1,19 +1,22 @@
 """Earlier verdicts on a version: since when, how often, and what is usual."""
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from contracts.errors import InvalidDocument
+from contracts.errors import InvalidData, InvalidDocument, NotFoundHere
 from contracts.names import Layout
-from contracts.verdict import Finding, QualityFinding, Verdict
+from contracts.verdict import Acceptance, Finding, QualityFinding, Verdict
 from monitoring.counts import WindowCounts
+from monitoring.folded import write_whole
 from monitoring.judge import Limit
-from monitoring.window import Span
+from monitoring.window import Span, utc_text
 
 FEWEST_WINDOWS = 20
 """Undrifted windows from which limits are calibrated."""
@@ -25,7 +28,8 @@ PARTS = 24
 GAP_PARTS = 3
 GAP_WINDOWS = 3
 UNDRIFTED = frozenset({"stable"})
-ACCEPTED = "accepted.txt"
+ACCEPTED = "accepted"
+"""Folder beside the verdicts: one document for each that a person accepted."""
 
 
 def earlier_verdicts(layout: Layout, span: Span) -> list[Verdict]:
@@ -47,24 +51,53 @@ def earlier_verdicts(layout: Layout, span: Span) -> list[Verdict]:
 
 def accepted(layout: Layout, name: str) -> frozenset[str]:
     """The windows that a person called usual; limits are calibrated on them as well."""
-    path = layout.verdicts / name / ACCEPTED
-    return frozenset(path.read_text().split()) if path.is_file() else frozenset()
+    return frozenset(path.stem for path in (layout.verdicts / name / ACCEPTED).glob("*.json"))
 
 
-def accept(layout: Layout, name: str, verdict_id: str) -> None:
+def accept(
+    layout: Layout, name: str, verdict_id: str, *, who: str, why: str, now: datetime
+) -> Acceptance:
     """Call a window usual, though it was flagged: the next limits allow for it.
 
+    Accepting it again replaces who and why.
+
     Raises:
-        InvalidDocument: there is no such verdict.
+        InvalidData: no reason is given, or the verdict has no findings to learn from.
+        NotFoundHere: there is no such verdict.
+        InvalidDocument: it was cut or edited.
+        Unwritable: the place cannot be written.
 
     """
-    path = layout.verdicts / name / f"{verdict_id}.json"
-    if not path.is_file():
-        raise InvalidDocument(
-            f"{path}: expected a verdict, got nothing", remedy=f"see {path.parent}"
+    if not why.strip():
+        raise InvalidData(
+            "--because: expected a reason, got nothing",
+            remedy='for example --because "summer sale, as every July"',
         )
-    words = accepted(layout, name) | {verdict_id}
-    (path.parent / ACCEPTED).write_text("\n".join(sorted(words)) + "\n")
+    folder = layout.verdicts / name
+    verdict = _verdict_named(folder, verdict_id)
+    if not verdict.findings:
+        raise InvalidData(
+            f"{verdict_id}: expected a verdict with findings to learn from, got "
+            f"{verdict.decision!r}",
+            remedy="accept windows that were judged",
+        )
+    acceptance = Acceptance(
+        verdict_id=verdict_id, model=name, who=who, why=why, accepted_at=utc_text(now)
+    )
+    write_whole(folder / ACCEPTED / f"{verdict_id}.json", acceptance.write_pretty())
+    return acceptance
+
+
+def _verdict_named(folder: Path, verdict_id: str) -> Verdict:
+    """The verdict of that name; compared with the names that are there, since it is typed."""
+    known = {path.stem: path for path in folder.glob("*.json")}
+    if verdict_id not in known:
+        near = difflib.get_close_matches(verdict_id, known, n=1)
+        raise NotFoundHere(
+            f"{folder}: expected the id of a verdict, got {verdict_id!r}",
+            remedy=f"did you mean {near[0]}?" if near else "slipway monitor writes them",
+        )
+    return Verdict.read(known[verdict_id].read_bytes(), str(known[verdict_id]))
 
 
 def calibrated_limits(

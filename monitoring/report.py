@@ -25,8 +25,8 @@ NEXT = {
     "performance": "Labels show that the model has become worse. Look for the slice and the time "
     "it began, retrain on newer data, or roll back: <code>slipway rollback</code>.",
     "drift": "Look at the columns below: is the change real? Wait for labels before retraining; "
-    "drift alone is not damage. If it is usual (a season, a campaign), accept the window, "
-    "and the limits will learn it.",
+    "drift alone is not damage. If it is usual (a season, a campaign), accept it, and the limits "
+    "will learn it: <code>slipway accept</code>.",
     "too_few_rows": "Take a longer window.",
     "no_traffic": "Check the sender, the window and the version.",
     "unreadable": "Look at the traffic folder and its disk.",

@@ -218,6 +218,21 @@ def monitor(
     show.console.print(f"report: {verdict.report}")
 
 
+@app.command(epilog='Example: slipway accept loan <verdict id> --because "sale, as every July"')
+def accept(
+    model: Model,
+    verdict: Annotated[str, typer.Argument(help="A verdict's id.", metavar="VERDICT_ID")],
+    because: Annotated[str, typer.Option(help="Why it is usual.")],
+    json: Json = False,
+) -> None:
+    """Call a flagged window usual: limits are learned from it as from an undrifted one."""
+    acceptance = desk.accept(model, verdict, because)
+    if json:
+        show.as_json(acceptance)
+    else:
+        show.console.print(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
+
+
 @app.command(epilog="Example: slipway explain 0193a5c2-...")
 def explain(
     prediction: Annotated[str, typer.Argument(help="A prediction id.")],

@@ -15,6 +15,7 @@ from slipway import show
 
 if TYPE_CHECKING:
     from contracts.decision import Decision
+    from contracts.verdict import Acceptance
     from monitoring.labels import Added
     from registry.decide import Comparison
     from registry.history import Event
@@ -154,6 +155,15 @@ def keep_judging(
     job = Job(store(), layout(), model, span(every, "--every"), judged)
     with suppress(KeyboardInterrupt):
         job.run(tell)
+
+
+def accept(model: str, verdict_id: str, because: str) -> "Acceptance":
+    """Call a flagged window of a model usual."""
+    from monitoring import history
+
+    return history.accept(
+        layout(), model, verdict_id, who=actor(), why=because, now=datetime.now(UTC)
+    )
 
 
 def add_labels(file: Path, model: str) -> "Added":

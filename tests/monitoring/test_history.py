@@ -1,5 +1,6 @@
 """What earlier windows teach: what is usual, since when, and where traffic is missing."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
-from contracts.errors import InvalidDocument
+from contracts.errors import PlatformError
 from contracts.names import Layout
 from contracts.reference import CategoryReference, Reference
-from contracts.verdict import Finding, Verdict, Window
+from contracts.verdict import Acceptance, Finding, Verdict, Window
 from monitoring import history
 from monitoring.counts import WindowCounts
 from monitoring.judge import Rule, findings_of
@@ -20,6 +22,7 @@ from monitoring.rows import Rows
 from monitoring.segments import SegmentCounts, parts_of, segments_of_sample
 from monitoring.settings import MonitoringSettings
 from monitoring.window import Span, utc_text
+from slipway.__main__ import app
 from training.reference import number_reference
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -102,13 +105,57 @@ def test_windows_that_a_person_accepted_teach_as_well(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for v in past:
         (folder / f"{v.verdict_id}.json").write_bytes(v.write())
-        history.accept(layout, "tiny", v.verdict_id)
+        history.accept(layout, "tiny", v.verdict_id, who="ada", why="summer", now=MONDAY)
     usual = history.accepted(layout, "tiny")
 
     assert history.calibrated_limits(past, span(30), frozenset()) == {}
     assert history.calibrated_limits(past, span(30), usual)["age", "ks"].size >= 0.3
-    with pytest.raises(InvalidDocument, match="expected a verdict, got nothing"):
-        history.accept(layout, "tiny", "tiny-1-99")
+    stored = folder / "accepted" / "tiny-1-3.json"
+    assert Acceptance.read(stored.read_bytes()) == Acceptance(
+        verdict_id="tiny-1-3",
+        model="tiny",
+        who="ada",
+        why="summer",
+        accepted_at=utc_text(MONDAY),
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict_id", "why", "told"),
+    [
+        ("tiny-1-99", "summer", "expected the id of a verdict, got 'tiny-1-99'"),
+        ("../tiny-1-0", "summer", "expected the id of a verdict"),
+        ("tiny-1-0", " ", "--because: expected a reason, got nothing"),
+        ("tiny-1-1", "summer", "expected a verdict with findings to learn from, got 'no_traffic'"),
+    ],
+)
+def test_what_cannot_be_accepted_is_told(
+    verdict_id: str, why: str, told: str, tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path)
+    folder = layout.verdicts / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "tiny-1-0.json").write_bytes(verdict(0, finding("age", 0.3, drifted=True)).write())
+    (folder / "tiny-1-1.json").write_bytes(verdict(1, decision="no_traffic").write())
+
+    with pytest.raises(PlatformError, match=told):
+        history.accept(layout, "tiny", verdict_id, who="ada", why=why, now=MONDAY)
+    assert history.accepted(layout, "tiny") == frozenset()
+
+
+def test_the_command_accepts_and_keeps_who_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_VAR", str(tmp_path))
+    monkeypatch.setenv("SLIPWAY_REGISTRY_ACTOR", "ada")
+    folder = Layout(tmp_path).verdicts / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "tiny-1-0.json").write_bytes(verdict(0, finding("age", 0.3, drifted=True)).write())
+    done = CliRunner().invoke(app, ["accept", "tiny", "tiny-1-0", "--because", "sale", "--json"])
+    told = json.loads(done.stdout)
+
+    assert (told["who"], told["why"]) == ("ada", "sale")
+    assert history.accepted(Layout(tmp_path), "tiny") == {"tiny-1-0"}
 
 
 def test_a_calibrated_limit_is_passed_as_seldom_as_it_says() -> None:
