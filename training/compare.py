@@ -205,9 +205,9 @@ def _calibration(exam: SatExam) -> Check:
     """Refused only for what is surely too much worse: nobody chose this tolerance."""
     task = exam.recipe.task
     tolerance, name = CALIBRATION_TOLERANCE[task], error_name(task)
-    here, there, found = worsening(task, exam.truth, exam.challenger, exam.production)
-    expected = f"not surely worse than {there:.3g} by more than {tolerance:g}"
-    got = f"{here:.3g} ({found.difference:+.3g}, from {found.low:+.3g})"
+    found = worsening(task, exam.truth, exam.challenger, exam.production)
+    expected = f"not surely worse than {found.there:.3g} by more than {tolerance:g}"
+    got = f"{found.here:.3g} ({found.here - found.there:+.3g}, from {found.low:+.3g})"
     sentence = f"{name}: expected {expected}, got {got}"
     passed = not found.low > tolerance
     return _check("calibration", name, expected, got, sentence, passed=passed)

@@ -1,8 +1,9 @@
 """How sure a difference is: the paired bootstrap, corrected for the number of attempts.
 
 A resample draws rows with replacement, the same rows for both versions (Efron and Tibshirani
-1993, chapter 8.3); its standard error and Student's t give the bounds. Percentiles would need
-some hundred thousand resamples at the confidence that a twentieth attempt must reach.
+1993, chapter 8.3); its standard error, Student's t and its skewness give the bounds.
+Percentiles would need some hundred thousand resamples at the confidence that a twentieth
+attempt must reach.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,11 +20,12 @@ from training.metrics import METRICS, Scores, Truth, decided
 ALPHA = 0.05
 """The share of worthless challengers that may be promoted, over all attempts at one exam."""
 POWER = 0.8
-RESAMPLES = 1000
-"""The standard error moves by 1 / sqrt(2 * 1000) = 2 % from seed to seed."""
+RESAMPLES = 2000
+"""The standard error moves by 1 / sqrt(2 * 2000) = 1.6 % from seed to seed, the skewness by
+sqrt(6 / 2000) = 0.055."""
 SEED = 20260401
-CHUNK = 100
-"""Resamples at once: 16 MB of weights at 20,000 rows."""
+CHUNK = 50
+"""Resamples at once: 8 MB of weights at 20,000 rows."""
 
 Weights = NDArray[np.float64]
 """How often each row was drawn, shape `(n_resamples, n_rows)`."""
@@ -80,10 +82,29 @@ def bounds(
     error = float(usable.std(ddof=1)) * float(np.sqrt((freedom + 1) / freedom))
     return Bounds(
         difference=difference,
-        low=difference - error * float(stats.t.isf(alpha, freedom)),
+        low=difference - error * _skewed(float(stats.t.isf(alpha, freedom)), usable),
         high=difference + error * float(stats.t.isf(alpha_high, freedom)),
         error=error,
         freedom=freedom,
+    )
+
+
+def _skewed(quantile: float, drawn: Resampled) -> float:
+    """Student's quantile, larger where the resamples lean to the bad side.
+
+    A challenger that is a little better on most rows and much worse on a few looks better
+    than it is in every exam with few of those rows, and its error looks smaller. Hall's (1992)
+    transformation of t undoes this to the second order, JRSS B 54: with k the skewness of the
+    resamples, 3 / k * ((1 + k * (t - k / 6)) ** (1/3) - 1). It is used against the challenger
+    only; where they lean to the good side, t itself is on the safe side.
+    """
+    if drawn.max() == drawn.min():
+        return quantile
+    skewness = float(stats.skew(drawn))
+    if skewness > -1e-6:  # noqa: PLR2004 - the formula divides by it, and tends to t
+        return quantile
+    return max(
+        quantile, float(3 / skewness * (np.cbrt(1 + skewness * (quantile - skewness / 6)) - 1))
     )
 
 
@@ -198,17 +219,19 @@ def _drawn(weights: NDArray[np.float64]) -> NDArray[np.int64]:
 def _auc(truth: Truth, scores: NDArray[np.float64]) -> Callable[[Weights], Resampled]:
     """Mann and Whitney's (1947) count: positives above negatives, ties half."""
     order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    positive = truth[order] == 1
+    positive, negative = order[truth[order] == 1], order[truth[order] != 1]
+    first, last = (
+        np.searchsorted(scores[negative], scores[positive], side="left"),
+        np.searchsorted(scores[negative], scores[positive], side="right"),
+    )
 
     def of(weights: Weights) -> Resampled:
-        ordered = weights[:, order]
-        above, below = np.where(positive, ordered, 0), np.where(positive, 0, ordered)
-        if len(starts) < len(order):
-            above, below = (np.add.reduceat(w, starts, axis=1) for w in (above, below))
-        pairs = (above * (below.cumsum(axis=1) - below / 2)).sum(axis=1)
+        by_row = np.ascontiguousarray(weights.T)
+        above, below = by_row[positive], by_row[negative]
+        passed = np.vstack([np.zeros(len(weights)), below.cumsum(axis=0)])
+        pairs = (above * (passed[first] + passed[last])).sum(axis=0) / 2
         with np.errstate(invalid="ignore", divide="ignore"):
-            return pairs / (above.sum(axis=1) * below.sum(axis=1))
+            return pairs / (above.sum(axis=0) * passed[-1])
 
     return of
 

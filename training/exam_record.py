@@ -22,13 +22,17 @@ def keep(store: Store, decision: Decision) -> None:
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    client = MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
+    uri = store.tracking_uri
     with tempfile.TemporaryDirectory() as folder:
         files = _written(decision, Path(folder))
         try:
+            run = MlflowClient(tracking_uri=uri, registry_uri=uri).get_run(decision.run_id)
+            # The client itself remembers where a run's artifacts were; they may have moved.
+            repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=uri)
             for path in files:
-                client.log_artifact(decision.run_id, str(path), FOLDER)
+                repository.log_artifact(str(path), FOLDER)
         except (MlflowException, OSError) as err:
             raise RegistryUnreachable(
                 f"run {decision.run_id}: expected to log the decision {decision.decision_id}, "
