@@ -1,0 +1,447 @@
+"""Promotion by command: what is no better stays out, what is lost needs a reason, all is kept."""
+
+import html.parser
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as changed
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from contracts.decision import Check, Decision
+from contracts.errors import GateRefused, InvalidRecipe, NotRegistered, PlatformError
+from contracts.manifest import Manifest
+from contracts.schema import Schema, boolean, category, integer, number
+from registry.decide import Comparison, contract, decide
+from registry.history import history
+from registry.production import reconcile
+from registry.promote import Promotion, manifest_of, promote, rollback
+from tests import tiny
+from tests.conftest import Workplace
+from tests.registry.test_faults import artifacts
+from training import compare
+from training.compare import compare_recipe
+from training.exam import Sitter, sit
+from training.exam_page import page
+from training.exam_record import keep
+from training.recipe import Recipe
+from training.run import train_recipe
+from training.table import load_table, split
+
+PEOPLE = 2_000
+RECIPE = tiny.binary(load=lambda: tiny.people(PEOPLE))
+
+
+def blind() -> Any:
+    """A model that looks at one column of little use."""
+    return make_pipeline(
+        make_column_transformer((SimpleImputer(), ["lines"])), LogisticRegression()
+    )
+
+
+WEAK = replace(RECIPE, estimator=blind)
+
+
+def ask(place: Workplace, recipe: Recipe = RECIPE, **words: Any) -> Promotion:
+    """What `slipway promote` does, with a recipe at hand."""
+    return promote(
+        place.store,
+        recipe.name,
+        actor="ada",
+        compare=partial(compare_recipe, place.store, place.layout, recipe),
+        keep=partial(keep, place.store),
+        **words,
+    )
+
+
+def decisions(place: Workplace, version: int) -> list[Decision]:
+    """The decisions that are logged to a version's run, read back."""
+    run_id = place.store.version("tiny", version).run_id
+    names = [n for n in place.store.artifacts(run_id, "decision") if n.endswith(".json")]
+    folder = place.root / "read"
+    folder.mkdir(exist_ok=True)
+    return [
+        Decision.read(place.store.download(run_id, name, folder).read_bytes())
+        for name in sorted(names)
+    ]
+
+
+def attempts(place: Workplace) -> list[str]:
+    tags = place.store.model("tiny").tags
+    return sorted(value for key, value in tags.items() if key.startswith("slipway.exam."))
+
+
+def found(decision: Decision, path: str) -> Check:
+    return next(check for check in decision.checks if check.path == path)
+
+
+def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
+    workplace: Workplace,
+) -> None:
+    store = workplace.store
+    train_recipe(WEAK, store)
+    first = ask(workplace, because="nothing was there")
+    train_recipe(RECIPE, store)
+    second = ask(workplace)
+
+    assert (first.to_version, second.from_version, second.to_version) == (1, 1, 2)
+    (alone,), (decision,) = decisions(workplace, 1), decisions(workplace, 2)
+    assert (alone.production_version, alone.exam, alone.because) == (
+        None,
+        None,
+        "nothing was there",
+    )
+    assert decision == second.decision
+    assert decision.outcome == "promoted"
+    assert decision.exam
+    assert (decision.exam.rows, decision.exam.attempt) == (PEOPLE // 4, 1)
+    assert decision.exam.challenger == pytest.approx(
+        manifest_of(store, "tiny", 2).metrics["roc_auc"].value, abs=1e-6
+    )
+    assert decision.exam.low > 0
+    subjects = {check.subject for check in decision.checks}
+    assert subjects == {"parity", "gate", "contract", "metric", "calibration", "latency", "size"}
+    assert found(decision, "latency of 100 rows").got.count(" ms") == 2
+    told = history(store, "tiny")[-1].evidence
+    assert told[0] == f"decision {decision.decision_id}"
+    assert told[1].startswith("roc_auc: expected surely better than production's")
+    run_id = store.version("tiny", 2).run_id
+    assert f"decision/{decision.decision_id}.html" in store.artifacts(run_id, "decision")
+
+
+def test_a_tie_does_not_promote_and_trying_again_counts(trained: Workplace) -> None:
+    """Versions 1 to 3 are the same model: the same exam, the same answers."""
+    recipe = tiny.binary()
+    ask(trained, recipe, version=1)
+    for version in (2, 2, 3):
+        with pytest.raises(GateRefused, match=r"roc_auc: .* since both answer alike: a tie"):
+            ask(trained, recipe, version=version)
+
+    assert reconcile(trained.store, "tiny") == 1
+    assert attempts(trained) == ["1", "2"]
+    last = decisions(trained, 3)[-1]
+    assert last.exam
+    assert (last.outcome, last.exam.attempt) == ("refused", 2)
+    assert last.exam.alpha == pytest.approx(0.0304 / 4, rel=1e-3)
+    assert len(decisions(trained, 2)) == 2
+    assert [event.kind for event in history(trained.store, "tiny")] == ["promoted"]
+
+
+def test_an_exam_holds_only_rows_that_neither_version_was_fitted_on(workplace: Workplace) -> None:
+    recipe = tiny.binary(load=lambda: tiny.people(800))
+    sitters = []
+    for seed in (0, 1):
+        trained = train_recipe(recipe, workplace.store, seed=seed)
+        folder = workplace.root / str(seed)
+        folder.mkdir()
+        directory = workplace.store.download(trained.run_id, "model_directory", folder)
+        manifest = Manifest.read((directory / "manifest.json").read_bytes())
+        sitters.append(Sitter(trained.version, manifest, trained.digest, directory))
+    exam = sit(recipe, *sitters)
+    table = load_table(recipe)
+    both = set(split(recipe, table, 0).holdout.index) & set(split(recipe, table, 1).holdout.index)
+    expected = table.loc[sorted(both)].reset_index(drop=True)
+
+    assert exam.rows.equals(expected)
+    assert sit(recipe, sitters[0], sitters[0]).rows.shape == (200, 8)
+
+
+def lost(place: Workplace) -> None:
+    shutil.rmtree(artifacts(place, "tiny"))
+
+
+def torn(place: Workplace) -> None:
+    path = artifacts(place, "tiny") / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def edited(place: Workplace) -> None:
+    path = artifacts(place, "tiny") / "manifest.json"
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+@pytest.mark.parametrize("damage", [lost, torn, edited])
+def test_past_a_lost_production_only_a_reason_leads(
+    trained: Workplace, damage: Callable[[Workplace], None]
+) -> None:
+    recipe = tiny.binary()
+    ask(trained, recipe, version=1)
+    damage(trained)
+    with pytest.raises(GateRefused, match="production version 1: expected its model directory"):
+        ask(trained, recipe, version=2)
+    assert reconcile(trained.store, "tiny") == 1
+
+    ask(trained, recipe, version=2, force=True, because="the disk of version 1 is gone")
+    assert reconcile(trained.store, "tiny") == 2
+    refused, forced = decisions(trained, 2)
+    assert (refused.outcome, forced.outcome) == ("refused", "forced")
+    assert forced.because == "the disk of version 1 is gone"
+    assert found(forced, "production version 1").refuses
+    assert history(trained.store, "tiny")[-1].kind == "forced"
+    assert attempts(trained) == []
+
+
+def test_force_goes_past_an_artifact_store_of_production_that_is_away(both: Workplace) -> None:
+    """Version 1 is in an experiment of its own, whose folder is gone."""
+    store = both.store
+    train_recipe(tiny.binary("other"), store)
+    source = store.version("other", 1)
+    shutil.rmtree(artifacts(both, "other").parents[1])
+    with pytest.raises(PlatformError):
+        promote(store, "other", 2, actor="ada")
+    promote(store, "other", 2, actor="ada", force=True, because="its store burnt")
+
+    assert reconcile(store, "other") == 2
+    assert source.version == 1
+
+
+def test_a_recipe_that_cannot_be_loaded_is_a_reason_against(trained: Workplace) -> None:
+    store = trained.store
+    by_name = partial(compare.compare, store, trained.layout, "tiny")
+    promote(store, "tiny", 1, actor="ada", compare=by_name)
+    with pytest.raises(GateRefused, match="exam: expected the recipe of tiny, got recipe: expect"):
+        promote(store, "tiny", 2, actor="ada", compare=by_name)
+
+    done = promote(store, "tiny", 2, actor="ada", compare=by_name, force=True, because="moved")
+    assert done.changed
+    assert done.decision
+    assert done.decision.outcome == "forced"
+
+
+def test_versions_without_common_rows_have_no_exam(trained: Workplace) -> None:
+    newer = replace(tiny.binary(), load=lambda: tiny.people(400, seed=9))
+    ask(trained, newer, version=1)
+    with pytest.raises(GateRefused, match=r"at least 30 rows that versions 2 and 1 both .* got 0"):
+        ask(trained, newer, version=2)
+    assert attempts(trained) == []
+
+
+def test_production_that_moves_meanwhile_is_not_promoted_over(trained: Workplace) -> None:
+    store = trained.store
+    promote(store, "tiny", 1, actor="ada")
+
+    def slow(_challenger: int, _production: int) -> Comparison:
+        promote(store, "tiny", 2, actor="bob")
+        return Comparison(())
+
+    with pytest.raises(PlatformError, match=r"expected version 1 in production, .* got version 2"):
+        promote(store, "tiny", 3, actor="ada", compare=slow)
+    assert reconcile(store, "tiny") == 2
+
+
+def test_comparisons_at_once_are_counted_each_once(trained: Workplace) -> None:
+    manifest = manifest_of(trained.store, "tiny", 1)
+    production = Sitter(1, manifest, "p" * 64, trained.root)
+    gate = threading.Barrier(6)
+
+    def count(number_: int) -> int:
+        challenger = Sitter(number_, manifest, f"{number_:064d}"[::-1], trained.root)
+        gate.wait()
+        return compare.count_attempt(trained.store, "e" * 64, challenger, production)
+
+    with ThreadPoolExecutor(6) as pool:
+        counted = list(pool.map(count, range(6)))
+    assert sorted(counted) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_slow_model_that_breaks_its_clients_is_told_both(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = workplace.store
+    train_recipe(WEAK, store)
+    ask(workplace)
+    forest = replace(
+        RECIPE,
+        schema=tiny.WHOLE,
+        load=lambda: tiny.people(PEOPLE).fillna({"income": 4e4}),
+        estimator=lambda: RandomForestClassifier(150, min_samples_leaf=5),
+        latency_factor=2.0,
+    )
+    train_recipe(forest, store)
+    monkeypatch.setattr(compare, "UNNOTICED_MS", 0.0)
+    with pytest.raises(GateRefused, match=r"latency of 100 rows: expected at most .* ms, got"):
+        ask(workplace, forest)
+
+    # The forest cannot take gaps, which clients of production may send.
+    (decision,) = decisions(workplace, 2)
+    assert {"schema.income.nullable", "latency of 100 rows"} <= {
+        check.path for check in decision.checks if check.refuses
+    }
+
+
+def test_a_rollback_asks_nobody(trained: Workplace) -> None:
+    promote(trained.store, "tiny", 1, actor="ada")
+    promote(trained.store, "tiny", 2, actor="ada")
+    lost(trained)
+
+    assert rollback(trained.store, "tiny", actor="ada").decision is None
+    assert reconcile(trained.store, "tiny") == 1
+
+
+def test_the_command_compares_too(workplace: Workplace) -> None:
+    from slipway import desk
+    from training.run import train
+
+    for _ in range(2):
+        train("iris", workplace.store)
+    desk.promote("iris", 1, because="", force=False)
+    with pytest.raises(GateRefused, match=r"accuracy: expected surely better .* on 38 rows"):
+        desk.promote("iris", None, because="", force=False)
+    forced = desk.promote("iris", None, because="to see", force=True)
+
+    assert forced.decision
+    assert forced.decision.by
+    assert forced.sentence == "iris version 2 is production (before: version 1)"
+
+
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
+MANIFEST = Manifest.read((GOLDEN / "manifest.v1.json").read_bytes())
+OLD = Schema(
+    features=(
+        number("a", 0, 10, unit="EUR"),
+        integer("b", 0, 5, nullable=True),
+        category("c", ["x", "y"], policy="flag"),
+        category("d", ["x", "y"]),
+        boolean("e"),
+    )
+)
+
+
+def with_(name: str, feature: Any) -> Schema:
+    kept = {f.name: f for f in OLD.features} | {name: feature}
+    return Schema(features=tuple(f for f in kept.values() if f is not None))
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "sentence"),
+    [
+        (with_("a", None), "schema.a", "feature a: clients send it, and it would be refused"),
+        (with_("f", number("f")), "schema.f", "clients do not send it, and it would be demanded"),
+        (with_("a", number("a", 0, 9, unit="EUR")), "schema.a.range", "0..10 would shrink to 0..9"),
+        (with_("a", number("a", 0, 10, unit="kEUR")), "schema.a.unit", "EUR would become kEUR"),
+        (with_("a", integer("a", 0, 10)), "schema.a.type", "expected type float, got int"),
+        (with_("b", integer("b", 0, 5)), "schema.b.nullable", "may be missing today"),
+        (with_("c", category("c", ["x", "y"])), "schema.c.policy", "flag would become reject"),
+        (with_("d", category("d", ["x"])), "schema.d.categories", "categories y would be refused"),
+        (with_("e", category("e", ["x"])), "schema.e.type", "expected type bool, got category"),
+    ],
+)
+def test_what_breaks_clients_is_refused_with_its_path(
+    schema: Schema, path: str, sentence: str
+) -> None:
+    old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
+    (broken,) = [check for check in contract(new, old) if check.refuses]
+
+    assert broken.path == path
+    assert sentence in broken.sentence
+    assert broken.expected
+    assert broken.got
+    assert not decide(new, old).allowed
+
+
+@pytest.mark.parametrize(
+    ("schema", "sentence"),
+    [
+        (with_("a", number("a", -5, 10, unit="EUR")), "range 0..10 would grow to -5..10"),
+        (with_("a", number("a", 0, 9, unit="EUR", policy="clip")), "policy reject would become c"),
+        (with_("b", number("b", 0, 5, nullable=True)), "expected type int, got float"),
+        (with_("b", integer("b", 0, 5, unit="m", nullable=True)), "unit no unit would become m"),
+        (with_("c", category("c", ["x"], policy="flag")), "would be answered as never seen"),
+        (with_("d", category("d", ["x", "y", "z"])), "categories z are new"),
+        (with_("f", number("f", nullable=True)), "clients do not send it, and it may be missing"),
+    ],
+)
+def test_what_only_widens_is_told_and_passes(schema: Schema, sentence: str) -> None:
+    old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
+    checks = contract(new, old)
+
+    assert decide(new, old).allowed
+    assert [c for c in checks if sentence in c.sentence and not c.judged]
+    assert any(c.path == "schema" and c.passed for c in checks)
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("answers", {"classes": ("yes", "no")}),
+        ("answers.unit", {"output_unit": "kEUR"}),
+    ],
+)
+def test_answers_that_mean_something_else_break_clients(path: str, change: dict[str, Any]) -> None:
+    old = changed(MANIFEST, output_unit="EUR")
+    refusing = [check.path for check in contract(changed(old, **change), old) if check.refuses]
+
+    assert refusing == [path]
+
+
+class Reader(html.parser.HTMLParser):
+    """What a browser would take for tags and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.addresses += [v or "" for k, v in attrs if k in {"href", "src", "onerror", "action"}]
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_small_whole_and_nobody_writes_tags_into_it() -> None:
+    words = json.loads((GOLDEN / "decision.v1.json").read_bytes())
+    attack = '<script>alert(1)</script><img src=x onerror="a">&'
+    words |= {"because": attack, "by": attack, "sentence": attack, "model": attack}
+    words["checks"][0] |= {"got": attack, "expected": attack, "path": attack}
+    text = page(Decision.read(json.dumps(words).encode()))
+    reader = Reader()
+    reader.feed(text)
+
+    assert reader.open == []
+    assert not reader.seen & {"script", "img", "link", "iframe"}
+    assert reader.addresses == []
+    assert "http" not in text.replace("http-equiv", "")
+    assert "prefers-color-scheme:dark" in text
+    assert 'name="viewport"' in text
+    assert len(text) < 20_000
+    assert text.count("&lt;script&gt;") >= 6
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"margin": -0.1}, "margin: expected 0 or more, got -0.1"),
+        ({"slices": ("age",)}, "slices: expected category features, got age"),
+        ({"slices": ("region",)}, "slice_tolerance: expected more than 0 with slices, got 0"),
+        ({"latency_factor": 0.5}, "latency_factor: expected 1 or more, got 0.5"),
+    ],
+)
+def test_a_recipe_cannot_ask_the_gate_for_nonsense(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRecipe, match=words):
+        tiny.binary(**change).check()
+
+
+def test_a_version_of_somebody_else_has_no_exam(trained: Workplace) -> None:
+    trained.store.delete_version_tag("tiny", 1, "slipway.digest")
+    with pytest.raises(NotRegistered, match="made by slipway train"):
+        compare_recipe(trained.store, trained.layout, tiny.binary(), 1, 2)
