@@ -76,7 +76,7 @@ def measure(
 
 
 def medians(found: Sequence[Measurement]) -> list[Measurement]:
-    """Of each peer in each scenario the medians of its calm rounds; `bad` adds up over all."""
+    """Of each peer in each scenario the medians of its calm rounds, if any was; `bad` adds up."""
     keys = dict.fromkeys((m.scenario, m.peer) for m in found)
     return [_median([m for m in found if (m.scenario, m.peer) == key]) for key in keys]
 
@@ -180,7 +180,7 @@ def told(m: Measurement) -> str:
 
 
 def _median(rounds: Sequence[Measurement]) -> Measurement:
-    calm = [m for m in rounds if m.others <= DISTURBED] or [min(rounds, key=lambda m: m.others)]
+    calm = [m for m in rounds if m.others <= DISTURBED] or rounds
 
     def middle(name: str) -> float:
         return float(statistics.median(getattr(m, name) for m in calm))
