@@ -209,6 +209,22 @@ def streak(verdict: Verdict, earlier: Sequence[Verdict]) -> int:
     return n
 
 
+def is_past(layout: Layout, verdict: Verdict) -> bool:
+    """Whether a later window of this length was judged already: this one is looked up, not news.
+
+    Windows of other lengths say nothing about it: a person may look at the last hour while the
+    job is behind with its days.
+    """
+    end, length = moment(verdict.window.end), _seconds(verdict)
+    for path in (layout.verdicts / verdict.model).glob(f"{verdict.model}-{verdict.version}-*.json"):
+        # A verdict's name says which window it is on, so thousands of them need not be read.
+        first, last = map(moment, path.stem.rsplit("-", 2)[1:])
+        alike = math.isclose((last - first).total_seconds(), length, rel_tol=0.1)
+        if alike and first >= end:
+            return True
+    return False
+
+
 def strongest(findings: Sequence[Finding]) -> list[Finding]:
     """Drifted findings first, then by how far they stand beyond their limit."""
     return sorted(

@@ -16,6 +16,7 @@ from monitoring import history
 from monitoring.counts import WindowCounts
 from monitoring.estimate import ScoreCells, estimate_of
 from monitoring.folded import write_whole
+from monitoring.gauges import write_gauges
 from monitoring.judge import Rule, decide, findings_of
 from monitoring.performance import performance_of
 from monitoring.pictures import Reservoir, reference_frame, window_frame
@@ -45,6 +46,7 @@ class Baseline:
     directory: Path
     manifest: Manifest
     reference: Reference
+    is_served: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def run(
     `segments` are columns of categories by whose values a drift is taken apart; by default
     those of the version's manifest. The report,
     Evidently's page, the verdict and the index of all windows are written below `var/`, then
-    logged to the version's run; judging the same window again replaces them.
+    logged to the version's run; judging the same window again replaces them. The gauges of
+    the model follow the newest window of the version that is served here.
 
     Raises:
         NotRegistered: no such version, or none is served here.
@@ -106,6 +109,8 @@ def run(
         files.append(Path(verdict.evidently))
         write_whole(files[-1], evidently.encode())
     write_whole(stored, verdict.write_pretty())
+    if baseline.is_served and not history.is_past(layout, verdict):
+        write_gauges(layout, verdict, now=now)
     files.append(write_index(layout, name))
     log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
     return verdict
@@ -146,7 +151,8 @@ def find_baseline(store: Store, layout: Layout, name: str, version: int | None) 
     reference = Reference.read(
         (directory / REFERENCE_FILE).read_bytes(), str(directory / REFERENCE_FILE)
     )
-    return Baseline(name, version, digest, directory, manifest, reference)
+    served = pointer is not None and pointer.version == version
+    return Baseline(name, version, digest, directory, manifest, reference, served)
 
 
 def _served(layout: Layout, name: str) -> Pointer | None:

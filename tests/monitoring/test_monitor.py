@@ -85,7 +85,7 @@ def trained(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def served(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
     monkeypatch.chdir(trained.root)
     yield trained
-    for name in ("traffic", "verdicts", "reports", "labels"):
+    for name in ("traffic", "verdicts", "reports", "labels", "metrics", "alerts"):
         folder = trained.layout.var / name
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -348,6 +348,12 @@ def test_since_when_and_in_which_slice_is_on_the_page(
     assert "mostly work = no" in verdict.sentence
     index = (served.layout.reports / "tiny" / "index.html").read_text()
     assert index.count("2026-01-31T1") >= 3
+
+    gauges = served.layout.var / "metrics" / "tiny.prom"
+    newest = gauges.read_text()
+    assert judge(served).decision == "stable"
+    assert gauges.read_text() == newest, "an old window that is judged again is no news"
+    assert 'slipway_verdict{decision="drift",model="tiny",version="1"} 1.0' in newest
 
     other = judge(served, start=START + late, end=END + late, segments=("region", "region"))
     assert next(f for f in other.findings if f.column == "age").segment == ""
