@@ -101,6 +101,7 @@ class Batcher:
         self._waiting: deque[Ticket] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self._busy = False
+        self._in_thread = False
         self._reason = DRAINED
         self.waiting_rows = 0
 
@@ -117,7 +118,10 @@ class Batcher:
 
         """
         n_rows = len(ticket.rows)
-        if self.waiting_rows + n_rows > self._queue_rows and self.waiting_rows:
+        if self._has_no_room(n_rows) and not self._in_thread:
+            # A light model is quicker than a refusal: let it make room.
+            self._next_batch()
+        if self._has_no_room(n_rows):
             raise Fault("overloaded")
         self._waiting.append(ticket)
         self.waiting_rows += n_rows
@@ -126,7 +130,13 @@ class Batcher:
             self._busy = True
             self._loop.call_soon(self._next_batch)
 
+    def _has_no_room(self, n_rows: int) -> bool:
+        return self.waiting_rows > 0 and self.waiting_rows + n_rows > self._queue_rows
+
     def _next_batch(self) -> None:
+        if self._in_thread:
+            # Room was made while this turn was scheduled; the thread's end takes the next batch.
+            return
         tickets, n_rows = self._take()
         if not tickets:
             self._busy = False
@@ -137,10 +147,12 @@ class Batcher:
 
     def _score_in_thread(self, tickets: list[Ticket], n_rows: int) -> None:
         def done(future: asyncio.Future[dict[Ticket, Exception]]) -> None:
+            self._in_thread = False
             if self._alarm is not None:
                 self._alarm.cancel()
             self._finish(tickets, n_rows, future.result())
 
+        self._in_thread = True
         self._watch(tickets)
         self._loop.run_in_executor(self._executor, self._scored, tickets).add_done_callback(done)
 

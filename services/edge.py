@@ -52,6 +52,7 @@ class Edge:
         self.guard = hall.guard
         self.routes: Mapping[str, Route] = {}
         self._desks: Mapping[str, Desk] = {}
+        self.head_timeout_s = settings.body_timeout_s
         self._inner = inner
         self._settings = settings
         self._patience = Patience(settings.body_timeout_s)

@@ -32,7 +32,9 @@ class ServiceSettings:
         "SLIPWAY_SERVICE_BODY_BYTES", 4 * 1024 * 1024, "largest request body; more get 413"
     )
     body_timeout_s: float = setting(
-        "SLIPWAY_SERVICE_BODY_TIMEOUT_S", 10.0, "seconds for a body to arrive; then 408"
+        "SLIPWAY_SERVICE_BODY_TIMEOUT_S",
+        10.0,
+        "seconds for a head, and for a body, to arrive; then 408",
     )
     deadline_s: float = setting(
         "SLIPWAY_SERVICE_DEADLINE_S", 5.0, "seconds a row may wait for its model; then 503"

@@ -242,6 +242,39 @@ def test_a_client_that_does_not_read_is_not_answered_for_ever(service: Service) 
         assert ask(service, PATH)[0] == 200
 
 
+def test_a_head_without_an_end_is_refused(service: Service) -> None:
+    with connected(service) as raw:
+        raw.send(b"POST /models/tiny/predict HTTP/1.1\r\nhost: ")
+        try:
+            for _ in range(100):
+                raw.send(b"a" * 10_000)
+        except ConnectionError:
+            pass
+        else:
+            assert raw.answer()[0] == 431
+    with connected(service) as raw:
+        raw.send(b"POST /models/tiny/predict HTTP/1.1\r\n" + b"a: b\r\n" * 40_000)
+        assert raw.answer()[0] == 431
+    assert ask(service, PATH)[0] == 200
+
+
+def test_a_dripping_head_and_a_silent_client_are_not_waited_for(
+    models: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, models, SLIPWAY_SERVICE_BODY_TIMEOUT_S="1") as service:
+        with connected(service) as raw, connected(service) as silent:
+            raw.send(request()[:30])
+            status, _, answer = raw.answer()
+            assert (status, answer["error"]["code"]) == (408, "body_timeout")
+            assert raw.is_closed()
+            assert silent.is_closed()
+        with connected(service) as raw:
+            raw.send(request()[:30])
+            time.sleep(0.3)
+            raw.send(request()[30:])
+            assert raw.answer()[0] == 200
+
+
 def test_an_idle_connection_is_closed_and_a_used_one_is_not(models: Path, tmp_path: Path) -> None:
     with serving(tmp_path, models, BENTOML_HTTP_TIMEOUT="60") as service, connected(service) as raw:
         for _ in range(4):
