@@ -106,7 +106,7 @@ def badnesses(path: str, row: Row) -> list[Badness]:
 async def _status(port: int, request: bytes) -> int:
     try:
         return (await answered(port, request)).status
-    except OSError:
+    except ConnectionError:
         return GONE
 
 
@@ -118,7 +118,7 @@ def _half_closed(request: bytes) -> Attack:
             line.end_writing()
             async with asyncio.timeout(30):
                 return (await answer).status
-        except OSError:
+        except ConnectionError:
             return GONE
         finally:
             line.close()
@@ -156,7 +156,7 @@ def _dripping_head(path: str) -> Attack:
                     line.write(b"x")
                     await asyncio.sleep(DRIP_S)
                 return (await answer).status
-        except OSError:
+        except ConnectionError:
             return GONE
         finally:
             line.close()
@@ -177,7 +177,7 @@ async def drip(port: int, request: bytes) -> int:
             await asyncio.sleep(DRIP_S)
         async with asyncio.timeout(30):
             return (await answer).status
-    except OSError:
+    except ConnectionError:
         return GONE
     finally:
         line.close()

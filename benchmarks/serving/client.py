@@ -158,7 +158,7 @@ async def storm(
         while (asked := time.perf_counter()) < end:
             try:
                 answer = await line.ask(request)
-            except OSError:
+            except ConnectionError:
                 failed += 1
                 line = await Line.open(port)
                 continue

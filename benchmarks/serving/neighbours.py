@@ -109,7 +109,7 @@ async def _good_client(
         try:
             async with asyncio.timeout(30):
                 answer = await line.ask(request)
-        except (OSError, TimeoutError) as err:
+        except (ConnectionError, TimeoutError) as err:
             outcome.failed.append(f"{name}: {err!r}")
             line = await Line.open(port)
             continue

@@ -300,7 +300,7 @@ async def _poured(port: int, head: bytes, pieces: Sequence[bytes]) -> int:
                     break
                 await line.pour(piece)
             return (await answer).status
-    except OSError:
+    except ConnectionError:
         return GONE
     except TimeoutError:
         return -1

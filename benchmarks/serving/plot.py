@@ -1,6 +1,7 @@
 """The comparison as a picture."""
 
 from collections.abc import Sequence
+from math import floor, log10
 from pathlib import Path
 
 import matplotlib as mpl
@@ -20,7 +21,8 @@ def draw(medians: Sequence[Measurement], scenario: str, title: str, path: Path) 
         bars = axes.barh([m.peer for m in found], [m.requests_per_s for m in found], color=colours)
         axes.bar_label(bars, [f" {m.requests_per_s:,.0f}" for m in found])
         axes.set_xscale("log")
-        axes.set_xlim(right=3 * max(m.requests_per_s for m in found))
+        slowest, fastest = found[0].requests_per_s, found[-1].requests_per_s
+        axes.set_xlim(10 ** floor(log10(max(slowest, 1.0))), 3 * fastest)
         axes.set_xlabel("requests a second (logarithmic)")
         axes.set_title(title, loc="left", fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)

@@ -81,7 +81,7 @@ async def _watch(port: int, ready: asyncio.Event) -> None:
     while ready.is_set():
         try:
             status = (await answered(port, probe, timeout_s=2)).status
-        except (OSError, TimeoutError):
+        except (ConnectionError, TimeoutError):
             status = 0
         if status != OK:
             ready.clear()
@@ -104,7 +104,7 @@ async def _client(
                 line = await Line.open(port)
             async with asyncio.timeout(30):
                 answer = await line.ask(request)
-        except (OSError, TimeoutError) as err:
+        except (ConnectionError, TimeoutError) as err:
             seen.lost.append(f"{'kept' if keeps else 'fresh'} connection: {err!r}")
             line = None
             continue

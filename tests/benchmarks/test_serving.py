@@ -1,15 +1,18 @@
 """The benchmark itself: it weighs whole process trees, and times no wrong answers."""
 
+import asyncio
 import re
 import shutil
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from benchmarks.serving import bad
 from benchmarks.serving.agreement import check_answers
 from benchmarks.serving.bad import badnesses
 from benchmarks.serving.bar import at_most, speed_bars
@@ -139,3 +142,22 @@ def test_bad_clients_are_bad_in_as_many_ways_as_wanted() -> None:
 
     assert len({kind.name for kind in kinds}) == len(kinds) >= KINDS_WANTED
     assert all(200 not in kind.deserved for kind in kinds)
+
+
+def test_a_server_that_listens_for_ever_is_not_taken_for_one_that_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bad, "LONGEST_DRIP_S", 0.5)
+    (drip,) = [kind for kind in badnesses("/", ROW) if kind.name == "a slow drip of the head"]
+
+    # The kernel accepts the connection; nobody ever reads from it.
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(TimeoutError),
+        asyncio.Runner() as runner,
+    ):
+        runner.run(_awaited(drip.attack(silent.getsockname()[1])))
+
+
+async def _awaited(attack: Awaitable[int]) -> int:
+    return await attack
