@@ -109,9 +109,11 @@ def promote(
         if keep is not None:
             keep(decision)
         if decision.outcome == "refused":
+            where = f"; see {decision.decision_id}.html of run {decision.run_id}" if keep else ""
             raise GateRefused(
                 f"{name} version {target} is not promoted: " + "; ".join(case.judgement.reasons),
-                remedy='train a better version, or: slipway promote --force --because "..."',
+                remedy='train a better version, or: slipway promote --force --because "..."'
+                + where,
             )
         evidence = _evidence(case.judgement, decision if keep else None)
         kind: Kind = "forced" if decision.outcome == "forced" else "promoted"

@@ -62,22 +62,25 @@ def _refusals_first(checks: tuple[Check, ...]) -> list[Check]:
 def _check(check: Check) -> str:
     css, sign, word = MARKS[check.passed] if check.judged else ("told", "\N{BULLET}", "told")
     expected = f"<br>expected {escape(check.expected)}" if check.expected else ""
+    named = check.path.startswith(check.subject)
+    what = check.path if named else f"{check.subject}: {check.path}"
     return (
         f'<li><b class="{css}"><span aria-hidden="true">{sign}</span> {word}</b>'
-        f"{escape(check.subject)}: {escape(check.path)}"
+        f"{escape(what)}"
         f'<div class="soft">got {escape(check.got)}{expected}</div></li>'
     )
 
 
 def _exam(exam: Exam) -> str:
     """The numbers of the exam, and where the difference lies."""
+    least = f"An improvement of {exam.detectable:.3g} shows in 80 of 100 cases. "
     return (
         f"<h2>{escape(exam.metric)} on the same {exam.rows:,} rows</h2>"
         f"<p>Challenger {exam.challenger:.5g}, production {exam.production:.5g}. The improvement "
         f"is {exam.difference:+.4g}; surely above {exam.low:+.4g} ({100 * (1 - exam.alpha):.4g} %, "
         f"attempt {exam.attempt} at this exam), surely below {exam.high:+.4g} (95 %).</p>"
         f"{_picture(exam)}"
-        f'<p class="soft">An improvement of {exam.detectable:.3g} shows in 80 of 100 cases. '
+        f'<p class="soft">{least if exam.detectable else "Both answer alike. "}'
         f"Margin {exam.margin:g}. Exam {escape(exam.digest[:12])}, {exam.resamples} paired "
         "resamples.</p>"
     )
@@ -91,7 +94,8 @@ def _picture(exam: Exam) -> str:
     colour = "var(--good)" if exam.low > 0 else "var(--now)"
     dashed = (
         f'<line x1="{margin:.1f}" x2="{margin:.1f}" y1="8" y2="48" stroke="var(--soft)" '
-        f'stroke-dasharray="3 3"/>'
+        f'stroke-dasharray="3 3"/><text x="{min(max(margin, 30), 570):.1f}" y="62" font-size="12" '
+        'text-anchor="middle" fill="var(--soft)">margin</text>'
     )
     return (
         '<svg viewBox="0 0 600 66" role="img" aria-label="the improvement and its bounds">'

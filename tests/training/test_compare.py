@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from sklearn import metrics as sk
 
+from benchmarks.gate.__main__ import NO_BETTER, compared
 from contracts.manifest import Task
 from tests import tiny
 from training import compare
@@ -111,6 +112,14 @@ def test_the_bounds_of_a_mean_are_those_of_students_paired_test() -> None:
 
     assert found.low == pytest.approx(sides.low, rel=0.1)
     assert found.high == pytest.approx(sides.high, rel=0.1)
+
+
+def test_the_benchmark_measures_what_the_gate_does() -> None:
+    world = replace(NO_BETTER[0], rows=200)
+    truth, (theirs, ours) = world.draw(world, np.random.default_rng(1), [0.5, 0.2])
+    (pair,) = compared(world, truth, theirs, [ours])
+
+    assert pair.at(3) == paired(world.task, world.metric, truth, ours, theirs, alpha_of(3))
 
 
 def test_what_attempts_may_cost_adds_up_to_five_per_cent() -> None:

@@ -1,0 +1,1 @@
+"""How often the gate promotes what is no better, and what is."""
