@@ -12,12 +12,13 @@ from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import CategoryReference, Reference
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
-from monitoring import history
+from monitoring import alerts, history
 from monitoring.counts import WindowCounts
 from monitoring.estimate import ScoreCells, estimate_of
 from monitoring.folded import write_whole
 from monitoring.gauges import write_gauges
 from monitoring.judge import Rule, decide, findings_of
+from monitoring.notify import addresses_of, deliver
 from monitoring.performance import performance_of
 from monitoring.pictures import Reservoir, reference_frame, window_frame
 from monitoring.quality import quality_findings
@@ -78,9 +79,11 @@ def run(
     those of the version's manifest. The report,
     Evidently's page, the verdict and the index of all windows are written below `var/`, then
     logged to the version's run; judging the same window again replaces them. The gauges of
-    the model follow the newest window of the version that is served here.
+    the model follow the newest window of the version that is served here, and so do the
+    messages of alarms to `settings.notify`; `monitoring.alerts.unsent` tells what is left.
 
     Raises:
+        InvalidSetting: an address of `settings.notify` cannot be read.
         NotRegistered: no such version, or none is served here.
         CorruptModel: its model directory is not what was registered.
         NotFoundHere: a segment is no category feature of the version.
@@ -88,6 +91,7 @@ def run(
         PlatformError: the tracking server did not take the files; they are on disk.
 
     """
+    addresses = addresses_of(settings.notify)
     baseline = find_baseline(store, layout, name, version)
     span = Span(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
     earlier = history.earlier_verdicts(layout, span)
@@ -108,9 +112,14 @@ def run(
     if evidently:
         files.append(Path(verdict.evidently))
         write_whole(files[-1], evidently.encode())
+    is_news = baseline.is_served and not history.is_past(layout, verdict)
+    if is_news:
+        # Before the verdict: with that on disk the window is done, and nobody would be told.
+        alerts.note(layout, verdict, tuple(addresses))
     write_whole(stored, verdict.write_pretty())
-    if baseline.is_served and not history.is_past(layout, verdict):
+    if is_news:
         write_gauges(layout, verdict, now=now)
+    alerts.send(layout, name, addresses, deliver)
     files.append(write_index(layout, name))
     log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
     return verdict

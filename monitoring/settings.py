@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.settings import setting
+from contracts.settings import Secret, setting
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,9 @@ class MonitoringSettings:
     )
     sample_rows: int = setting(
         "SLIPWAY_MONITORING_SAMPLE_ROWS", 5_000, "rows of each side in Evidently's pictures"
+    )
+    notify: Secret = setting(
+        "SLIPWAY_MONITORING_NOTIFY",
+        Secret(""),
+        "who is told of alarms: addresses of apprise, by comma",
     )

@@ -208,6 +208,7 @@ def monitor(
     now = datetime.now(UTC)
     first, last = window_of(since, start, end, now)
     verdict = desk.judge(model, first, last, now, version=version, segments=segment)
+    desk.tell_unsent(model)
     if json:
         show.as_json(verdict)
         return

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -107,6 +108,17 @@ def judge(
     )
 
 
+def tell_unsent(model: str) -> None:
+    """Say, beside the results, which messages of alarms have not reached everyone."""
+    from monitoring.alerts import unsent
+
+    for message in unsent(layout(), model):
+        sys.stderr.write(
+            f"not delivered yet: {message.title} ({message.failure or 'not tried'})\n"
+            "help: it is tried again at the next window; see SLIPWAY_MONITORING_NOTIFY\n"
+        )
+
+
 def promote(model: str, version: int | None, *, because: str, force: bool) -> "Promotion":
     """Through the gate, compared with Production on the same rows; the decision is logged."""
     from registry.promote import promote as promote_version
@@ -139,14 +151,20 @@ def keep_judging(
     model: str, every: str, *, segments: Sequence[str] | None, json_wanted: bool
 ) -> None:
     """Judge each window of a model's traffic once it is over, until Ctrl+C."""
+    from monitoring.notify import addresses_of
     from monitoring.schedule import Job
+    from monitoring.settings import MonitoringSettings
     from slipway.window import span
+
+    # Once and first: a job that goes on after an error would say so after every window.
+    addresses_of(settings.load(MonitoringSettings, os.environ).notify)
 
     def tell(verdict: Verdict) -> None:
         if json_wanted:
             show.as_json(verdict)
         else:
             show.console.print(f"{verdict.sentence}\nreport: {verdict.report}")
+        tell_unsent(model)
 
     def judged(start: datetime, end: datetime) -> Verdict:
         return judge(model, start, end, datetime.now(UTC), segments=segments)

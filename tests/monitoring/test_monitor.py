@@ -36,6 +36,7 @@ from registry.store import Store
 from slipway.__main__ import app
 from tests import tiny
 from tests.conftest import Workplace
+from tests.monitoring.receiver import Receiver
 from training.metrics import decided
 from training.reference import number_reference
 from training.run import train_recipe
@@ -391,6 +392,38 @@ def test_what_evidently_cannot_draw_is_judged_all_the_same(
 
     assert verdict.decision == "stable"
     assert "no picture" in Path(verdict.report).read_text()
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_people_are_told_of_an_alarm_once_though_the_first_try_is_cut_short(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict cannot be stored, then the receiver is broken, then all is well."""
+    from monitoring import evidently_report
+
+    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    receiver = Receiver()
+    monkeypatch.setenv("SLIPWAY_MONITORING_NOTIFY", receiver.url)
+    rows = served_rows(served, 600, 7)
+    write(served, [msgspec.structs.replace(r, features=r.features | {"age": 85.0}) for r in rows])
+    words = ["monitor", "tiny", "--start", START.isoformat(), "--end", END.isoformat()]
+    served.layout.verdicts.write_text("not a folder")
+
+    assert isinstance(CliRunner().invoke(app, words).exception, Unwritable)
+    assert receiver.titles == []
+
+    served.layout.verdicts.unlink()
+    receiver.status = 500
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    assert "not delivered yet: tiny version 1: quality (" in done.stderr
+    assert "error=500" in done.stderr
+
+    receiver.status = 200
+    for _ in range(2):
+        assert "not delivered" not in CliRunner().invoke(app, words).stderr
+    assert receiver.titles == ["tiny version 1: quality"] * 2, "the broken receiver, and the whole"
+    receiver.close()
 
 
 def test_a_segment_that_is_no_category_is_told_before_anything_is_read(served: Workplace) -> None:

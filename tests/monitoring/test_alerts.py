@@ -1,0 +1,219 @@
+"""People are told once as an episode begins and once when it is over, whatever fails between."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import InvalidSetting
+from contracts.names import Layout
+from contracts.settings import Secret
+from contracts.verdict import Decision, Verdict, Window
+from monitoring import alerts
+from monitoring.alerts import ALARMING, Alerts, Message
+from monitoring.notify import addresses_of, deliver
+from monitoring.window import utc_text
+from tests.monitoring.receiver import Receiver
+from tests.monitoring.test_history import DAY, MONDAY
+
+# apprise 2.2 asks, as it is imported, whether this Python still has imghdr; 3.13 has not.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+ALL: list[Decision] = ["stable", "drift", "quality", "performance", "unreadable", "no_traffic"]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def second() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+def verdict(day: int, decision: Decision) -> Verdict:
+    start = MONDAY + day * DAY
+    return Verdict(
+        verdict_id=f"tiny-1-{day}",
+        model="tiny",
+        version=1,
+        run_id="r",
+        made_at=utc_text(start),
+        window=Window(
+            start=utc_text(start),
+            end=utc_text(start + timedelta(days=1)),
+            rows=1000,
+            files=1,
+            torn_lines=0,
+        ),
+        decision=decision,
+        sentence=f"tiny version 1: {decision} on day {day}",
+        manifest_digest="",
+        report=f"{day}.html",
+    )
+
+
+def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[Message, ...]:
+    """What the monitor does with each verdict; gives what could not be delivered."""
+    addresses = addresses_of(secret)
+    left: tuple[Message, ...] = ()
+    for each in verdicts:
+        alerts.note(layout, each, tuple(addresses))
+        left = alerts.send(layout, "tiny", addresses, deliver)
+    return left
+
+
+def test_an_episode_is_told_once_and_once_when_it_is_over(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    words: list[Decision] = ["stable", "drift", "drift", "no_traffic", "quality", "drift"]
+    words += ["stable", "stable", "drift"]
+    days = [verdict(day, word) for day, word in enumerate(words)]
+
+    assert told(Layout(tmp_path), Secret(receiver.url), *days) == ()
+    assert receiver.titles == [
+        "tiny version 1: drift",
+        "tiny version 1: quality",
+        "tiny version 1: resolved",
+        "tiny version 1: drift",
+    ]
+    assert [body["type"] for body in receiver.bodies] == ["failure"] * 2 + ["success", "failure"]
+    alarm, _, over, _ = (body["message"] for body in receiver.bodies)
+    assert "tiny version 1: drift on day 1" in alarm
+    assert "report: 1.html" in alarm
+    assert f"Over: drift since {utc_text(MONDAY + DAY)}, quality since" in over
+
+
+def test_the_same_window_judged_again_tells_nobody_again(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    layout, secret = Layout(tmp_path), Secret(receiver.url)
+    told(layout, secret, verdict(0, "drift"), verdict(0, "drift"))
+    told(layout, secret, verdict(0, "stable"), verdict(0, "drift"), verdict(0, "stable"))
+
+    assert receiver.titles == ["tiny version 1: drift", "tiny version 1: resolved"]
+
+
+def test_a_message_that_fails_is_kept_logged_and_sent_with_the_next_window(
+    tmp_path: Path, receiver: Receiver, second: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each address by itself: the one that answered is not told again."""
+    layout, secret = Layout(tmp_path), Secret(f"{receiver.url}, {second.url}")
+    second.status = 500
+    left = told(layout, secret, verdict(0, "drift"), verdict(1, "quality"))
+
+    assert [message.title for message in left] == [
+        "tiny version 1: drift",
+        "tiny version 1: quality",
+    ]
+    assert left == alerts.unsent(layout, "tiny")
+    assert "error=500" in left[0].failure
+    assert "'tiny version 1: drift' was not delivered: " in caplog.text
+    assert second.titles == ["tiny version 1: drift"] * 2, "one try a window for a dead address"
+
+    second.status = 200
+    assert told(layout, secret, verdict(2, "drift")) == ()
+    assert receiver.titles == ["tiny version 1: drift", "tiny version 1: quality"]
+    assert second.titles[2:] == ["tiny version 1: drift", "tiny version 1: quality"]
+
+
+def test_a_receiver_that_is_gone_stops_nothing_and_one_that_is_unnamed_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    layout = Layout(tmp_path)
+    left = told(layout, Secret("json://127.0.0.1:9/"), verdict(0, "drift"))
+
+    assert "Connection error" in left[0].failure
+    assert told(layout, Secret(""), verdict(1, "drift")) == ()
+
+
+def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    layout, secret = Layout(tmp_path), Secret(receiver.url)
+    for day, word in enumerate(["drift", "quality"]):
+        alerts.note(layout, verdict(day, word), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
+    receiver.hold = threading.Event()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom contracts.names import Layout\n"
+        "from contracts.settings import Secret\nfrom monitoring import alerts\n"
+        "from monitoring.notify import addresses_of, deliver\n"
+        "alerts.send(Layout(Path(sys.argv[1])), 'tiny', addresses_of(Secret(sys.argv[2])), deliver)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path), receiver.url]) as job:
+        while len(receiver.bodies) < 2:
+            assert receiver.arrived.wait(60)
+            receiver.arrived.clear()
+        os.kill(job.pid, signal.SIGKILL)
+    receiver.hold.set()
+
+    assert [m.title for m in alerts.unsent(layout, "tiny")] == ["tiny version 1: quality"]
+    assert alerts.send(layout, "tiny", addresses_of(secret), deliver) == ()
+    assert receiver.titles == ["tiny version 1: drift"] + ["tiny version 1: quality"] * 2
+
+
+def test_addresses_are_secret_and_one_that_nobody_knows_stops_the_start(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    two = "mailtos://me:pw@example.com?to=a@example.com,b@example.com , " + receiver.url
+
+    assert list(addresses_of(Secret(two)).values()) == two.split(" , ")
+    assert addresses_of(Secret(" ")) == {}
+    for bad in ("nonsense", f"{receiver.url},nosuchscheme://secret"):
+        with pytest.raises(InvalidSetting, match="SLIPWAY_MONITORING_NOTIFY") as caught:
+            addresses_of(Secret(bad))
+        assert "secret" not in str(caught.value)
+    told(Layout(tmp_path), Secret("json://user:secret@127.0.0.1:9/"), verdict(0, "drift"))
+    assert "secret" not in (tmp_path / "alerts" / "tiny.json").read_text()
+
+
+def test_a_state_that_somebody_edited_is_put_aside(
+    tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "alerts"
+    folder.mkdir()
+    (folder / "tiny.json").write_text("{")
+
+    told(Layout(tmp_path), Secret(receiver.url), verdict(0, "drift"))
+    assert receiver.titles == ["tiny version 1: drift"]
+    assert (folder / "tiny.unreadable").read_text() == "{"
+    assert "it lies in" in caplog.text
+
+
+@given(st.lists(st.sampled_from(ALL), max_size=30))
+def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[Decision]) -> None:
+    """The kinds between two stable windows, each once, then one message that they are over."""
+    expected: list[str] = []
+    begun: set[Decision] = set()
+    state = Alerts()
+    for day, word in enumerate(words):
+        state = alerts.after(state, verdict(day, word), ["digest"])
+        if word == "stable" and begun:
+            expected.append("resolved")
+            begun = set()
+        elif word in ALARMING and word not in begun:
+            expected.append(word)
+            begun.add(word)
+
+    assert [m.title.split(": ")[1] for m in state.unsent] == expected
+    assert {episode.kind for episode in state.episodes} == begun
+
+
+def test_a_digest_tells_nothing_of_its_address(receiver: Receiver) -> None:
+    (digest,) = addresses_of(Secret(receiver.url))
+
+    assert digest == hashlib.sha256(receiver.url.encode()).hexdigest()[:16]
