@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -27,6 +28,7 @@ ALARMS = 0.02
 PARTS = 24
 GAP_PARTS = 3
 GAP_WINDOWS = 3
+_WINDOW = re.compile(r"-(\d{8}T\d{6}\.\d{3}Z)-(\d{8}T\d{6}\.\d{3}Z)$")
 UNDRIFTED = frozenset({"stable"})
 ACCEPTED = "accepted"
 """Folder beside the verdicts: one document for each that a person accepted."""
@@ -218,7 +220,10 @@ def is_past(layout: Layout, verdict: Verdict) -> bool:
     end, length = moment(verdict.window.end), _seconds(verdict)
     for path in (layout.verdicts / verdict.model).glob(f"{verdict.model}-{verdict.version}-*.json"):
         # A verdict's name says which window it is on, so thousands of them need not be read.
-        first, last = map(moment, path.stem.rsplit("-", 2)[1:])
+        named = _WINDOW.search(path.stem)
+        if named is None:
+            continue
+        first, last = moment(named[1]), moment(named[2])
         alike = math.isclose((last - first).total_seconds(), length, rel_tol=0.1)
         if alike and first >= end:
             return True

@@ -17,6 +17,7 @@ from contracts.verdict import Acceptance, Finding, Verdict, Window
 from monitoring import history
 from monitoring.counts import WindowCounts
 from monitoring.judge import Rule, findings_of
+from monitoring.monitor import verdict_id
 from monitoring.report import index_of
 from monitoring.rows import Rows
 from monitoring.segments import SegmentCounts, parts_of, segments_of_sample
@@ -206,6 +207,28 @@ def test_earlier_verdicts_are_those_of_the_version_and_before(tmp_path: Path) ->
 
     assert [v.sentence for v in history.earlier_verdicts(layout, span(2))] == ["day 0", "day 1"]
     assert history.streak(verdict(4), history.earlier_verdicts(layout, span(4))) == 5
+
+
+def test_a_window_is_past_once_a_later_one_of_its_length_was_judged(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    folder = layout.verdicts / "tiny"
+    folder.mkdir(parents=True)
+
+    def stored(start: datetime, end: datetime, version: int = 1) -> None:
+        (folder / f"{verdict_id('tiny', version, start, end)}.json").touch()
+
+    (folder / "tiny-1-notes.json").touch()
+    stored(MONDAY, MONDAY + DAY)
+    stored(MONDAY + 3 * DAY, MONDAY + 3 * DAY + timedelta(hours=1))
+    stored(MONDAY + 5 * DAY, MONDAY + 6 * DAY, version=2)
+    assert not history.is_past(layout, verdict(0)), "it is the newest of its length"
+    assert not history.is_past(layout, verdict(1))
+
+    stored(MONDAY + DAY / 2, MONDAY + 1.5 * DAY)
+    assert not history.is_past(layout, verdict(0)), "windows that overlap are of one time"
+    stored(MONDAY + DAY, MONDAY + 2 * DAY)
+    assert history.is_past(layout, verdict(0))
+    assert not history.is_past(layout, verdict(1))
 
 
 def test_the_index_lists_every_window_and_escapes() -> None:
