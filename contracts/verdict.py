@@ -70,6 +70,7 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `share` is the share of rows concerned, `reference_share` the same at training;
     `detail` says it in words. What is not `alarming` is told and changes no decision.
+    `segment` is the slice that holds `segment_share` of the missing values, if one holds most.
     """
 
     column: str
@@ -79,6 +80,8 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     p_value: float
     detail: str
     alarming: bool = True
+    segment: str = ""
+    segment_share: float = 0.0
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The story of a verdict: read, count, judge, draw, keep."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -235,7 +235,7 @@ def judge(
     profile = history.profile_of(counts, span)
     quality = (
         *_torn_files(reading),
-        *quality_findings(counts, baseline.reference, settings),
+        *_by_slice(quality_findings(counts, baseline.reference, settings), counted.slices),
         *history.time_gaps(profile, counts.rows, earlier),
     )
     performance = performance_of(
@@ -306,6 +306,13 @@ def _with_past(
         else:
             told.append(finding)
     return tuple(told)
+
+
+def _by_slice(faults: Iterable[QualityFinding], slices: SegmentCounts) -> Iterator[QualityFinding]:
+    """The faults, with the slice in which most of the missing values are."""
+    for fault in faults:
+        part = slices.misser(fault.column) if fault.fault == "missing" else None
+        yield replace(fault, segment=str(part), segment_share=part.share) if part else fault
 
 
 def _torn_files(reading: Reading) -> list[QualityFinding]:

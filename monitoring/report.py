@@ -149,7 +149,8 @@ def _quality(faults: Sequence[QualityFinding]) -> str:
         f"<tr{' class=hit' if f.alarming else ''}><td>{escape(f.column)}</td>"
         f"<td>{escape(f.fault.replace('_', ' '))}</td>"
         f"<td class=n>{f.share:.2%}</td><td class=n>{f.reference_share:.2%}</td>"
-        f"<td class=words>{escape(f.detail)}{'' if f.alarming else ' (no alarm)'}</td></tr>"
+        f"<td class=words>{escape(f.detail)}{_where(f)}"
+        f"{'' if f.alarming else ' (no alarm)'}</td></tr>"
         for f in faults[:MOST_COLUMNS]
     ]
     heads = ("column", "fault", "share", "at training", "in words")
@@ -239,7 +240,7 @@ def _since(verdict: Verdict, earlier: Sequence[Verdict]) -> str:
     )
 
 
-def _where(finding: Finding) -> str:
+def _where(finding: Finding | QualityFinding) -> str:
     if not finding.segment:
         return ""
     return f", {finding.segment_share:.0%} of it in {escape(finding.segment)}"

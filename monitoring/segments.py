@@ -26,6 +26,8 @@ from monitoring.rows import Rows
 MOST_SLICES = 50
 LEAST_SHARE = 0.5
 """A slice is named if it holds at least half of a difference."""
+LEAST_LIFT = 0.2
+"""... and of missing values, a fifth of all more than its rows would have."""
 MISSING = "(missing)"
 
 
@@ -59,6 +61,12 @@ class SegmentCounts:
             for name, places in self._places.items()
             if name != segment
         }
+        self._rows = {
+            segment: np.zeros(len(words), dtype=np.int64) for segment, words in self._slices.items()
+        }
+        self._missing = {
+            key: np.zeros(len(counts), np.int64) for key, counts in self.counts.items()
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,9 +81,11 @@ class SegmentCounts:
         if not self._slices:
             return
         places = {name: at.of(columns[name]) for name, at in self._places.items()}
+        absent = {name: _absent(columns[name]) for name in places}
         for segment, words in self._slices.items():
             last = len(words) - 1
             slices = _coded(columns[segment], words, last)
+            self._rows[segment] += np.bincount(slices, minlength=len(words))
             for (of, name), counts in self.counts.items():
                 if of != segment:
                     continue
@@ -83,6 +93,8 @@ class SegmentCounts:
                 keys = slices[seen] * counts.shape[1] + places[name][seen]
                 found = np.bincount(keys, minlength=counts.size).reshape(counts.shape)
                 np.add(counts, found, out=counts)
+                lost = np.bincount(slices[absent[name]], minlength=len(words))
+                self._missing[of, name] += lost
 
     def driver(self, column: str, before: "SegmentCounts") -> Part | None:
         """The slice that holds most of a column's difference, if one holds half of it."""
@@ -98,6 +110,27 @@ class SegmentCounts:
         ]
         best = max(parts, key=lambda part: part.share, default=None)
         return best if best is not None and best.share >= LEAST_SHARE else None
+
+    def misser(self, column: str) -> Part | None:
+        """The slice in which most of a column's values are missing, beyond what is usual.
+
+        A slice with most of the rows has most of anything; it is named only if it holds more
+        than that.
+        """
+        usual = self._reference.features[column].missing / max(self._reference.n_rows, 1)
+        found: list[Part] = []
+        for (segment, name), missing in self._missing.items():
+            rows = self._rows[segment]
+            more = np.maximum(missing - usual * rows, 0.0)
+            if name != column or not more.any():
+                continue
+            shares, weights = more / more.sum(), rows / rows.sum()
+            found += [
+                Part(segment, word, float(share))
+                for word, share, weight in zip(self._slices[segment], shares, weights, strict=True)
+                if share >= max(LEAST_SHARE, weight + LEAST_LIFT)
+            ]
+        return max(found, key=lambda part: part.share, default=None)
 
 
 def parts_of(before: NDArray[np.int64], now: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -153,6 +186,13 @@ class _Places:
         places = np.full(len(numbers), -1, dtype=np.int64)
         places[finite] = self._bins.places(numbers[finite])
         return places
+
+
+def _absent(values: pl.Series) -> NDArray[np.bool_]:
+    """Which values are missing: null, and of numbers what is not finite."""
+    if values.dtype.is_float():
+        return ~np.isfinite(values.to_numpy())
+    return values.is_null().to_numpy()
 
 
 def _coded(values: pl.Series, words: Mapping[str, int], default: int) -> NDArray[np.int64]:

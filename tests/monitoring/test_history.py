@@ -284,6 +284,35 @@ def test_the_slice_that_drives_a_drift_is_named(tmp_path: Path) -> None:
     assert now.names == ("region", "owner")
 
 
+def test_the_slice_whose_values_are_missing_is_named_and_a_large_one_is_not_blamed() -> None:
+    rng = np.random.default_rng(3)
+    n = 10_000
+    reference = Reference(
+        n_rows=n,
+        n_predictions=0,
+        features={
+            "age": number_reference(rng.normal(40, 10, n)),
+            "work": CategoryReference(counts={"yes": n // 2, "no": n // 2}, missing=0),
+            "region": CategoryReference(counts={"north": 9_000, "east": 1_000}, missing=0),
+        },
+        predictions={},
+    )
+    region = rng.choice(["north", "east"], n, p=[0.9, 0.1])
+    east = pl.Series(region == "east")
+    window = {"age": rng.normal(40, 10, n), "work": rng.choice(["yes", "no"], n), "region": region}
+    rows = pl.DataFrame(window).with_columns(
+        age=pl.when(pl.Series(rng.random(n) < 0.1)).then(float("nan")).otherwise(pl.col("age")),
+        work=pl.when(east & pl.Series(rng.random(n) < 0.8)).then(None).otherwise(pl.col("work")),
+    )
+    now = SegmentCounts(reference, ("region",))
+    now.add(Rows(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
+    part = now.misser("work")
+
+    assert rows.filter(east)["work"].null_count() == rows["work"].null_count()
+    assert (str(part), part and part.share) == ("region = east", 1.0)
+    assert now.misser("age") is None, "a tenth of every region"
+
+
 def test_parts_add_up_to_one() -> None:
     rng = np.random.default_rng(2)
     before, now = rng.integers(1, 50, (4, 6)), rng.integers(1, 50, (4, 6))

@@ -360,6 +360,29 @@ def test_since_when_and_in_which_slice_is_on_the_page(
     assert next(f for f in other.findings if f.column == "age").segment == ""
 
 
+def test_the_slice_that_stopped_filling_a_field_is_named(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitoring import evidently_report
+
+    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    records = served_rows(served, 800, 11)
+    lost: dict[Any, dict[str, None]] = {"no": {"income": None}, "yes": {}}
+    write(
+        served,
+        [
+            msgspec.structs.replace(r, features=r.features | lost[r.features["work"]])
+            for r in records
+        ],
+    )
+    verdict = judge(served)
+    fault = next(f for f in verdict.quality if (f.column, f.fault) == ("income", "missing"))
+
+    assert fault.segment == "work = no"
+    assert fault.segment_share > 0.8
+    assert "of it in work = no" in Path(verdict.report).read_text()
+
+
 def test_no_traffic_folder_is_a_verdict_too(served: Workplace) -> None:
     assert judge(served).decision == "no_traffic"
 
