@@ -157,6 +157,19 @@ def test_an_exam_holds_only_rows_that_neither_version_was_fitted_on(workplace: W
     assert sit(recipe, sitters[0], sitters[0]).rows.shape == (200, 8)
 
 
+@pytest.mark.parametrize("recipe", [tiny.regression(), tiny.pair()], ids=lambda recipe: recipe.name)
+def test_values_sit_exams_too(workplace: Workplace, recipe: Recipe) -> None:
+    train_recipe(recipe, workplace.store)
+    comparison = compare_recipe(workplace.store, workplace.layout, recipe, 1, 1)
+    manifest = manifest_of(workplace.store, recipe.name, 1)
+
+    assert comparison.exam
+    assert comparison.exam.rows == 100
+    metric = manifest.metrics[recipe.gates[0].metric].value
+    assert comparison.exam.challenger == pytest.approx(metric, rel=1e-5)
+    assert [check.subject for check in comparison.checks if check.refuses] == ["metric"]
+
+
 def lost(place: Workplace) -> None:
     shutil.rmtree(artifacts(place, "tiny"))
 
