@@ -15,6 +15,7 @@ from services.decode import Rows
 from services.traffic import utc_text
 
 encode = msgspec.json.Encoder().encode
+encode_lines = msgspec.json.Encoder().encode_lines
 _process = secrets.token_hex(4)
 _counter = count(int.from_bytes(os.urandom(3), "big"))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from services.answer import Clerk, Moment, encode
+from services.answer import Clerk, Moment, encode, encode_lines
 from services.batcher import DRAINED, FULL, Answer, Batcher, Ticket
 from services.cache import ResultCache
 from services.decode import Rows, joined
@@ -285,14 +285,17 @@ class Desk:
     def _recorded(self, records: Sequence[TrafficRecord], moment: Moment) -> bool:
         """Whether the answers may be given: the records are written, or may be dropped."""
         try:
-            self._log.append([encode(record) for record in records], moment.datetime)
+            self._log.append_block(encode_lines(records), moment.datetime)
         except OSError as err:
             self._traffic_errors.inc(len(records))
             logger.error("traffic log of %s: %s", self.served.pointer.name, err)  # noqa: TRY400 - the place is known, the cause is in the text
             if self._settings.traffic_on_error == "refuse":
                 return False
-        for word, times in Counter(record.prediction for record in records).items():
-            self._predictions[word if isinstance(word, str) else "value"].inc(times)
+        if self.served.manifest.classes:
+            for word, times in Counter([str(record.prediction) for record in records]).items():
+                self._predictions[word].inc(times)
+        else:
+            self._predictions["value"].inc(len(records))
         return True
 
 

@@ -29,7 +29,11 @@ class TrafficLog:
         self._torn = False
 
     def append(self, lines: Sequence[bytes], now: datetime) -> None:
-        """Write records, one line each; all of them are in the file when this returns.
+        """Write records, one line each: see `append_block`."""
+        self.append_block(NEWLINE.join(lines) + NEWLINE, now)
+
+    def append_block(self, data: bytes, now: datetime) -> None:
+        """Write whole lines; all of them are in the file when this returns.
 
         Raises:
             OSError: the file could not be written whole; nothing may be answered.
@@ -38,7 +42,6 @@ class TrafficLog:
         day = f"{now:%Y-%m-%d}"
         if day != self._day or self._size >= self._limit:
             self._open_segment(day, now)
-        data = NEWLINE.join(lines) + NEWLINE
         if self._torn:
             # The last write stopped in the middle of a line: let that line end here.
             data = NEWLINE + data

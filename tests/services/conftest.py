@@ -84,7 +84,14 @@ def start(
         process = subprocess.Popen(
             [sys.executable, "-m", "bentoml", "serve", "--port", str(port)],
             cwd=folder,
-            env={**environ, "PYTHONPATH": str(ROOT), "SLIPWAY_SERVICE_PULL": "false", **settings},
+            env={
+                **environ,
+                "PYTHONPATH": str(ROOT),
+                "SLIPWAY_SERVICE_PULL": "false",
+                # A service that starts empties the metrics of others under the same home.
+                "BENTOML_HOME": str(folder / "bentoml"),
+                **settings,
+            },
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
