@@ -1,7 +1,7 @@
 """How sure a difference is: the paired bootstrap, corrected for the number of attempts.
 
 A resample draws rows with replacement, the same rows for both versions (Efron and Tibshirani
-1993, chapter 8.3); its standard error, Student's t and its skewness give the bounds.
+1993); its standard error, Student's t and its skewness give the bounds.
 Percentiles would need some hundred thousand resamples at the confidence that a twentieth
 attempt must reach.
 """
