@@ -4,7 +4,7 @@ They make the docs page, the OpenAPI document and BentoML's clients complete. Th
 their routes before they are reached; without it they answer themselves.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 import bentoml
@@ -35,14 +35,10 @@ def api_methods(manifests: list[Manifest], hall_of: Callable[[Any], Hall]) -> di
 
 def _predict(manifest: Manifest, route: str, hall_of: Callable[[Any], Hall]) -> Any:
     async def predict(self: Any, **features: Any) -> Any:
-        hall = hall_of(self)
         given = {name: value for name, value in features.items() if value is not None}
-        try:
-            answer = await hall.desk(manifest.name).predict_row(given, new_request_id())
-        except Fault as fault:
-            hall.count_refused(manifest.name, fault)
-            raise _as_bentoml(fault) from fault
-        return msgspec.json.decode(answer)
+        hall = hall_of(self)
+        asked = hall.desk(manifest.name).predict_row(given, new_request_id())
+        return await _answered(asked, hall, manifest.name)
 
     predict.__doc__ = f"{manifest.description or manifest.name}: one prediction."
     predict.__name__ = predict.__qualname__ = f"predict_{manifest.name}"
@@ -65,14 +61,10 @@ def _predict_batch(manifest: Manifest, hall_of: Callable[[Any], Hall]) -> Any:
     )
 
     async def predict_batch(self: Any, rows: list[BaseModel]) -> Any:
-        hall = hall_of(self)
         body = msgspec.json.encode({"rows": [r.model_dump(exclude_none=True) for r in rows]})
-        try:
-            answer = await hall.desk(manifest.name).predict_batch(body, new_request_id())
-        except Fault as fault:
-            hall.count_refused(manifest.name, fault)
-            raise _as_bentoml(fault) from fault
-        return msgspec.json.decode(answer)
+        hall = hall_of(self)
+        asked = hall.desk(manifest.name).predict_batch(body, new_request_id())
+        return await _answered(asked, hall, manifest.name)
 
     predict_batch.__doc__ = f"{manifest.description or manifest.name}: a prediction for each row."
     predict_batch.__name__ = predict_batch.__qualname__ = f"predict_{manifest.name}_batch"
@@ -132,6 +124,15 @@ def _field(feature: Feature, example: object) -> tuple[Any, Any]:
     )
     bounded = Annotated[kind, Field(**about)] if about else kind
     return (bounded | None if feature.nullable else bounded), field
+
+
+async def _answered(asked: Awaitable[bytes], hall: Hall, name: str) -> Any:
+    """What the desk answers, as BentoML wants it; a refusal is counted."""
+    try:
+        return msgspec.json.decode(await asked)
+    except Fault as fault:
+        hall.count_refused(name, fault)
+        raise _as_bentoml(fault) from fault
 
 
 def _as_bentoml(fault: Fault) -> BentoMLException:

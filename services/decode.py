@@ -138,7 +138,7 @@ class Decoder:
         rows = [self._struct(*values) for values in zip(*columns, strict=True)]
         return self._many(rows, columns, rows)
 
-    def exact(self, row: object, path: str = "") -> Rows:
+    def exact(self, row: object) -> Rows:
         """A parsed row, checked against the schema itself.
 
         Raises:
@@ -146,7 +146,7 @@ class Decoder:
 
         """
         try:
-            violations = self._schema.violations(row, path)
+            violations = self._schema.violations(row)
         except RecursionError as err:
             raise Fault("invalid_json", TOO_DEEP) from err
         if violations:

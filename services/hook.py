@@ -5,11 +5,10 @@ process. A Bento serves the models that are frozen in it.
 """
 
 import logging
-import socket
 import subprocess
 import sys
 
-from contracts.errors import NotRegistered, PlatformError, PortTaken
+from contracts.errors import NotRegistered, PlatformError
 from contracts.names import Layout
 from services.models import find_pointers, is_in_bento, load, models_layout
 from services.settings import ServiceSettings
@@ -52,25 +51,6 @@ def is_followed(settings: ServiceSettings) -> bool:
     if settings.follow == "auto":
         return settings.pull and not is_in_bento()
     return settings.follow == "on"
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a port on which another process listens; BentoML would end in a traceback.
-
-    Raises:
-        PortTaken: it cannot be bound.
-
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as err:
-            raise PortTaken(
-                f"port: expected {host}:{port} to be free, got {err.strerror}",
-                remedy=f"stop the process that listens there, or choose --port {port + 1}",
-            ) from err
 
 
 def _pull(layout: Layout, settings: ServiceSettings) -> None:

@@ -27,6 +27,7 @@ from services.hall import Hall
 from services.hoist import Hoist
 from services.models import find_directory, find_pointers, models_layout, verified_manifest
 from services.packing import NOTHING, PulledModel
+from services.port import check_port
 from services.settings import ServiceSettings
 from services.stop import delay_stop
 from services.watch import Watch
@@ -75,7 +76,7 @@ class _Predictor:
             # The workers, who cannot know the address, read what was settled here.
             os.environ["SLIPWAY_SERVICE_KEYS"] = guard.settled(SETTINGS, host)
             if host is not None:
-                hook.check_port(host, port)
+                check_port(host, port)
             hook.prepare(SETTINGS)
         except PlatformError as err:
             sys.stderr.write(f"error: {err}\n")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import GateRefused
 from contracts.verdict import Verdict
+from services.port import check_port
 from slipway import desk, show
-from slipway.serving import check_port, running_service
+from slipway.serving import running_service
 
 if TYPE_CHECKING:
     from services.load import LoadResult

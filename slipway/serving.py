@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,28 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contracts.errors import PlatformError, PortTaken
+from contracts.errors import PlatformError
+from services.port import check_port
 
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 20.0
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a port on which another process listens already.
-
-    Raises:
-        PortTaken: it cannot be bound.
-
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as err:
-            raise PortTaken(
-                f"port: expected {host}:{port} to be free, got {err.strerror}",
-                remedy=f"stop the process that listens there, or choose --port {port + 1}",
-            ) from err
 
 
 def command(host: str, port: int) -> list[str]:
