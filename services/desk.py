@@ -12,17 +12,17 @@ from typing import Any
 
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from services.answer import Clerk, Moment, encode, encode_lines
-from services.batcher import DRAINED, FULL, Answer, Batcher, Ticket
-from services.cache import ResultCache
-from services.decode import Rows, joined
 from services.faults import Fault
 from services.metrics import Metrics, observe_all
-from services.models import ServedModel
 from services.protocols import batch, invocations, labels
 from services.protocols.inference_v2 import V2
+from services.scoring.answer import Clerk, Moment, encode, encode_lines
+from services.scoring.batcher import DRAINED, FULL, Answer, Batcher, Ticket
+from services.scoring.cache import ResultCache
+from services.scoring.decode import Rows, joined
+from services.scoring.models import ServedModel
+from services.scoring.traffic import TrafficLog
 from services.settings import ServiceSettings
-from services.traffic import TrafficLog
 
 RETIRE_LOOK_S = 0.02
 

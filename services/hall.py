@@ -3,14 +3,14 @@
 from typing import Any
 
 from contracts.names import Layout
-from services.cache import open_cache
+from services.access.guard import Guard
 from services.desk import Desk
 from services.faults import Fault
-from services.guard import Guard
 from services.metrics import Metrics
-from services.models import ServedModel, find_pointers, load, models_layout
+from services.scoring.cache import open_cache
+from services.scoring.models import ServedModel, find_pointers, load, models_layout
+from services.scoring.traffic import check_writable
 from services.settings import ServiceSettings
-from services.traffic import check_writable
 
 
 class Hall:

@@ -20,18 +20,19 @@ from contracts import settings as settings_loader
 from contracts.errors import PlatformError
 from contracts.manifest import Manifest, Pointer
 from contracts.names import Layout
-from services import guard, hook
-from services.api import api_methods
-from services.edge import App, Edge
+from services.access import guard
+from services.bento import hook
+from services.bento.api import api_methods
+from services.bento.packing import NOTHING, PulledModel
+from services.bento.port import check_port
+from services.bento.stop import delay_stop
+from services.bento.welcome import WelcomingService, welcome_text
+from services.edge.application import App, Edge
+from services.edge.hoist import Hoist
 from services.hall import Hall
-from services.hoist import Hoist
-from services.models import find_directory, find_pointers, models_layout, verified_manifest
-from services.packing import NOTHING, PulledModel
-from services.port import check_port
+from services.scoring.models import find_directory, find_pointers, models_layout, verified_manifest
 from services.settings import ServiceSettings
-from services.stop import delay_stop
 from services.watch import Watch
-from services.welcome import WelcomingService, welcome_text
 
 HOST = "127.0.0.1"
 PORT = 3000

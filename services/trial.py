@@ -6,7 +6,7 @@ from pathlib import Path
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import Layout
-from services.models import load
+from services.scoring.models import load
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from services.desk import Desk
 from services.hall import Hall
-from services.models import find_pointers, load, models_layout
+from services.scoring.models import find_pointers, load, models_layout
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import GateRefused
 from contracts.verdict import Verdict
-from services.port import check_port
+from services.bento.port import check_port
 from slipway import desk, show
 from slipway.serving import running_service
 

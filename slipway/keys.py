@@ -12,7 +12,7 @@ from slipway import show
 from slipway.window import span
 
 if TYPE_CHECKING:
-    from services.keys import Key
+    from services.access.keys import Key
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
 
@@ -23,7 +23,7 @@ COLUMNS = ("id", "name", "scopes", "rate", "created", "expires", "state")
 
 def keys_file() -> Path:
     """The file of the keys, as the service reads it."""
-    from services.guard import keys_path
+    from services.access.guard import keys_path
     from services.settings import ServiceSettings
 
     return keys_path(settings.load(ServiceSettings, os.environ))
@@ -38,7 +38,7 @@ def create(
     json: Json = False,
 ) -> None:
     """Make a key; it is shown this once."""
-    from services.keys import create_key
+    from services.access.keys import create_key
 
     ends = span(expires, "--expires") if expires else None
     key, text = create_key(keys_file(), name, tuple(scope or ["predict"]), rate, ends)
@@ -48,7 +48,7 @@ def create(
 @app.command("list", epilog="Example: slipway keys list")
 def list_keys(json: Json = False) -> None:
     """List the keys; of the keys themselves nothing is kept."""
-    from services.keys import read_ring
+    from services.access.keys import read_ring
 
     keys = read_ring(keys_file()).keys
     if json:
@@ -64,7 +64,7 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Make a key with the rights of an old one, which ends after a time of grace."""
-    from services.keys import rotate_key
+    from services.access.keys import rotate_key
 
     key, text = rotate_key(keys_file(), key_id, span(grace, "--grace"))
     _show_new(key, text, json_wanted=json)
@@ -73,7 +73,7 @@ def rotate(
 @app.command(epilog="Example: slipway keys revoke 1f0c2a9e")
 def revoke(key_id: KeyId, json: Json = False) -> None:
     """Let a key open nothing, from now on."""
-    from services.keys import revoke_key
+    from services.access.keys import revoke_key
 
     key = revoke_key(keys_file(), key_id)
     if json:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import PlatformError
-from services.port import check_port
+from services.bento.port import check_port
 
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 20.0

@@ -15,10 +15,10 @@ import numpy as np
 
 from benchmarks.serving.workplace import Workplace
 from contracts.names import Layout
-from services.answer import Clerk, Moment, encode
-from services.decode import joined
-from services.models import find_pointers, load
-from services.traffic import TrafficLog
+from services.scoring.answer import Clerk, Moment, encode
+from services.scoring.decode import joined
+from services.scoring.models import find_pointers, load
+from services.scoring.traffic import TrafficLog
 
 BATCH = 32
 REPEATS = 400

@@ -22,13 +22,14 @@ from contracts import settings as settings_loader
 from contracts.schema import Schema
 from contracts.traffic import TrafficRecord
 from services import hall as halls
-from services import models, wire
-from services.answer import Moment
-from services.decode import NO_FLAGS, Decoder, Rows
 from services.desk import Desk
-from services.edge import Edge, Receive, Scope, Send
+from services.edge import wire
+from services.edge.application import Edge, Receive, Scope, Send
 from services.hall import Hall
 from services.metrics import Metrics
+from services.scoring import models
+from services.scoring.answer import Moment
+from services.scoring.decode import NO_FLAGS, Decoder, Rows
 from services.settings import ServiceSettings
 
 

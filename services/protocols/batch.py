@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from services.decode import Decoder, Rows, parse
 from services.faults import Fault
 from services.protocols.table import (
     demand_some,
@@ -11,6 +10,7 @@ from services.protocols.table import (
     from_rows,
     only_key,
 )
+from services.scoring.decode import Decoder, Rows, parse
 
 READERS = {"rows": from_rows, "columns": from_columns}
 HEAD = 32

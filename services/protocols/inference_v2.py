@@ -13,9 +13,9 @@ from typing import Any
 from contracts.manifest import Manifest, Pointer
 from contracts.schema import MISSING, Feature, Violation
 from contracts.traffic import TrafficRecord
-from services.answer import encode, values_of
-from services.decode import Decoder, Rows, parse, refused
 from services.protocols.table import Table, checked
+from services.scoring.answer import encode, values_of
+from services.scoring.decode import Decoder, Rows, parse, refused
 
 NAME = "slipway"
 PLATFORM = "onnxruntime_onnx"

@@ -9,9 +9,9 @@ from typing import Any
 
 from contracts.schema import Violation
 from contracts.traffic import TrafficRecord
-from services.answer import encode
-from services.decode import Decoder, Rows, parse, refused
 from services.protocols.table import Table, checked, from_columns, from_rows, from_split, only_key
+from services.scoring.answer import encode
+from services.scoring.decode import Decoder, Rows, parse, refused
 
 WAYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 

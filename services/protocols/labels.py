@@ -8,9 +8,9 @@ import msgspec
 
 from contracts.manifest import Manifest
 from contracts.schema import Violation
-from services.decode import parse, refused
 from services.faults import Fault
-from services.traffic import utc_text
+from services.scoring.decode import parse, refused
+from services.scoring.traffic import utc_text
 
 FIELDS = frozenset({"prediction_id", "truth", "time"})
 LONGEST_ID = 128

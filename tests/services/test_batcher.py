@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.batcher import Batcher, Ticket
-from services.decode import Rows
 from services.faults import Fault
+from services.scoring.batcher import Batcher, Ticket
+from services.scoring.decode import Rows
 
 
 class Counting:

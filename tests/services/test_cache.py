@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from contracts.manifest import Pointer
 from contracts.settings import Secret
-from services.cache import ResultCache, open_cache
-from services.decode import Decoder, Rows, joined
+from services.scoring.cache import ResultCache, open_cache
+from services.scoring.decode import Decoder, Rows, joined
 from services.settings import ServiceSettings
 from tests import tiny
 from tests.services.asking import ask, changed, metric

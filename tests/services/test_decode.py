@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.schema import Schema, integer, number
-from services.decode import Decoder, Rows
 from services.faults import FAULTS, Fault
-from services.traffic import TrafficLog
+from services.scoring.decode import Decoder, Rows
+from services.scoring.traffic import TrafficLog
 from tests import tiny
 
 DECODER = Decoder(tiny.SCHEMA)

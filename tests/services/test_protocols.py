@@ -18,10 +18,10 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from tritonclient.utils import InferenceServerException
 
 from contracts.manifest import Manifest, Pointer
-from services.decode import Decoder, Rows, joined
 from services.faults import FAULTS, Fault
 from services.protocols import batch, invocations
 from services.protocols.inference_v2 import V2
+from services.scoring.decode import Decoder, Rows, joined
 from tests import tiny
 from tests.services.asking import JSON, ask
 from tests.services.conftest import Service

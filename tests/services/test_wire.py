@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from services.wire import _is_plain
+from services.edge.wire import _is_plain
 from tests import tiny
 from tests.services.asking import GOOD, ask, metric
 from tests.services.conftest import ROOT, Service, await_ready, serving, start
@@ -288,8 +288,8 @@ def test_an_idle_connection_is_closed_and_a_used_one_is_not(models: Path, tmp_pa
 
 
 BROKEN = """
-import services.hoist
-services.hoist.{name} = {value}
+import services.edge.hoist
+services.edge.hoist.{name} = {value}
 from services.predictor import Predictor
 """
 

@@ -10,9 +10,9 @@ import sys
 
 from contracts.errors import NotRegistered, PlatformError
 from contracts.names import Layout
-from services.models import find_pointers, is_in_bento, load, models_layout
+from services.scoring.models import find_pointers, is_in_bento, load, models_layout
+from services.scoring.traffic import check_writable
 from services.settings import ServiceSettings
-from services.traffic import check_writable
 
 PULL_LIMIT_S = 6.0
 """Where models were pulled before and Production is followed anyway, the start does not wait

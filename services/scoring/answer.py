@@ -11,8 +11,8 @@ import msgspec
 
 from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
-from services.decode import Rows
-from services.traffic import utc_text
+from services.scoring.decode import Rows
+from services.scoring.traffic import utc_text
 
 encode = msgspec.json.Encoder().encode
 encode_lines = msgspec.json.Encoder().encode_lines

@@ -9,13 +9,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from services.answer import new_request_id
+from services.access.keys import Scope as KeyScope
 from services.desk import Desk
+from services.edge.patience import Patience
+from services.edge.routes import Route, is_ours, no_route, routes_of
 from services.faults import Fault
 from services.hall import Hall
-from services.keys import Scope as KeyScope
-from services.patience import Patience
-from services.routes import Route, is_ours, no_route, routes_of
+from services.scoring.answer import new_request_id
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")

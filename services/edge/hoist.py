@@ -10,8 +10,8 @@ gone one day, the edge works where it stands, only slower.
 import logging
 from collections.abc import Callable
 
-from services import wire
-from services.edge import App, Edge, Message, Receive, Scope, Send
+from services.edge import wire
+from services.edge.application import App, Edge, Message, Receive, Scope, Send
 
 logger = logging.getLogger("bentoml.slipway")
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from contracts.manifest import Manifest
 from contracts.schema import Feature
-from services.answer import new_request_id
 from services.faults import Fault
 from services.hall import Hall
+from services.scoring.answer import new_request_id
 
 CLIENT_FAULTS = range(400, 500)
 

@@ -17,7 +17,7 @@ import numpy as np
 from prometheus_client import Counter
 
 from contracts.manifest import Pointer
-from services.decode import Rows
+from services.scoring.decode import Rows
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")

@@ -12,9 +12,9 @@ from contracts.errors import CorruptModel
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE, Layout
-from services.decode import Decoder
 from services.faults import Fault
-from services.session import Session
+from services.scoring.decode import Decoder
+from services.scoring.session import Session
 from services.settings import ServiceSettings
 
 GOLDEN_MARGIN = 10.0
@@ -25,7 +25,7 @@ MOMENT_S = 0.002
 LARGEST_INLINE = 4096
 
 
-_CODE = Path(__file__).resolve().parents[1]
+_CODE = Path(__file__).resolve().parents[2]
 """The checkout, or the `src` folder of a Bento."""
 
 
@@ -70,7 +70,7 @@ def find_directory(layout: Layout, pointer: Pointer) -> Path:
     local = layout.model(pointer.name, pointer.version)
     if local.is_dir():
         return local
-    from services.packing import stored_path
+    from services.scoring.stored import stored_path
 
     stored = stored_path(pointer)
     if stored is None:

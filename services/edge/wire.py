@@ -16,11 +16,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from services.answer import new_request_id
 from services.desk import Desk
-from services.edge import CLOSE, JSON, MOST_HEADERS, Edge, Headers, Pairs, demand_json
+from services.edge.application import CLOSE, JSON, MOST_HEADERS, Edge, Headers, Pairs, demand_json
+from services.edge.routes import Route
 from services.faults import Fault
-from services.routes import Route
+from services.scoring.answer import new_request_id
 
 logger = logging.getLogger("bentoml.slipway")
 

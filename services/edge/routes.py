@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.answer import encode
+from services.access.keys import Scope
 from services.desk import Desk
 from services.faults import Fault
 from services.hall import Hall
-from services.keys import Scope
 from services.protocols.inference_v2 import NAME
+from services.scoring.answer import encode
 
 Respond = Callable[[bytes, str], Awaitable[bytes]]
 """From a body and a request id to the body of the answer; raises Fault."""

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.traffic import TrafficRecord
-from services.decode import Rows
 from services.faults import Fault
+from services.scoring.decode import Rows
 
 logger = logging.getLogger("bentoml.slipway")
 

@@ -6,7 +6,7 @@ from typing import Any
 from _bentoml_sdk import Service
 
 from contracts.manifest import Manifest, Pointer
-from services.openapi import completed
+from services.bento.openapi import completed
 
 
 class WelcomingService(Service):

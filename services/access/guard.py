@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.errors import InvalidDocument, InvalidSetting
+from services.access.keys import Key, KeyRing, Scope, read_ring
 from services.faults import Fault
-from services.keys import Key, KeyRing, Scope, read_ring
 from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from services.limiter import Limiter
+    from services.access.limiter import Limiter
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -101,7 +101,7 @@ class Guard:
 
 def _limiter_of(settings: ServiceSettings) -> "Limiter":
     # A service without keys does without the library.
-    from services.limiter import Limiter, SharedLimiter
+    from services.access.limiter import Limiter, SharedLimiter
 
     return SharedLimiter(settings) if settings.redis_url.reveal() else Limiter()
 

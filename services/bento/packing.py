@@ -1,13 +1,9 @@
 """The models that `bentoml build` packs: those that were pulled."""
 
-from pathlib import Path
 from typing import Any
 
-import bentoml
-from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
-
-from contracts.manifest import Pointer
 
 NOTHING = "nothing:pulled"
 """Stands in a service without models, so that packing it fails and importing it does not."""
@@ -38,11 +34,3 @@ class PulledModel(BentoModel):
                 "help: slipway promote MODEL, slipway pull, then bentoml build"
             )
         return super().to_info(alias)
-
-
-def stored_path(pointer: Pointer) -> Path | None:
-    """Where the pointer's model lies in BentoML's store, or in the Bento that runs."""
-    try:
-        return Path(bentoml.models.get(pointer.bento_tag).path)
-    except BentoMLException:
-        return None
