@@ -4,27 +4,29 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from contracts.names import Layout
-from contracts.traffic import TrafficRecord
 from services.faults import Fault
 from services.metrics import Metrics, observe_all
 from services.protocols import batch, invocations, labels
 from services.protocols.inference_v2 import V2
-from services.scoring.answer import Clerk, Moment, encode, encode_lines
-from services.scoring.batcher import DRAINED, FULL, Answer, Batcher, Ticket
+from services.scoring.answer import Clerk, encode
+from services.scoring.batcher import DRAINED, FULL, Batcher
 from services.scoring.cache import ResultCache
 from services.scoring.decode import Rows, joined
 from services.scoring.models import ServedModel
+from services.scoring.page import Moment, Page
+from services.scoring.ticket import Answer, Render, SecondChance, Ticket
 from services.scoring.traffic import TrafficLog
 from services.settings import ServiceSettings
 
 RETIRE_LOOK_S = 0.02
+ERROR = b'{"error":'
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -50,6 +52,7 @@ class Desk:
         self._clerk = Clerk(served.pointer, served.manifest)
         self._labels = TrafficLog(layout.labels(self.name), settings.segment_bytes, by_day=False)
         self._log = TrafficLog(layout.traffic(served.pointer.name), settings.segment_bytes)
+        self._tasks: set[asyncio.Task[bytes]] = set()
         self._executor = ThreadPoolExecutor(1, served.pointer.name)
         self._batcher = Batcher(
             served.session.run,
@@ -72,9 +75,11 @@ class Desk:
         self._queue_rows = metrics.queue_rows.labels(name)
         self._traffic_errors = metrics.traffic_errors.labels(name)
         self._predictions = {
-            word: metrics.predictions.labels(name, version, word)
-            for word in self.served.manifest.classes or ("value",)
+            encode(word): metrics.predictions.labels(name, version, word)
+            for word in self.served.manifest.classes
         }
+        counts = metrics.predictions
+        self._values = None if self._predictions else counts.labels(name, version, "value")
         pointer = self.served.pointer
         self._info = metrics.model_info.labels(name, version, pointer.run_id, pointer.digest)
         self._info.set(1)
@@ -94,6 +99,42 @@ class Desk:
         arrived = time.monotonic()
         rows = self._decoder.one(body)
         self._batcher.submit(Ticket(rows, request_id, arrived, answer, self._one_answer))
+
+    def ask_batch(self, body: bytes, request_id: str, answer: Answer) -> None:
+        """The same for a batch, whose answer may be errors for some of its rows.
+
+        Raises:
+            Fault: the queue.
+
+        """
+
+        def ask_slowly() -> None:
+            self._follow_up(self.predict_batch(body, request_id), answer)
+
+        arrived = time.monotonic()
+        rows = batch.quick_rows_of(body, self._decoder, self._settings.request_rows)
+        if rows is None:
+            ask_slowly()
+            return
+        second = SecondChance(answer, ask_slowly)
+        self._batcher.submit(Ticket(rows, request_id, arrived, second, self._batch_answer))
+
+    def _follow_up(self, asked: Coroutine[Any, Any, bytes], answer: Answer) -> None:
+        """Let what is asked in a task of its own be given to `answer`."""
+
+        def answered(task: asyncio.Task[bytes]) -> None:
+            self._tasks.discard(task)
+            if answer.done() or task.cancelled():
+                return
+            error = task.exception()
+            if error is None:
+                answer.set_result(task.result())
+            else:
+                answer.set_exception(error)
+
+        task = asyncio.get_running_loop().create_task(asked)
+        self._tasks.add(task)
+        task.add_done_callback(answered)
 
     async def predict(self, body: bytes, request_id: str) -> bytes:
         """The encoded answer to a body that is one row.
@@ -128,8 +169,8 @@ class Desk:
         if len(good) < len(parts):
             given = iter(answers)
             answers = [each for part in parts for each in _answers_of(part, given)]
-        failed = sum("error" in answer for answer in answers)
-        return encode({"results": answers, "failed": failed})
+        failed = sum(answer.startswith(ERROR) for answer in answers)
+        return _batch_of(b",".join(answers), failed)
 
     async def invoke(self, body: bytes, request_id: str) -> bytes:
         """The same in MLflow's protocol, where one bad row refuses all.
@@ -174,21 +215,21 @@ class Desk:
 
     async def _each_answered(
         self, parts: Sequence[Rows], request_id: str, arrived: float
-    ) -> Sequence[dict[str, Any]]:
+    ) -> Sequence[bytes]:
         """An answer for each row; if the model fails on them, each is tried alone."""
         if not parts:
             return ()
         rows = parts[0] if len(parts) == 1 else joined(parts)
         try:
-            answers: Sequence[dict[str, Any]] = await self.scored(
-                rows, request_id, arrived, self._clerk.answers
+            answers: Sequence[bytes] = await self.scored(
+                rows, request_id, arrived, self._each_answer
             )
         except Fault as fault:
             if fault.code != "prediction_failed":
                 raise
         else:
             return answers
-        alone = [self.scored(row, request_id, arrived, self._clerk.answers) for row in rows.alone()]
+        alone = [self.scored(row, request_id, arrived, self._each_answer) for row in rows.alone()]
         tried = await asyncio.gather(*alone, return_exceptions=True)
         return [error_of(a) if isinstance(a, BaseException) else a[0] for a in tried]
 
@@ -197,9 +238,9 @@ class Desk:
         rows: Rows,
         request_id: str,
         arrived: float,
-        render: Callable[[Sequence[TrafficRecord]], Any],
+        render: Render,
     ) -> Any:
-        """What `render` makes of the records of these rows, all of them or none.
+        """What `render` makes of these rows when they are scored, all of them or none.
 
         Raises:
             Fault: the queue, the model, or the traffic log.
@@ -215,8 +256,14 @@ class Desk:
             self._batcher.submit(ticket)
         return await answer
 
-    def _one_answer(self, records: Sequence[TrafficRecord]) -> bytes:
-        return encode(self._clerk.answer(records[0]))
+    def _one_answer(self, page: Page, place: slice) -> bytes:
+        return self._clerk.answer(page, place.start)
+
+    def _each_answer(self, page: Page, place: slice) -> list[bytes]:
+        return [self._clerk.answer(page, index) for index in range(place.start, place.stop)]
+
+    def _batch_answer(self, page: Page, place: slice) -> bytes:
+        return _batch_of(self._clerk.answers(page, place)[:-1])
 
     def describe(self) -> dict[str, Any]:
         """What the model is, for `GET /models/{name}`."""
@@ -268,43 +315,50 @@ class Desk:
     def conclude(self, tickets: Sequence[Ticket]) -> None:
         """Record scored tickets with one write, then answer them."""
         moment, monotonic = Moment.now(), time.monotonic()
-        waits = [monotonic - ticket.arrived for ticket in tickets]
-        records = [
-            self._clerk.records(ticket.rows, ticket.scores, moment, waited_s, ticket.request_id)
-            for ticket, waited_s in zip(tickets, waits, strict=True)
-        ]
-        if not self._recorded([record for listed in records for record in listed], moment):
+        waits_s = [monotonic - ticket.arrived for ticket in tickets]
+        page = self._clerk.page(tickets, moment)
+        if not self._recorded(page, tickets, waits_s, moment):
             for ticket in tickets:
                 ticket.answer.set_exception(Fault("traffic_log_unavailable"))
             return
-        for ticket, listed in zip(tickets, records, strict=True):
-            ticket.answer.set_result(ticket.render(listed))
+        start = 0
+        for ticket in tickets:
+            place = slice(start, start + len(ticket.rows))
+            ticket.answer.set_result(ticket.render(page, place))
+            start = place.stop
         self._answered.inc(len(tickets))
-        observe_all(self._latency, waits)
+        observe_all(self._latency, waits_s)
 
-    def _recorded(self, records: Sequence[TrafficRecord], moment: Moment) -> bool:
+    def _recorded(
+        self, page: Page, tickets: Sequence[Ticket], waits_s: Sequence[float], moment: Moment
+    ) -> bool:
         """Whether the answers may be given: the records are written, or may be dropped."""
         try:
-            self._log.append_block(encode_lines(records), moment.datetime)
+            self._log.append_block(self._clerk.lines(page, tickets, waits_s), moment.datetime)
         except OSError as err:
-            self._traffic_errors.inc(len(records))
+            self._traffic_errors.inc(len(page.ids))
             logger.error("traffic log of %s: %s", self.served.pointer.name, err)  # noqa: TRY400 - the place is known, the cause is in the text
             if self._settings.traffic_on_error == "refuse":
                 return False
-        if self.served.manifest.classes:
-            for word, times in Counter([str(record.prediction) for record in records]).items():
+        if self._values is None:
+            for word, times in Counter(page.words).items():
                 self._predictions[word].inc(times)
         else:
-            self._predictions["value"].inc(len(records))
+            self._values.inc(len(page.ids))
         return True
 
 
-def _answers_of(part: Rows | Fault, answers: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def _answers_of(part: Rows | Fault, answers: Iterator[bytes]) -> list[bytes]:
     """What stands for a part of a batch: as many of the answers as it has rows, or its error."""
     return list(islice(answers, len(part))) if isinstance(part, Rows) else [error_of(part)]
 
 
-def error_of(fault: object) -> dict[str, Any]:
+def _batch_of(answers: bytes, failed: int = 0) -> bytes:
+    """The answer to a batch."""
+    return b'{"results":[%b],"failed":%d}' % (answers, failed)
+
+
+def error_of(fault: object) -> bytes:
     """What stands in the place of an answer for a row that has none."""
     known = fault if isinstance(fault, Fault) else Fault("internal_error")
-    return {"error": known.as_dict()}
+    return encode({"error": known.as_dict()})

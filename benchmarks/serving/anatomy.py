@@ -6,18 +6,21 @@ them. What they leave of a request's CPU is the socket, the head of the request 
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from benchmarks.serving.workplace import Workplace
 from contracts.names import Layout
-from services.scoring.answer import Clerk, Moment, encode
-from services.scoring.decode import joined
+from services.scoring.answer import Clerk
+from services.scoring.decode import Rows, joined
 from services.scoring.models import find_pointers, load
+from services.scoring.page import Moment
+from services.scoring.ticket import Ticket
 from services.scoring.traffic import TrafficLog
 
 BATCH = 32
@@ -35,20 +38,27 @@ def steps_us(place: Workplace, folder: Path) -> dict[str, float]:
     rows = joined([served.decoder.one(body) for body in bodies])
     matrix = np.array(rows.numbers, dtype=np.float32)
     scores = served.session.run(matrix).tolist()
-    moment = Moment.now()
-    records = clerk.records(rows, scores, moment, 0.001, "request")
-    lines = [encode(record) for record in records]
+    tickets = [_scored(one, each) for one, each in zip(rows.alone(), scores, strict=True)]
+    moment, waits_s = Moment.now(), [0.001] * BATCH
+    page = clerk.page(tickets, moment)
+    lines = clerk.lines(page, tickets, waits_s)
     found = {
         "decode and validate": _us(lambda: [served.decoder.one(body) for body in bodies]),
         "make the matrix": _us(lambda: np.array(rows.numbers, dtype=np.float32)),
         "score (onnxruntime)": _us(lambda: served.session.run(matrix).tolist()),
-        "decide and record": _us(partial(clerk.records, rows, scores, moment, 0.001, "request")),
-        "encode the traffic lines": _us(lambda: [encode(record) for record in records]),
-        "write them": _us(partial(log.append, lines, moment.datetime)),
-        "encode the answers": _us(lambda: [encode(clerk.answer(record)) for record in records]),
+        "decide": _us(partial(clerk.page, tickets, moment)),
+        "make the traffic lines": _us(partial(clerk.lines, page, tickets, waits_s)),
+        "write them": _us(partial(log.append_block, lines, moment.datetime)),
+        "make the answers": _us(lambda: [clerk.answer(page, index) for index in range(BATCH)]),
     }
     log.close()
     return found
+
+
+def _scored(rows: Rows, scores: Sequence[float]) -> Ticket:
+    """A request as the batcher leaves it; here nobody waits for the answer."""
+    nobody: Any = None
+    return Ticket(rows, "request", 0.0, nobody, nobody, [scores])
 
 
 def _us(step: Callable[[], object]) -> float:

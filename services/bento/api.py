@@ -16,7 +16,7 @@ from contracts.manifest import Manifest
 from contracts.schema import Feature
 from services.faults import Fault
 from services.hall import Hall
-from services.scoring.answer import new_request_id
+from services.scoring.page import new_request_id
 
 CLIENT_FAULTS = range(400, 500)
 

@@ -15,7 +15,7 @@ from services.edge.patience import Patience
 from services.edge.routes import Route, is_ours, no_route, routes_of
 from services.faults import Fault
 from services.hall import Hall
-from services.scoring.answer import new_request_id
+from services.scoring.page import new_request_id
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
@@ -53,6 +53,7 @@ class Edge:
         self.routes: Mapping[str, Route] = {}
         self._desks: Mapping[str, Desk] = {}
         self.head_timeout_s = settings.body_timeout_s
+        self.body_bytes = settings.body_bytes
         self._inner = inner
         self._settings = settings
         self._patience = Patience(settings.body_timeout_s)
@@ -93,7 +94,7 @@ class Edge:
         return self.routes.get(path)
 
     def refusal(
-        self, err: Exception, route: Route | None, path: str, request_id: str
+        self, err: BaseException, route: Route | None, path: str, request_id: str
     ) -> tuple[int, bytes, Pairs]:
         """Status, body and headers for a request that failed; it is counted."""
         if not isinstance(err, Fault):

@@ -10,9 +10,12 @@ from services.faults import Fault
 from services.hall import Hall
 from services.protocols.inference_v2 import NAME
 from services.scoring.answer import encode
+from services.scoring.ticket import Answer
 
 Respond = Callable[[bytes, str], Awaitable[bytes]]
 """From a body and a request id to the body of the answer; raises Fault."""
+Ask = Callable[[bytes, str, Answer], None]
+"""From a body and a request id; the answer is given to the third, or Fault is raised."""
 
 OURS = ("/models", "/predict", "/invocations", "/labels", "/ping", "/v2")
 """Paths below these are nobody else's."""
@@ -20,14 +23,17 @@ OURS = ("/models", "/predict", "/invocations", "/labels", "/ping", "/v2")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. `scope`: what a key must open; None: nothing. `desk`: whose model it asks."""
+    """One path. `scope`: what a key must open; None: nothing. `desk`: whose model it asks.
+
+    `ask` does what `respond` does without a task of its own, for a desk that is immediate.
+    """
 
     method: str
     respond: Respond
     scope: Scope | None = "predict"
     desk: Desk | None = None
     is_v2: bool = False
-    is_one_row: bool = False
+    ask: Ask | None = None
 
 
 def routes_of(hall: Hall) -> Mapping[str, Route]:
@@ -60,8 +66,9 @@ def _of_models(hall: Hall) -> Iterator[tuple[str, Route]]:
 
 
 def _asked(root: str, desk: Desk) -> Iterator[tuple[str, Route]]:
-    yield f"{root}/predict", Route("POST", desk.predict, desk=desk, is_one_row=True)
-    yield f"{root}/predict/batch", Route("POST", desk.predict_batch, desk=desk)
+    yield f"{root}/predict", Route("POST", desk.predict, desk=desk, ask=desk.ask)
+    batch = Route("POST", desk.predict_batch, desk=desk, ask=desk.ask_batch)
+    yield f"{root}/predict/batch", batch
     yield f"{root}/invocations", Route("POST", desk.invoke, desk=desk)
     yield f"{root}/labels", Route("POST", desk.label, "labels", desk)
 

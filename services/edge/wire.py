@@ -1,4 +1,4 @@
-"""The wire: one-row requests answered inside uvicorn's HTTP protocol class.
+"""The wire: predictions answered inside uvicorn's HTTP protocol class.
 
 What a request costs beside the model is mostly parsing its head and running it through ASGI.
 Clients that keep a connection send the same head again and again, to the byte. So the first
@@ -16,11 +16,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from services.desk import Desk
 from services.edge.application import CLOSE, JSON, MOST_HEADERS, Edge, Headers, Pairs, demand_json
-from services.edge.routes import Route
+from services.edge.routes import Ask, Route
 from services.faults import Fault
-from services.scoring.answer import new_request_id
+from services.scoring.page import new_request_id
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -68,8 +67,8 @@ class Wire(HttpToolsProtocol):
             head = self._heads.get(data[:end])
             if head is not None and len(data) - end == head.body_bytes:
                 route = self._edge.route(head.path)
-                if route is not None and route.desk is not None:
-                    self._answer(head, route, route.desk, data[end:])
+                if route is not None and route.ask is not None:
+                    self._answer(head, route, route.ask, data[end:])
                     return
         self._new_head = data[:end] if is_between and _is_plain(data[:end]) else b""
         self._whole = False
@@ -154,7 +153,7 @@ class Wire(HttpToolsProtocol):
         """The meaning of the head just read, if the desk can be asked without the edge."""
         scope, edge = self.scope, self._edge
         route = edge.route(scope["path"])
-        if route is None or not route.is_one_row or route.desk is None:
+        if route is None or route.ask is None or route.desk is None:
             return None
         headers: Mapping[bytes, bytes] = dict(self.headers)
         length = headers.get(b"content-length", b"")
@@ -166,19 +165,20 @@ class Wire(HttpToolsProtocol):
             and not headers.keys() & (ORDINARY | OF_ONE_REQUEST)
             and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
             and length.isdigit()
+            and int(length) <= edge.body_bytes
         )
         if not is_usual or not route.desk.is_immediate or not edge.guard.is_immediate:
             return None
         return Head(scope["path"], headers, int(length))
 
-    def _answer(self, head: Head, route: Route, desk: Desk, body: bytes) -> None:
+    def _answer(self, head: Head, route: Route, ask: Ask, body: bytes) -> None:
         exchange = Exchange(self, head.path, route, new_request_id())
         self.cycle = exchange  # type: ignore[assignment]  # uvicorn looks at the same attributes
         try:
             if route.scope is not None:
                 self._edge.guard.admit(head.headers, route.scope)
             demand_json(head.headers)
-            desk.ask(body, exchange.request_id, exchange)
+            ask(body, exchange.request_id, exchange)
         except Exception as err:  # noqa: BLE001 - the client must not wait for ever
             exchange.set_exception(err)
 
@@ -198,7 +198,7 @@ class Wire(HttpToolsProtocol):
         self._last_answer = self.loop.time()
         self.server_state.total_requests += 1
 
-    def refused(self, exchange: "Exchange", err: Exception) -> None:
+    def refused(self, exchange: "Exchange", err: BaseException) -> None:
         """Write a refusal."""
         status, body, extra = self._edge.refusal(
             err, exchange.route, exchange.path, exchange.request_id
@@ -235,7 +235,7 @@ class Exchange:
         if not self.done():
             self.wire.answered(self, 200, result, ())
 
-    def set_exception(self, fault: Exception, /) -> None:
+    def set_exception(self, fault: BaseException, /) -> None:
         """Refuse."""
         if not self.done():
             self.wire.refused(self, fault)

@@ -17,6 +17,12 @@ HEAD = 32
 """The word `columns` stands in the first bytes of a body, or the exact way finds it."""
 
 
+def quick_rows_of(body: bytes, decoder: Decoder, limit: int) -> Rows | None:
+    """The rows of a body in which all is plain and valid; None for any other."""
+    quick = decoder.quick_columns if b'"columns"' in body[:HEAD] else decoder.quick_rows
+    return quick(body, limit)
+
+
 def rows_of(body: bytes, decoder: Decoder, limit: int) -> Sequence[Rows | Fault]:
     """The rows of a body, in good pieces; for each bad one, what is wrong with it.
 
@@ -24,8 +30,7 @@ def rows_of(body: bytes, decoder: Decoder, limit: int) -> Sequence[Rows | Fault]
         Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
 
     """
-    quick = decoder.quick_columns if b'"columns"' in body[:HEAD] else decoder.quick_rows
-    rows = quick(body, limit)
+    rows = quick_rows_of(body, decoder, limit)
     if rows is not None:
         return [rows]
     document = parse(body)

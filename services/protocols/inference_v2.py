@@ -6,16 +6,19 @@ tensor a feature, named like it, of shape `[n]` or `[n, 1]`; or as one tensor of
 schema's list. Tensors are JSON; the binary extension is not offered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
+import msgspec
+
 from contracts.manifest import Manifest, Pointer
 from contracts.schema import MISSING, Feature, Violation
-from contracts.traffic import TrafficRecord
 from services.protocols.table import Table, checked
-from services.scoring.answer import encode, values_of
+from services.scoring.answer import encode
 from services.scoring.decode import Decoder, Rows, parse, refused
+from services.scoring.page import Page
+from services.scoring.ticket import Render
 
 NAME = "slipway"
 PLATFORM = "onnxruntime_onnx"
@@ -53,9 +56,7 @@ class V2:
             "outputs": self._outputs(),
         }
 
-    def read(
-        self, body: bytes, limit: int
-    ) -> tuple[Rows, Callable[[Sequence[TrafficRecord]], bytes]]:
+    def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
         """The rows of a request, and what makes its answer.
 
         Raises:
@@ -73,7 +74,7 @@ class V2:
         request_id = _text(request.get("id", ""), "id")
         wanted = self._wanted(request.get("outputs"))
         rows = checked(self._table(request["inputs"]), self._decoder, limit)
-        return rows, lambda records: self._body(records, request_id, wanted)
+        return rows, lambda page, place: self._body(page, place, request_id, wanted)
 
     def _table(self, tensors: Sequence[object]) -> Table:
         read = [_Tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(tensors)]
@@ -178,21 +179,27 @@ class V2:
             {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
         ]
 
-    def _body(
-        self, records: Sequence[TrafficRecord], request_id: str, wanted: Sequence[str]
-    ) -> bytes:
-        data: dict[str, Any] = {
-            "prediction": [record.prediction for record in records],
-            self._names[1]: [score for record in records for score in values_of(record)],
-            "prediction_id": [record.prediction_id for record in records],
+    def _body(self, page: Page, place: slice, request_id: str, wanted: Sequence[str]) -> bytes:
+        ids = [b'"%b"' % each for each in page.ids[place]]
+        scores = zip(*(column[place] for column in page.scores), strict=True)
+        data = {
+            "prediction": page.words[place],
+            self._names[1]: [text for row in scores for text in row],
+            "prediction_id": ids,
         }
         outputs = [
-            output | {"shape": [len(records), *output["shape"][1:]], "data": data[output["name"]]}
+            output
+            | {"shape": [len(ids), *output["shape"][1:]], "data": _array(data[output["name"]])}
             for output in self._outputs()
             if output["name"] in wanted
         ]
         head = {"model_name": self._pointer.name, "model_version": str(self._pointer.version)}
         return encode(head | ({"id": request_id} if request_id else {}) | {"outputs": outputs})
+
+
+def _array(texts: Sequence[bytes]) -> msgspec.Raw:
+    """JSON texts as a JSON array."""
+    return msgspec.Raw(b"[%b]" % b",".join(texts))
 
 
 class _Tensor:

@@ -12,15 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.traffic import TrafficRecord
 from services.faults import Fault
-from services.scoring.decode import Rows
+from services.scoring.ticket import Ticket
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -30,34 +28,6 @@ FULL = "full"
 """A batch that reached its limit while more rows waited."""
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-
-class Answer(Protocol):
-    """Where an answer goes: a future, or a connection that waits."""
-
-    def done(self) -> bool:
-        """Whether it was answered already, or nobody waits any more."""
-
-    def set_result(self, result: Any, /) -> None:
-        """Answer."""
-
-    def set_exception(self, fault: Fault, /) -> None:
-        """Refuse."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A request that waits: its rows, its own context, and where its answer goes.
-
-    `render` makes the answer of the records of its rows.
-    """
-
-    rows: Rows
-    request_id: str
-    arrived: float
-    answer: Answer
-    render: Callable[[Sequence[TrafficRecord]], Any]
-    scores: Sequence[Sequence[float]] = ()
 
 
 class Ledger(Protocol):

@@ -6,9 +6,10 @@ has the last word. The fast way accepts nothing that the exact way would refuse.
 """
 
 import json
-from array import array
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
@@ -17,25 +18,31 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from contracts.schema import LARGEST, MISSING, UNSEEN, Feature, Schema, Violation
+from contracts.schema import LARGEST, MISSING, UNSEEN, Feature, Policy, Schema, Violation
 from services.faults import Fault
 
 NAN = float("nan")
+COLON = ord(":")
 NO_FLAGS: tuple[tuple[str, ...], ...] = ((),)
 INT64 = 2**63 - 1
 TOO_DEEP = "body: expected a flat object, got deep nesting"
+encode = msgspec.json.Encoder().encode
+encode_lines = msgspec.json.Encoder().encode_lines
 _NOT_FAST = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+Text = bytes | msgspec.Raw
+"""What may be a part of other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Validated rows: what is logged of each, what the model is fed, what is flagged.
 
-    `features` are objects that JSON writes as the features by name; `numbers` has the shape
+    `features` are JSON texts, the features of a row by name; `numbers` has the shape
     `(n_rows, n_features)`, as lists or as a float32 matrix.
     """
 
-    features: Sequence[Any]
+    features: Sequence[Text]
     numbers: Sequence[Sequence[float]] | NDArray[np.float32]
     flags: Sequence[tuple[str, ...]]
 
@@ -61,6 +68,21 @@ def joined(parts: Sequence[Rows]) -> Rows:
     )
 
 
+class _Reader:
+    """Reads a body as the type of what is settled, or else as a type of what can be settled."""
+
+    def __init__(self, settled: Any, lenient: Any) -> None:
+        self._settled = msgspec.json.Decoder(settled).decode
+        self._lenient = msgspec.json.Decoder(lenient).decode
+
+    def __call__(self, body: bytes) -> tuple[Any, bool]:
+        """What stands in a body, and whether `Schema.settle` would change and flag nothing."""
+        try:
+            return self._settled(body), True
+        except _NOT_FAST:
+            return self._lenient(body), False
+
+
 class Decoder:
     """Rows of one schema."""
 
@@ -68,20 +90,23 @@ class Decoder:
         self._schema = schema
         columns = schema.columns
         self._names = tuple(feature.name for feature in columns)
-        types = [_type_of(feature) for feature in columns]
-        row = _struct_of(columns, types)
         self._struct = _plain_struct_of(columns)
-        table = _struct_of(columns, [_list_of(each) for each in types])
         self._nullable = [i for i, feature in enumerate(columns) if feature.nullable]
-        self._decode_one = msgspec.json.Decoder(row).decode
-        self._decode_rows = msgspec.json.Decoder(_with("rows", _list_of(row))).decode
-        self._decode_raws = msgspec.json.Decoder(_with("rows", list[msgspec.Raw])).decode
-        self._decode_columns = msgspec.json.Decoder(_with("columns", table)).decode
         self._code_maps = tuple(_codes_of(f) for f in columns if f.is_category)
         self._n_numbers = len(columns) - len(self._code_maps)
-        lenient = [(i, f) for i, f in enumerate(columns) if f.policy != "reject"]
-        self._ranges = [(i, f.low, f.high) for i, f in lenient if f.type in {"float", "int"}]
-        self._words = [(i, frozenset([*f.categories, None])) for i, f in lenient if f.is_category]
+        settled = [_type_of(feature, "reject") for feature in columns]
+        lenient = [_type_of(feature, feature.policy) for feature in columns]
+        self._read_one = _Reader(*(_struct_of(columns, each) for each in (settled, lenient)))
+        self._read_rows = _Reader(
+            *(_with("rows", _list_of(_struct_of(columns, each))) for each in (settled, lenient))
+        )
+        self._read_columns = _Reader(
+            *(
+                _with("columns", _struct_of(columns, [_list_of(kind) for kind in each]))
+                for each in (settled, lenient)
+            )
+        )
+        self._decode_raws = msgspec.json.Decoder(_with("rows", list[msgspec.Raw])).decode
 
     @property
     def names(self) -> Sequence[str]:
@@ -96,37 +121,46 @@ class Decoder:
 
         """
         try:
-            row = self._decode_one(body)
+            row, is_settled = self._read_one(body)
         except _NOT_FAST:
             return self.exact(parse(body))
         values = astuple(row)
         # As many colons as features, and each feature there: no key stands twice.
         if body.count(b":") != len(values) or any(values[i] is UNSET for i in self._nullable):
             return self.exact(parse(body))
-        return self._one(_as_sent(body) or row, values)
+        if not is_settled:
+            return self._settled(dict(zip(self._names, values, strict=True)))
+        text = body if _is_line(body) else encode(row)
+        return Rows((text,), (self._numbers(values),), NO_FLAGS)
 
     def quick_rows(self, body: bytes, limit: int) -> Rows | None:
         """The rows in `{"rows": [...]}`; None if there is anything that is not plain and valid."""
         try:
-            rows = self._decode_rows(body).rows
+            read, is_settled = self._read_rows(body)
         except _NOT_FAST:
             return None
+        rows = read.rows
         # The same proof as for one row; the colon more is the one after "rows".
-        once = body.count(b":") == 1 + len(rows) * len(self._names)
+        once = _colons(body) == 1 + len(rows) * len(self._names)
         if not once or not 0 < len(rows) <= limit:
             return None
         columns = list(zip(*map(astuple, rows), strict=True))
-        if any(UNSET in columns[i] for i in self._nullable):
+        if not is_settled:
+            return self._settled_columns(columns)
+        numbers = self._matrix(columns)
+        if numbers is None:
             return None
-        return self._many(rows, columns, self._decode_raws(body).rows if _is_line(body) else rows)
+        texts = self._decode_raws(body).rows if _is_line(body) else _lines_of(rows)
+        return Rows(texts, numbers, NO_FLAGS * len(rows))
 
     def quick_columns(self, body: bytes, limit: int) -> Rows | None:
         """The same for `{"columns": {"age": [...], ...}}`."""
         try:
-            columns = astuple(self._decode_columns(body).columns)
+            read, is_settled = self._read_columns(body)
         except _NOT_FAST:
             return None
-        once = body.count(b":") == 1 + len(self._names)
+        columns = astuple(read.columns)
+        once = _colons(body) == 1 + len(self._names)
         if (
             not once
             or any(each is UNSET for each in columns)
@@ -135,8 +169,13 @@ class Decoder:
             return None
         if not 0 < len(columns[0]) <= limit:
             return None
-        rows = [self._struct(*values) for values in zip(*columns, strict=True)]
-        return self._many(rows, columns, rows)
+        if not is_settled:
+            return self._settled_columns(columns)
+        numbers = self._matrix(columns)
+        if numbers is None:
+            return None
+        texts = _lines_of([self._struct(*values) for values in zip(*columns, strict=True)])
+        return Rows(texts, numbers, NO_FLAGS * len(texts))
 
     def exact(self, row: object) -> Rows:
         """A parsed row, checked against the schema itself.
@@ -153,72 +192,68 @@ class Decoder:
             raise refused(violations)
         return self._settled({name: row.get(name) for name in self._names})  # type: ignore[attr-defined]  # without violations it is a mapping
 
-    def _one(self, features: Any, values: tuple[Any, ...]) -> Rows:
-        """A valid row; `features` are how JSON writes it, if nothing of it is to be changed."""
-        if self._is_settled(values):
-            return Rows((features,), (self._numbers(values),), NO_FLAGS)
-        return self._settled(dict(zip(self._names, values, strict=True)))
-
     def _settled(self, row: dict[str, Any]) -> Rows:
+        """A valid row, clipped and flagged as the policies say."""
         settled, flags = self._schema.settle(row)
         values = tuple(settled[name] for name in self._names)
-        return Rows((self._struct(*values),), (self._numbers(values),), (flags,))
+        return Rows((encode(self._struct(*values)),), (self._numbers(values),), (flags,))
 
-    def _many(
-        self, rows: Sequence[Any], columns: Sequence[Sequence[Any]], features: Sequence[Any]
-    ) -> Rows:
-        """The same for valid rows, column by column."""
-        if self._are_settled(columns):
-            return Rows(features, self._matrix(columns, len(rows)), NO_FLAGS * len(rows))
-        return joined([self._one(row, astuple(row)) for row in rows])
+    def _settled_columns(self, columns: Sequence[Sequence[Any]]) -> Rows | None:
+        """The same for many; None if a feature is not there."""
+        if any(UNSET in columns[i] for i in self._nullable):
+            return None
+        rows = zip(*columns, strict=True)
+        return joined([self._settled(dict(zip(self._names, row, strict=True))) for row in rows])
 
-    def _is_settled(self, values: Sequence[Any]) -> bool:
-        """Whether `Schema.settle` would change and flag nothing."""
-        for index, low, high in self._ranges:
-            value = values[index]
-            if value is not None and not low <= value <= high:
-                return False
-        return all(values[index] in words for index, words in self._words)
+    def _matrix(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float32] | None:
+        """What the model is fed, shape `(n_rows, n_features)`; None if a feature is not there."""
+        try:
+            packed = self._packed(columns)
+        except (struct.error, KeyError):
+            # Something that is no number: a feature that is null, or not there.
+            if any(UNSET in columns[i] for i in self._nullable):
+                return None
+            cut = self._n_numbers
+            packed = self._packed([*map(_nulls_as_nan, columns[:cut]), *columns[cut:]])
+        by_column = np.frombuffer(packed, dtype=np.float32).reshape(len(columns), -1)
+        return np.ascontiguousarray(by_column.T)
 
-    def _are_settled(self, columns: Sequence[Sequence[Any]]) -> bool:
-        """The same for many rows."""
-        for index, low, high in self._ranges:
-            values = columns[index]
-            given = [v for v in values if v is not None] if None in values else values
-            if given and not low <= min(given) <= max(given) <= high:
-                return False
-        return all(words.issuperset(columns[index]) for index, words in self._words)
-
-    def _matrix(self, columns: Sequence[Sequence[Any]], n_rows: int) -> NDArray[np.float32]:
-        matrix = np.empty((n_rows, len(columns)), dtype=np.float32)
+    def _packed(self, columns: Sequence[Sequence[Any]]) -> bytes:
+        """Column after column as float32; from Python's numbers, NumPy takes twice as long."""
         cut = self._n_numbers
-        for index, values in enumerate(columns[:cut]):
-            if index in self._nullable and None in values:
-                values = [NAN if value is None else value for value in values]  # noqa: PLW2901 - the same, as numbers
-            # From Python's numbers, array is twice as quick as NumPy.
-            matrix[:, index] = array("f", values)
-        for index, table in enumerate(self._code_maps, cut):
-            matrix[:, index] = [table.get(value, UNSEEN) for value in columns[index]]
-        return matrix
+        codes = (
+            map(table.__getitem__, values)
+            for table, values in zip(self._code_maps, columns[cut:], strict=True)
+        )
+        return struct.pack(f"={len(columns) * len(columns[0])}f", *chain(*columns[:cut], *codes))
 
     def _numbers(self, values: Sequence[Any]) -> list[float]:
         cut = self._n_numbers
         numbers = list(values[:cut])
         if None in numbers:
-            numbers = [NAN if value is None else value for value in numbers]
+            numbers = _nulls_as_nan(numbers)
         for table, value in zip(self._code_maps, values[cut:], strict=True):
-            numbers.append(table.get(value, UNSEEN))
+            numbers.append(table[value])
         return numbers
+
+
+def _nulls_as_nan(values: Sequence[Any]) -> list[float]:
+    return [NAN if value is None else value for value in values]
+
+
+def _lines_of(rows: Sequence[object]) -> list[bytes]:
+    """Each row as a JSON text of one line."""
+    return encode_lines(rows).split(b"\n")[:-1]
+
+
+def _colons(body: bytes) -> int:
+    """How many colons there are; in a long body NumPy is the quicker counter."""
+    return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == COLON))
 
 
 def _is_line(body: bytes) -> bool:
     """Whether a body may stand in a line of the log as it is."""
     return b"\n" not in body and b"\r" not in body
-
-
-def _as_sent(body: bytes) -> msgspec.Raw | None:
-    """A row as the client wrote it: writing it down so is cheaper than writing it anew."""
-    return msgspec.Raw(body) if _is_line(body) else None
 
 
 def parse(body: bytes, *, nan_is_null: bool = False) -> object:
@@ -300,31 +335,41 @@ def _with(name: str, kind: Any) -> type[Any]:
     return msgspec.defstruct("Body", [(name, kind)], forbid_unknown_fields=True)
 
 
-def _type_of(feature: Feature) -> Any:
+def _type_of(feature: Feature, policy: Policy) -> Any:
     """The type of a feature; stricter than the schema where msgspec cannot say it exactly."""
     exact: Any
     if feature.type == "bool":
         exact = bool
     elif feature.is_category:
-        exact = Literal[feature.categories] if feature.policy == "reject" else str
+        exact = Literal[feature.categories] if policy == "reject" else str
     elif feature.type == "int":
-        low, high = _int_bounds(feature)
+        low, high = _int_bounds(feature, policy)
         exact = Annotated[int, Meta(ge=low, le=high)]
-    elif feature.policy == "reject":
+    elif policy == "reject":
         exact = Annotated[float, Meta(ge=feature.low, le=feature.high)]
     else:
         exact = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
     return exact | None if feature.nullable else exact
 
 
-def _int_bounds(feature: Feature) -> tuple[int, int]:
+def _int_bounds(feature: Feature, policy: Policy) -> tuple[int, int]:
     """Whole bounds inside the range and inside 64 bits; beyond, the exact way decides."""
-    if feature.policy != "reject":
+    if policy != "reject":
         return -INT64, INT64
     low, high = -(-feature.low // 1), feature.high // 1
     return int(max(low, -INT64)), int(min(high, INT64))
 
 
-def _codes_of(feature: Feature) -> Mapping[str | None, float]:
-    codes: dict[str | None, float] = {c: float(i) for i, c in enumerate(feature.categories)}
-    return codes | {None: MISSING}
+class _Codes(dict[str | None, float]):
+    """The number of each category."""
+
+    def __missing__(self, value: object) -> float:
+        if isinstance(value, str):
+            return UNSEEN
+        raise KeyError(value)
+
+
+def _codes_of(feature: Feature) -> _Codes:
+    codes = _Codes({c: float(i) for i, c in enumerate(feature.categories)})
+    codes[None] = MISSING
+    return codes

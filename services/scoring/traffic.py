@@ -5,15 +5,21 @@ process that is killed afterwards loses nothing; a machine that loses power may 
 seconds.
 """
 
+import logging
 import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 from contracts.errors import Unwritable
 
+logger = logging.getLogger("bentoml.slipway")
+
 NEWLINE = b"\n"
+SETTLE_BYTES = 4 << 20
+"""After so many bytes more they are brought to the disk, and their memory is given back."""
 
 
 class TrafficLog:
@@ -27,6 +33,8 @@ class TrafficLog:
         self._descriptor = -1
         self._size = 0
         self._torn = False
+        self._settled = 0
+        self._settling: Thread | None = None
 
     def append(self, lines: Sequence[bytes], now: datetime) -> None:
         """Write records, one line each: see `append_block`."""
@@ -52,6 +60,8 @@ class TrafficLog:
         finally:
             self._size += written
             self._torn = written < len(data) and (written > 0 or self._torn)
+        if self._size - self._settled >= SETTLE_BYTES:
+            self._settle()
 
     def close(self) -> None:
         """Seal the segment."""
@@ -60,6 +70,15 @@ class TrafficLog:
             self._descriptor = -1
             self._day = ""
 
+    def _settle(self) -> None:
+        """Begin to bring what was written to the disk, unless the last time is not over yet."""
+        if self._settling is not None and self._settling.is_alive():
+            return
+        place = (os.dup(self._descriptor), self._settled, self._size)
+        self._settling = Thread(target=_bring_to_disk, args=place, daemon=True)
+        self._settling.start()
+        self._settled = self._size
+
     def _open_segment(self, day: str, now: datetime) -> None:
         self.close()
         name = f"{now:%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
@@ -67,7 +86,24 @@ class TrafficLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
-        self._day, self._size, self._torn = day, 0, False
+        self._day, self._size, self._settled, self._torn = day, 0, 0, False
+
+
+def _bring_to_disk(descriptor: int, start: int, stop: int) -> None:
+    """Bring a file to the disk, and give back the memory of the bytes from `start` to `stop`.
+
+    A log that is only written would else fill the machine's memory with pages that nobody
+    reads, and taking a fresh page costs several times what filling one does.
+    """
+    try:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_DONTNEED)
+    except OSError as err:
+        # What `write` took is still in the kernel, which will try again by itself.
+        logger.warning("traffic log: could not bring it to the disk: %s", err)
+    finally:
+        os.close(descriptor)
 
 
 def check_writable(folder: Path) -> None:

@@ -35,7 +35,7 @@ near_rows = rows.map(lambda row: tiny.GOOD | row)
 
 def features_of(rows: Rows) -> list[dict[str, Any]]:
     """What the traffic log says of the rows."""
-    return [json.loads(msgspec.json.encode(features)) for features in rows.features]
+    return [json.loads(bytes(features)) for features in rows.features]
 
 
 @given(rows | near_rows, st.booleans())
@@ -102,6 +102,18 @@ def test_a_log_turns_its_file_at_midnight_and_at_its_size(tmp_path: Path) -> Non
 
     days = {p.name: len(list(p.iterdir())) for p in tmp_path.iterdir()}
     assert days == {"2026-01-31": 2, "2026-02-01": 1}
+
+
+def test_a_long_log_is_brought_to_the_disk_and_loses_nothing(tmp_path: Path) -> None:
+    log = TrafficLog(tmp_path, segment_bytes=1 << 30, by_day=False)
+    lines = [b"%07d" % number for number in range(200_000)]
+    for start in range(0, len(lines), 10_000):
+        log.append(lines[start : start + 10_000] * 8, datetime(2026, 1, 31, tzinfo=UTC))
+    log.close()
+
+    (path,) = tmp_path.glob("*.jsonl")
+    assert path.stat().st_size == 8 * 200_000 * 8
+    assert set(path.read_bytes().split()) == set(lines)
 
 
 def test_a_write_that_stops_in_a_line_does_not_spoil_the_next(

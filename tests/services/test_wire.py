@@ -102,6 +102,50 @@ def test_known_heads_get_the_answers_of_the_ordinary_way(
     assert len(ids) == 4 * len(plain)
 
 
+def test_a_batch_with_a_known_head_gets_the_answer_of_the_ordinary_way(service: Service) -> None:
+    good = [tiny.GOOD | {"age": age} for age in range(18, 90)]
+    path = f"{PATH}/batch"
+    bodies = {
+        "rows": {"rows": good},
+        "columns": {"columns": {name: [row[name] for row in good] for name in tiny.GOOD}},
+        "a bad row": {"rows": [*good, tiny.GOOD | {"age": 7}]},
+        "a clipped row": {"rows": [*good, tiny.GOOD | {"income": -1.0}]},
+        "no rows": {"rows": []},
+    }
+    with connected(service) as raw:
+        for what, document in bodies.items():
+            body = json.dumps(document).encode()
+            named = {"content-type": "application/json", "x-request-id": "ordinary"}
+            status, answer, _ = ask(service, path, body, headers=named)
+            for _ in range(3):
+                raw.send(request(body, path))
+                got, _, known = raw.answer()
+                assert (what, got, scores_of(known)) == (what, status, scores_of(answer))
+                assert known.get("failed") == answer.get("failed")
+
+
+def test_a_body_beyond_the_limit_is_refused_with_a_known_head_too(
+    models: Path, tmp_path: Path
+) -> None:
+    with (
+        serving(tmp_path, models, SLIPWAY_SERVICE_BODY_BYTES="1000") as service,
+        connected(service) as raw,
+    ):
+        for size, status in [(900, 200), (900, 200), (1500, 413)]:
+            raw.send(request(GOOD + b" " * (size - len(GOOD))))
+            assert raw.answer()[0] == status
+        for _ in range(2):
+            with connected(service) as other:
+                other.send(request(GOOD + b" " * (1500 - len(GOOD))))
+                assert other.answer()[0] == 413
+
+
+def scores_of(answer: Any) -> Any:
+    """The part of an answer to a batch that is the same each time."""
+    results = answer.get("results", [])
+    return [row.get("probabilities") or row["error"] for row in results]
+
+
 def test_a_request_in_pieces_and_one_byte_at_a_time(service: Service) -> None:
     with connected(service) as raw:
         for cut in (0, 1, 40, 75, 80, len(request()) - 1):
