@@ -53,6 +53,7 @@ class Desk:
         self._labels = TrafficLog(layout.labels(self.name), settings.segment_bytes, by_day=False)
         self._log = TrafficLog(layout.traffic(served.pointer.name), settings.segment_bytes)
         self._tasks: set[asyncio.Task[bytes]] = set()
+        self._recalling = 0
         self._executor = ThreadPoolExecutor(1, served.pointer.name)
         self._batcher = Batcher(
             served.session.run,
@@ -248,13 +249,20 @@ class Desk:
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         ticket = Ticket(rows, request_id, arrived, answer, render)
-        known = None if self._cache is None else await self._cache.recall(rows)
+        known = None if self._cache is None else await self._recalled(rows, self._cache)
         if known is not None:
             ticket.scores = known
             self.conclude([ticket])
         else:
             self._batcher.submit(ticket)
         return await answer
+
+    async def _recalled(self, rows: Rows, cache: ResultCache) -> Any:
+        self._recalling += 1
+        try:
+            return await cache.recall(rows)
+        finally:
+            self._recalling -= 1
 
     def _one_answer(self, page: Page, place: slice) -> bytes:
         return self._clerk.answer(page, place.start)
@@ -287,7 +295,7 @@ class Desk:
 
     async def retire(self) -> None:
         """Close, once all that was accepted is answered."""
-        while not self._batcher.is_idle:  # noqa: ASYNC110 - an event would cost every batch
+        while self._recalling or self._tasks or not self._batcher.is_idle:  # noqa: ASYNC110 - an event would cost every batch
             await asyncio.sleep(RETIRE_LOOK_S)
         self._info.set(0)
         await self.close()

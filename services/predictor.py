@@ -23,6 +23,7 @@ from contracts.names import Layout
 from services.access import guard
 from services.bento import hook
 from services.bento.api import api_methods
+from services.bento.metrics_folder import remove_metrics_of_the_dead, settle_metrics_folder
 from services.bento.packing import NOTHING, PulledModel
 from services.bento.port import check_port
 from services.bento.stop import delay_stop
@@ -57,6 +58,7 @@ def _read_models(layout: Layout) -> list[tuple[Pointer, Manifest]]:
         return []
 
 
+settle_metrics_folder()
 SETTINGS = _read_settings()
 _MODELS = _read_models(models_layout(SETTINGS))
 
@@ -78,6 +80,7 @@ class _Predictor:
             os.environ["SLIPWAY_SERVICE_KEYS"] = guard.settled(SETTINGS, host)
             if host is not None:
                 check_port(host, port)
+            remove_metrics_of_the_dead()
             hook.prepare(SETTINGS)
         except PlatformError as err:
             sys.stderr.write(f"error: {err}\n")

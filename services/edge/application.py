@@ -71,20 +71,37 @@ class Edge:
             return
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
-        extra: Pairs = ()
+        body = b""
         try:
             if is_handed_on:
                 await self.guard.admitted(headers, _scope_of(path))
-                await self._inner(scope, receive, send)
-                return
-            status, body = 200, await self._answer(route, scope, receive, request_id, headers)
+            else:
+                body = await self._answer(route, scope, receive, request_id, headers)
         except ClientLeft:
             return
         except Exception as err:  # noqa: BLE001 - whatever it is, the client must not wait for ever
             status, body, extra = self.refusal(err, route, path, request_id)
-        if not self.hall.is_open:
-            extra = (*extra, CLOSE)
-        await _send(send, status, body, request_id, extra)
+            await self._send(send, status, body, request_id, extra)
+            return
+        if is_handed_on:
+            # What BentoML raises is its own to answer: it may have begun to.
+            await self._inner(scope, receive, send)
+        else:
+            await self._send(send, 200, body, request_id)
+
+    async def _send(
+        self, send: Send, status: int, body: bytes, request_id: str, extra: Pairs = ()
+    ) -> None:
+        headers = [
+            (b"content-type", JSON),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request_id.encode()),
+            *extra,
+        ]
+        if not self.hall.is_open and CLOSE not in extra:
+            headers.append(CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def route(self, path: str) -> Route | None:
         """Who answers a path at this moment."""
@@ -199,14 +216,3 @@ def _request_id(headers: Headers) -> str:
     if wanted is not None and _REQUEST_ID.fullmatch(wanted):
         return wanted.decode()
     return new_request_id()
-
-
-async def _send(send: Send, status: int, body: bytes, request_id: str, extra: Pairs) -> None:
-    headers = [
-        (b"content-type", JSON),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", request_id.encode()),
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

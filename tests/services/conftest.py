@@ -88,7 +88,6 @@ def start(
                 **environ,
                 "PYTHONPATH": str(ROOT),
                 "SLIPWAY_SERVICE_PULL": "false",
-                # A service that starts empties the metrics of others under the same home.
                 "BENTOML_HOME": str(folder / "bentoml"),
                 **settings,
             },

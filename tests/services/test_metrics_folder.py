@@ -1,0 +1,35 @@
+"""Services under one BENTOML_HOME keep their metrics apart."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.services.asking import GOOD, ask, metric
+from tests.services.conftest import serving
+
+pytestmark = pytest.mark.slow
+PREDICTIONS = 'slipway_requests_total{model="tiny",status="200"}'
+
+
+def test_a_service_that_starts_leaves_the_metrics_of_others(models: Path, tmp_path: Path) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    left = tmp_path / "bentoml/prometheus_multiproc_dir" / dead / "counter_1.db"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    home = {"BENTOML_HOME": str(tmp_path / "bentoml")}
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with serving(tmp_path / "one", models, **home) as one:
+        assert not left.parent.exists()
+        ask(one, "/models/tiny/predict", GOOD)
+        with serving(tmp_path / "other", models, **home) as other:
+            for _ in range(2):
+                ask(other, "/models/tiny/predict", GOOD)
+            ask(one, "/models/tiny/predict", GOOD)
+            assert metric(one, PREDICTIONS) == 2
+            assert metric(other, PREDICTIONS) == 2
