@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 20.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PARENT, _USER, _SYSTEM = 1, 11, 12
+_PARENT, _USER, _SYSTEM, _BEGUN = 1, 11, 12, 19
 """Fields of /proc/PID/stat after the name of the program (proc(5))."""
 
 
@@ -144,6 +144,11 @@ class Server:
             largest_mb=max(now for now, _ in sizes),
             peak_mb=max(peak for _, peak in sizes),
         )
+
+    def worker_age_s(self) -> float:
+        """How long ago the youngest of its processes was started."""
+        begun = [int(f[_BEGUN]) for pid in family(self.process.pid) if (f := _stat(pid))]
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - max(begun) / _TICKS_PER_S
 
     def stop(self) -> None:
         """Ask it to end; what is left of its session after that is killed."""

@@ -45,7 +45,16 @@ class Head:
 
 
 class Wire(HttpToolsProtocol):
-    """uvicorn's protocol, with a memory for heads. One for each connection."""
+    """uvicorn's protocol, with a memory for heads. One for each connection.
+
+    With slots for our own, uvicorn's attributes stay few enough for Python to keep their names
+    once for all connections, which takes a quarter off what an idle one weighs.
+    """
+
+    __slots__ = (
+        "_begun", "_edge", "_head_bytes", "_head_timer", "_heads", "_in_head", "_last_answer",
+        "_new_head", "_whole",
+    )  # fmt: skip
 
     def __init__(self, *, edge: Edge, heads: dict[bytes, Head], **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
