@@ -180,7 +180,7 @@ class V2:
         ]
 
     def _body(self, page: Page, place: slice, request_id: str, wanted: Sequence[str]) -> bytes:
-        ids = [b'"%b"' % each for each in page.ids[place]]
+        ids = [b'"%b%b"' % (page.id_head, each) for each in page.ids[place]]
         scores = zip(*(column[place] for column in page.scores), strict=True)
         data = {
             "prediction": page.words[place],

@@ -20,10 +20,11 @@ class Page:
     """The rows of one model call, each column of length `n_rows`.
 
     `scores` holds a column for each class or output. `words` are the predictions: classes, or
-    the numbers themselves. `flags` is empty if nothing is flagged.
+    the numbers themselves. `flags` is empty if nothing is flagged. Ids begin with `id_head`.
     """
 
     time: bytes
+    id_head: bytes
     ids: Sequence[bytes]
     words: Sequence[bytes]
     watched: Sequence[bytes]
@@ -49,30 +50,32 @@ _serial = Serial()
 
 
 class Moment:
-    """A time as the records of one batch tell it: RFC 3339 in UTC, and the head of their ids."""
+    """A time as the records of one batch tell it: RFC 3339 in UTC, and the head of their ids.
+
+    A prediction's id sorts by time and is unique: UUID version 7 (RFC 9562, section 5.7) of 48
+    bits of milliseconds and the process (32 random bits), the head; and of a counter, the tail.
+    """
 
     def __init__(self, moment: datetime) -> None:
         self.datetime = moment
         self.text = utc_text(moment)
         stamp = f"{int(moment.timestamp() * 1000):012x}"
         head = f"{stamp[:8]}-{stamp[8:]}-7{_process[:3]}-8{_process[3:6]}-{_process[6:]}00"
-        self._head = head.encode()
+        self.id_head = head.encode()
 
     @classmethod
     def now(cls) -> "Moment":
         """The present."""
         return cls(datetime.now(UTC))
 
-    def new_prediction_ids(self, count: int) -> list[bytes]:
-        """Ids that sort by time and are unique: UUID version 7 (RFC 9562, section 5.7).
 
-        48 bits of milliseconds, then the process (32 random bits) and a counter.
-        """
-        head, first = self._head, _serial.take(count)
-        if count == 1:
-            return [b"%b%08x" % (head, first & 0xFFFFFFFF)]
-        numbers = np.arange(first, first + count, dtype=np.uint64).astype(">u4")
-        return [head + each for each in numbers.tobytes().hex(" ", 4).encode().split()]
+def new_id_tails(count: int) -> list[bytes]:
+    """The ends of ids that were never given."""
+    first = _serial.take(count)
+    if count == 1:
+        return [b"%08x" % (first & 0xFFFFFFFF)]
+    numbers = np.arange(first, first + count, dtype=np.uint64).astype(">u4")
+    return numbers.tobytes().hex(" ", 4).encode().split()
 
 
 def new_request_id() -> str:

@@ -6,6 +6,7 @@ from asyncio import Future, new_event_loop
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from contracts.traffic import TrafficRecord
 from services.faults import Fault
 from services.scoring.answer import Clerk
 from services.scoring.decode import Rows
-from services.scoring.page import Moment
+from services.scoring.page import Moment, new_id_tails
 from services.scoring.ticket import SecondChance, Ticket
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
@@ -108,11 +109,11 @@ def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6))
 def test_prediction_ids_are_never_given_twice_and_sort_by_time(sizes: list[int]) -> None:
     later = Moment(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC))
-    ids = [each for size in sizes for each in MOMENT.new_prediction_ids(size)]
+    ids = [MOMENT.id_head + tail for size in sizes for tail in new_id_tails(size)]
 
     assert len(set(ids)) == sum(sizes)
-    assert max(ids) < min(later.new_prediction_ids(1))
-    assert {(len(each), each[14:15]) for each in ids} == {(36, b"7")}
+    assert max(ids) < later.id_head
+    assert {UUID(each.decode()).version for each in ids} == {7}
 
 
 @pytest.mark.parametrize(
