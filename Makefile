@@ -6,7 +6,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image clean
+.PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image bench clean
 
 help: ## Show the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bento: pull ## Build the Bento from the Production models
 image: bento ## Build the container image with podman
 	$(BIN)/python deploy/podman/here.py deploy/podman/base-image.sh
 	$(BIN)/python deploy/podman/here.py --build $(BIN)/bentoml containerize predictor:latest --backend podman --image-tag predictor:latest
+
+bench: setup ## Compare the service with its peers on this machine (needs wrk)
+	$(BIN)/python -m benchmarks.serving
 
 clean: ## Remove the environment and by-products; models, traffic and runs stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
