@@ -9,6 +9,7 @@ Each has three parts: what was expected, what came (value and path), what to do.
   x InvalidData          rows or files that break the schema
   x CertificateFailed    the exported model does not answer like the fitted one
   x GateRefused          a version that may not be promoted
+  x NotJustified         a retraining that nothing calls for, or not now
   x NotRegistered        no such model, version or production version
   x RegistryUnreachable  the tracking server does not answer
   x CorruptModel         a model directory that is not what was registered
@@ -54,6 +55,12 @@ class CertificateFailed(PlatformError):
 
 class GateRefused(PlatformError):
     """A version may not be promoted."""
+
+    exit_code = 3
+
+
+class NotJustified(PlatformError):
+    """Nothing calls for a retraining, or not now, or not with these labels."""
 
     exit_code = 3
 

@@ -60,6 +60,26 @@ class DataIdentity(msgspec.Struct, frozen=True, kw_only=True):
     n_holdout: int
 
 
+class Retrained(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a version was trained anew, and on what; see `contracts.retraining.Order`.
+
+    It learned `rows_old` rows of the recipe's data and of earlier traffic, which is
+    `old_share` of them, and `rows_recent` labelled predictions from before `learned_until`
+    (UTC); its held-out rows are labelled predictions from then on. `exam` names the series
+    of exams that they belong to.
+    """
+
+    retraining_id: str
+    reason: str
+    because: str
+    verdict_id: str
+    learned_until: str
+    exam: str
+    old_share: float
+    rows_old: int
+    rows_recent: int
+
+
 class Manifest(Document, frozen=True, kw_only=True):
     """Everything that serving and monitoring must know of a model; `manifest.json`.
 
@@ -68,7 +88,8 @@ class Manifest(Document, frozen=True, kw_only=True):
     are the names of a regression's values. `importance` is the share of each feature in
     the model's skill, adding up to one. `files` maps every other file of the model
     directory to its sha256. `output_unit` is for people. `segments` are the category features
-    by whose values the monitor takes a drift apart.
+    by whose values the monitor takes a drift apart. `retrained` is there for a version that
+    `slipway retrain` made.
     """
 
     name: str
@@ -93,6 +114,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     label_delay_s: float = 0.0
     segments: tuple[str, ...] = ()
     files: dict[str, str]
+    retrained: Retrained | None = None
 
 
 class Pointer(Document, frozen=True, kw_only=True):

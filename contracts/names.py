@@ -22,6 +22,10 @@ TAG_DIGEST = "slipway.digest"
 TAG_RECIPE = "slipway.recipe"
 TAG_PROCESS = "slipway.process"
 """On a run: `<host>:<pid>` of the process that trains, so that its death can be noticed."""
+TAG_RETRAINING = "slipway.retraining"
+"""On a run and its version: the id of the retraining that ordered it."""
+TAG_VERDICT = "slipway.verdict"
+"""On a run and its version: the id of the verdict that it answers."""
 TAG_PRODUCTION = "slipway.production"
 """On a registered model: the version that alias and stage last agreed on."""
 TAG_HISTORY = "slipway.history."
@@ -72,6 +76,10 @@ class Layout:
     def labels(self, name: str) -> Path:
         """The folder of a model's labels: `<segment>.jsonl`."""
         return self.var / "labels" / name
+
+    def retrainings(self, name: str) -> Path:
+        """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
+        return self.var / "retrainings" / name
 
     @property
     def reports(self) -> Path:

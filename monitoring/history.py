@@ -76,7 +76,7 @@ def accept(
             remedy='for example --because "summer sale, as every July"',
         )
     folder = layout.verdicts / name
-    verdict = _verdict_named(folder, verdict_id)
+    verdict = verdict_named(folder, verdict_id)
     if not verdict.findings:
         raise InvalidData(
             f"{verdict_id}: expected a verdict with findings to learn from, got "
@@ -90,7 +90,7 @@ def accept(
     return acceptance
 
 
-def _verdict_named(folder: Path, verdict_id: str) -> Verdict:
+def verdict_named(folder: Path, verdict_id: str) -> Verdict:
     """The verdict of that name; compared with the names that are there, since it is typed."""
     known = {path.stem: path for path in folder.glob("*.json")}
     if verdict_id not in known:

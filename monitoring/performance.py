@@ -130,7 +130,7 @@ def join(
     for frame in _answers(layout, span):
         for version, n in frame["version"].value_counts().iter_rows():
             predictions[version] = predictions.get(version, 0) + n
-        rows, places = _matches(frame["prediction_id"], labels)
+        rows, places = matches(frame["prediction_id"], labels)
         met[places] = True
         usable = ~np.isnan(labels.truths[places])
         if usable.any():
@@ -279,7 +279,7 @@ def _answer_frame(answers: Sequence[_Answer]) -> pl.DataFrame:
     )
 
 
-def _matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows that have a label, and its place."""
     if not len(labels.hashes):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
@@ -362,5 +362,5 @@ def _orphans(
     wider = Span(span.model, None, span.start - delay, span.end + delay)
     named = np.zeros(len(labels.hashes), dtype=bool)
     for frame in _answers(layout, wider):
-        named[_matches(frame["prediction_id"], labels)[1]] = True
+        named[matches(frame["prediction_id"], labels)[1]] = True
     return int((due & ~named).sum())

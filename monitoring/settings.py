@@ -38,3 +38,23 @@ class MonitoringSettings:
         Secret(""),
         "who is told of alarms: addresses of apprise, by comma",
     )
+    retrain_labels: int = setting(
+        "SLIPWAY_MONITORING_RETRAIN_LABELS", 300, "labelled rows of late below which none retrains"
+    )
+    retrain_importance: float = setting(
+        "SLIPWAY_MONITORING_RETRAIN_IMPORTANCE",
+        0.1,
+        "share of the model's skill that drifted columns must carry to call for a retraining",
+    )
+    retrain_pause_s: float = setting(
+        "SLIPWAY_MONITORING_RETRAIN_PAUSE_S", 21_600.0, "seconds between two retrainings of a model"
+    )
+    retrain_attempts: int = setting(
+        "SLIPWAY_MONITORING_RETRAIN_ATTEMPTS", 3, "most retrainings that answer one alarm"
+    )
+    retrain_rows: int = setting(
+        "SLIPWAY_MONITORING_RETRAIN_ROWS", 200_000, "most labelled rows in a retraining, the newest"
+    )
+    retrain_timeout_s: float = setting(
+        "SLIPWAY_MONITORING_RETRAIN_TIMEOUT_S", 21_600.0, "seconds after which training is ended"
+    )

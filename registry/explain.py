@@ -25,6 +25,8 @@ class Lineage:
     promoted_at: str
     promoted_by: str
     because: str
+    retraining_id: str = ""
+    verdict_id: str = ""
 
 
 def lineage(store: Store, name: str, version: int) -> Lineage:
@@ -38,6 +40,7 @@ def lineage(store: Store, name: str, version: int) -> Lineage:
     manifest = manifest_of(store, name, version)
     events = [event for event in history(store, name) if event.to_version == version]
     last = events[-1] if events else None
+    retrained = manifest.retrained
     return Lineage(
         name=name,
         version=version,
@@ -52,4 +55,6 @@ def lineage(store: Store, name: str, version: int) -> Lineage:
         promoted_at=last.when if last else "",
         promoted_by=last.who if last else "",
         because=last.why if last else "",
+        retraining_id=retrained.retraining_id if retrained else "",
+        verdict_id=retrained.verdict_id if retrained else "",
     )

@@ -1,5 +1,7 @@
 """A run's model becomes a version."""
 
+from collections.abc import Mapping
+
 from contracts.names import TAG_DIGEST, TAG_RECIPE, check_model_name
 from registry.store import Store
 
@@ -13,12 +15,14 @@ def register_version(
     digest: str,
     recipe: str,
     description: str = "",
+    tags: Mapping[str, str] | None = None,
 ) -> int:
     """Register what a run logged as the next version of `name`; gives its number.
 
     `source` is the MLflow URI of the logged pipeline; `digest` the sha256 of the manifest in
-    the run's model directory, by which the version is verified wherever it goes.
+    the run's model directory, by which the version is verified wherever it goes. `tags` are
+    more tags for the version.
     """
     store.ensure_model(check_model_name(name), description)
-    tags = {TAG_DIGEST: digest, TAG_RECIPE: recipe}
-    return store.create_version(name, source, run_id, tags, description)
+    given = {TAG_DIGEST: digest, TAG_RECIPE: recipe, **(tags or {})}
+    return store.create_version(name, source, run_id, given, description)

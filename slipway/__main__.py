@@ -194,6 +194,9 @@ def monitor(
     end: Annotated[str, typer.Option(help="Default: now.")] = "",
     version: Annotated[int | None, typer.Option(help="Default: the one served.")] = None,
     every: Annotated[str, typer.Option(help="Go on, window by window: 15m, 1h, 1d.")] = "",
+    retrain: Annotated[
+        bool, typer.Option(help="With --every: train anew and promote, where a verdict calls.")
+    ] = False,
     segment: Annotated[
         list[str] | None, typer.Option(help="Take drift apart by it; default: the recipe's.")
     ] = None,
@@ -202,8 +205,10 @@ def monitor(
     """Judge a window of traffic against the model's reference, and draw the report."""
     from slipway.window import window_of
 
+    if retrain and not every:
+        raise typer.BadParameter("--retrain: expected --every with it, got none")
     if every:
-        desk.keep_judging(model, every, segments=segment, json_wanted=json)
+        desk.keep_judging(model, every, segments=segment, json_wanted=json, retrain=retrain)
         return
     now = datetime.now(UTC)
     first, last = window_of(since, start, end, now)
@@ -217,6 +222,24 @@ def monitor(
     for fault in verdict.quality:
         show.console.print(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
     show.console.print(f"report: {verdict.report}")
+
+
+@app.command(epilog="Example: slipway retrain loan --because <verdict id> --promote")
+def retrain(
+    model: Model,
+    because: Annotated[str, typer.Option(help="A verdict's id or path, schedule, or words.")],
+    promote: Annotated[bool, typer.Option(help="Promote it, if the gate says so.")] = False,
+    force: Annotated[bool, typer.Option(help="Though nothing calls for it; recorded.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a challenger on labelled traffic of late, with the newest of it as the exam."""
+    from slipway.retraining import retrain as train_anew
+
+    retraining = train_anew(model, because, promote_wanted=promote, force=force)
+    if json:
+        show.as_json(retraining)
+    else:
+        show.console.print(retraining.sentence, markup=False, soft_wrap=True)
 
 
 @app.command(epilog='Example: slipway accept loan <verdict id> --because "sale, as every July"')

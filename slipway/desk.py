@@ -148,18 +148,31 @@ def promote(model: str, version: int | None, *, because: str, force: bool) -> "P
 
 
 def keep_judging(
-    model: str, every: str, *, segments: Sequence[str] | None, json_wanted: bool
+    model: str,
+    every: str,
+    *,
+    segments: Sequence[str] | None,
+    json_wanted: bool,
+    retrain: bool = False,
 ) -> None:
-    """Judge each window of a model's traffic once it is over, until Ctrl+C."""
+    """Judge each window of a model's traffic once it is over, until Ctrl+C.
+
+    With `retrain` a verdict that calls for it is answered by a retraining, in a process.
+    """
     from monitoring.notify import addresses_of
     from monitoring.schedule import Job
     from monitoring.settings import MonitoringSettings
+    from slipway.retraining import Retrainer
     from slipway.window import span
 
     # Once and first: a job that goes on after an error would say so after every window.
     addresses_of(settings.load(MonitoringSettings, os.environ).notify)
 
+    retrainer = Retrainer(model) if retrain else None
+
     def tell(verdict: Verdict) -> None:
+        if retrainer is not None:
+            retrainer.consider(verdict)
         if json_wanted:
             show.as_json(verdict)
         else:

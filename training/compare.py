@@ -15,7 +15,7 @@ from contracts.names import MODEL_DIRECTORY, MODEL_FILE, TAG_DIGEST, Layout
 from registry.decide import Comparison, not_compared
 from registry.directory import verify
 from registry.store import Store
-from training.exam import SatExam, Sheet, Sitter, golden_difference, sit
+from training.exam import SatExam, Sheet, golden_difference, sit
 from training.exam_calibration import TOLERANCE as CALIBRATION_TOLERANCE
 from training.exam_calibration import error_name, worsening
 from training.exam_interval import (
@@ -28,6 +28,7 @@ from training.exam_interval import (
     paired,
 )
 from training.exam_latency import CALLS, latencies_ms
+from training.exam_rows import Sitter
 from training.recipe import Recipe, load_recipe
 from training.table import rows_of
 

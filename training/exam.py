@@ -1,10 +1,6 @@
-"""The exam: rows that two versions both held out, with both models' answers to them."""
+"""The exam: rows that neither of two versions has learned, with both models' answers to them."""
 
-import hashlib
-import io
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,30 +9,14 @@ from numpy.typing import NDArray
 
 from contracts.errors import InvalidData
 from contracts.manifest import Manifest
-from contracts.names import MODEL_FILE, SAMPLE_FILE
-from contracts.schema import Schema
+from training.exam_rows import Sitter, exam_rows
 from training.metrics import METRICS, Scores, Truth
 from training.recipe import Recipe
 from training.session import onnx_scores
-from training.table import features_of, load_table, rows_of
+from training.table import rows_of
 
 FEWEST_ROWS = 30
 """Fewer rows show nothing short of a miracle; see docs/gate.md."""
-
-
-@dataclass(frozen=True)
-class Sitter:
-    """A version that sits the exam: its number, manifest and verified model directory."""
-
-    version: int
-    manifest: Manifest
-    digest: str
-    directory: Path
-
-    @property
-    def model(self) -> bytes:
-        """The ONNX model."""
-        return (self.directory / MODEL_FILE).read_bytes()
 
 
 @dataclass(frozen=True)
@@ -74,23 +54,22 @@ class SatExam:
 
 
 def sit(recipe: Recipe, challenger: Sitter, production: Sitter) -> SatExam:
-    """Let two versions answer the rows that both held out.
+    """Let two versions answer the rows that neither has learned.
 
     Raises:
         InvalidData: the recipe's rows cannot be read, lack what a version must be asked, or
-            too few of them were held out by both; or the versions answer different questions.
+            too few of them are left; or the versions answer different questions.
 
     """
     _check_same_question(recipe, challenger.manifest, production.manifest)
-    table = load_table(recipe)
-    chosen = _held_out_by_both(recipe, table, challenger, production)
-    if len(chosen) < FEWEST_ROWS:
+    chosen = exam_rows(recipe, challenger, production)
+    rows = chosen.rows
+    if len(rows) < FEWEST_ROWS:
         raise InvalidData(
             f"recipe {recipe.name!r}: expected at least {FEWEST_ROWS} rows that versions "
-            f"{challenger.version} and {production.version} both held out, got {len(chosen)}",
+            f"{challenger.version} and {production.version} both held out, got {len(rows)}",
             remedy="train a challenger on the data of today, with the seed of production",
         )
-    rows = table.iloc[chosen].reset_index(drop=True)
     truth = truth_of(recipe, rows)
     if np.all(truth == truth[0]):
         raise InvalidData(
@@ -99,23 +78,13 @@ def sit(recipe: Recipe, challenger: Sitter, production: Sitter) -> SatExam:
             remedy="train a challenger on the data of today, with the seed of production",
         )
     return SatExam(
-        digest=exam_digest(recipe, table),
+        digest=chosen.digest,
         recipe=recipe,
         rows=rows,
         truth=truth,
         challenger=_answered(challenger, rows),
         production=_answered(production, rows),
     )
-
-
-def exam_digest(recipe: Recipe, table: pd.DataFrame) -> str:
-    """sha256 over every answer of the recipe's data, in order: it names the exam.
-
-    Answers only: who adds a feature, or splits with another seed, sits the same exam again.
-    """
-    answers = table[list(recipe.targets)]
-    hashes = pd.util.hash_pandas_object(answers, index=False).to_numpy()
-    return hashlib.sha256(recipe.name.encode() + b"\0" + hashes.tobytes()).hexdigest()
 
 
 def truth_of(recipe: Recipe, rows: pd.DataFrame) -> Truth:
@@ -137,57 +106,6 @@ def _check_same_question(recipe: Recipe, challenger: Manifest, production: Manif
                 f"{', '.join(recipe.classes or recipe.targets)}, got {manifest.task} of {named}",
                 remedy="two questions have no common exam; promote with --force",
             )
-
-
-def _held_out_by_both(
-    recipe: Recipe, table: pd.DataFrame, challenger: Sitter, production: Sitter
-) -> NDArray[np.int64]:
-    """Positions of rows that neither version was fitted on, in the order of the table.
-
-    Each version carries its held-out rows (at most 20,000), so this is known whatever the
-    seeds were and however the data have grown since.
-    """
-    kept = np.ones(len(table), dtype=bool)
-    for sitter in (challenger, production):
-        kept &= _held_out(recipe, table, sitter, kept)
-    return np.flatnonzero(kept)
-
-
-def _held_out(
-    recipe: Recipe, table: pd.DataFrame, sitter: Sitter, among: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Which rows of the table a version held out; of equal rows only as many as it held out."""
-    schema = sitter.manifest.schema
-    missing = [name for name in schema.names if name not in table.columns]
-    if missing:
-        raise InvalidData(
-            f"recipe {recipe.name!r}: load: expected the columns {', '.join(missing)}, which "
-            f"version {sitter.version} must be asked, got {', '.join(map(str, table.columns))}",
-            remedy="let the loader give them, though the schema has them no more",
-        )
-    sample = pd.read_parquet(io.BytesIO((sitter.directory / SAMPLE_FILE).read_bytes()))
-    left = Counter(_keys(recipe, sample, schema, "label").tolist())
-    found = np.zeros(len(table), dtype=bool)
-    keys = _keys(recipe, table, schema, recipe.targets[0])
-    for place in np.flatnonzero(among):
-        if left[keys[place]] > 0:
-            left[keys[place]] -= 1
-            found[place] = True
-    return found
-
-
-def _keys(recipe: Recipe, table: pd.DataFrame, schema: Schema, label: str) -> NDArray[np.uint64]:
-    """One number a row, from its features and its (first) label."""
-    try:
-        features = features_of(table, schema)
-    except (TypeError, ValueError) as err:
-        raise InvalidData(
-            f"recipe {recipe.name!r}: expected rows of the types that the version knows, got {err}",
-            remedy="two kinds of rows have no common exam; promote with --force",
-        ) from err
-    kind = "str" if recipe.is_classifier else "float64"
-    keyed = features.assign(**{"label of the row": table[label].astype(kind)})
-    return pd.util.hash_pandas_object(keyed, index=False).to_numpy()
 
 
 def _answered(sitter: Sitter, rows: pd.DataFrame) -> Sheet:

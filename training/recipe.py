@@ -50,6 +50,9 @@ class Recipe:
     be worse by `slice_tolerance`, both in the metric's unit; and an answer may take
     `latency_factor` times as long as Production's.
 
+    `old_share` is the share of the rows known before that `slipway retrain` learns beside the
+    labelled traffic of late, from 0 to 1; None lets recent rows decide (docs/retrain.md).
+
     `segments` are category features by whose values the monitor takes a drift apart, unless
     `slipway monitor --segment` names others.
     """
@@ -71,6 +74,7 @@ class Recipe:
     slice_tolerance: float = 0.0
     latency_factor: float = 10.0
     segments: tuple[str, ...] = ()
+    old_share: float | None = None
     name: str = ""
 
     @property
@@ -142,6 +146,9 @@ class Recipe:
             ),
             f"segments: expected category features, got {', '.join(self.segments)}": not (
                 set(self.segments) <= set(categories)
+            ),
+            f"old_share: expected 0 to 1, or None, got {self.old_share}": (
+                self.old_share is not None and not 0 <= self.old_share <= 1
             ),
             f"latency_factor: expected 1 or more, got {self.latency_factor}": not (
                 self.latency_factor >= 1

@@ -17,16 +17,15 @@ SAMPLE_ROWS = 20_000
 
 
 def reference_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> Reference:
-    """The sketch of the training rows' features and of the answers on held-out rows."""
+    """The sketch of the usual rows' features and of the answers on held-out rows."""
+    usual = split.train if split.usual is None else split.usual
     answers: dict[str, ColumnReference] = {"score": number_reference(watched(recipe, scores))}
     if recipe.is_classifier:
         answers["prediction"] = _category_reference(pd.Series(predictions(recipe, scores)))
     return Reference(
-        n_rows=len(split.train),
+        n_rows=len(usual),
         n_predictions=len(scores),
-        features={
-            f.name: _column_reference(f, split.train[f.name]) for f in recipe.schema.features
-        },
+        features={f.name: _column_reference(f, usual[f.name]) for f in recipe.schema.features},
         predictions=answers,
     )
 

@@ -3,8 +3,8 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from contracts.manifest import (
     GoldenRequest,
     Manifest,
     Metric,
+    Retrained,
 )
 from contracts.names import MANIFEST_FILE, MODEL_FILE, REFERENCE_FILE, SAMPLE_FILE
 from registry.register import register_version
@@ -54,11 +55,29 @@ class TrainedVersion:
 
 
 @dataclass(frozen=True)
+class Material:
+    """Rows to learn from and rows held out; for a retraining also why, and on what."""
+
+    split: Split
+    retrained: Retrained | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a run's rows come from, and what its run and version are marked with."""
+
+    material: Callable[[], Material]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Fitted:
     """Everything that is known of a fitted model, before anything is logged."""
 
     recipe: Recipe
     split: Split
+    retrained: Retrained | None
     pipeline: Pipeline
     scores: NDArray[np.float64]
     truth: NDArray[Any]
@@ -81,23 +100,28 @@ def train(name: str, store: Store, *, seed: int = 0) -> TrainedVersion:
     return train_recipe(load_recipe(name), store, seed=seed)
 
 
-def train_recipe(recipe: Recipe, store: Store, *, seed: int = 0) -> TrainedVersion:
-    """The same for a recipe at hand."""
+def train_recipe(
+    recipe: Recipe, store: Store, *, seed: int = 0, source: Source | None = None
+) -> TrainedVersion:
+    """The same for a recipe at hand; its rows are the recipe's unless `source` gives others."""
+    source = source or Source(lambda: Material(split(recipe, load_table(recipe), seed)))
     commit = tracking.git_commit(Path(__file__).parent)
-    with tracking.open_run(store.tracking_uri, recipe, commit) as run_id:
-        fitted = _fit(recipe, seed)
+    with tracking.open_run(store.tracking_uri, recipe, commit, source.tags) as run_id:
+        fitted = _fit(recipe, source.material, seed)
         begin = time.monotonic()
+        tracking.log_order(source.files)
         with tempfile.TemporaryDirectory() as folder:
             digest, gates = _log(fitted, run_id, commit, Path(folder))
-        source = tracking.log_pipeline(recipe, fitted.pipeline, fitted.split.holdout)
+        model_uri = tracking.log_pipeline(recipe, fitted.pipeline, fitted.split.holdout)
         version = register_version(
             store,
             name=recipe.name,
             run_id=run_id,
-            source=source,
+            source=model_uri,
             digest=digest,
             recipe=recipe.name,
             description=recipe.description,
+            tags=source.tags,
         )
         return TrainedVersion(
             name=recipe.name,
@@ -112,19 +136,21 @@ def train_recipe(recipe: Recipe, store: Store, *, seed: int = 0) -> TrainedVersi
         )
 
 
-def _fit(recipe: Recipe, seed: int) -> _Fitted:
+def _fit(recipe: Recipe, material: Callable[[], Material], seed: int) -> _Fitted:
     rng = np.random.default_rng(seed)
     begin = time.monotonic()
-    parts = split(recipe, load_table(recipe), seed)
+    made = material()
+    parts = made.split
     pipeline = fitted_pipeline(recipe, parts, seed)
     seconds_fit = time.monotonic() - begin
     scores = scores_of(pipeline, parts.holdout, recipe)
-    truth = _truth(recipe, parts.holdout_target)
+    truth = places_of(recipe, parts.holdout_target)
     model = onnx_of(pipeline, recipe)
     deviation = 1.0 if recipe.is_classifier else np.std(parts.train_target, axis=0)
     return _Fitted(
         recipe=recipe,
         split=parts,
+        retrained=made.retrained,
         pipeline=pipeline,
         scores=scores,
         truth=truth,
@@ -136,7 +162,7 @@ def _fit(recipe: Recipe, seed: int) -> _Fitted:
     )
 
 
-def _truth(recipe: Recipe, target: NDArray[Any]) -> NDArray[Any]:
+def places_of(recipe: Recipe, target: NDArray[Any]) -> NDArray[Any]:
     """Targets as places in the list of classes, or as values."""
     if not recipe.is_classifier:
         return target
@@ -185,7 +211,7 @@ def _manifest(fitted: _Fitted, run_id: str, commit: str, files: Mapping[str, byt
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         git_commit=commit,
         data=DataIdentity(
-            source=f"training/recipes/{recipe.name}.py",
+            source=_source_of(fitted),
             digest=fitted.split.digest,
             n_train=len(fitted.split.train),
             n_holdout=len(fitted.split.holdout),
@@ -199,7 +225,15 @@ def _manifest(fitted: _Fitted, run_id: str, commit: str, files: Mapping[str, byt
         label_delay_s=recipe.label_delay.total_seconds(),
         segments=recipe.segments,
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        retrained=fitted.retrained,
     )
+
+
+def _source_of(fitted: _Fitted) -> str:
+    recipe = f"training/recipes/{fitted.recipe.name}.py"
+    if fitted.retrained is None:
+        return recipe
+    return f"{recipe} and labelled traffic (retraining {fitted.retrained.retraining_id})"
 
 
 def gate_results(recipe: Recipe, metrics: Mapping[str, Metric]) -> tuple[GateResult, ...]:

@@ -21,13 +21,18 @@ FAULTS_SHOWN = 5
 
 @dataclass(frozen=True)
 class Split:
-    """Training and held-out rows: features as a DataFrame, targets as an array."""
+    """Training and held-out rows: features as a DataFrame, targets as an array.
+
+    `usual` are the rows that monitoring shall compare traffic with; by default the training
+    rows.
+    """
 
     train: pd.DataFrame
     train_target: np.ndarray[Any, np.dtype[Any]]
     holdout: pd.DataFrame
     holdout_target: np.ndarray[Any, np.dtype[Any]]
     digest: str
+    usual: pd.DataFrame | None = None
 
 
 def read_csv(path: Path | str, *, separator: str = ",") -> pd.DataFrame:
@@ -116,7 +121,7 @@ def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
 def split(recipe: Recipe, table: pd.DataFrame, seed: int) -> Split:
     """A quarter of the rows held out, the same rows each time; classes in proportion."""
     features = features_of(table, recipe.schema)
-    answers = _answers(recipe, table)
+    answers = answers_of(recipe, table)
     train, holdout, train_target, holdout_target = train_test_split(
         features,
         answers,
@@ -124,10 +129,10 @@ def split(recipe: Recipe, table: pd.DataFrame, seed: int) -> Split:
         random_state=seed,
         stratify=answers if recipe.is_classifier else None,
     )
-    return Split(train, train_target, holdout, holdout_target, _digest(table))
+    return Split(train, train_target, holdout, holdout_target, digest_of(table))
 
 
-def _answers(recipe: Recipe, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
+def answers_of(recipe: Recipe, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
     """The targets, shape `(n_rows,)`; of several targets `(n_rows, n_targets)`."""
     if recipe.is_classifier:
         return table[recipe.targets[0]].astype(str).to_numpy(dtype=object)
@@ -135,7 +140,7 @@ def _answers(recipe: Recipe, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[An
     return values[:, 0] if len(recipe.targets) == 1 else values
 
 
-def _digest(table: pd.DataFrame) -> str:
+def digest_of(table: pd.DataFrame) -> str:
     """sha256 over column names and every value, in order."""
     sha = hashlib.sha256("\0".join(map(str, table.columns)).encode())
     sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
@@ -158,7 +163,7 @@ def _check_columns(recipe: Recipe, table: pd.DataFrame) -> None:
 
 
 def _check_rows(recipe: Recipe, table: pd.DataFrame) -> None:
-    suspects = _suspects(table, recipe.schema)
+    suspects = suspects_of(table, recipe.schema)
     faults: list[str] = []
     for index in suspects:
         row = rows_of(table.iloc[[index]], recipe.schema)[0]
@@ -173,7 +178,7 @@ def _check_rows(recipe: Recipe, table: pd.DataFrame) -> None:
         )
 
 
-def _suspects(table: pd.DataFrame, schema: Schema) -> list[int]:
+def suspects_of(table: pd.DataFrame, schema: Schema) -> list[int]:
     """Positions of rows that may break the schema, found column by column for speed."""
     bad = np.zeros(len(table), dtype=bool)
     for feature in schema.features:

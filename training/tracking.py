@@ -6,7 +6,7 @@ import platform
 import socket
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,9 @@ NEEDED_TO_LOAD = ("scikit-learn", "numpy", "pandas", "skops")
 
 
 @contextmanager
-def open_run(tracking_uri: str, recipe: Recipe, commit: str) -> Iterator[str]:
+def open_run(
+    tracking_uri: str, recipe: Recipe, commit: str, more_tags: Mapping[str, str]
+) -> Iterator[str]:
     """A run in the experiment of the recipe; gives its id. A failure ends it as FAILED."""
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
@@ -38,6 +40,7 @@ def open_run(tracking_uri: str, recipe: Recipe, commit: str) -> Iterator[str]:
         TAG_RECIPE: recipe.name,
         TAG_PROCESS: f"{socket.gethostname()}:{os.getpid()}",
         "mlflow.source.git.commit": commit,
+        **more_tags,
     }
     description = recipe.description
     with mlflow.start_run(tags=tags, description=description) as run:
@@ -75,6 +78,12 @@ def log_facts(recipe: Recipe, pipeline: Pipeline, metrics: Mapping[str, Metric])
 def log_directory(directory: Path) -> None:
     """Log the model directory."""
     mlflow.log_artifacts(str(directory), MODEL_DIRECTORY)
+
+
+def log_order(files: Iterable[Path]) -> None:
+    """Log what ordered a retraining, and the labelled rows, under `retraining/`."""
+    for path in files:
+        mlflow.log_artifact(str(path), "retraining")
 
 
 def log_plots(plots: Mapping[str, bytes], folder: Path) -> None:

@@ -32,9 +32,10 @@ from tests.conftest import Workplace
 from tests.registry.test_faults import artifacts
 from training import compare
 from training.compare import compare_recipe
-from training.exam import Sitter, sit
+from training.exam import sit
 from training.exam_page import page
 from training.exam_record import keep
+from training.exam_rows import Sitter
 from training.recipe import Recipe
 from training.run import train_recipe
 from training.table import load_table, split

@@ -15,7 +15,7 @@ from benchmarks.gate.__main__ import NO_BETTER, compared
 from contracts.manifest import Task
 from tests import tiny
 from training import compare
-from training.exam import SatExam, Sheet, exam_digest, truth_of
+from training.exam import SatExam, Sheet, truth_of
 from training.exam_calibration import worsening
 from training.exam_interval import (
     Bounds,
@@ -27,6 +27,7 @@ from training.exam_interval import (
     paired,
     resampled,
 )
+from training.exam_rows import exam_digest
 from training.metrics import METRICS, Truth
 
 
