@@ -16,10 +16,11 @@ class Order(Document, frozen=True, kw_only=True):
     `because` is the reason in words and `verdict_id` the verdict that gave it, if one did;
     a `forced` order went past `objections`. `rows_file` is a Parquet file beside the order
     with `prediction_id`, `time`, `version`, `truth` and the features of each labelled
-    prediction whose label was due, by time; `rows_sha256` is its digest.
+    prediction whose label was due, oldest first; `rows_sha256` is its digest.
 
-    Rows from `recent_start` on show the world as it is now; those from `exam_start` on are
-    never learned from: challenger and production are compared on them. `exam` names the
+    The last `recent_rows` of them, from `recent_start` on, show the world as it is now; the
+    last `exam_rows`, from `exam_start` on, are never learned from: challenger and production
+    are compared on them. `exam` names the
     series of overlapping exams against one production version, whose comparisons count as
     attempts at the same exam. `episode` is the start of the alarm that is answered.
     `left_out` counts labels that were not taken, by why.

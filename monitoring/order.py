@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 
 from contracts.errors import NotJustified
@@ -22,6 +23,8 @@ from monitoring.window import utc_text
 ROWS_FILE = "labelled.parquet"
 EXAM_SHARE = 0.3
 """Of the labelled rows of late, the newest: the exam of challenger and production."""
+CUT_WITHIN = 0.15
+"""How much larger or smaller the exam may be, so that it begins with a new moment."""
 MOST_EXAM_ROWS = 20_000
 """As many as a version carries."""
 
@@ -115,11 +118,19 @@ def written_order(
 
 
 def _exam(recent: pl.DataFrame, case: Case) -> pl.DataFrame:
-    """The newest of the recent rows; rows of one moment stay together."""
+    """The newest of the recent rows.
+
+    The cut lies between two moments where one is near enough, since the rows of a batch were
+    asked at one moment; a single batch is cut through.
+    """
     if not len(recent):
         told = case.objections or (f"labels: expected some since {case.cause.since}, got none",)
         raise NotJustified(
             "; ".join(told), remedy="send labels: slipway labels FILE, or POST /labels"
         )
-    n_rows = min(max(round(EXAM_SHARE * len(recent)), 1), MOST_EXAM_ROWS)
-    return recent.filter(pl.col("time") >= recent["time"][-n_rows])
+    wanted = len(recent) - max(round(EXAM_SHARE * len(recent)), 1)
+    moments = recent["time"].to_physical().to_numpy()
+    between = np.flatnonzero(np.diff(moments)) + 1
+    near = between[np.abs(between - wanted) <= CUT_WITHIN * len(recent)]
+    cut = int(near[np.argmin(np.abs(near - wanted))]) if len(near) else wanted
+    return recent[max(cut, len(recent) - MOST_EXAM_ROWS) :]

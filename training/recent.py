@@ -35,7 +35,6 @@ SHARES = (1.0, 0.3, 0.1, 0.0)
 CHOOSE_SHARE = 0.3
 """Of the recent rows before the exam, the newest, on which candidates are compared."""
 FEWEST_OF_A_CLASS = 10
-TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -69,18 +68,15 @@ def parts_of(recipe: Recipe, order: Order, labelled: pd.DataFrame) -> Parts:
         InvalidData: the recipe's rows cannot be read, or too few labelled rows are left.
 
     """
-    traffic = _as_table(recipe, labelled)
-    moments = traffic[TIME]
-    recent = traffic[moments >= pd.Timestamp(order.recent_start)]
-    exam = recent[recent[TIME] >= pd.Timestamp(order.exam_start)]
-    before = recent[recent[TIME] < pd.Timestamp(order.exam_start)]
+    n_exam, n_recent = order.exam_rows, order.recent_rows
+    exam = _as_table(recipe, labelled.iloc[-n_exam:])
+    before = _as_table(recipe, labelled.iloc[-n_recent:-n_exam])
+    earlier = _as_table(recipe, labelled.iloc[:-n_recent])
     cut = round(len(before) * (1 - CHOOSE_SHARE))
-    earlier = traffic[moments < pd.Timestamp(order.recent_start)]
-    columns = [*recipe.schema.names, *recipe.targets]
-    old = pd.concat([load_table(recipe)[columns], earlier[columns]], ignore_index=True)
-    exam, choose = exam[columns], before[columns].iloc[cut:]
-    choose = _without(recipe, choose, exam)
-    learn = _without(recipe, before[columns].iloc[:cut], exam, choose)
+    table = load_table(recipe)[[*recipe.schema.names, *recipe.targets]]
+    old = pd.concat([table, earlier], ignore_index=True)
+    choose = _without(recipe, before.iloc[cut:], exam)
+    learn = _without(recipe, before.iloc[:cut], exam, choose)
     parts = Parts(_without(recipe, old, exam, choose), learn, choose, exam)
     _check_enough(recipe, order, parts)
     return parts
@@ -118,7 +114,7 @@ def chosen(recipe: Recipe, parts: Parts, seed: int) -> Chosen:
 
 
 def _as_table(recipe: Recipe, labelled: pd.DataFrame) -> pd.DataFrame:
-    """Labelled traffic as the recipe's loader would give it, by time.
+    """Labelled traffic as the recipe's loader would give it, in its order.
 
     A feature that the recipe has new is missing in old traffic; rows that today's schema
     refuses, and truths that are none of today's classes, are left out.
@@ -130,12 +126,13 @@ def _as_table(recipe: Recipe, labelled: pd.DataFrame) -> pd.DataFrame:
             remedy="train it on data of your own: slipway train",
         )
     target = recipe.targets[0]
-    table = labelled.rename(columns={"truth": target}).sort_values(TIME, kind="stable")
+    table = labelled.rename(columns={"truth": target})
     absent = {name: None for name in recipe.schema.names if name not in table.columns}
     table = table.assign(**absent).reset_index(drop=True)
     if recipe.is_classifier:
         table = table[table[target].isin(recipe.classes)].reset_index(drop=True)
-    return table.drop(index=suspects_of(table, recipe.schema)).reset_index(drop=True)
+    fit = table.drop(index=suspects_of(table, recipe.schema)).reset_index(drop=True)
+    return fit[[*recipe.schema.names, target]]
 
 
 def _without(recipe: Recipe, rows: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:

@@ -12,15 +12,19 @@ from contracts.documents import Document
 from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest, Pointer
 from contracts.reference import NumberReference, Reference
+from contracts.retraining import Order, Retraining
 from contracts.traffic import TrafficRecord
-from contracts.verdict import Verdict
+from contracts.verdict import Acceptance, Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
+    "acceptance": Acceptance,
     "decision": Decision,
     "manifest": Manifest,
+    "order": Order,
     "pointer": Pointer,
     "reference": Reference,
+    "retraining": Retraining,
     "traffic": TrafficRecord,
     "verdict": Verdict,
 }

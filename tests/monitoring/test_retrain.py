@@ -6,14 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -49,6 +47,7 @@ from registry.settings import RegistrySettings
 from registry.store import Store
 from tests import tiny
 from tests.conftest import Workplace
+from tests.monitoring.worlds import turned
 from training.compare import compare_recipe
 from training.metrics import METRICS
 from training.retrain import retrain_recipe
@@ -80,22 +79,12 @@ def promoted(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def served(
-    promoted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Workplace]:
+def served(promoted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     root = tmp_path / "copy"
     shutil.copytree(promoted, root)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(root)
-    yield Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
-
-
-def turned(n: int, seed: int) -> pd.DataFrame:
-    """People of a world in which the old no longer pay, and the young do: same features."""
-    table = tiny.people(n, seed)
-    odds = -0.08 * (table.age - 45) + 1.5 * (table.work == "yes") - 0.2 * table.lines
-    paid = np.random.default_rng(seed).random(n) < 1 / (1 + np.exp(-odds))
-    return table.assign(paid=np.where(paid, "yes", "no"))
+    return Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
 
 
 def live(place: Workplace, world: pd.DataFrame, start: datetime, *, version: int = 1) -> list[str]:
@@ -184,9 +173,7 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
 ) -> None:
     live(served, turned(1_200, 5), START)
     verdict = verdict_on(served, START)
-    done = anew(
-        served, verdict.verdict_id, promote=partial(through_the_gate, served)
-    )
+    done = anew(served, verdict.verdict_id, promote=partial(through_the_gate, served))
     made = manifest_at(served, 2).retrained
     fresh = turned(2_000, 77)
     rows = rows_of(fresh, tiny.SCHEMA)
@@ -220,3 +207,275 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
 def _model(place: Workplace, version: int) -> bytes:
     pull_to = find_baseline(place.store, place.layout, "tiny", version).directory
     return (pull_to / "model.onnx").read_bytes()
+
+
+def test_where_the_world_is_as_it_was_old_rows_stay_and_the_gate_refuses(
+    served: Workplace,
+) -> None:
+    live(served, tiny.people(1_200, 6), START)
+    with pytest.raises(GateRefused, match="roc_auc: expected surely better"):
+        anew(served, "the spring sale is over", promote=partial(through_the_gate, served))
+    (done,) = retrainings.past(served.layout, "tiny")
+    made = manifest_at(served, 2).retrained
+
+    assert (done.state, done.version, done.order.reason) == ("refused", 2, "person")
+    assert "roc_auc" in done.sentence
+    assert reconcile(served.store, "tiny") == 1
+    assert made is not None
+    assert made.old_share == 1.0
+
+
+def test_after_a_retraining_both_kinds_of_challengers_find_an_exam(served: Workplace) -> None:
+    """A version of the recipe's own rows, and one of newer traffic; attempts are counted."""
+    live(served, turned(1_200, 5), START)
+    first = anew(served, "the world turned", promote=partial(through_the_gate, served))
+    train_recipe(RECIPE, served.store)
+    against = [compare_recipe(served.store, served.layout, RECIPE, ours, 2).exam for ours in (3, 1)]
+    second = anew(served, "once more", now=NOW + timedelta(minutes=1))
+    again = compare_recipe(served.store, served.layout, RECIPE, 4, 2).exam
+
+    assert first.version == 2
+    assert [exam and (exam.rows, exam.attempt) for exam in against] == [(360, 1), (360, 2)]
+    assert all(exam and exam.production > 0.75 and exam.challenger < 0.5 for exam in against)
+    # Nothing new has come since: the rows that version 2 held out are all that is new.
+    assert second.order.recent_start == first.order.exam_start
+    assert again is not None
+    assert again.rows == second.order.exam_rows == 108
+
+
+def test_overlapping_exams_against_one_production_are_one_series() -> None:
+    order = Order.read((GOLDEN / "order.v1.json").read_bytes())
+    done = Retraining.read((GOLDEN / "retraining.v1.json").read_bytes())
+    before = [replace(done, order=order)]
+    inside, after = order.exam_end, "2026-03-01T00:00:00.000000Z"
+    digest = order.production_digest
+
+    assert retrainings.exam_of(before, digest, inside) == order.exam
+    assert retrainings.exam_of(before, digest, after) == f"{digest[:12]}-{after}"
+    assert retrainings.exam_of(before, "another", inside) == f"another-{inside}"
+
+
+@pytest.mark.parametrize("decision", ["stable", "quality", "no_traffic", "too_few_rows"])
+def test_only_what_is_worse_or_drifted_calls_for_a_retraining(decision: str) -> None:
+    verdict = replace(
+        Verdict.read((GOLDEN / "verdict.v1.json").read_bytes()),
+        decision=decision,  # type: ignore[arg-type]  # words of the contract
+    )
+    found = judged(verdict, [], {}, 0.1)
+
+    assert found.cause is None
+    assert f"got {decision!r}" in found.objection
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1))
+def test_drift_calls_for_it_where_drifted_columns_carry_enough(
+    drifted: float, other: float, least: float
+) -> None:
+    verdict = Verdict.read((GOLDEN / "verdict.v1.json").read_bytes())
+    one = verdict.findings[0]
+    verdict = replace(
+        verdict,
+        decision="drift",
+        findings=(
+            replace(one, column="a", drifted=True, since="2026-01-01T00:00:00Z"),
+            replace(one, column="b", drifted=False),
+            replace(one, column="score", drifted=True),
+        ),
+    )
+    found = judged(verdict, [], {"a": drifted, "b": other}, least)
+
+    assert (found.cause is not None) == (drifted >= least)
+    assert found.cause is None or found.cause.since == "2026-01-01T00:00:00Z"
+
+
+def test_it_is_refused_with_numbers_and_done_with_force(served: Workplace) -> None:
+    live(served, tiny.people(120, 6), START)
+    stable = verdict_on(served, START)
+    with pytest.raises(NotJustified) as refused:
+        anew(served, stable.verdict_id)
+    done = anew(served, stable.verdict_id, force=True)
+
+    assert "got 'stable'" in refused.value.what
+    assert "expected at least 300 predictions with a label" in refused.value.what
+    assert "got 120" in refused.value.what
+    assert "--force" in refused.value.remedy
+    assert (done.state, done.order.reason) == ("trained", "forced")
+    assert len(done.order.objections) == 2
+    assert done.sentence.endswith("slipway promote tiny --version 2")
+    assert reconcile(served.store, "tiny") == 1
+
+
+def test_predictions_whose_labels_are_not_due_are_left_out(
+    served: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels that come early are not like those that come late."""
+    live(served, turned(1_000, 5), START)
+    real = find_baseline(served.store, served.layout, "tiny", 1)
+    slow = replace(real.manifest, label_delay_s=2.5 * 3600)
+    baseline = type(real)(**(vars(real) | {"manifest": slow}))
+    monkeypatch.setattr("monitoring.retrain.find_baseline", lambda *_: baseline)
+    done = anew(served, "the world turned")
+
+    assert done.order.rows == 500
+    assert done.order.left_out == {"not due yet": 500}
+    with pytest.raises(NotJustified, match=r"got 0 \(1,000 not due yet\)"):
+        anew(served, "the world turned", now=START + HOUR)
+
+
+def test_a_verdict_on_another_version_calls_for_nothing(served: Workplace) -> None:
+    live(served, turned(1_200, 5), START)
+    verdict = verdict_on(served, START)
+    anew(served, verdict.verdict_id, promote=partial(through_the_gate, served))
+    with pytest.raises(NotJustified, match="on version 2, which is in production, got one on ver"):
+        anew(served, verdict.verdict_id, now=NOW + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("because", "error", "says"),
+    [
+        ("", InvalidData, "or a reason in words, got ''"),
+        ("drift", InvalidData, "expected a verdict's id or path, 'schedule'"),
+        ("tiny-1-20260131T120000.000Z-20260131T130000.000Z", NotFoundHere, "the id of a verdict"),
+        ("no/such/verdict.json", InvalidDocument, "no/such/verdict.json: expected a verdict"),
+        (str(GOLDEN / "verdict.v1.json"), InvalidDocument, "expected a verdict on 'tiny'"),
+        (str(GOLDEN / "pointer.v1.json"), InvalidDocument, "expected a verdict document"),
+    ],
+)
+def test_a_reason_that_is_none_is_told(
+    served: Workplace, because: str, error: type[PlatformError], says: str
+) -> None:
+    with pytest.raises(error) as told:
+        anew(served, because)
+
+    assert says in told.value.what
+    assert not retrainings.past(served.layout, "tiny")
+
+
+def test_the_next_comes_after_a_pause_and_an_alarm_is_answered_three_times_at_most() -> None:
+    done = Retraining.read((GOLDEN / "retraining.v1.json").read_bytes())
+    made = datetime.fromisoformat(done.order.made_at)
+    version, episode = done.order.production_version, done.order.episode
+
+    assert not retrainings.too_soon([], 60, now=made)
+    assert "pause of 60 s" in retrainings.too_soon([done], 60, now=made + timedelta(seconds=59))
+    assert not retrainings.too_soon([done], 60, now=made + timedelta(seconds=60))
+    assert not retrainings.too_often([done] * 2, episode, version, 3)
+    assert "got 3 already" in retrainings.too_often([done] * 3, episode, version, 3)
+    assert not retrainings.too_often([done] * 3, episode, version + 1, 3)
+    assert not retrainings.too_often([done] * 3, "another", version, 3)
+
+
+HOLD = """
+import sys, time
+from contracts.names import Layout
+from pathlib import Path
+from monitoring.retrainings import only_one
+with only_one(Layout(Path(sys.argv[1])), "tiny"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_retrains_a_model_and_a_dead_ones_lock_is_taken_over(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    words = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(NotJustified, match=f"got one by .*:{other.pid}"),
+            retrainings.only_one(layout, "tiny"),
+        ):
+            pass
+        with retrainings.only_one(layout, "another"):
+            pass
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+    with retrainings.only_one(layout, "tiny"):
+        pass
+
+
+def test_a_training_process_keeps_the_lock_of_a_starter_that_was_killed(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    with retrainings.only_one(layout, "tiny") as lock:
+        words = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+        child = subprocess.Popen(words, stdout=subprocess.PIPE, pass_fds=(lock,))
+        assert child.stdout is not None
+        child.stdout.readline()
+    with (
+        child,
+        pytest.raises(NotJustified),
+        retrainings.only_one(layout, "tiny"),
+    ):
+        pass
+    with child:
+        child.kill()
+
+
+def test_a_retraining_whose_process_died_is_called_abandoned_and_counts(served: Workplace) -> None:
+    live(served, turned(1_200, 5), START)
+    verdict = verdict_on(served, START)
+
+    def killed(*_: object) -> Trained:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        anew(served, verdict.verdict_id, train=killed)
+    (before,) = retrainings.past(served.layout, "tiny")
+    with pytest.raises(NotJustified, match="expected a pause"):
+        anew(served, verdict.verdict_id, now=NOW + timedelta(seconds=9))
+    (after,) = retrainings.past(served.layout, "tiny")
+
+    assert (before.state, after.state) == ("started", "abandoned")
+
+
+def test_training_that_fails_is_told_with_its_last_words_and_recorded(served: Workplace) -> None:
+    """The real process, which knows no recipe of this name."""
+    live(served, turned(1_200, 5), START)
+    with pytest.raises(PlatformError, match=r"exit code 1: error: recipe: expected one of"):
+        anew(served, "the world turned", train=run_training)
+    (done,) = retrainings.past(served.layout, "tiny")
+
+    assert done.state == "failed"
+    with pytest.raises(PlatformError, match=r"to end within 0\.01 s"):
+        anew(
+            served,
+            "the world turned",
+            now=NOW + timedelta(days=1),
+            train=lambda order, _, lock: run_training(order, 0.01, lock),
+        )
+
+
+def test_rows_that_were_changed_after_the_order_are_refused(served: Workplace) -> None:
+    live(served, turned(1_200, 5), START)
+
+    def spoilt(order: Path, _timeout_s: float, _lock: int) -> Trained:
+        rows = order.with_name("labelled.parquet")
+        rows.write_bytes(rows.read_bytes()[:-1])
+        retrain_recipe(RECIPE, order, served.store)
+        raise AssertionError
+
+    with pytest.raises(InvalidDocument, match=r"labelled.parquet: expected the rows of the order"):
+        anew(served, "the world turned", train=spoilt)
+
+
+def test_a_batch_of_one_moment_is_cut_through_and_others_are_not(served: Workplace) -> None:
+    live(served, turned(1_200, 5), START)
+    path = next(served.layout.traffic("tiny").glob("*/*.jsonl"))
+    records = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    moment = records[0]["time"]
+    orders = []
+    for size in (1_200, 100):
+        for i, record in enumerate(records):
+            record["time"] = records[i - i % size]["time"] if size < len(records) else moment
+        path.write_bytes(msgspec.json.Encoder().encode_lines(records))
+        with pytest.raises(KeyboardInterrupt):
+            anew(served, "the world turned", train=_interrupted)
+        orders.append(retrainings.past(served.layout, "tiny")[-1].order)
+        shutil.rmtree(served.layout.retrainings("tiny"))
+
+    assert [order.exam_rows for order in orders] == [360, 400]
+
+
+def _interrupted(*_: object) -> Trained:
+    raise KeyboardInterrupt
