@@ -179,7 +179,7 @@ def _learnable(recipe: Recipe, rows: pd.DataFrame) -> bool:
 
 
 def _best_share(recipe: Recipe, parts: Parts, seed: int) -> float:
-    """The largest share that is within one standard error of the best (Breiman et al. 1984).
+    """The largest share that is not surely (95 %) worse than the best on the rows of choice.
 
     Old rows are dropped for a reason only: where the world is as it was, all candidates are
     about as good, and the one with the most rows is the least noisy.
@@ -196,7 +196,7 @@ def _best_share(recipe: Recipe, parts: Parts, seed: int) -> float:
             best = share
     for share in shares:
         behind = paired(recipe.task, metric, truth, sheets[best], sheets[share], ALPHA)
-        if behind.difference <= behind.error:
+        if behind.low <= 0:
             return share
     return best
 

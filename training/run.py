@@ -64,9 +64,9 @@ class Material:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run's rows come from, and what its run and version are marked with."""
+    """Where rows come from (else the recipe), and what run and version are marked with."""
 
-    material: Callable[[], Material]
+    material: Callable[[], Material] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
@@ -104,10 +104,10 @@ def train_recipe(
     recipe: Recipe, store: Store, *, seed: int = 0, source: Source | None = None
 ) -> TrainedVersion:
     """The same for a recipe at hand; its rows are the recipe's unless `source` gives others."""
-    source = source or Source(lambda: Material(split(recipe, load_table(recipe), seed)))
+    source = source or Source()
     commit = tracking.git_commit(Path(__file__).parent)
     with tracking.open_run(store.tracking_uri, recipe, commit, source.tags) as run_id:
-        fitted = _fit(recipe, source.material, seed)
+        fitted = _fit(recipe, seed, source.material)
         begin = time.monotonic()
         tracking.log_order(source.files)
         with tempfile.TemporaryDirectory() as folder:
@@ -136,10 +136,10 @@ def train_recipe(
         )
 
 
-def _fit(recipe: Recipe, material: Callable[[], Material], seed: int) -> _Fitted:
+def _fit(recipe: Recipe, seed: int, material: Callable[[], Material] | None = None) -> _Fitted:
     rng = np.random.default_rng(seed)
     begin = time.monotonic()
-    made = material()
+    made = material() if material else Material(split(recipe, load_table(recipe), seed))
     parts = made.split
     pipeline = fitted_pipeline(recipe, parts, seed)
     seconds_fit = time.monotonic() - begin
