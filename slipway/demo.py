@@ -97,12 +97,8 @@ def _train_all(say: _Say) -> list["TrainedVersion"]:
 
 def _promote(trained: "TrainedVersion", say: _Say) -> str:
     """Promote if the gate agrees; a refusal is an answer as well, and the old one stays."""
-    from registry.promote import promote
-
     try:
-        promotion = promote(
-            desk.store(), trained.name, trained.version, actor=desk.actor(), because="make demo"
-        )
+        promotion = desk.promote(trained.name, trained.version, because="make demo", force=False)
     except GateRefused as refusal:
         sentence = refusal.what
     else:

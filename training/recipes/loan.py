@@ -66,6 +66,7 @@ recipe = Recipe(
     threshold=0.7,
     estimator=estimator,
     gates=(Gate("roc_auc", minimum=0.75), Gate("brier", maximum=0.2)),
+    margin=0.01,
     label_delay=timedelta(days=90),
     drift=recession,
 )
