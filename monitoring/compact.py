@@ -24,6 +24,7 @@ from contracts.traffic import TrafficRecord
 from monitoring import labels
 from monitoring.folded import FOLDED, Folded, folded_of, open_lines, removing, write_whole
 from monitoring.lines import LineReader
+from monitoring.retention import without_labels_before
 from monitoring.stored import table_of, together, write_table
 
 SEALED_AFTER = timedelta(minutes=10)
@@ -43,6 +44,7 @@ class Compaction:
     removed_segments: int = 0
     removed_days: int = 0
     waiting: int = 0
+    removed_rows: int = 0
 
 
 def run(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) -> Compaction:
@@ -69,8 +71,10 @@ def run(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) -> Comp
         ) from err
 
 
-def run_labels(layout: Layout, name: str, *, now: datetime) -> Compaction:
+def run_labels(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) -> Compaction:
     """Put a model's labels into Parquet, as `run` does with a day of traffic.
+
+    With `keep_days` labels from before the oldest day of traffic that is kept are removed.
 
     Only files that `labels.add` wrote are removed. A service keeps its file of labels open
     for as long as it runs: that file stays, and is read from where Parquet ends.
@@ -92,6 +96,7 @@ def run_labels(layout: Layout, name: str, *, now: datetime) -> Compaction:
             before, after = folded_of(folder), _compact_labels(folder)
             with removing(folder) as free:
                 gone = _remove_segments(folder, labels.ADDED) if free else 0
+                old = without_labels_before(folder, _oldest(now, keep_days)) if free else 0
     except OSError as err:
         raise Unwritable(
             f"{folder}: expected a folder to compact, got {err.strerror or err}",
@@ -102,6 +107,7 @@ def run_labels(layout: Layout, name: str, *, now: datetime) -> Compaction:
         rows=after.rows - before.rows,
         torn_lines=after.torn_lines - before.torn_lines,
         removed_segments=gone,
+        removed_rows=old,
         waiting=int(not free),
     )
 
@@ -137,7 +143,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _run(folder: Path, now: datetime, keep_days: int) -> Compaction:
     today = now.date().isoformat()
     past = sorted(p for p in folder.iterdir() if _is_day(p) and p.name < today)
-    oldest = (now - timedelta(days=keep_days)).date().isoformat() if keep_days else ""
+    oldest = _oldest(now, keep_days).date().isoformat()
     days = rows = torn = waiting = 0
     for day in past:
         if day.name < oldest:
@@ -160,6 +166,14 @@ def _run(folder: Path, now: datetime, keep_days: int) -> Compaction:
         else:
             waiting += 1
     return Compaction(days, rows, torn, segments, removed_days, waiting)
+
+
+def _oldest(now: datetime, keep_days: int) -> datetime:
+    """The beginning (UTC) of the oldest day that is kept; 0 days keep all."""
+    if not keep_days:
+        return datetime.min.replace(year=1970, tzinfo=UTC)
+    day = now.astimezone(UTC) - timedelta(days=keep_days)
+    return day.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _is_day(path: Path) -> bool:

@@ -212,7 +212,7 @@ def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
     with reading(folder):
         folded = folded_of(folder)
         torn += folded.torn_lines
-        tables = (_stored(folder / file) for file in folded.files)
+        tables = (stored(folder / file) for file in folded.files)
         lines = LineReader(Label)
         for table in chain(tables, _tables_of_lines(folder, lines)):
             hashes.append(hash_ids(table["prediction_id"]))
@@ -225,7 +225,13 @@ def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
     return _last_ones(np.concatenate(hashes), np.concatenate(truths), np.concatenate(times), torn)
 
 
-def _stored(path: Path) -> pl.DataFrame:
+def stored(path: Path) -> pl.DataFrame:
+    """The labels of a compacted file: `prediction_id`, `truth`, `time` in microseconds.
+
+    Raises:
+        InvalidDocument: it cannot be read; without it numbers would be wrong.
+
+    """
     try:
         return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as err:

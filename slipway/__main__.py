@@ -168,7 +168,9 @@ def labels(
 @app.command(epilog="Example: slipway compact loan --keep-days 90")
 def compact(
     model: Model,
-    keep_days: Annotated[int, typer.Option(min=0, help="Older traffic goes; 0 keeps all.")] = 0,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="Older traffic and labels go; 0: none.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Turn the traffic of past days, and labels, into Parquet; running it again is harmless."""
@@ -177,7 +179,7 @@ def compact(
     now = datetime.now(UTC)
     done = {
         "traffic": run(desk.layout(), model, now=now, keep_days=keep_days),
-        "labels": run_labels(desk.layout(), model, now=now),
+        "labels": run_labels(desk.layout(), model, now=now, keep_days=keep_days),
     }
     if json:
         show.as_json(done)

@@ -19,6 +19,7 @@ from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring import compact, labels
+from monitoring.folded import folded_of
 from monitoring.performance import performance_of
 from monitoring.window import Span
 
@@ -130,6 +131,26 @@ def test_labels_that_a_service_goes_on_writing_are_not_lost(tmp_path: Path) -> N
         service.write(line % 2)
 
     assert labels.read(layout, "loan", ("no", "yes")).replaced == 2
+
+
+def test_labels_go_with_the_traffic_that_they_are_of(tmp_path: Path) -> None:
+    """Labels of 1 February, and one that came a month later."""
+    layout, _ = place(tmp_path, 50)
+    late = tmp_path / "late.jsonl"
+    late.write_text('{"prediction_id": "id-3", "truth": "yes", "time": "2026-03-01T00:00:00Z"}\n')
+    labels.add(layout, manifest(), late, now=LATER)
+    for path in labels.folder_of(layout, "loan").glob("*.jsonl"):
+        os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    kept = compact.run_labels(layout, "loan", now=LATER, keep_days=39)
+    gone = compact.run_labels(layout, "loan", now=LATER, keep_days=38)
+    again = compact.run_labels(layout, "loan", now=LATER, keep_days=38)
+    left = labels.read(layout, "loan", ("no", "yes"))
+    files = sorted(p.name for p in labels.folder_of(layout, "loan").glob("*.parquet"))
+
+    assert (kept.removed_rows, gone.removed_rows, again.removed_rows) == (0, 50, 0)
+    assert left.truths.tolist() == [1.0]
+    assert sorted(folded_of(labels.folder_of(layout, "loan")).files) == files
+    assert len(files) == 1
 
 
 def test_labels_that_cannot_be_read_are_an_error_and_not_a_number(tmp_path: Path) -> None:
