@@ -1,7 +1,8 @@
 """When people are told: one message as an episode begins, one when it is over.
 
 An episode begins with the first alarming verdict of a kind and ends with a stable window; a
-window that says nothing (no traffic, too few rows) neither begins nor ends one. What is known
+window with too few rows neither begins nor ends one. Windows without any traffic are told once
+they have lasted for as long as the settings say, and end with the next prediction. What is known
 lies in `var/alerts/<model>.json`. It is written before the verdict is, so a job that is killed
 in between judges the window again and finds its message noted already; and a message leaves it
 only once it has been delivered.
@@ -21,6 +22,7 @@ from contracts.errors import InvalidDocument
 from contracts.names import Layout
 from contracts.verdict import Decision, Verdict
 from monitoring.folded import write_whole
+from monitoring.history import moment
 
 logger = logging.getLogger("slipway.monitor")
 
@@ -52,34 +54,62 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alerts(Document, frozen=True, kw_only=True):
-    """What is known of a model's alarms: episodes under way, messages told and not yet sent."""
+    """What is known of a model's alarms: episodes under way, messages told and not yet sent.
+
+    `quiet_since` is the start of the first of the windows without traffic, up to the newest.
+    """
 
     episodes: tuple[Episode, ...] = ()
     told: tuple[str, ...] = ()
     unsent: tuple[Message, ...] = ()
+    quiet_since: str = ""
 
 
-def after(alerts: Alerts, verdict: Verdict, to: Sequence[str]) -> Alerts:
+def after(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: float = 0.0) -> Alerts:
     """What is known once a verdict has come; `to` are the digests of whom to tell."""
+    alerts = _with_silence(alerts, verdict, to, quiet_s)
     under_way = {episode.kind for episode in alerts.episodes}
     if verdict.decision == "stable" and alerts.episodes:
         message = _resolved(verdict, alerts.episodes, to)
         episodes: tuple[Episode, ...] = ()
     elif verdict.decision in ALARMING - under_way:
         message = _alarm(verdict, to)
-        begun = Episode(
-            kind=verdict.decision, since=verdict.window.start, verdict_id=verdict.verdict_id
-        )
-        episodes = (*alerts.episodes, begun)
+        episodes = (*alerts.episodes, _begun(verdict, verdict.window.start))
     else:
         return alerts
-    if message.key in alerts.told or not to:
+    return _told(alerts, episodes, message)
+
+
+def _with_silence(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: float) -> Alerts:
+    """What is known of windows without traffic: told when they last, over when one has rows."""
+    silent = tuple(episode for episode in alerts.episodes if episode.kind == "no_traffic")
+    if verdict.decision != "no_traffic":
+        alerts = replace(alerts, quiet_since="")
+        if not silent:
+            return alerts
+        others = tuple(episode for episode in alerts.episodes if episode not in silent)
+        return _told(alerts, others, _resolved(verdict, silent, to))
+    since = alerts.quiet_since or verdict.window.start
+    alerts = replace(alerts, quiet_since=since)
+    lasted_s = (moment(verdict.window.end) - moment(since)).total_seconds()
+    if silent or not quiet_s or lasted_s < quiet_s:
+        return alerts
+    return _told(alerts, (*alerts.episodes, _begun(verdict, since)), _alarm(verdict, to))
+
+
+def _begun(verdict: Verdict, since: str) -> Episode:
+    return Episode(kind=verdict.decision, since=since, verdict_id=verdict.verdict_id)
+
+
+def _told(alerts: Alerts, episodes: tuple[Episode, ...], message: Message) -> Alerts:
+    """The episodes as they are now, and their message among those to be sent, once."""
+    if message.key in alerts.told or not message.to:
         return replace(alerts, episodes=episodes)
     told = (*alerts.told, message.key)[-MOST_REMEMBERED:]
     return replace(alerts, episodes=episodes, told=told, unsent=(*alerts.unsent, message))
 
 
-def note(layout: Layout, verdict: Verdict, to: Sequence[str]) -> None:
+def note(layout: Layout, verdict: Verdict, to: Sequence[str], quiet_s: float = 0.0) -> None:
     """Keep what a verdict begins or ends, and the message that is due; nothing is sent.
 
     Raises:
@@ -89,7 +119,7 @@ def note(layout: Layout, verdict: Verdict, to: Sequence[str]) -> None:
     path = _path(layout, verdict.model)
     with _alone(path):
         before = _read(path)
-        now = after(before, verdict, to)
+        now = after(before, verdict, to, quiet_s)
         if now != before:
             write_whole(path, now.write_pretty())
 
@@ -147,7 +177,7 @@ def _alarm(verdict: Verdict, to: Sequence[str]) -> Message:
 def _resolved(verdict: Verdict, episodes: Sequence[Episode], to: Sequence[str]) -> Message:
     over = ", ".join(f"{episode.kind} since {episode.since}" for episode in episodes)
     return Message(
-        key=f"{verdict.verdict_id} resolved",
+        key=f"{verdict.verdict_id} resolved {' '.join(episode.kind for episode in episodes)}",
         title=f"{verdict.model} version {verdict.version}: resolved",
         body=f"Over: {over}.\n{_body(verdict)}",
         resolved=True,

@@ -115,7 +115,7 @@ def run(
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
         # Before the verdict: with that on disk the window is done, and nobody would be told.
-        alerts.note(layout, verdict, tuple(addresses))
+        alerts.note(layout, verdict, tuple(addresses), settings.quiet_s)
     write_whole(stored, verdict.write_pretty())
     if is_news:
         write_gauges(layout, verdict, now=now)

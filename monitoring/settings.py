@@ -38,6 +38,11 @@ class MonitoringSettings:
         Secret(""),
         "who is told of alarms: addresses of apprise, by comma",
     )
+    quiet_s: float = setting(
+        "SLIPWAY_MONITORING_QUIET_S",
+        3_600.0,
+        "seconds without a prediction after which people are told; 0: never",
+    )
     retrain_labels: int = setting(
         "SLIPWAY_MONITORING_RETRAIN_LABELS", 300, "labelled rows of late below which none retrains"
     )

@@ -220,7 +220,10 @@ def monitor(
         show.as_json(verdict)
         return
     show.console.print(verdict.sentence)
-    show.table("Columns", desk.FINDING_COLUMNS, map(desk.finding_row, verdict.findings))
+    if verdict.decision == "no_traffic":
+        show.console.print(f"looked in {desk.layout().traffic(model)}; see docs/verdict.md")
+    if verdict.findings:
+        show.table("Columns", desk.FINDING_COLUMNS, map(desk.finding_row, verdict.findings))
     for fault in verdict.quality:
         show.console.print(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
     show.console.print(f"report: {verdict.report}")

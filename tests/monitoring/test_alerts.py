@@ -98,6 +98,27 @@ def test_an_episode_is_told_once_and_once_when_it_is_over(
     assert f"Over: drift since {utc_text(MONDAY + DAY)}, quality since" in over
 
 
+def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """Three days of patience: two quiet days are nothing, a third is told, once."""
+    layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
+    words: list[Decision] = ["drift", "no_traffic", "no_traffic", "stable"]
+    words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
+    for day, word in enumerate(words):
+        alerts.note(layout, verdict(day, word), tuple(addresses), 3 * DAY.total_seconds())
+        alerts.send(layout, "tiny", addresses, deliver)
+
+    assert receiver.titles == [
+        "tiny version 1: drift",
+        "tiny version 1: resolved",
+        "tiny version 1: no_traffic",
+        "tiny version 1: resolved",
+        "tiny version 1: drift",
+    ]
+    assert f"Over: no_traffic since {utc_text(MONDAY + 4 * DAY)}" in receiver.bodies[3]["message"]
+
+
 def test_the_same_window_judged_again_tells_nobody_again(
     tmp_path: Path, receiver: Receiver
 ) -> None:
