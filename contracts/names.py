@@ -87,6 +87,11 @@ class Layout:
         return self.var / "reports"
 
     @property
+    def evidently(self) -> Path:
+        """The workspace that `evidently ui --workspace` shows."""
+        return self.var / "evidently"
+
+    @property
     def verdicts(self) -> Path:
         """Verdicts: `<model>/<verdict id>.json`."""
         return self.var / "verdicts"

@@ -4,10 +4,14 @@ import os
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 from contracts.verdict import Finding
+from monitoring.folded import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,13 +19,34 @@ if TYPE_CHECKING:
 STATTEST = "slipway_verdict"
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where a snapshot is kept for `evidently ui`: a workspace, and in it a model's project.
+
+    The ids are made of the names, so that judging a window again replaces its snapshot.
+    `moment` is the end of the window, by which Evidently puts snapshots in order.
+    """
+
+    workspace: Path
+    model: str
+    name: str
+    moment: datetime
+
+
 def evidently_html(
-    reference: "pd.DataFrame", window: "pd.DataFrame", findings: Sequence[Finding]
+    reference: "pd.DataFrame",
+    window: "pd.DataFrame",
+    findings: Sequence[Finding],
+    shelf: Shelf | None = None,
 ) -> str:
-    """Evidently's drift report as one HTML page.
+    """Evidently's drift report as one HTML page, and as a snapshot on a `shelf`.
 
     Both frames hold the columns of `findings`. Each column's score, threshold and outcome
     are those of its finding, which was computed over every row; the pictures show the frames.
+
+    Raises:
+        Unwritable: the workspace cannot be written.
+
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     with warnings.catch_warnings():
@@ -44,11 +69,29 @@ def evidently_html(
         snapshot = Report([preset]).run(
             Dataset.from_pandas(window, data_definition=definition),
             Dataset.from_pandas(reference, data_definition=definition),
+            timestamp=shelf.moment if shelf else None,
+            name=shelf.name if shelf else None,
         )
+        if shelf is not None:
+            _shelve(snapshot, shelf)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "report.html"
             snapshot.save_html(str(path))
             return path.read_text(encoding="utf-8")
+
+
+def _shelve(snapshot: Any, shelf: Shelf) -> None:
+    """Put the files that Evidently makes of a snapshot and its project in place, each whole."""
+    from evidently.sdk.models import ProjectModel
+    from evidently.ui.storage.local.base import LocalState
+
+    project = uuid5(NAMESPACE_URL, f"slipway:{shelf.model}")
+    with tempfile.TemporaryDirectory() as folder:
+        state = LocalState(folder)
+        state.write_project(ProjectModel(id=project, name=shelf.model))
+        state.write_snapshot(project, uuid5(project, shelf.name), snapshot.to_snapshot_model())
+        for made in sorted(Path(folder).rglob("*.json")):
+            write_whole(shelf.workspace / made.relative_to(folder), made.read_bytes())
 
 
 def _verdict_as_stattest(findings: Sequence[Finding]) -> str:

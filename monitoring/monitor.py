@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import InvalidDocument, NotFoundHere, NotRegistered
+from contracts.errors import InvalidDocument, NotFoundHere, NotRegistered, Unwritable
 from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import CategoryReference, Reference
@@ -72,15 +72,17 @@ def run(
     now: datetime,
     version: int | None = None,
     segments: Sequence[str] | None = None,
+    workspace: bool = False,
 ) -> Verdict:
     """Judge a window of a version's traffic (default: of the version that is served here).
 
     `segments` are columns of categories by whose values a drift is taken apart; by default
-    those of the version's manifest. The report,
-    Evidently's page, the verdict and the index of all windows are written below `var/`, then
-    logged to the version's run; judging the same window again replaces them. The gauges of
-    the model follow the newest window of the version that is served here, and so do the
-    messages of alarms to `settings.notify`; `monitoring.alerts.unsent` tells what is left.
+    those of the version's manifest. With `workspace` Evidently's snapshot is put where
+    `evidently ui` finds it. The report, Evidently's page, the verdict and the index of all
+    windows are written below `var/`, then logged to the version's run; judging the same window
+    again replaces them. The gauges of the model follow the newest window of the version that
+    is served here, and so do the messages of alarms to `settings.notify`;
+    `monitoring.alerts.unsent` tells what is left.
 
     Raises:
         InvalidSetting: an address of `settings.notify` cannot be read.
@@ -98,7 +100,9 @@ def run(
     cuts = checked_segments(baseline, segments)
     counted = count(layout, baseline, span, settings, cuts)
     verdict = judge(layout, baseline, span, counted, settings, now, earlier)
-    verdict, evidently, note = drawn(layout, verdict, baseline, counted, settings)
+    verdict, evidently, note = drawn(
+        layout, verdict, baseline, counted, settings, workspace=workspace
+    )
     report = layout.reports / name / f"{verdict.verdict_id}.html"
     verdict = replace(verdict, report=str(report))
     shapes = [
@@ -346,20 +350,27 @@ def drawn(
     baseline: Baseline,
     counted: Counted,
     settings: MonitoringSettings,
+    *,
+    workspace: bool = False,
 ) -> tuple[Verdict, str, str]:
     """Evidently's page, and the verdict that names it; or why there is none."""
     drawable: list[Finding] = [f for f in verdict.findings if f.n > 1]
     if not drawable:
         return verdict, "", "There is nothing for Evidently to draw."
-    from monitoring.evidently_report import evidently_html
+    from monitoring.evidently_report import Shelf, evidently_html
 
+    end = history.moment(verdict.window.end)
+    shelf = Shelf(layout.evidently, verdict.model, verdict.verdict_id, end) if workspace else None
     rows = counted.sample.frame()
     try:
         drawn = evidently_html(
             reference_frame(baseline.directory / SAMPLE_FILE, drawable, settings.sample_rows),
             window_frame(rows, drawable),
             drawable,
+            shelf,
         )
+    except Unwritable:
+        raise
     except Exception as err:  # noqa: BLE001 - Evidently raises anything; the verdict must be kept
         return verdict, "", f"Evidently could not draw this window: {err!r}"
     path = layout.reports / verdict.model / f"{verdict.verdict_id}.evidently.html"

@@ -199,6 +199,9 @@ def monitor(
     retrain: Annotated[
         bool, typer.Option(help="With --every: train anew and promote, where a verdict calls.")
     ] = False,
+    workspace: Annotated[
+        bool, typer.Option(help="Put it where `evidently ui` finds it, too: var/evidently.")
+    ] = False,
     segment: Annotated[
         list[str] | None, typer.Option(help="Take drift apart by it; default: the recipe's.")
     ] = None,
@@ -210,11 +213,15 @@ def monitor(
     if retrain and not every:
         raise typer.BadParameter("--retrain: expected --every with it, got none")
     if every:
-        desk.keep_judging(model, every, segments=segment, json_wanted=json, retrain=retrain)
+        desk.keep_judging(
+            model, every, segments=segment, json_wanted=json, retrain=retrain, workspace=workspace
+        )
         return
     now = datetime.now(UTC)
     first, last = window_of(since, start, end, now)
-    verdict = desk.judge(model, first, last, now, version=version, segments=segment)
+    verdict = desk.judge(
+        model, first, last, now, version=version, segments=segment, workspace=workspace
+    )
     desk.tell_unsent(model)
     if json:
         show.as_json(verdict)
@@ -227,6 +234,9 @@ def monitor(
     for fault in verdict.quality:
         show.console.print(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
     show.console.print(f"report: {verdict.report}")
+    if workspace:
+        place = desk.layout().evidently
+        show.console.print(f"snapshot: evidently ui --workspace {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway retrain loan --because <verdict id> --promote")

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from training.run import TrainedVersion
 
 
+SHOWN = 2
+"""Columns that drifted, in the last table."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A window of traffic: what the client saw, and what the monitor said."""
@@ -128,7 +132,7 @@ def _print_summary(stories: list[ModelStory]) -> None:
     show.table("Models", desk.TRAINED_COLUMNS, (desk.trained_row(s.trained) for s in stories))
     show.table(
         "Traffic and verdicts",
-        ("model", "traffic", "failed", "requests/s", "p99 ms", "verdict", "drifted"),
+        ("model", "traffic", "failed", "p99 ms", "verdict", "drifted"),
         (_window_row(story, judged) for story in stories for judged in story.windows),
     )
     report = next(j.verdict.report for s in stories for j in s.windows if j.traffic == "drifted")
@@ -144,14 +148,19 @@ def _print_summary(stories: list[ModelStory]) -> None:
     show.console.print("  (source .venv/bin/activate first)")
 
 
+def _in_short(columns: list[str]) -> str:
+    """Two columns and how many more: all of them are in the report."""
+    more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
+    return ", ".join(columns[:SHOWN]) + more or "-"
+
+
 def _window_row(story: ModelStory, judged: Judged) -> tuple[object, ...]:
     drifted = [f.column for f in judged.verdict.findings if f.drifted]
     return (
         f"{story.trained.name} {judged.verdict.version}",
         judged.traffic,
         judged.load.errors,
-        judged.load.requests_per_s,
         judged.load.p99_ms,
         judged.verdict.decision,
-        ", ".join(drifted) or "-",
+        _in_short(drifted),
     )

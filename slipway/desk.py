@@ -89,6 +89,7 @@ def judge(
     *,
     version: int | None = None,
     segments: Sequence[str] | None = None,
+    workspace: bool = False,
 ) -> Verdict:
     """The verdict on a window of a model's traffic; its report is drawn and logged."""
     from monitoring.monitor import run
@@ -105,6 +106,7 @@ def judge(
         now=now,
         version=version,
         segments=segments,
+        workspace=workspace,
     )
 
 
@@ -154,6 +156,7 @@ def keep_judging(
     segments: Sequence[str] | None,
     json_wanted: bool,
     retrain: bool = False,
+    workspace: bool = False,
 ) -> None:
     """Judge each window of a model's traffic once it is over, until Ctrl+C.
 
@@ -180,7 +183,8 @@ def keep_judging(
         tell_unsent(model)
 
     def judged(start: datetime, end: datetime) -> Verdict:
-        return judge(model, start, end, datetime.now(UTC), segments=segments)
+        now = datetime.now(UTC)
+        return judge(model, start, end, now, segments=segments, workspace=workspace)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
     job = Job(store(), layout(), model, span(every, "--every"), judged)
