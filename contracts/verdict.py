@@ -43,7 +43,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `rows_effective` are the independent rows that the window's rows amount to.
     `persistence` is the share of the window's thirds in which the difference shows.
     `threshold_from` says where the threshold comes from, `since` is the start of the first
-    window of the unbroken run of drifted ones. `segment` is the slice that holds
+    window of the unbroken run of drifted ones, `windows` how many of this length they are.
+    `segment` is the slice that holds
     `segment_share` of the difference, if one holds most of it.
     """
 
@@ -61,6 +62,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     persistence: float = 1.0
     threshold_from: str = "settings"
     since: str = ""
+    windows: int = 1
     segment: str = ""
     segment_share: float = 0.0
 

@@ -1,6 +1,7 @@
 """When people are told: one message as an episode begins, one when it is over.
 
-An episode begins with the first alarming verdict of a kind and ends with a stable window; a
+An episode begins with the first alarming verdict of a kind (a drift must last for some windows)
+and ends with a stable window; a
 window with too few rows neither begins nor ends one. Windows without any traffic are told once
 they have lasted for as long as the settings say, and end with the next prediction. What is known
 lies in `var/alerts/<model>.json`. It is written before the verdict is, so a job that is killed
@@ -12,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -30,6 +32,20 @@ ALARMING: frozenset[Decision] = frozenset({"drift", "quality", "performance", "u
 MOST_REMEMBERED = 100
 """Messages whose windows may be judged again without being told again."""
 
+
+@dataclass(frozen=True)
+class Patience:
+    """How long something must last before people are told.
+
+    A drift of the same column for `drift_windows` windows in a row; silence for `quiet_s`
+    seconds (0: never told). Faults of the data and worse performance are told at once.
+    """
+
+    drift_windows: int = 1
+    quiet_s: float = 0.0
+
+
+AT_ONCE = Patience()
 Deliver = Callable[[str, "Message"], str]
 """Brings a message to an address; why it could not, or nothing."""
 
@@ -65,19 +81,28 @@ class Alerts(Document, frozen=True, kw_only=True):
     quiet_since: str = ""
 
 
-def after(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: float = 0.0) -> Alerts:
+def after(
+    alerts: Alerts, verdict: Verdict, to: Sequence[str], patience: Patience = AT_ONCE
+) -> Alerts:
     """What is known once a verdict has come; `to` are the digests of whom to tell."""
-    alerts = _with_silence(alerts, verdict, to, quiet_s)
+    alerts = _with_silence(alerts, verdict, to, patience.quiet_s)
     under_way = {episode.kind for episode in alerts.episodes}
     if verdict.decision == "stable" and alerts.episodes:
         message = _resolved(verdict, alerts.episodes, to)
         episodes: tuple[Episode, ...] = ()
-    elif verdict.decision in ALARMING - under_way:
+    elif verdict.decision in ALARMING - under_way and _lasts(verdict, patience.drift_windows):
         message = _alarm(verdict, to)
         episodes = (*alerts.episodes, _begun(verdict, verdict.window.start))
     else:
         return alerts
     return _told(alerts, episodes, message)
+
+
+def _lasts(verdict: Verdict, drift_windows: int) -> bool:
+    """Whether an alarm has lasted: one window drifts by chance sooner than two in a row."""
+    if verdict.decision != "drift" or drift_windows <= 1:
+        return True
+    return any(f.drifted and f.windows >= drift_windows for f in verdict.findings)
 
 
 def _with_silence(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: float) -> Alerts:
@@ -109,7 +134,7 @@ def _told(alerts: Alerts, episodes: tuple[Episode, ...], message: Message) -> Al
     return replace(alerts, episodes=episodes, told=told, unsent=(*alerts.unsent, message))
 
 
-def note(layout: Layout, verdict: Verdict, to: Sequence[str], quiet_s: float = 0.0) -> None:
+def note(layout: Layout, verdict: Verdict, to: Sequence[str], patience: Patience = AT_ONCE) -> None:
     """Keep what a verdict begins or ends, and the message that is due; nothing is sent.
 
     Raises:
@@ -119,7 +144,7 @@ def note(layout: Layout, verdict: Verdict, to: Sequence[str], quiet_s: float = 0
     path = _path(layout, verdict.model)
     with _alone(path):
         before = _read(path)
-        now = after(before, verdict, to, quiet_s)
+        now = after(before, verdict, to, patience)
         if now != before:
             write_whole(path, now.write_pretty())
 

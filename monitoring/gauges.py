@@ -97,6 +97,13 @@ class _Gauges:
             (((f.column,), float(f.drifted)) for f in findings),
         )
 
+        yield self._gauge(
+            "slipway_drift_windows",
+            "Windows of this length in a row in which a drifted column has drifted",
+            ["column"],
+            (((f.column,), float(f.windows)) for f in findings if f.drifted),
+        )
+
     def _quality(self) -> Iterator[GaugeMetricFamily]:
         # A column may have the same fault twice, with other words; one sample each is allowed.
         shares: dict[tuple[str, ...], float] = {}

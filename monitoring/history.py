@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -150,14 +150,25 @@ def _prediction_limit(sizes: Sequence[float], chance: float) -> float:
 
 def since(column: str, start: str, earlier: Sequence[Verdict]) -> str:
     """The start of the unbroken run of windows, up to this one, in which a column drifted."""
+    return min((v.window.start for v in _unbroken(column, earlier)), default=start)
+
+
+def windows(column: str, span: Span, earlier: Sequence[Verdict]) -> int:
+    """How many windows of this length the unbroken run has, this one included."""
+    length = (span.end - span.start).total_seconds()
+    return 1 + sum(
+        math.isclose(_seconds(v), length, rel_tol=0.1) for v in _unbroken(column, earlier)
+    )
+
+
+def _unbroken(column: str, earlier: Sequence[Verdict]) -> Iterator[Verdict]:
     for verdict in reversed(earlier):
         if not verdict.findings:
             # A window that could not be judged neither shows nor ends a drift.
             continue
         if not any(f.column == column and f.drifted for f in verdict.findings):
-            break
-        start = verdict.window.start
-    return start
+            return
+        yield verdict
 
 
 def profile_of(counts: WindowCounts, span: Span) -> tuple[int, ...]:

@@ -38,12 +38,16 @@ class Judged:
 
 
 def judged(
-    verdict: Verdict, earlier: Sequence[Verdict], importance: Mapping[str, float], least: float
+    verdict: Verdict,
+    earlier: Sequence[Verdict],
+    importance: Mapping[str, float],
+    least: float,
+    windows: int = 1,
 ) -> Judged:
     """Whether a verdict calls for a retraining, and since when it is as it says.
 
     `earlier` are the verdicts before it, by time; `importance` is the share of each feature
-    in the model's skill, of which drifted ones must carry `least`.
+    in the model's skill, of which those that drifted for `windows` in a row must carry `least`.
     """
     if verdict.decision == "performance" and verdict.performance is not None:
         since = verdict.performance.start
@@ -53,19 +57,22 @@ def judged(
             since = min(since, before.performance.start)
         return Judged(Cause("performance", verdict.sentence, verdict, since))
     if verdict.decision == "drift":
-        return _of_drift(verdict, importance, least)
+        return _of_drift(verdict, importance, least, windows)
     named = f"verdict {verdict.verdict_id}: expected performance that is worse, or drift in columns"
     return Judged(None, f"{named} that matter, got {verdict.decision!r}")
 
 
-def _of_drift(verdict: Verdict, importance: Mapping[str, float], least: float) -> Judged:
-    drifted = [f for f in verdict.findings if f.drifted]
+def _of_drift(
+    verdict: Verdict, importance: Mapping[str, float], least: float, windows: int
+) -> Judged:
+    drifted = [f for f in verdict.findings if f.drifted and f.windows >= windows]
     carried = sum(importance.get(f.column, 0.0) for f in drifted)
     if carried < least:
         return Judged(
             None,
-            f"verdict {verdict.verdict_id}: expected drift in columns that carry {least:.0%} of "
-            f"the model's skill, got {carried:.1%} ({_shown(drifted, importance)})",
+            f"verdict {verdict.verdict_id}: expected drift for {windows} windows in a row in "
+            f"columns that carry {least:.0%} of the model's skill, got {carried:.1%} "
+            f"({_shown(drifted, importance) or 'none that long'})",
         )
     since = min((f.since for f in drifted if f.since), default=verdict.window.start)
     return Judged(Cause("drift", verdict.sentence, verdict, since))

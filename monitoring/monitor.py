@@ -119,7 +119,8 @@ def run(
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
         # Before the verdict: with that on disk the window is done, and nobody would be told.
-        alerts.note(layout, verdict, tuple(addresses), settings.quiet_s)
+        patience = alerts.Patience(settings.drift_windows, settings.quiet_s)
+        alerts.note(layout, verdict, tuple(addresses), patience)
     write_whole(stored, verdict.write_pretty())
     if is_news:
         write_gauges(layout, verdict, now=now)
@@ -303,6 +304,7 @@ def _with_past(
                 replace(
                     finding,
                     since=history.since(finding.column, utc_text(span.start), earlier),
+                    windows=history.windows(finding.column, span, earlier),
                     segment=str(part) if part else "",
                     segment_share=part.share if part else 0.0,
                 )

@@ -152,7 +152,13 @@ def _judged(
     earlier = history.earlier_verdicts(
         layout, Span(name, verdict.version, start, history.moment(verdict.window.end))
     )
-    found = judged(verdict, earlier, baseline.manifest.importance, settings.retrain_importance)
+    found = judged(
+        verdict,
+        earlier,
+        baseline.manifest.importance,
+        settings.retrain_importance,
+        settings.drift_windows,
+    )
     if (verdict.version, verdict.manifest_digest) != (baseline.version, baseline.digest):
         found = Judged(
             found.cause,

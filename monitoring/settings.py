@@ -38,6 +38,11 @@ class MonitoringSettings:
         Secret(""),
         "who is told of alarms: addresses of apprise, by comma",
     )
+    drift_windows: int = setting(
+        "SLIPWAY_MONITORING_DRIFT_WINDOWS",
+        2,
+        "windows in a row in which a column must drift before people are told",
+    )
     quiet_s: float = setting(
         "SLIPWAY_MONITORING_QUIET_S",
         3_600.0,

@@ -115,6 +115,7 @@ def _send(url: str, name: str, rows: int, kind: str, say: _Say) -> _Sent:
     say("traffic", f"{rows} requests to {name}, {kind}")
     start = datetime.now(UTC)
     load = desk.send(url, name, rows, drifted=kind == "drifted", connections=16, seed=1)
+    say("traffic", f"{load.requests_per_s:,.0f} requests/s, p99 {load.p99_ms:.3g} ms")
     return name, kind, load, (start, datetime.now(UTC))
 
 
@@ -132,7 +133,7 @@ def _print_summary(stories: list[ModelStory]) -> None:
     show.table("Models", desk.TRAINED_COLUMNS, (desk.trained_row(s.trained) for s in stories))
     show.table(
         "Traffic and verdicts",
-        ("model", "traffic", "failed", "p99 ms", "verdict", "drifted"),
+        ("model", "traffic", "failed", "verdict", "drifted"),
         (_window_row(story, judged) for story in stories for judged in story.windows),
     )
     report = next(j.verdict.report for s in stories for j in s.windows if j.traffic == "drifted")
@@ -160,7 +161,6 @@ def _window_row(story: ModelStory, judged: Judged) -> tuple[object, ...]:
         f"{story.trained.name} {judged.verdict.version}",
         judged.traffic,
         judged.load.errors,
-        judged.load.p99_ms,
         judged.verdict.decision,
         _in_short(drifted),
     )

@@ -1,6 +1,6 @@
 """False alarms and power of the verdict.
 
-    python -m benchmarks.monitoring.alarms [--repetitions 300]
+    python -m benchmarks.monitoring.alarms [--repetitions 300] [--seed 20260131]
 
 Each repetition draws a new reference and a new window; a share of alarms is printed with its
 95 % Wilson interval (1927) and held against its bar.
@@ -17,6 +17,7 @@ from scipy import special
 from benchmarks.monitoring import worlds
 from benchmarks.monitoring.worlds import manifest
 from contracts.manifest import Metric
+from contracts.reference import Reference
 from contracts.verdict import Decision
 from monitoring import outcome
 from monitoring.counts import WindowCounts
@@ -42,6 +43,13 @@ class Case:
 
 
 ALARMS: tuple[Decision, ...] = ("drift", "quality")
+TWICE = (
+    ("nothing changes", worlds.unchanged, 500),
+    ("nothing changes", worlds.unchanged, 5_000),
+    ("shift of 0.2 sigma", worlds.shifted("normal", 0.2), 5_000),
+    ("shift of 0.3 sigma", worlds.shifted("normal", 0.3), 500),
+)
+"""What is told to people: a column that drifted in two windows in a row. No bar is set on it."""
 CASES = (
     Case("nothing changes", worlds.unchanged, 500, 0.02, ALARMS, power=False),
     Case("nothing changes", worlds.unchanged, 5_000, 0.02, ALARMS, power=False),
@@ -66,21 +74,45 @@ FALLS = (
 )
 
 
+def counted(sketch: Reference, window: worlds.Table, rng: np.random.Generator) -> WindowCounts:
+    """A window's counts against the sketch of a reference."""
+    counts = WindowCounts(sketch)
+    counts.add(worlds.rows_of(window, rng))
+    return counts
+
+
 def verdict_on(reference: worlds.Table, window: worlds.Table, rng: np.random.Generator) -> Decision:
     """The decision on a window, as the monitor makes it."""
     sketch = worlds.reference_of(reference)
-    counts = WindowCounts(sketch)
-    counts.add(worlds.rows_of(window, rng))
+    counts = counted(sketch, window, rng)
     findings = findings_of(counts, Rule(SETTINGS))
     quality = list(quality_findings(counts, sketch, SETTINGS))
     return decide(counts.rows, 0, findings, quality, SETTINGS)
 
 
-def share_of_alarms(case: Case, reference_rows: int, repetitions: int) -> float:
+def share_of_lasting(
+    change: worlds.Change, rows: int, reference_rows: int, repetitions: int, seed: int
+) -> float:
+    """How often some column drifted in each of two windows against the same reference."""
+    hits = 0
+    for repetition in range(repetitions):
+        rng = np.random.default_rng([seed, rows, reference_rows, repetition, 2])
+        sketch = worlds.reference_of(worlds.table(reference_rows, rng))
+        drifted: list[set[str]] = []
+        for _ in range(2):
+            window = worlds.table(rows, rng)
+            change(window, rng)
+            found = findings_of(counted(sketch, window, rng), Rule(SETTINGS))
+            drifted.append({finding.column for finding in found if finding.drifted})
+        hits += bool(drifted[0] & drifted[1])
+    return hits / repetitions
+
+
+def share_of_alarms(case: Case, reference_rows: int, repetitions: int, seed: int) -> float:
     """How often the verdict was one of `case.expects`."""
     hits = 0
     for repetition in range(repetitions):
-        rng = np.random.default_rng([SEED, case.rows, reference_rows, repetition])
+        rng = np.random.default_rng([seed, case.rows, reference_rows, repetition])
         reference, window = worlds.table(reference_rows, rng), worlds.table(case.rows, rng)
         case.change(window, rng)
         hits += verdict_on(reference, window, rng) in case.expects
@@ -97,11 +129,11 @@ def labelled(n: int, auc: float, positives: float, rng: np.random.Generator) -> 
     return Joined(truths, answers, scores, certain, np.zeros(n, dtype=np.int16), [(1, "")])
 
 
-def share_of_falls(fall: float, positives: float, repetitions: int) -> float:
+def share_of_falls(fall: float, positives: float, repetitions: int, seed: int) -> float:
     """How often a fall of the AUC from 0.80 is told from one chunk of 1,000 labels."""
     hits = 0
     for repetition in range(repetitions):
-        rng = np.random.default_rng([SEED, round(fall * 1000), repetition])
+        rng = np.random.default_rng([seed, round(fall * 1000), repetition])
         held_out = labelled(5_000, 0.80, positives, rng)
         now = labelled(1_000, 0.80 - fall, positives, rng)
         told = outcome.roc_auc(held_out.truths, held_out.scores)
@@ -134,18 +166,19 @@ def main() -> int:
     """Print every bar; 1 if one is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=SEED, help="thresholds were set on the default")
     parser.add_argument("--only", default="", help="part of a case's name")
     wishes = parser.parse_args()
     missed = 0
     say = sys.stdout.write
-    say(f"{wishes.repetitions} repetitions a line, seed {SEED}\n")
+    say(f"{wishes.repetitions} repetitions a line, seed {wishes.seed}\n")
     say("case                     rows   reference  alarms   95 % interval    bar\n")
     for case in CASES:
         if wishes.only not in case.name:
             continue
         for reference_rows in (1_000, 50_000):
             begin = time.perf_counter()
-            share = share_of_alarms(case, reference_rows, wishes.repetitions)
+            share = share_of_alarms(case, reference_rows, wishes.repetitions, wishes.seed)
             word = _judged(case, share)
             missed += word.endswith("MISSED")
             low, high = wilson(share, wishes.repetitions)
@@ -157,12 +190,19 @@ def main() -> int:
     for name, fall, positives, bar, power in FALLS:
         if wishes.only not in name:
             continue
-        share = share_of_falls(fall, positives, wishes.repetitions)
+        share = share_of_falls(fall, positives, wishes.repetitions, wishes.seed)
         case = Case(name, worlds.unchanged, 1_000, bar, ALARMS, power=power)
         word = _judged(case, share)
         missed += word.endswith("MISSED")
         low, high = wilson(share, wishes.repetitions)
         say(f"{name:<24} {1000:>6} {5000:>9} {share:>8.1%}   {low:6.1%} - {high:6.1%}  {word}\n")
+    for name, change, rows in TWICE:
+        title = f"{name}, twice"
+        for reference_rows in (1_000, 50_000) if wishes.only in title else ():
+            share = share_of_lasting(change, rows, reference_rows, wishes.repetitions, wishes.seed)
+            low, high = wilson(share, wishes.repetitions)
+            say(f"{title:<26} {rows:>4} {reference_rows:>9} {share:>8.1%}")
+            say(f"   {low:6.1%} - {high:6.1%}\n")
     return int(missed > 0)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contracts.errors import InvalidSetting
 from contracts.names import Layout
@@ -24,6 +25,7 @@ from monitoring.notify import addresses_of, deliver
 from monitoring.window import utc_text
 from tests.monitoring.receiver import Receiver
 from tests.monitoring.test_history import DAY, MONDAY
+from tests.monitoring.test_workspace import DRIFTED
 
 # apprise 2.2 asks, as it is imported, whether this Python still has imghdr; 3.13 has not.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -98,15 +100,29 @@ def test_an_episode_is_told_once_and_once_when_it_is_over(
     assert f"Over: drift since {utc_text(MONDAY + DAY)}, quality since" in over
 
 
+def test_a_drift_is_told_when_the_same_column_drifts_window_after_window(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
+    for day, windows in enumerate((1, 1, 2, 3)):
+        drift = replace(verdict(day, "drift"), findings=(replace(DRIFTED, windows=windows),))
+        alerts.note(layout, drift, tuple(addresses), alerts.Patience(drift_windows=2))
+        alerts.send(layout, "tiny", addresses, deliver)
+
+    assert receiver.titles == ["tiny version 1: drift"]
+    assert "drift on day 2" in receiver.bodies[0]["message"]
+
+
 def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     """Three days of patience: two quiet days are nothing, a third is told, once."""
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
+    patient = alerts.Patience(quiet_s=3 * DAY.total_seconds())
     words: list[Decision] = ["drift", "no_traffic", "no_traffic", "stable"]
     words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
     for day, word in enumerate(words):
-        alerts.note(layout, verdict(day, word), tuple(addresses), 3 * DAY.total_seconds())
+        alerts.note(layout, verdict(day, word), tuple(addresses), patient)
         alerts.send(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == [
