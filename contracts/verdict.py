@@ -72,7 +72,7 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `share` is the share of rows concerned, `reference_share` the same at training;
     `detail` says it in words. What is not `alarming` is told and changes no decision.
-    `segment` is the slice that holds `segment_share` of the missing values, if one holds most.
+    `segment` is the slice that holds `segment_share` of the faulty values, if one holds most.
     """
 
     column: str
@@ -129,6 +129,27 @@ class GroupPerformance(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
+class SlicePerformance(msgspec.Struct, frozen=True, kw_only=True):
+    """The first metric of the task in one slice, against the same slice of held-out rows.
+
+    `p_value` is corrected for the number of slices (Holm); `worse` means significantly AND by
+    at least `effect_threshold`. It is told and changes no decision.
+    """
+
+    segment: str
+    value: str
+    labels: int
+    metric: str
+    now: float
+    low: float
+    high: float
+    baseline: float
+    baseline_labels: int
+    p_value: float
+    effect_threshold: float
+    worse: bool
+
+
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """How right the model was from `start` to `end`, as far as labels tell.
 
@@ -136,7 +157,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     window of the same length that ended one label delay ago. `coverage` is the share of its
     predictions that have a label, `orphans` the labels of that time that name no prediction,
     `replaced` the labels that a later one of the same prediction replaced, `unusable` those
-    whose truth is no class or number.
+    whose truth is no class or number. `slices` are the slices with enough labels, the worst
+    first.
     """
 
     status: Literal["judged", "immature", "no_labels", "too_few_labels"]
@@ -151,6 +173,7 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     unusable: int = 0
     metrics: tuple[Realised, ...] = ()
     groups: tuple[GroupPerformance, ...] = ()
+    slices: tuple[SlicePerformance, ...] = ()
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

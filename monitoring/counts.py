@@ -78,6 +78,12 @@ class Bins:
         return cells.astype(np.int32)
 
 
+def usual_range(reference: NumberReference) -> tuple[float, float]:
+    """The numbers that are not far: up to a span beyond the reference's ends."""
+    span = FAR * max(reference.maximum - reference.minimum, 1e-12)
+    return reference.minimum - span, reference.maximum + span
+
+
 class NumberCount:
     """A numeric column in the bins of its reference; null and what is not finite is missing."""
 
@@ -85,8 +91,7 @@ class NumberCount:
         self.reference = reference
         self._bins = Bins(np.array(reference.edges))
         self._counts = np.zeros((SLICES, self._bins.n_bins), dtype=np.int64)
-        span = FAR * max(reference.maximum - reference.minimum, 1e-12)
-        self._low, self._high = reference.minimum - span, reference.maximum + span
+        self._low, self._high = usual_range(reference)
         self.n = 0
         self.missing = 0
         self.infinite = 0

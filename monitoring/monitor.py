@@ -243,8 +243,16 @@ def judge(
         *_by_slice(quality_findings(counts, baseline.reference, settings), counted.slices),
         *history.time_gaps(profile, counts.rows, earlier),
     )
+    sample = baseline.directory / SAMPLE_FILE
     performance = performance_of(
-        layout, baseline.manifest, baseline.version, span, now=now, alpha=settings.alpha
+        layout,
+        baseline.manifest,
+        baseline.version,
+        span,
+        now=now,
+        alpha=settings.alpha,
+        segments=counted.slices.names,
+        sample=sample,
     )
     worse = any(metric.worse for metric in performance.metrics)
     torn = reading.torn_lines + len(reading.torn_files)
@@ -261,7 +269,6 @@ def judge(
         other_versions=reading.other_versions,
     )
     title = f"{baseline.name} version {baseline.version}"
-    sample = baseline.directory / SAMPLE_FILE
     return Verdict(
         verdict_id=verdict_id(baseline.name, baseline.version, span.start, span.end),
         model=baseline.name,
@@ -315,9 +322,9 @@ def _with_past(
 
 
 def _by_slice(faults: Iterable[QualityFinding], slices: SegmentCounts) -> Iterator[QualityFinding]:
-    """The faults, with the slice in which most of the missing values are."""
+    """The faults, with the slice in which most of the faulty values are."""
     for fault in faults:
-        part = slices.misser(fault.column) if fault.fault == "missing" else None
+        part = slices.culprit(fault.column, fault.fault)
         yield replace(fault, segment=str(part), segment_share=part.share) if part else fault
 
 

@@ -6,11 +6,9 @@ those that come late, and a metric over them would be wrong, not just uncertain.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 from msgspec.structs import replace
@@ -20,70 +18,30 @@ from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.verdict import GroupPerformance, Performance, Realised
 from monitoring import outcome
-from monitoring.folded import folded_of, open_lines, reading
+from monitoring.answers import answers_of
+from monitoring.columns import feature_key
 from monitoring.labels import Labels, folder_of, hash_ids, read
-from monitoring.lines import LineReader
+from monitoring.measured import FEWEST_LABELS, Joined, least_fall, measure, p_value_of
+from monitoring.slices_judged import places_of, slices_of
 from monitoring.statistics import holm
-from monitoring.window import Span, days, read_stored, utc_text
-
-FEWEST_LABELS = 100
-FEWEST_OF_A_CLASS = 10
-LEAST_FALL = {"roc_auc": 0.02, "accuracy": 0.02}
-"""Smallest absolute fall that counts; of other metrics a tenth of the baseline."""
-LEAST_RELATIVE_RISE = 0.1
-_ANSWER_ROWS = 50_000
-
-
-class _Answer(msgspec.Struct, gc=False):
-    prediction_id: str
-    time: str
-    version: int
-    prediction: str | float
-    score: float
-    scores: dict[str, float]
-    variant: str = "production"
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Predictions of a window that have a label; all arrays have shape `(n_labels,)`.
-
-    `answers` are places in the list of classes, or values; `certain` is the score of the
-    class that was true (NaN for a regression); `groups` are places in `pairs`, which holds
-    version and variant.
-    """
-
-    truths: NDArray[np.float64]
-    answers: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    certain: NDArray[np.float64]
-    groups: NDArray[np.int16]
-    pairs: Sequence[tuple[int, str]]
-
-    def __len__(self) -> int:
-        return len(self.truths)
-
-    def where(self, mask: NDArray[np.bool_]) -> "Joined":
-        """Some of the rows."""
-        return Joined(
-            self.truths[mask],
-            self.answers[mask],
-            self.scores[mask],
-            self.certain[mask],
-            self.groups[mask],
-            self.pairs,
-        )
-
-    def of_version(self, version: int) -> "Joined":
-        """The rows of one version."""
-        places = [i for i, (v, _) in enumerate(self.pairs) if v == version]
-        return self.where(np.isin(self.groups, places))
+from monitoring.window import Span, utc_text
 
 
 def performance_of(
-    layout: Layout, manifest: Manifest, version: int, span: Span, *, now: datetime, alpha: float
+    layout: Layout,
+    manifest: Manifest,
+    version: int,
+    span: Span,
+    *,
+    now: datetime,
+    alpha: float,
+    segments: Sequence[str] = (),
+    sample: Path | None = None,
 ) -> Performance:
     """What the labels say of a version's window, and of the other versions in it.
+
+    Each value of the `segments` is held against the same slice of the `sample` of held-out
+    rows.
 
     While the labels of the window are not all due, the window of the same length that ended
     one label delay ago is judged in its place; `start` and `end` say which it was.
@@ -100,7 +58,7 @@ def performance_of(
     if not folder_of(layout, manifest.name).is_dir():
         return blank
     labels = read(layout, manifest.name, manifest.classes)
-    joined, predictions, found = join(layout, manifest, span, labels)
+    joined, predictions, found = join(layout, manifest, span, labels, segments)
     mine = joined.of_version(version)
     known = replace(
         blank,
@@ -116,18 +74,25 @@ def performance_of(
         return replace(known, status="immature")
     if len(mine) < FEWEST_LABELS:
         return replace(known, status="too_few_labels" if len(mine) else "no_labels")
-    return replace(known, status="judged", metrics=realised(mine, manifest, alpha))
+    slices = slices_of(mine, sample, manifest, alpha) if sample and segments else ()
+    return replace(
+        known, status="judged", metrics=realised(mine, manifest, alpha), slices=tuple(slices)
+    )
 
 
 def join(
-    layout: Layout, manifest: Manifest, span: Span, labels: Labels
+    layout: Layout,
+    manifest: Manifest,
+    span: Span,
+    labels: Labels,
+    segments: Sequence[str] = (),
 ) -> tuple[Joined, Mapping[int, int], NDArray[np.bool_]]:
     """Predictions with their labels, predictions by version, and which labels were met."""
     met = np.zeros(len(labels.hashes), dtype=bool)
     pieces: list[Joined] = []
     pairs: dict[tuple[int, str], int] = {}
     predictions: dict[int, int] = {}
-    for frame in _answers(layout, span):
+    for frame in answers_of(layout, span, segments):
         for version, n in frame["version"].value_counts().iter_rows():
             predictions[version] = predictions.get(version, 0) + n
         rows, places = matches(frame["prediction_id"], labels)
@@ -135,7 +100,9 @@ def join(
         usable = ~np.isnan(labels.truths[places])
         if usable.any():
             pieces.append(
-                _joined(frame, rows[usable], labels.truths[places[usable]], manifest, pairs)
+                _joined(
+                    frame, rows[usable], labels.truths[places[usable]], manifest, pairs, segments
+                )
             )
     return _together(pieces, list(pairs)), predictions, met
 
@@ -147,42 +114,17 @@ def realised(joined: Joined, manifest: Manifest, alpha: float) -> tuple[Realised
         for name, value in measure(joined, manifest).items()
         if np.isfinite(value.value) and name in manifest.metrics
     }
-    p_values = [_p_value(value, manifest.metrics[name]) for name, value in measured.items()]
+    p_values = [p_value_of(value, manifest.metrics[name]) for name, value in measured.items()]
     return tuple(
         _realised(name, value, manifest.metrics[name], p, alpha)
         for (name, value), p in zip(measured.items(), holm(p_values), strict=True)
     )
 
 
-def measure(joined: Joined, manifest: Manifest) -> dict[str, outcome.Measured]:
-    """The metrics of the task; the first is the one that people look at."""
-    if manifest.task == "regression":
-        errors = joined.answers - joined.truths
-        return {"rmse": outcome.rmse(errors), "mae": outcome.mean_loss(np.abs(errors))}
-    found: dict[str, outcome.Measured] = {}
-    if manifest.task == "binary":
-        smaller = min((joined.truths == 1).sum(), (joined.truths == 0).sum())
-        if smaller >= FEWEST_OF_A_CLASS:
-            found["roc_auc"] = outcome.roc_auc(joined.truths, joined.scores)
-        found["brier"] = outcome.mean_loss((joined.scores - joined.truths) ** 2)
-    found["accuracy"] = outcome.accuracy(joined.answers == joined.truths)
-    certain = joined.certain[np.isfinite(joined.certain)]
-    if len(certain):
-        found["log_loss"] = outcome.mean_loss(-np.log(np.clip(certain, 1e-15, 1)))
-    return found
-
-
-def _p_value(value: outcome.Measured, baseline: Metric) -> float:
-    error = (baseline.high - baseline.low) / (2 * outcome.Z95)
-    return outcome.chance_worse(
-        value, baseline.value, error, greater_is_better=baseline.greater_is_better
-    )
-
-
 def _realised(
     name: str, value: outcome.Measured, baseline: Metric, p_value: float, alpha: float
 ) -> Realised:
-    least = LEAST_FALL.get(name, LEAST_RELATIVE_RISE * abs(baseline.value))
+    least = least_fall(name, baseline.value)
     change = value.value - baseline.value
     fall = -change if baseline.greater_is_better else change
     return Realised(
@@ -222,63 +164,6 @@ def _groups(joined: Joined, manifest: Manifest) -> Iterator[GroupPerformance]:
                 break
 
 
-def _answers(layout: Layout, span: Span) -> Iterator[pl.DataFrame]:
-    """The answers of a window, without the features."""
-    first, last = utc_text(span.start), utc_text(span.end)
-    with reading(layout.traffic(span.model)):
-        for folder in days(layout, span):
-            folded = folded_of(folder)
-            lines = LineReader(_Answer)
-            waiting: list[_Answer] = []
-            for path, start in open_lines(folder, folded):
-                for block in lines.read(path, start):
-                    waiting += [a for a in block if first <= a.time < last]
-                    if len(waiting) >= _ANSWER_ROWS:
-                        yield _answer_frame(waiting)
-                        waiting = []
-            if waiting:
-                yield _answer_frame(waiting)
-            for name in folded.files:
-                frame = _stored_answers(folder / name, span)
-                if len(frame):
-                    yield frame
-
-
-def _stored_answers(path: Path, span: Span) -> pl.DataFrame:
-    try:
-        names = pl.scan_parquet(path, glob=False).collect_schema().names()
-        wanted = [
-            c
-            for c in names
-            if c in {"prediction_id", "time", "version", "variant", "prediction", "score"}
-            or c.startswith("scores.")
-        ]
-        return read_stored(path, span, tuple(wanted))
-    except (OSError, pl.exceptions.PolarsError):
-        # A file that cannot be read is a fault of the window already (torn_files).
-        return pl.DataFrame()
-
-
-def _answer_frame(answers: Sequence[_Answer]) -> pl.DataFrame:
-    words = any(isinstance(a.prediction, str) for a in answers)
-    outputs = dict.fromkeys(key for a in answers for key in a.scores)
-    return pl.DataFrame(
-        {
-            "prediction_id": pl.Series([a.prediction_id for a in answers], dtype=pl.String),
-            "version": pl.Series([a.version for a in answers], dtype=pl.Int64),
-            "variant": pl.Series([a.variant for a in answers], dtype=pl.String),
-            "prediction": pl.Series([str(a.prediction) for a in answers], dtype=pl.String)
-            if words
-            else pl.Series([a.prediction for a in answers], dtype=pl.Float64),
-            "score": pl.Series([a.score for a in answers], dtype=pl.Float64),
-            **{
-                f"scores.{key}": pl.Series([a.scores.get(key) for a in answers], dtype=pl.Float64)
-                for key in outputs
-            },
-        }
-    )
-
-
 def matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows that have a label, and its place."""
     if not len(labels.hashes):
@@ -298,6 +183,7 @@ def _joined(
     truths: NDArray[np.float64],
     manifest: Manifest,
     pairs: dict[tuple[int, str], int],
+    segments: Sequence[str],
 ) -> Joined:
     """Some rows of a table of answers with their truths; new groups are added to `pairs`."""
     frame = frame.drop("prediction_id")[rows]
@@ -316,7 +202,23 @@ def _joined(
                 certain = np.where(truths == i, score, certain)
     else:
         answers = frame["prediction"].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
-    return Joined(truths, answers, frame["score"].to_numpy(), certain, _groups_of(frame, pairs), ())
+    return Joined(
+        truths,
+        answers,
+        frame["score"].to_numpy(),
+        certain,
+        _groups_of(frame, pairs),
+        (),
+        {name: places_of(_column(frame, name), manifest, name) for name in segments},
+    )
+
+
+def _column(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A segment's values; a file from before a feature was there has none."""
+    key = feature_key(name)
+    if key in frame.columns:
+        return frame[key]
+    return pl.Series([None] * len(frame), dtype=pl.String)
 
 
 def _groups_of(frame: pl.DataFrame, pairs: dict[tuple[int, str], int]) -> NDArray[np.int16]:
@@ -344,6 +246,7 @@ def _together(pieces: Sequence[Joined], pairs: Sequence[tuple[int, str]]) -> Joi
         np.concatenate([p.certain for p in pieces]),
         np.concatenate([p.groups for p in pieces]),
         pairs,
+        {name: np.concatenate([p.slices[name] for p in pieces]) for name in pieces[0].slices},
     )
 
 
@@ -361,6 +264,6 @@ def _orphans(
         return 0
     wider = Span(span.model, None, span.start - delay, span.end + delay)
     named = np.zeros(len(labels.hashes), dtype=bool)
-    for frame in _answers(layout, wider):
+    for frame in answers_of(layout, wider):
         named[matches(frame["prediction_id"], labels)[1]] = True
     return int((due & ~named).sum())

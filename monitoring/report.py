@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import PurePath
 
-from contracts.verdict import Estimate, Finding, Performance, QualityFinding, Verdict
+from contracts.verdict import (
+    Estimate,
+    Finding,
+    Performance,
+    QualityFinding,
+    SlicePerformance,
+    Verdict,
+    Window,
+)
 from monitoring.drawing import bars, pairs, profile, steps, timeline
 from monitoring.history import streak, strongest
 from monitoring.sentence import EFFECTS, METRICS
 from monitoring.shapes import Shape
 
+MOST_SLICES = 20
 MOST_COLUMNS = 120
 """Rows of the table of columns; the verdict's JSON has all."""
 
@@ -46,10 +55,11 @@ STYLE = """
 --line:#323c46;--band:#1c232a;--good:#5fbf86;--warn:#eb9a5c;--bad:#f0787c;--ref:#6d7a87;
 --now:#74aef0}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:62rem;padding:1.25rem 1rem 4rem;background:var(--paper);
+body{margin:0 auto;max-width:84rem;padding:1.25rem 1rem 4rem;background:var(--paper);
 color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
 h1{font-size:1.35rem;line-height:1.3;margin:.5rem 0}
 h2{font-size:1.05rem;margin:2rem 0 .5rem}
+h1,p,ul{max-width:62rem}
 p{margin:.4rem 0}a{color:var(--now)}
 .tag{display:inline-block;padding:.1rem .6rem;border-radius:.25rem;color:var(--paper);
 background:var(--soft);font-size:.75rem;font-weight:700;letter-spacing:.05em;
@@ -57,7 +67,10 @@ text-transform:uppercase}
 .tag.good{background:var(--good)}.tag.warn{background:var(--warn)}.tag.bad{background:var(--bad)}
 .facts,.note{color:var(--soft);font-size:.875rem}
 .next{border-left:.25rem solid var(--now);background:var(--band);padding:.6rem .9rem}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;background:linear-gradient(90deg,var(--paper) 2rem,transparent) 0 0/4rem
+100% no-repeat local,linear-gradient(270deg,var(--paper) 2rem,transparent) 100% 0/4rem 100%
+no-repeat local,linear-gradient(90deg,var(--line),transparent) 0 0/1rem 100% no-repeat scroll,
+linear-gradient(270deg,var(--line),transparent) 100% 0/1rem 100% no-repeat scroll}
 table{border-collapse:collapse;width:100%;font-size:.875rem}
 th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600}
@@ -74,6 +87,11 @@ svg text{fill:var(--soft);font:10px system-ui,sans-serif}
 stroke-width:1.5}.limit{stroke:var(--bad);stroke-dasharray:3 3}
 .s-good{fill:var(--good)}.s-warn{fill:var(--warn)}.s-bad{fill:var(--bad)}.s-{fill:var(--ref)}
 code{font-size:.9em}
+.list .unit{display:none}
+@media (max-width:40rem){.list thead{display:none}.list tr{display:block;padding:.5rem 0;
+border-bottom:1px solid var(--line)}.list td{display:inline-block;border:0;padding:.15rem .6rem
+.15rem 0}.list td.words{display:block;min-width:0}.list td.n{color:var(--soft)}
+.list .unit{display:inline}}
 """
 
 
@@ -115,6 +133,21 @@ def document(title: str, body: str) -> str:
     )
 
 
+def between(window: Window) -> str:
+    """A window's ends for people: the day once, seconds only where the minute is the same.
+
+    >>> ends = {"start": "2026-01-31T12:00:00.5Z", "rows": 1, "files": 1, "torn_lines": 0}
+    >>> between(Window(end="2026-01-31T13:00:00Z", **ends))
+    '2026-01-31 12:00 to 13:00'
+    >>> between(Window(end="2026-01-31T12:00:07Z", **ends))
+    '2026-01-31 12:00:00 to 12:00:07'
+    """
+    start, end = window.start.replace("T", " "), window.end.replace("T", " ")
+    length = 19 if start[:16] == end[:16] else 16
+    same_day = start[:10] == end[:10]
+    return f"{start[:length]} to {end[11 if same_day else 0 : length]}"
+
+
 def tag(decision: str) -> str:
     """A decision as a coloured word."""
     word = escape(decision.replace("_", " "))
@@ -125,7 +158,7 @@ def _head(verdict: Verdict) -> str:
     window = verdict.window
     facts = [
         f"{verdict.model} version {verdict.version}",
-        f"{window.start[:16]} to {window.end[:16]} UTC",
+        f"{between(window)} UTC",
         f"{window.rows:,} rows",
     ]
     if window.torn_lines:
@@ -163,8 +196,9 @@ def _performance(performance: Performance | None) -> str:
     p = performance
     status = {
         "judged": f"{p.labels:,} labels, {p.coverage:.0%} of the predictions from "
-        f"{p.start[:16]} to {p.end[:16]}",
-        "immature": f"no window's labels are due yet; those of this one are at {p.mature_at[:16]}",
+        f"{_plain(p.start)} to {_plain(p.end)}",
+        "immature": f"no window's labels are due yet; those of this one are at "
+        f"{_plain(p.mature_at)}",
         "no_labels": "no labels; only labels tell whether the model is right",
         "too_few_labels": f"{p.labels} labels are too few to judge",
     }[p.status]
@@ -198,7 +232,29 @@ def _performance(performance: Performance | None) -> str:
         f"<h2>Performance</h2><p>{escape('; '.join([status, *extras]))}.</p>"
         + (table(heads, rows) if rows else "")
         + (table(group_heads, groups) if len(groups) > 1 else "")
+        + _slices(p.slices)
     )
+
+
+def _plain(moment: str) -> str:
+    return moment[:16].replace("T", " ")
+
+
+def _slices(slices: Sequence[SlicePerformance]) -> str:
+    """The worst slices; a slice is held against itself at training."""
+    if not slices:
+        return ""
+    rows = [
+        f"<tr{' class=hit' if s.worse else ''}><td>{escape(s.segment)} = {escape(s.value)}</td>"
+        f"<td>{escape(METRICS.get(s.metric, s.metric))}</td><td class=n>{s.now:.4g}</td>"
+        f"<td class=n>{s.low:.4g} to {s.high:.4g}</td><td class=n>{s.baseline:.4g}</td>"
+        f"<td class=n>{s.labels:,}</td><td class=n>{_chance(s.p_value)}</td>"
+        f"<td>{'worse' if s.worse else ''}</td></tr>"
+        for s in slices[:MOST_SLICES]
+    ]
+    heads = ("slice", "metric", "now", "95 %", "at training", "labels", "p-value", "")
+    note = f"{len(slices)} slices were looked at, and the p-values allow for that (Holm)."
+    return f'{table(heads, rows)}<p class="note">{note}</p>'
 
 
 def _estimate(estimate: Estimate | None) -> str:
@@ -226,7 +282,9 @@ def _since(verdict: Verdict, earlier: Sequence[Verdict]) -> str:
     marks = [COLOURS.get(v.decision, "") for v in shown]
     drifted = strongest([f for f in verdict.findings if f.drifted])
     since = "".join(
-        f"<li>{escape(f.column)} has drifted since {escape((f.since or '')[:16])} UTC"
+        f"<li>{escape(f.column)} has drifted since "
+        f"{escape((f.since or '')[:16].replace('T', ' '))} UTC"
+        f"{f' ({f.windows} windows in a row)' if f.windows > 1 else ''}"
         f"{_where(f)}; it shows in {f.persistence:.0%} of the window</li>"
         for f in drifted[:8]
     )
@@ -333,13 +391,14 @@ def index_of(name: str, verdicts: Sequence[Verdict]) -> str:
     words = [f"{v.window.start[:16]} {v.decision}" for v in verdicts][-60:]
     rows = [
         f"<tr><td>{tag(v.decision)}</td>"
-        f'<td><a href="{escape(PurePath(v.report).name)}">{escape(v.window.start[:16])} to '
-        f"{escape(v.window.end[:16])}</a></td><td class=n>{v.version}</td>"
-        f"<td class=n>{v.window.rows:,}</td><td class=words>{escape(v.sentence)}</td></tr>"
+        f'<td><a href="{escape(PurePath(v.report).name)}">{escape(between(v.window))}</a></td>'
+        f"<td class=words>{escape(v.sentence)}</td><td class=n>{v.window.rows:,}"
+        f"<span class=unit> rows</span></td></tr>"
         for v in reversed(verdicts[-500:])
     ]
-    heads = ("verdict", "window (UTC)", "version", "rows", "in one sentence")
-    body = f"<h1>{escape(name)}: every window</h1>{timeline(marks, words)}{table(heads, rows)}"
+    heads = ("verdict", "window (UTC)", "in one sentence", "rows")
+    listed = f'<div class="list">{table(heads, rows)}</div>'
+    body = f"<h1>{escape(name)}: every window</h1>{timeline(marks, words)}{listed}"
     return document(f"{name}: every window", body)
 
 

@@ -19,16 +19,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, NumberReference, Reference
+from contracts.verdict import Fault
 from monitoring.columns import is_boolean
-from monitoring.counts import Bins
+from monitoring.counts import Bins, usual_range
 from monitoring.rows import Rows
 
 MOST_SLICES = 50
 LEAST_SHARE = 0.5
 """A slice is named if it holds at least half of a difference."""
 LEAST_LIFT = 0.2
-"""... and of missing values, a fifth of all more than its rows would have."""
+"""... and of faulty values, a fifth of all more than its rows would have."""
 MISSING = "(missing)"
+IN_SLICES: tuple[Fault, ...] = ("missing", "unseen", "out_of_range")
+"""Faults that single rows have, so that a slice may have most of them."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,10 @@ class SegmentCounts:
         self._rows = {
             segment: np.zeros(len(words), dtype=np.int64) for segment, words in self._slices.items()
         }
-        self._missing = {
-            key: np.zeros(len(counts), np.int64) for key, counts in self.counts.items()
+        self._faulty: dict[tuple[Fault, str, str], NDArray[np.int64]] = {
+            (fault, *key): np.zeros(len(counts), np.int64)
+            for fault in IN_SLICES
+            for key, counts in self.counts.items()
         }
 
     @property
@@ -81,7 +86,7 @@ class SegmentCounts:
         if not self._slices:
             return
         places = {name: at.of(columns[name]) for name, at in self._places.items()}
-        absent = {name: _absent(columns[name]) for name in places}
+        faulty = {name: at.faulty(columns[name]) for name, at in self._places.items()}
         for segment, words in self._slices.items():
             last = len(words) - 1
             slices = _coded(columns[segment], words, last)
@@ -93,8 +98,9 @@ class SegmentCounts:
                 keys = slices[seen] * counts.shape[1] + places[name][seen]
                 found = np.bincount(keys, minlength=counts.size).reshape(counts.shape)
                 np.add(counts, found, out=counts)
-                lost = np.bincount(slices[absent[name]], minlength=len(words))
-                self._missing[of, name] += lost
+                for fault, mask in faulty[name].items():
+                    met = np.bincount(slices[mask], minlength=len(words))
+                    self._faulty[fault, of, name] += met
 
     def driver(self, column: str, before: "SegmentCounts") -> Part | None:
         """The slice that holds most of a column's difference, if one holds half of it."""
@@ -111,18 +117,23 @@ class SegmentCounts:
         best = max(parts, key=lambda part: part.share, default=None)
         return best if best is not None and best.share >= LEAST_SHARE else None
 
-    def misser(self, column: str) -> Part | None:
-        """The slice in which most of a column's values are missing, beyond what is usual.
+    def culprit(self, column: str, fault: Fault) -> Part | None:
+        """The slice in which most of a column's faulty values are, beyond what is usual.
 
         A slice with most of the rows has most of anything; it is named only if it holds more
-        than that.
+        than that. None for a fault that no slice can have alone.
         """
-        usual = self._reference.features[column].missing / max(self._reference.n_rows, 1)
+        if fault == "unit":
+            # A wrong unit is what explains values that lie far away.
+            fault = "out_of_range"
+        usual = 0.0
+        if fault == "missing":
+            usual = self._reference.features[column].missing / max(self._reference.n_rows, 1)
         found: list[Part] = []
-        for (segment, name), missing in self._missing.items():
+        for (kind, segment, name), faulty in self._faulty.items():
             rows = self._rows[segment]
-            more = np.maximum(missing - usual * rows, 0.0)
-            if name != column or not more.any():
+            more = np.maximum(faulty - usual * rows, 0.0)
+            if (kind, name) != (fault, column) or not more.any():
                 continue
             shares, weights = more / more.sum(), rows / rows.sum()
             found += [
@@ -172,11 +183,23 @@ class _Places:
     def __init__(self, column: NumberReference | CategoryReference) -> None:
         if isinstance(column, NumberReference):
             self._bins: Bins | None = Bins(np.array(column.edges))
+            self._low, self._high = usual_range(column)
             self.n = self._bins.n_bins
         else:
             self._bins = None
             self._words = {word: i for i, word in enumerate(column.counts)}
             self.n = len(self._words) + 1
+
+    def faulty(self, values: pl.Series) -> Mapping[Fault, NDArray[np.bool_]]:
+        """Which values are missing (null, or no finite number), unseen, or far away."""
+        if self._bins is None:
+            missing = values.is_null().to_numpy()
+            known = values.cast(pl.String).is_in(list(self._words)).fill_null(value=False)
+            return {"missing": missing, "unseen": ~missing & ~known.to_numpy()}
+        numbers = values.to_numpy()
+        finite = np.isfinite(numbers)
+        far = finite & ((numbers < self._low) | (numbers > self._high))
+        return {"missing": ~finite, "out_of_range": far}
 
     def of(self, values: pl.Series) -> NDArray[np.int64]:
         if self._bins is None:
@@ -186,13 +209,6 @@ class _Places:
         places = np.full(len(numbers), -1, dtype=np.int64)
         places[finite] = self._bins.places(numbers[finite])
         return places
-
-
-def _absent(values: pl.Series) -> NDArray[np.bool_]:
-    """Which values are missing: null, and of numbers what is not finite."""
-    if values.dtype.is_float():
-        return ~np.isfinite(values.to_numpy())
-    return values.is_null().to_numpy()
 
 
 def _coded(values: pl.Series, words: Mapping[str, int], default: int) -> NDArray[np.int64]:

@@ -50,7 +50,9 @@ def sentence_of(
 def _worse(performance: Performance) -> str:
     first = next(metric for metric in performance.metrics if metric.worse)
     name = METRICS.get(first.metric, first.metric)
-    return f"{name} {first.value:.3g}, it was {first.baseline:.3g} at training"
+    worst = next((part for part in performance.slices if part.worse), None)
+    where = f", worst where {worst.segment} = {worst.value} ({worst.now:.3g})" if worst else ""
+    return f"{name} {first.value:.3g}, it was {first.baseline:.3g} at training{where}"
 
 
 def _where(finding: Finding) -> str:

@@ -12,6 +12,7 @@ from monitoring.statistics import shares
 
 CELLS = 40
 MOST_WORDS = 10
+MANY, TOO_MANY = 1e4, 1e12
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,19 @@ def _of_numbers(name: str, column: NumberCount) -> Shape:
     return Shape(
         name,
         "number",
-        (f"{low:.4g}", f"{high:.4g}"),
+        (_plain(low), _plain(high)),
         _resampled(np.array(column.reference.counts), edges, grid),
         _resampled(column.counts, edges, grid),
     )
+
+
+def _plain(number: float) -> str:
+    """A number as people write it, where that is not too long.
+
+    >>> _plain(116500.0), _plain(0.005855), _plain(3e20)
+    ('116,500', '0.005855', '3e+20')
+    """
+    return f"{number:,.0f}" if MANY <= abs(number) < TOO_MANY else f"{number:.4g}"
 
 
 def _resampled(

@@ -22,7 +22,8 @@ from contracts.verdict import Decision
 from monitoring import outcome
 from monitoring.counts import WindowCounts
 from monitoring.judge import Rule, decide, findings_of
-from monitoring.performance import Joined, realised
+from monitoring.measured import Joined
+from monitoring.performance import realised
 from monitoring.quality import quality_findings
 from monitoring.settings import MonitoringSettings
 

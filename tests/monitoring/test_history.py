@@ -306,11 +306,44 @@ def test_the_slice_whose_values_are_missing_is_named_and_a_large_one_is_not_blam
     )
     now = SegmentCounts(reference, ("region",))
     now.add(Rows(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
-    part = now.misser("work")
+    part = now.culprit("work", "missing")
 
     assert rows.filter(east)["work"].null_count() == rows["work"].null_count()
     assert (str(part), part and part.share) == ("region = east", 1.0)
-    assert now.misser("age") is None, "a tenth of every region"
+    assert now.culprit("age", "missing") is None, "a tenth of every region"
+
+
+def test_the_slice_that_sends_another_unit_or_new_words_is_named() -> None:
+    rng = np.random.default_rng(4)
+    n = 5_000
+    reference = Reference(
+        n_rows=n,
+        n_predictions=0,
+        features={
+            "income": number_reference(rng.normal(40, 10, n)),
+            "work": CategoryReference(counts={"yes": n // 2, "no": n // 2}, missing=0),
+            "region": CategoryReference(counts={"north": 4_000, "east": 1_000}, missing=0),
+        },
+        predictions={},
+    )
+    east = rng.random(n) < 0.2
+    wrong = east & (rng.random(n) < 0.5)
+    income = rng.normal(40, 10, n)
+    rows = pl.DataFrame(
+        {
+            "income": np.where(wrong, income * 1000, income),
+            "work": np.where(wrong, "maybe", "yes"),
+            "region": np.where(east, "east", "north"),
+        }
+    )
+    now = SegmentCounts(reference, ("region",))
+    now.add(Rows(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
+
+    for column, fault in (("income", "unit"), ("income", "out_of_range"), ("work", "unseen")):
+        part = now.culprit(column, fault)  # type: ignore[arg-type]  # words of the contract
+        assert (str(part), part and part.share) == ("region = east", 1.0), fault
+    assert now.culprit("income", "missing") is None
+    assert now.culprit("work", "constant") is None
 
 
 def test_parts_add_up_to_one() -> None:
