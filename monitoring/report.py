@@ -4,6 +4,7 @@ One file of at most 200 KB that needs no network and no script, in the reader's 
 on a phone as on a wide screen.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,11 +17,10 @@ from contracts.verdict import (
     QualityFinding,
     SlicePerformance,
     Verdict,
-    Window,
 )
 from monitoring.drawing import bars, pairs, profile, steps, timeline
 from monitoring.history import streak, strongest
-from monitoring.sentence import EFFECTS, METRICS
+from monitoring.sentence import EFFECTS, METRICS, between
 from monitoring.shapes import Shape
 
 MOST_SLICES = 20
@@ -32,7 +32,8 @@ NEXT = {
     "quality": "Mend what sends the data, not the model: do not retrain on this window. "
     "Then judge the window again.",
     "performance": "Labels show that the model has become worse. Look for the slice and the time "
-    "it began, retrain on newer data, or roll back: <code>slipway rollback</code>.",
+    "it began; then <code>slipway retrain --because</code> this verdict, or "
+    "<code>slipway rollback</code>.",
     "drift": "Look at the columns below: is the change real? Wait for labels before retraining; "
     "drift alone is not damage. If it is usual (a season, a campaign), accept it, and the limits "
     "will learn it: <code>slipway accept</code>.",
@@ -67,14 +68,15 @@ text-transform:uppercase}
 .tag.good{background:var(--good)}.tag.warn{background:var(--warn)}.tag.bad{background:var(--bad)}
 .facts,.note{color:var(--soft);font-size:.875rem}
 .next{border-left:.25rem solid var(--now);background:var(--band);padding:.6rem .9rem}
+.wide table{font-size:.82rem}.wide+.wide{margin-top:1rem}
 .wide{overflow-x:auto;background:linear-gradient(90deg,var(--paper) 2rem,transparent) 0 0/4rem
 100% no-repeat local,linear-gradient(270deg,var(--paper) 2rem,transparent) 100% 0/4rem 100%
 no-repeat local,linear-gradient(90deg,var(--line),transparent) 0 0/1rem 100% no-repeat scroll,
 linear-gradient(270deg,var(--line),transparent) 100% 0/1rem 100% no-repeat scroll}
 table{border-collapse:collapse;width:100%;font-size:.875rem}
-th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{text-align:left;padding:.35rem .5rem;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
+td.n,th.n{text-align:right}td.n{font-variant-numeric:tabular-nums}
 tr.hit td{font-weight:600}
 td.words{white-space:normal;min-width:14rem}
 .shapes{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1rem}
@@ -133,21 +135,6 @@ def document(title: str, body: str) -> str:
     )
 
 
-def between(window: Window) -> str:
-    """A window's ends for people: the day once, seconds only where the minute is the same.
-
-    >>> ends = {"start": "2026-01-31T12:00:00.5Z", "rows": 1, "files": 1, "torn_lines": 0}
-    >>> between(Window(end="2026-01-31T13:00:00Z", **ends))
-    '2026-01-31 12:00 to 13:00'
-    >>> between(Window(end="2026-01-31T12:00:07Z", **ends))
-    '2026-01-31 12:00:00 to 12:00:07'
-    """
-    start, end = window.start.replace("T", " "), window.end.replace("T", " ")
-    length = 19 if start[:16] == end[:16] else 16
-    same_day = start[:10] == end[:10]
-    return f"{start[:length]} to {end[11 if same_day else 0 : length]}"
-
-
 def tag(decision: str) -> str:
     """A decision as a coloured word."""
     word = escape(decision.replace("_", " "))
@@ -158,7 +145,7 @@ def _head(verdict: Verdict) -> str:
     window = verdict.window
     facts = [
         f"{verdict.model} version {verdict.version}",
-        f"{between(window)} UTC",
+        f"{between(window.start, window.end)} UTC",
         f"{window.rows:,} rows",
     ]
     if window.torn_lines:
@@ -196,7 +183,7 @@ def _performance(performance: Performance | None) -> str:
     p = performance
     status = {
         "judged": f"{p.labels:,} labels, {p.coverage:.0%} of the predictions from "
-        f"{_plain(p.start)} to {_plain(p.end)}",
+        f"{between(p.start, p.end) if p.start else 'the window'}",
         "immature": f"no window's labels are due yet; those of this one are at "
         f"{_plain(p.mature_at)}",
         "no_labels": "no labels; only labels tell whether the model is right",
@@ -333,7 +320,7 @@ def _shapes(shapes: Sequence[Shape], findings: Sequence[Finding]) -> str:
 def _columns(findings: Sequence[Finding]) -> str:
     rows = [_finding_row(f) for f in strongest(findings)[:MOST_COLUMNS]]
     heads = (
-        "column", "", "effect", "size", "counts from", "p-value", "persists", "KS", "Wasserstein",
+        "column", "", "effect", "size", "limit", "p-value", "persists", "KS", "Wasserstein",
         "PSI", "Jensen-Shannon", "total variation", "chi-square", "rows", "worth",
     )  # fmt: skip
     more = len(findings) - len(rows)
@@ -383,6 +370,7 @@ def _links(page: Page) -> str:
 
 
 INDEX = "index.html"
+CELL = re.compile(r"<td( class=n)?")
 
 
 def index_of(name: str, verdicts: Sequence[Verdict]) -> str:
@@ -391,7 +379,7 @@ def index_of(name: str, verdicts: Sequence[Verdict]) -> str:
     words = [f"{v.window.start[:16]} {v.decision}" for v in verdicts][-60:]
     rows = [
         f"<tr><td>{tag(v.decision)}</td>"
-        f'<td><a href="{escape(PurePath(v.report).name)}">{escape(between(v.window))}</a></td>'
+        f'<td><a href="{escape(PurePath(v.report).name)}">{escape(between(v.window.start, v.window.end))}</a></td>'
         f"<td class=words>{escape(v.sentence)}</td><td class=n>{v.window.rows:,}"
         f"<span class=unit> rows</span></td></tr>"
         for v in reversed(verdicts[-500:])
@@ -404,7 +392,13 @@ def index_of(name: str, verdicts: Sequence[Verdict]) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[str]) -> str:
     """A table that scrolls by itself on a narrow screen; `rows` are HTML."""
-    head = "".join(f"<th>{escape(word)}</th>" for word in heads)
+    # Heads stand over their numbers: to the right, as the cells of the first row do.
+    numeric = [cell == " class=n" for cell in CELL.findall(rows[0] if rows else "")]
+    numeric += [False] * (len(heads) - len(numeric))
+    head = "".join(
+        f"<th{' class=n' if right else ''}>{escape(word)}</th>"
+        for word, right in zip(heads, numeric, strict=True)
+    )
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}'
         "</tbody></table></div>"

@@ -23,7 +23,7 @@ def sentence_of(
     """What was found, for a person who reads nothing else; `title` is model and version."""
     rows = f"{window.rows:,} rows"
     plain: dict[Decision, str] = {
-        "no_traffic": f"no traffic between {window.start} and {window.end}",
+        "no_traffic": f"no traffic from {between(window.start, window.end)} UTC",
         "unreadable": f"{window.torn_lines} lines of traffic, and none can be read",
         "too_few_rows": f"{rows} are too few to judge",
         "stable": f"{rows} like the training data",
@@ -45,6 +45,20 @@ def sentence_of(
         also = f"; {_listed(drifted)} drifted" if drifted else ""
         return f"{title}: {_worse(performance)}, by {performance.labels:,} labels{also}."
     return f"{title}: {_listed(drifted)} drifted, in {rows}."
+
+
+def between(start: str, end: str) -> str:
+    """Two moments of a document for people: the day once, seconds only where they say something.
+
+    >>> between("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z")
+    '2026-01-31 12:00 to 13:00'
+    >>> between("2026-01-31T12:00:00Z", "2026-01-31T12:00:07Z")
+    '2026-01-31 12:00:00 to 12:00:07'
+    """
+    first, last = start.replace("T", " "), end.replace("T", " ")
+    length = 16 if first[17:19] == last[17:19] == "00" else 19
+    same_day = first[:10] == last[:10]
+    return f"{first[:length]} to {last[11 if same_day else 0 : length]}"
 
 
 def _worse(performance: Performance) -> str:

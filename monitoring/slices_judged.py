@@ -73,7 +73,8 @@ def slices_of(
                 worse=p_value < alpha and fall >= least,
             )
         )
-    return sorted(told, key=lambda s: (not s.worse, s.p_value, s.segment, s.value))
+    sign = 1 if greater else -1
+    return sorted(told, key=lambda s: (not s.worse, sign * (s.now - s.baseline)))
 
 
 _Pair = tuple[str, str, outcome.Measured, outcome.Measured, int, int]

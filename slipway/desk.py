@@ -32,7 +32,7 @@ TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "pari
 VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "created", "run")
 EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "why")
 LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
-FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "threshold", "drifted")
+FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "limit", "drifted")
 
 
 STATE_COLUMNS = ("model", "production", "pointed at", "answers", "refused")
@@ -272,9 +272,9 @@ def finding_row(finding: Finding) -> tuple[Any, ...]:
     return (
         finding.column,
         finding.n,
-        finding.p_value,
+        f"{finding.p_value:.1g}",
         finding.effect.split("_")[0],
-        finding.effect_size,
-        finding.effect_threshold,
+        f"{finding.effect_size:.3f}",
+        f"{finding.effect_threshold:.3f}",
         "drifted" if finding.drifted else "",
     )
