@@ -379,7 +379,8 @@ def index_of(name: str, verdicts: Sequence[Verdict]) -> str:
     words = [f"{v.window.start[:16]} {v.decision}" for v in verdicts][-60:]
     rows = [
         f"<tr><td>{tag(v.decision)}</td>"
-        f'<td><a href="{escape(PurePath(v.report).name)}">{escape(between(v.window.start, v.window.end))}</a></td>'
+        f'<td><a href="{escape(PurePath(v.report).name)}">'
+        f"{escape(between(v.window.start, v.window.end))}</a></td>"
         f"<td class=words>{escape(v.sentence)}</td><td class=n>{v.window.rows:,}"
         f"<span class=unit> rows</span></td></tr>"
         for v in reversed(verdicts[-500:])

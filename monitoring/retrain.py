@@ -60,8 +60,9 @@ def retrain(
         PlatformError: training failed; `training.log` beside the order tells why.
 
     """
+    store.model(name)
     with retrainings.only_one(layout, name) as lock:
-        retrainings.abandon_dead(layout, name, now=now)
+        retrainings.settle_dead(layout, name, store.versions(name), now=now)
         case = _case(store, layout, name, because, settings, now)
         labelled = labelled_of(layout, case, settings, now)
         case = with_labels(case, labelled, settings)

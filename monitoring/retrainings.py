@@ -15,13 +15,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from contracts.errors import InvalidDocument, NotJustified, Unwritable
-from contracts.names import Layout
+from contracts.names import TAG_RETRAINING, Layout
 from contracts.retraining import Order, Retraining
 from contracts.verdict import Verdict
 from monitoring.alerts import ALARMING
 from monitoring.folded import write_whole
 from monitoring.history import moment
 from monitoring.window import utc_text
+from registry.store import StoredVersion
 
 DOCUMENT = "retraining.json"
 ORDER = "order.json"
@@ -98,17 +99,31 @@ def past(layout: Layout, name: str) -> list[Retraining]:
     return [Retraining.read(path.read_bytes(), str(path)) for path in paths]
 
 
-def abandon_dead(layout: Layout, name: str, *, now: datetime) -> None:
-    """Note of retrainings under way that their owners died; called by who holds the lock."""
-    for retraining in past(layout, name):
-        if retraining.state == "started":
-            dead = replace(
-                retraining,
-                state="abandoned",
-                sentence=f"its process ({retraining.owner}) ended before it was done",
-                changed_at=utc_text(now),
+def settle_dead(
+    layout: Layout, name: str, versions: Sequence[StoredVersion], *, now: datetime
+) -> None:
+    """Note of retrainings under way that their owners died; called by who holds the lock.
+
+    Training goes on without its owner: if a version came of it, that is said, else the
+    retraining is abandoned.
+    """
+    came_of = {v.tags[TAG_RETRAINING]: v for v in versions if TAG_RETRAINING in v.tags}
+    for dead in past(layout, name):
+        if dead.state != "started":
+            continue
+        sentence = f"its process ({dead.owner}) ended before it was done"
+        settled = replace(dead, state="abandoned", sentence=sentence, changed_at=utc_text(now))
+        version = came_of.get(dead.order.retraining_id)
+        if version is not None:
+            settled = replace(
+                settled,
+                state="trained",
+                version=version.version,
+                run_id=version.run_id,
+                sentence=f"{sentence}; to promote what came of it: slipway promote {name} "
+                f"--version {version.version}",
             )
-            keep(layout, dead)
+        keep(layout, settled)
 
 
 def too_soon(before: Sequence[Retraining], pause_s: float, *, now: datetime) -> str:

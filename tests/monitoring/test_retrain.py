@@ -429,6 +429,25 @@ def test_a_retraining_whose_process_died_is_called_abandoned_and_counts(served: 
     assert (before.state, after.state) == ("started", "abandoned")
 
 
+def test_a_version_that_came_of_it_all_the_same_is_named(served: Workplace) -> None:
+    """Its starter was killed while the training process went on and registered a version."""
+    live(served, turned(1_200, 5), START)
+
+    def killed(order: Path, timeout_s: float, lock: int) -> Trained:
+        in_process(served, order, timeout_s, lock)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        anew(served, "the world turned", train=killed)
+    with pytest.raises(InvalidData):
+        anew(served, "")
+    (after,) = retrainings.past(served.layout, "tiny")
+
+    assert (after.state, after.version) == ("trained", 2)
+    assert after.sentence.endswith("slipway promote tiny --version 2")
+    assert after.run_id == served.store.version("tiny", 2).run_id
+
+
 def test_training_that_fails_is_told_with_its_last_words_and_recorded(served: Workplace) -> None:
     """The real process, which knows no recipe of this name."""
     live(served, turned(1_200, 5), START)

@@ -64,6 +64,9 @@ def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
         (["monitor", "loan", "--since", "soon"], 1, "--since"),
         (["explain", "no-such-prediction"], 4, "no-such-prediction"),
         (["history", "lone"], 4, "lone"),
+        (["retrain", "lone", "--because", "schedule"], 4, "lone"),
+        (["retrain", "loan", "--because", "drift"], 1, "--because"),
+        (["retrain", "loan", "--because", "schedule"], 3, "expected at least 300 predictions"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
