@@ -65,6 +65,10 @@ class Layout:
         """The file that says which version of a model is served."""
         return self.var / "models" / name / f"{alias}.json"
 
+    def refusal(self, name: str) -> Path:
+        """The file that says which version of a model was refused last, and why."""
+        return self.var / "refused" / f"{name}.json"
+
     def traffic(self, name: str) -> Path:
         """The folder of a model's traffic: `<UTC date>/<segment>.jsonl`."""
         return self.var / "traffic" / name

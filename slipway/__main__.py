@@ -86,8 +86,10 @@ def rollback(
 def pull(json: Json = False) -> None:
     """Fetch and verify the Production versions for the service and for `bentoml build`."""
     from registry.pull import pull_all
+    from registry.trial import service_trial
 
-    result = pull_all(desk.store(), desk.layout())
+    trial = service_trial(desk.registry_settings().trial_s)
+    result = pull_all(desk.store(), desk.layout(), trial)
     if json:
         show.as_json(result)
         return

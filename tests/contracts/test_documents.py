@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
-from contracts.manifest import Manifest, Pointer
+from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.reference import NumberReference, Reference
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
@@ -21,6 +21,7 @@ KINDS: dict[str, type[Document]] = {
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,
+    "refusal": Refusal,
     "traffic": TrafficRecord,
     "verdict": Verdict,
 }
