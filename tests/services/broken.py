@@ -18,7 +18,7 @@ LARGEST_BYTES = 1_000_000
 """What the service of these tests takes at most."""
 ENDLESS = 2**62
 
-Damage = Callable[[Path], None]
+Damage = Callable[[Path], object]
 
 
 def seal(directory: Path) -> str:
@@ -121,7 +121,7 @@ def with_external_data(directory: Path) -> None:
     edit(directory, moved)
 
 
-KINDS: Mapping[str, tuple[Damage, str]] = {
+KINDS: dict[str, tuple[Damage, str]] = {
     "schema": (of_one_column_less, "expected scores for golden requests, got"),
     "missing file": (without_the_graph, "model.onnx: expected a file, got nothing"),
     "hanging load": (without_end, "expected it to load and answer within"),

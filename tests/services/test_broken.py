@@ -34,7 +34,7 @@ class Ward:
     whole: Path
     """The model directory of version 1."""
 
-    def register(self, folder: Path, damage: Callable[[Path], None], *, after: bool = False) -> int:
+    def register(self, folder: Path, damage: broken.Damage, *, after: bool = False) -> int:
         """Register a damaged copy of version 1, damaged `after` its digest was made or before."""
         directory = folder / "model_directory"
         shutil.copytree(self.whole, directory)
@@ -98,7 +98,7 @@ def flip_a_byte(directory: Path) -> None:
     path.write_bytes(data)
 
 
-AFTER = {
+AFTER: dict[str, tuple[broken.Damage, str]] = {
     "digest": (flip_a_byte, "model.onnx: expected sha256"),
     "other manifest": (lambda d: (d / "manifest.json").write_text("{}"), "expected sha256"),
     "lost file": (lambda d: (d / "reference.json").unlink(), "reference.json: expected sha256"),
