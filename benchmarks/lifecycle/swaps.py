@@ -39,6 +39,7 @@ from benchmarks.serving.workplace import (
     write_bodies,
 )
 from benchmarks.serving.wrk import Load, check_wrk, drive
+from contracts.names import MODEL_DIRECTORY
 from slipway import show
 
 MODEL = "loan"
@@ -124,8 +125,9 @@ def make_ground(root: Path, n_versions: int) -> Ground:
     uri = f"sqlite:///{root / 'mlflow.db'}"
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     known = client.get_model_version(MODEL, "2")
+    source = f"runs:/{known.run_id}/{MODEL_DIRECTORY}"
     for _ in range(n_versions - 2):
-        client.create_model_version(MODEL, known.source, known.run_id, tags=known.tags)
+        client.create_model_version(MODEL, source, known.run_id, tags=known.tags)
     return Ground(place, *_asked(uri))
 
 
