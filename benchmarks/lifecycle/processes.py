@@ -30,6 +30,11 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(HEAVY)
 
 
+def preload(*libraries: str) -> None:
+    """Let the server import more, before it is started by the first process."""
+    _context.set_forkserver_preload([*HEAVY, *libraries])
+
+
 @dataclass(frozen=True)
 class Step:
     """Death by SIGKILL right before, or after, the nth call of a function."""

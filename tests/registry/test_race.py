@@ -1,16 +1,17 @@
 """Many hands on the switches at once: one Production version, and a history without gaps."""
 
 import fcntl
+import itertools
 import signal
 
 import pytest
 
 from benchmarks.lifecycle.races import race
-from contracts.errors import PlatformError, Unwritable
+from contracts.errors import NotRegistered, PlatformError, Unwritable
 from registry import turn
 from registry.history import history
-from registry.production import read_switches, reconcile
-from registry.promote import promote
+from registry.production import read_switches, reconcile, reconcile_in_turn
+from registry.promote import promote, rollback
 from tests.conftest import Workplace
 from tests.registry.processes import Step, ended, promote_and_die, start
 
@@ -49,6 +50,14 @@ def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_
     assert reconcile(store, "tiny") == production
     switches = read_switches(store, "tiny")
     assert (switches.alias, switches.staged) == (production, {production})
+    with store.turn("tiny"):
+        assert reconcile_in_turn(store, "tiny") == production
+    events = history(store, "tiny")
+    assert events[-1].to_version == production
+    assert all(a.to_version == b.from_version for a, b in itertools.pairwise(events))
+    if production == 1:
+        with pytest.raises(NotRegistered, match="a production version before version 1, got none"):
+            rollback(store, "tiny", actor="bob")
     if production == 2:
         assert [(e.who, e.to_version) for e in history(store, "tiny")] == [("ada", 1), ("ada", 2)]
     assert promote(store, "tiny", 3, actor="bob").from_version == production
