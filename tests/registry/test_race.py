@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from benchmarks.lifecycle.races import race
+from benchmarks.lifecycle.racing import race
 from contracts.errors import NotRegistered, PlatformError, Unwritable
 from registry import turn
 from registry.history import history
