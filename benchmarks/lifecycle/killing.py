@@ -106,7 +106,7 @@ class Ground:
             return act, [MODEL, other], other
         if act == "swap":
             pointer = pull_version(self.store, self.layout, MODEL, other, point=False)
-            return act, [MODEL, ROW, pointer.write().decode()], now
+            return act, [MODEL, ROW, pointer.write().decode()], other
         target = self.broken if act == "refuse" else other
         self._forget(target)
         self.store.set_alias(MODEL, target)

@@ -35,6 +35,8 @@ MODEL = "iris"
 VERSIONS = (1, 2, 3)
 SWITCHES = ("command", "alias", "command", "stage")
 HANDS = "hand"
+COMMAND_PAUSE_S = 0.03
+"""Commands wait for each other anyway."""
 LONGEST_RACE_S = 3600.0
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -90,14 +92,14 @@ def race(
     moves: int,
     processes: int,
     readers: int = 2,
-    longest_pause_s: float = 0.03,
+    hand_pause_s: float,
 ) -> Race:
     """Let processes move a model's Production at once, in the folder `root`, and judge it."""
     (root / DONE).unlink(missing_ok=True)
     hands = list(hands_of(moves, processes))
     names = [f"reader{number}" for number in range(readers)]
     begin = time.monotonic()
-    moving = [_started(root, name, hand, longest_pause_s) for hand in hands]
+    moving = [_started(root, name, hand, hand_pause_s) for hand in hands]
     asking = [start(read_until_done, root, name, reader) for reader in names]
     codes = ended(*moving, within_s=LONGEST_RACE_S)
     (root / DONE).touch()
@@ -114,11 +116,10 @@ def hands_of(moves: int, processes: int) -> Iterator[Hand]:
         yield Hand(f"{HANDS}{place}", SWITCHES[place % len(SWITCHES)], list(targets))
 
 
-def _started(root: Path, name: str, hand: Hand, longest_pause_s: float) -> Any:
+def _started(root: Path, name: str, hand: Hand, hand_pause_s: float) -> Any:
     if hand.switch == "command":
-        words = (name, hand.name, hand.targets, longest_pause_s)
-        return start(promote_by_command, root, *words)
-    return start(move_by_hand, root, name, hand.name, hand.switch, hand.targets, longest_pause_s)
+        return start(promote_by_command, root, name, hand.name, hand.targets, COMMAND_PAUSE_S)
+    return start(move_by_hand, root, name, hand.name, hand.switch, hand.targets, hand_pause_s)
 
 
 def _judged(
@@ -215,19 +216,29 @@ def run(
     moves: Annotated[int, typer.Option(min=8, help="Moves, of all processes together.")] = 1000,
     processes: Annotated[int, typer.Option(min=4, help="Processes that move.")] = 8,
     readers: Annotated[int, typer.Option(min=1, help="Processes that read.")] = 2,
+    hand_pause: Annotated[
+        float, typer.Option(help="Longest pause of a hand in seconds: as quick as commands are.")
+    ] = 2.0,
 ) -> None:
     """Race, and exit with 1 if a bar is missed."""
     root = ROOT / "build" / "benchmarks" / "races"
     machine = this_machine()
     make_ground(root)
     os.chdir(root)
-    found = race(root, MODEL, moves=moves, processes=processes, readers=readers)
+    found = race(
+        root, MODEL, moves=moves, processes=processes, readers=readers, hand_pause_s=hand_pause
+    )
     asked = sum(len(hand.targets) for hand in hands_of(moves, processes))
     bars = bars_of(found, asked)
     rows = [(key.replace("_", " "), value) for key, value in asdict(found).items()]
     show.table(f"{asked} moves by {processes} processes", ("", ""), rows)
     print_bars(bars)
-    options = {"moves": moves, "processes": processes, "readers": readers}
+    options = {
+        "moves": moves,
+        "processes": processes,
+        "readers": readers,
+        "hand_pause_s": hand_pause,
+    }
     results = Path(__file__).with_name("results")
     path = result.write("races", {"race": found}, bars, machine, options, results)
     show.console.print(f"written to {path.relative_to(ROOT)}", soft_wrap=True)

@@ -86,7 +86,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(PULL, "_moved"),
     ),
     "refuse": (
-        *around("registry.follow", "bring"),
+        Step("registry.follow", "bring"),
         *around("registry.trial", "subprocess.run"),
         *around("registry.follow", "refuse"),
         *around(PULL, "_write_beside"),

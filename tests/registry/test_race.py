@@ -20,7 +20,7 @@ def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is
     trained: Workplace,
 ) -> None:
     promote(trained.store, "tiny", 1, actor="first")
-    found = race(trained.root, "tiny", moves=60, processes=4)
+    found = race(trained.root, "tiny", moves=60, processes=4, hand_pause_s=0.3)
 
     assert found.faults == 0, found
     assert found.by_command > 10
