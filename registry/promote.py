@@ -91,7 +91,9 @@ def promote(
             "--force: expected a reason with it, got none",
             remedy='say why: --force --because "..."',
         )
-    target = _newest(store, name) if version is None else store.version(name, version).version
+    target = (
+        newest_version(store, name) if version is None else store.version(name, version).version
+    )
     with store.turn(name):
         compared_with = reconcile_in_turn(store, name)
     if compared_with == target:
@@ -274,7 +276,13 @@ def _move(store: Store, name: str, event: Event) -> None:
     set_production(store, name, event.to_version, read_switches(store, name))
 
 
-def _newest(store: Store, name: str) -> int:
+def newest_version(store: Store, name: str) -> int:
+    """The version of a model that was registered last.
+
+    Raises:
+        NotRegistered: no such model, or no version of it.
+
+    """
     store.model(name)
     versions = store.versions(name)
     if not versions:
