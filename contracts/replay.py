@@ -22,7 +22,7 @@ class Scored(Document, frozen=True, kw_only=True):
     among `refused`, in the order of the request.
     """
 
-    scores: tuple[tuple[float, ...], ...] = ()
+    scores: tuple[tuple[float, ...], ...]
     refused: tuple[RefusedRow, ...] = ()
 
 

@@ -62,10 +62,17 @@ def promote(
     version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
     because: Because = "",
     force: Annotated[bool, typer.Option(help="Past the gate; needs --because.")] = False,
+    window: Annotated[
+        str, typer.Option("--replay", help="Replay so much of Production's traffic: 7d.")
+    ] = "",
+    max_flips: Annotated[
+        str, typer.Option(help="Most decisions that may be others in it: 2%.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Make a version the Production version, if it passes the gate."""
-    promotion = desk.promote(model, version, because=because, force=force)
+    demand = replay.demand_of(model, window, max_flips)
+    promotion = desk.promote(model, version, because=because, force=force, demand=demand)
     desk.show_promotion(promotion, json_wanted=json)
 
 

@@ -1,5 +1,6 @@
 """`slipway replay`: what a version would have answered to logged traffic."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,9 +9,10 @@ import typer
 
 from contracts.errors import InvalidData
 from slipway import desk, show
-from slipway.window import window_of
+from slipway.window import span, window_of
 
 if TYPE_CHECKING:
+    from contracts.decision import Check
     from contracts.replay import Example, Flips, Replay
     from monitoring.monitor import Baseline
 
@@ -44,8 +46,8 @@ def command(
 
     now = datetime.now(UTC)
     start, end = window_of(window, since, until, now, ("--window", "--since", "--until"))
-    span = Span(model, answered_by, start, end)
-    document, page = replayed(model, version, Wish(span, limit, segment), now)
+    wish = Wish(Span(model, answered_by, start, end), limit, segment)
+    document, page = replayed(model, version, wish, now)
     if json:
         show.as_json(document)
     else:
@@ -62,6 +64,44 @@ def replayed(model: str, version: int | None, wish: Any, now: datetime) -> "tupl
     baseline: Baseline = find_baseline(store, desk.layout(), model, target)
     document = replay(desk.layout(), baseline, wish, now=now)
     return document, keep(desk.layout(), document)[1]
+
+
+def demand_of(model: str, window: str, max_flips: str) -> "Callable[[int, int], Check] | None":
+    """What `slipway promote --replay 7d --max-flips 2%` adds to the gate; None without them.
+
+    The check replays Production's traffic of the window through the challenger. The replay is
+    kept, and logged to the challenger's run.
+
+    Raises:
+        InvalidData: one of the two cannot be read, or a share without a window.
+
+    """
+    if not window:
+        if max_flips:
+            raise InvalidData(
+                "--max-flips: expected --replay with it, got none",
+                remedy=f"for example --replay 7d --max-flips {max_flips}",
+            )
+        return None
+    back = span(window, "--replay")
+    most = share_of(max_flips, "--max-flips") if max_flips else None
+
+    def check(challenger: int, production: int) -> "Check":
+        from monitoring.monitor import find_baseline
+        from monitoring.replay import Wish, keep, replay
+        from monitoring.replay_gate import flips_check
+        from monitoring.tracking import log_to_run
+        from monitoring.window import Span
+
+        now, store = datetime.now(UTC), desk.store()
+        baseline = find_baseline(store, desk.layout(), model, challenger)
+        wish = Wish(Span(model, production, now - back, now))
+        document = replay(desk.layout(), baseline, wish, now=now)
+        files = keep(desk.layout(), document)
+        log_to_run(store.tracking_uri, baseline.manifest.run_id, list(files))
+        return flips_check(document, most)
+
+    return check
 
 
 def newest(model: str) -> int:
@@ -117,11 +157,11 @@ def show_replay(document: "Replay", page: Path) -> None:
 
 
 def _flip_rows(document: "Replay") -> list[tuple[Any, ...]]:
-    rows = [_flip_row("all", document.flips, document.shift.mean)]
+    rows = [_flip_row("all rows", document.flips, document.shift.mean)]
     for group in document.groups:
         words = f"version {group.version}, {group.variant}"
         rows.append(_flip_row(words, group.flips, group.mean_shift))
-    slices = document.segments[:MOST_SEGMENTS]
+    slices = [s for s in document.segments if s.flips.flips or s.mean_shift][:MOST_SEGMENTS]
     return rows + [_flip_row(f"{s.segment} = {s.value}", s.flips, s.mean_shift) for s in slices]
 
 

@@ -12,6 +12,7 @@ from contracts.documents import Document
 from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest, Pointer
 from contracts.reference import NumberReference, Reference
+from contracts.replay import Replay, Scored
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 
@@ -21,6 +22,8 @@ KINDS: dict[str, type[Document]] = {
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,
+    "replay": Replay,
+    "scored": Scored,
     "traffic": TrafficRecord,
     "verdict": Verdict,
 }
