@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import desk, keys, replay, show
+from slipway import ab, desk, keys, replay, show
 
 app = typer.Typer(
     name="slipway",
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 app.add_typer(keys.app, name="keys")
 app.add_typer(replay.app)
+app.add_typer(ab.app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]
