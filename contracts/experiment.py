@@ -90,10 +90,10 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 class Experiment(Document, frozen=True, kw_only=True):
     """What the log and the labels say of a challenger against production.
 
-    The experiment began at `started_at`, when both versions were first met, and is judged by
-    the answers before `mature_until`, whose labels are due. `immature` are rows after that,
-    `unlabelled` mature rows without a label, `other` rows of other versions or without a
-    split. `mixed_units` were met as both variants under one weight.
+    The experiment began at `started_at`, when units were first divided between these two
+    versions, and is judged by the answers before `mature_until`, whose labels are due.
+    `immature` are rows after that, `unlabelled` mature rows without a label, `other` rows of
+    other versions or without a split. `mixed_units` were met as both variants under one weight.
     """
 
     experiment_id: str

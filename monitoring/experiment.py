@@ -164,7 +164,7 @@ def _labels(layout: Layout, manifest: Manifest) -> labels.Labels | None:
 
 
 def _trial(rows: Rows, plan: Plan) -> _Trial:
-    """The rows from when both newest versions were there, while units were divided.
+    """The rows in which units were divided between the two newest versions, and no others.
 
     Rows of before are another experiment, or none: production alone has lived through other
     times, and cannot be compared with.
@@ -175,13 +175,15 @@ def _trial(rows: Rows, plan: Plan) -> _Trial:
     weights = rows.weights
     if np.isfinite(weights).any():
         # Rows without a weight were not divided, nor those that all go to one side.
-        mine &= (weights > 0) & (weights < 1)
+        divided = (weights > 0) & (weights < 1)
+        strangers = rows.times[divided & ~mine]
+        mine &= divided & (rows.times > strangers.max(initial=-1))
     else:
         weights = np.full(len(rows), plan.weight)
+        firsts = [rows.times[arm][:1] for arm in arms.values()]
+        mine &= rows.times >= np.concatenate(firsts).max(initial=0)
     if not all((arm & mine).any() for arm in arms.values()):
         mine = np.zeros(len(rows), dtype=bool)
-    else:
-        mine &= rows.times >= max(rows.times[arm & mine][0] for arm in arms.values())
     kept = rows.where(mine)
     found, strata = np.unique(weights[mine], return_inverse=True)
     return _Trial(kept, strata, found, versions[PRODUCTION], versions[CHALLENGER])

@@ -32,11 +32,10 @@ class World:
         treated = point < np.array(self.weights)[stratum]
         n = len(unit)
         hard = rng.normal(size=n_units)[unit] * self.alike
-        # The times change: later units are harder, for both variants.
-        hard += 0.5 * stratum
         truths = (rng.random(n) < 1 / (1 + np.exp(hard))).astype(np.float64)
+        # The times change: later rows are harder, for both variants.
         signal = (1.0 + self.gain * treated) * (2 * truths - 1)
-        logits = signal + hard * 0.5 + rng.normal(size=n) * 1.5
+        logits = signal + hard * 0.5 + rng.normal(size=n) * (1.5 + stratum)
         scores = 1 / (1 + np.exp(-logits))
         answers = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
         if self.metric in {"rmse", "mae"}:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
+from contracts.experiment import Experiment
 from contracts.manifest import Manifest, Pointer
 from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
@@ -19,6 +20,7 @@ from contracts.verdict import Verdict
 GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
     "decision": Decision,
+    "experiment": Experiment,
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,

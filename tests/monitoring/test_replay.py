@@ -1,7 +1,6 @@
 """A version is asked what others were asked; what is told of it is counted by another route."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,15 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from typer.testing import CliRunner
 
 from contracts.errors import CorruptModel, GateRefused, NotFoundHere, PlatformError
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.replay import Replay
-from contracts.schema import Schema, number
 from contracts.traffic import TrafficRecord
 from monitoring.compact import compact_day
 from monitoring.lines import LineReader
@@ -34,16 +30,12 @@ from monitoring.replay_gate import flips_check
 from monitoring.replay_page import page_of
 from monitoring.scorer import Scorer
 from monitoring.window import Span
-from registry.promote import promote, rollback
-from registry.pull import pull
-from registry.settings import RegistrySettings
-from registry.store import Store
+from registry.promote import rollback
 from slipway.__main__ import app
 from slipway.replay import share_of
 from tests import tiny
 from tests.conftest import Workplace
 from training.metrics import decided
-from training.run import train_recipe
 from training.session import onnx_scores
 from training.table import rows_of
 
@@ -51,45 +43,6 @@ START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WHOLE = Span("tiny", None, START, START + timedelta(hours=1))
 NOW = START + timedelta(hours=2)
 N = 3000
-NARROW = Schema(
-    features=tuple(
-        number("age", 18, 60, unit="years") if f.name == "age" else f
-        for f in tiny.SCHEMA.features
-        if f.name != "lines"
-    )
-)
-"""Version 3: nobody above 60, and no lines."""
-
-
-def shrunk() -> Any:
-    return make_pipeline(tiny.linear()[0], LogisticRegression(C=0.002, max_iter=500))
-
-
-def narrow() -> Any:
-    pipeline = tiny.linear()
-    name, transformer, _ = pipeline[0].transformers[0]
-    numbers = [n for n in tiny.NUMBERS if n != "lines"]
-    pipeline[0].transformers[0] = (name, transformer, numbers)
-    return pipeline
-
-
-@pytest.fixture(scope="module")
-def place(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """Three unlike versions of tiny; the first is served."""
-    root = tmp_path_factory.mktemp("replayed")
-    shutil.copy(fresh_database, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(root)
-        found = Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
-        young = tiny.people().query("age <= 60").drop(columns="lines")
-        train_recipe(tiny.binary(segments=("region", "work")), found.store)
-        promote(found.store, "tiny", actor="ada")
-        pull(found.store, found.layout, "tiny")
-        train_recipe(tiny.binary(estimator=shrunk), found.store)
-        train_recipe(tiny.binary(estimator=narrow, schema=NARROW, load=lambda: young), found.store)
-        yield found
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture
