@@ -150,7 +150,7 @@ def _ratio(title: str, ratio: RatioCheck) -> str:
             f"<td class=n>{s.challenger:,}</td><td class=n>{s.production:,}</td></tr>"
         )
     told = (
-        f"Chi-square {ratio.chi_square:.2f} with {ratio.freedom} degrees of freedom, p "
+        f"Chi-square {ratio.chi_square:.2f} on {ratio.freedom} degree(s) of freedom, p "
         f"{ratio.p_value:.3g}: {'not as' if ratio.failed else 'as'} meant (fails below "
         f"{ratio.threshold:g})."
         if ratio.checked

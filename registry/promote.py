@@ -22,7 +22,7 @@ from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
 from registry.decide import Comparison, Judgement, decide, not_compared
 from registry.directory import read_manifest, unwritable
-from registry.history import Event, Kind, history, now, record
+from registry.history import DECISION, Event, Kind, history, now, record
 from registry.production import read_switches, reconcile_in_turn, set_production
 from registry.store import Store, StoredVersion
 
@@ -308,7 +308,7 @@ def _before(store: Store, name: str, current: int | None) -> int:
 
 def _evidence(judgement: Judgement, kept: Decision | None) -> tuple[str, ...]:
     """What the history remembers of a decision: reasons first, ten lines at most."""
-    where = [f"decision {kept.decision_id}"] if kept else []
+    where = [DECISION + kept.decision_id] if kept else []
     against = [f"against: {reason}" for reason in judgement.reasons]
     return tuple(text[:300] for text in (*against[:8], *where, *judgement.evidence)[:10])
 

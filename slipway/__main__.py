@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import ab, desk, keys, replay, show
+from slipway import ab, desk, explain, keys, replay, show
 
 app = typer.Typer(
     name="slipway",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 app.add_typer(replay.app)
 app.add_typer(ab.app)
+app.add_typer(explain.app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]
@@ -241,24 +242,6 @@ def accept(
         show.as_json(acceptance)
     else:
         show.console.print(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
-
-
-@app.command(epilog="Example: slipway explain 0193a5c2-...")
-def explain(
-    prediction: Annotated[str, typer.Argument(help="A prediction id.")],
-    json: Json = False,
-) -> None:
-    """Walk a prediction back to its model, its run and the data that trained it."""
-    from monitoring.explain import find
-    from registry.explain import lineage
-
-    record = find(desk.layout(), prediction)
-    origin = lineage(desk.store(), record.model, record.version)
-    if json:
-        show.as_json({"prediction": record, "lineage": origin})
-        return
-    show.fields("Prediction", record)
-    show.fields("Model", origin)
 
 
 @app.command(epilog="Example: slipway versions loan")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "parity", "gates")
 VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "created", "run")
-EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "why")
+EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "decision", "why")
 LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
 FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "threshold", "drifted")
 
@@ -249,7 +249,9 @@ def version_row(info: "VersionInfo") -> tuple[Any, ...]:
 
 def event_row(event: "Event") -> tuple[Any, ...]:
     """Something that happened to a model's Production version."""
-    return (event.when, event.kind, event.from_version, event.to_version, event.who, event.why)
+    versions = (event.from_version, event.to_version)
+    kind = event.kind.replace("_", " ")
+    return (event.when[:19], kind, *versions, event.who, event.decision, event.why)
 
 
 def load_row(model: str, result: "LoadResult") -> tuple[Any, ...]:
