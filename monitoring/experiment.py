@@ -20,7 +20,7 @@ from contracts.experiment import (
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.verdict import Window
-from monitoring import labels
+from monitoring import kept, labels
 from monitoring.experiment_effect import (
     ALPHA,
     FEWEST_UNITS,
@@ -35,7 +35,6 @@ from monitoring.experiment_effect import (
 from monitoring.experiment_page import page_of
 from monitoring.experiment_ratio import mixed_units, ratio_check
 from monitoring.experiment_rows import CHALLENGER, PRODUCTION, Rows, read_rows
-from monitoring.folded import write_whole
 from monitoring.monitor import Baseline, verdict_id
 from monitoring.outcome import Z95
 from monitoring.sentence import METRICS as METRIC_WORDS
@@ -133,10 +132,7 @@ def keep(layout: Layout, document: Experiment) -> tuple[Path, Path]:
 
     """
     folder = layout.experiments / document.model
-    stored, page = (folder / f"{document.experiment_id}.{end}" for end in ("json", "html"))
-    write_whole(page, page_of(document).encode())
-    write_whole(stored, document.write_pretty())
-    return stored, page
+    return kept.keep(folder, document.experiment_id, document, page_of(document))
 
 
 def metric_of(manifest: Manifest, wished: str) -> str:

@@ -14,7 +14,7 @@ from contracts.names import Layout
 from contracts.reference import CategoryReference, NumberReference
 from contracts.replay import Replay, Scored
 from contracts.verdict import Window
-from monitoring.folded import write_whole
+from monitoring import kept
 from monitoring.monitor import Baseline, checked_segments, verdict_id
 from monitoring.replay_counts import Answers, ReplayCounts, answers_of, decisions_of
 from monitoring.replay_page import page_of
@@ -76,10 +76,7 @@ def keep(layout: Layout, document: Replay) -> tuple[Path, Path]:
 
     """
     folder = layout.replays / document.model
-    stored, page = (folder / f"{document.replay_id}.{end}" for end in ("json", "html"))
-    write_whole(page, page_of(document).encode())
-    write_whole(stored, document.write_pretty())
-    return stored, page
+    return kept.keep(folder, document.replay_id, document, page_of(document))
 
 
 def _segments(baseline: Baseline, wish: Wish) -> tuple[str, ...]:

@@ -67,6 +67,17 @@ def decisions_of(manifest: Manifest, predictions: Sequence[str | float]) -> NDAr
     return np.array([places.get(str(word), -1) for word in predictions], dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """Rows of a block with both answers: all but the block have the length of `rows`."""
+
+    block: Block
+    rows: NDArray[np.int64]
+    answers: Answers
+    flipped: NDArray[np.bool_]
+    shifts: NDArray[np.float64]
+
+
 @dataclass
 class _Tally:
     """Rows, flips and the sum of shifts of some of the rows."""
@@ -158,10 +169,11 @@ class ReplayCounts:
         self._whole.add(flipped, shifts)
         self._add_shifts(shifts[like])
         self._add_cells(block.score[rows][like], answers.score[like])
-        self._add_groups(block, rows, flipped, shifts)
-        self._add_segments(block, rows, flipped, shifts)
-        self._add_transitions(block, rows, flipped, answers)
-        self._add_examples(block, rows, flipped, np.nan_to_num(shifts), answers)
+        both = _Compared(block, rows, answers, flipped, shifts)
+        self._add_groups(both)
+        self._add_segments(both)
+        self._add_transitions(both)
+        self._add_examples(both)
 
     def _add_shifts(self, shifts: NDArray[np.float64]) -> None:
         self._sums += [len(shifts), shifts.sum(), np.abs(shifts).sum(), (shifts**2).sum()]
@@ -175,57 +187,36 @@ class ReplayCounts:
             places = np.searchsorted(self._edges[1:-1], values, side="right")
             self._cells[side] += np.bincount(places, minlength=CELLS)
 
-    def _add_groups(
-        self,
-        block: Block,
-        rows: NDArray[np.int64],
-        flipped: NDArray[np.bool_],
-        shifts: NDArray[np.float64],
-    ) -> None:
-        keys = [(int(block.versions[i]), block.variants[i]) for i in rows]
+    def _add_groups(self, both: _Compared) -> None:
+        keys = [(int(both.block.versions[i]), both.block.variants[i]) for i in both.rows]
         for key in dict.fromkeys(keys):
             mine = np.array([k == key for k in keys])
-            self._groups.setdefault(key, _Tally()).add(flipped[mine], shifts[mine])
+            self._groups.setdefault(key, _Tally()).add(both.flipped[mine], both.shifts[mine])
 
-    def _add_segments(
-        self,
-        block: Block,
-        rows: NDArray[np.int64],
-        flipped: NDArray[np.bool_],
-        shifts: NDArray[np.float64],
-    ) -> None:
+    def _add_segments(self, both: _Compared) -> None:
         for name, words in self._words.items():
-            values = np.array([_word(block.features[name][i], words) for i in rows])
+            values = np.array([_word(both.block.features[name][i], words) for i in both.rows])
             for value in np.unique(values):
                 mine = values == value
                 tally = self._segments.setdefault((name, str(value)), _Tally())
-                tally.add(flipped[mine], shifts[mine])
+                tally.add(both.flipped[mine], both.shifts[mine])
 
-    def _add_transitions(
-        self, block: Block, rows: NDArray[np.int64], flipped: NDArray[np.bool_], answers: Answers
-    ) -> None:
-        for place in np.flatnonzero(flipped):
-            before = block.predictions[rows[place]]
-            self.transitions[f"{before} -> {self._prediction(answers, int(place))}"] += 1
+    def _add_transitions(self, both: _Compared) -> None:
+        for place in np.flatnonzero(both.flipped):
+            before = both.block.predictions[both.rows[place]]
+            self.transitions[f"{before} -> {self._prediction(both.answers, int(place))}"] += 1
 
-    def _add_examples(
-        self,
-        block: Block,
-        rows: NDArray[np.int64],
-        flipped: NDArray[np.bool_],
-        shifts: NDArray[np.float64],
-        answers: Answers,
-    ) -> None:
-        sizes = np.abs(shifts)
-        best = np.lexsort((sizes, flipped))[-MOST_EXAMPLES:]
+    def _add_examples(self, both: _Compared) -> None:
+        sizes = np.nan_to_num(np.abs(both.shifts))
+        best = np.lexsort((sizes, both.flipped))[-MOST_EXAMPLES:]
         for place in best:
-            rank = (bool(flipped[place]), float(sizes[place]))
+            rank = (bool(both.flipped[place]), float(sizes[place]))
             if not any(rank):
                 continue
             if len(self._examples) == MOST_EXAMPLES and rank <= self._examples[0][:2]:
                 continue
-            order = self._whole.rows - len(rows) + int(place)
-            example = self._example(block, int(rows[place]), int(place), answers)
+            order = self._whole.rows - len(both.rows) + int(place)
+            example = self._example(both.block, int(both.rows[place]), int(place), both.answers)
             push = heapq.heappush if len(self._examples) < MOST_EXAMPLES else heapq.heappushpop
             push(self._examples, (*rank, order, example))
 

@@ -16,9 +16,10 @@ import time
 import numpy as np
 
 from benchmarks.experiment.worlds import World
+from benchmarks.gate.__main__ import say, shown
 from monitoring.experiment_effect import Answered, difference, sequence
 from monitoring.experiment_ratio import ratio_check
-from monitoring.outcome import Z95, wilson
+from monitoring.outcome import Z95
 
 SEED = 20260520
 UNITS = 10_000
@@ -82,18 +83,6 @@ def mismatches(lost: float, weight: float, repetitions: int) -> float:
         strata = np.zeros(len(units), dtype=np.int64)
         failed += ratio_check(units, treated[kept], strata, np.array([weight])).failed
     return failed / repetitions
-
-
-def shown(share: float, n: int) -> str:
-    """A share in per cent with its interval."""
-    low, high = wilson(round(share * n), n)
-    return f"{100 * share:5.1f} ({100 * low:.1f}..{100 * high:.1f})"
-
-
-def say(*cells: object) -> None:
-    """One line of a table, at once."""
-    sys.stdout.write("| " + " | ".join(map(str, cells)) + " |\n")
-    sys.stdout.flush()
 
 
 def main() -> int:
