@@ -264,11 +264,17 @@ def history(model: Model, json: Json = False) -> None:
     """Tell what was Production when, who made it so, and why."""
     from registry.history import history as events
 
-    found = events(desk.store(), model)
+    store = desk.store()
+    found = events(store, model)
     if json:
         show.as_json(found)
-    else:
-        show.table(f"History of {model}", desk.EVENT_COLUMNS, map(desk.event_row, found))
+        return
+    show.table(f"History of {model}", desk.EVENT_COLUMNS, map(desk.event_row, found))
+    runs = {version.version: version.run_id for version in store.versions(model)}
+    for event in found:
+        if event.decision and event.to_version in runs:
+            place = f"decision/{event.decision}.html of run {runs[event.to_version]}"
+            show.console.print(f"version {event.to_version}: {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway doctor --repair")

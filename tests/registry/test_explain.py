@@ -69,6 +69,6 @@ def test_history_names_decisions_and_marks_rollbacks(trained: Workplace) -> None
     events = history(trained.store, "tiny")
     assert events[0].decision == decision.decision_id
     assert events[-1].decision == ""
-    assert decision.decision_id in printed
+    assert f"decision/{decision.decision_id}.html of run {decision.run_id}" in printed
     assert "rolled back" in printed
     assert "it was worse" in printed
