@@ -1,6 +1,6 @@
 """False positives of the A/B analysis under peeking, and its power.
 
-    python -m benchmarks.experiment [--repetitions 1000]
+    python -m benchmarks.experiment [--repetitions 200]
 
 Each repetition draws a new experiment and looks at it 30 times on the way from 200 to 10,000
 units, as the page does; it counts if any look decides. Beside it stands what looking so often
@@ -88,7 +88,7 @@ def mismatches(lost: float, weight: float, repetitions: int) -> float:
 def main() -> int:
     """Print the tables; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--repetitions", type=int, default=200)
     repetitions = parser.parse_args().repetitions
     missed = 0
     sys.stdout.write(f"{repetitions} repetitions a line, seed {SEED}, {LOOKS} looks each\n\n")

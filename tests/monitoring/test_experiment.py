@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
-from benchmarks.experiment.__main__ import looks
+from benchmarks.experiment.__main__ import looks, mismatches
 from benchmarks.experiment.worlds import World
 from contracts.errors import NotFoundHere
 from contracts.experiment import Experiment
@@ -455,6 +455,11 @@ def test_the_ratio_is_scipys_chi_square() -> None:
     assert found.chi_square == pytest.approx(expected)
     assert found.p_value == pytest.approx(stats.chi2.sf(expected, 2))
     assert found.freedom == 2
+
+
+def test_lost_units_are_told_and_chance_is_not() -> None:
+    assert mismatches(0.1, 0.5, repetitions=30) >= 0.8
+    assert mismatches(0.0, 0.5, repetitions=100) <= 0.03
 
 
 def test_a_unit_counts_once_where_it_was_met_first() -> None:

@@ -1,7 +1,9 @@
 """A version is asked what others were asked; what is told of it is counted by another route."""
 
 import json
+import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -319,6 +321,14 @@ def test_a_process_that_dies_is_said(place: Workplace) -> None:
         scorer._process.kill()
         scorer._process.wait()
         with pytest.raises(CorruptModel, match="expected it to answer rows, got an end with -9"):
+            scorer.score({"age": [1]})
+
+
+def test_a_model_that_hangs_is_given_up(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.scorer.LIMIT_S", 0.2)
+    with Scorer(place.layout, baseline_of(place, 1)) as scorer:
+        os.kill(scorer._process.pid, signal.SIGSTOP)
+        with pytest.raises(CorruptModel, match=r"no answer within 0\.2 s"):
             scorer.score({"age": [1]})
 
 
