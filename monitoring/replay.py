@@ -189,10 +189,9 @@ def _largest(
     own: NDArray[np.int64],
     same: NDArray[np.bool_],
 ) -> float:
-    if same.all():
-        return 0.0
+    """The largest difference of a score that is not the same; a score that is missing has none."""
     differences = np.abs(block.scores[rows[~same]] - answers.scores[own[~same]])
-    return float(np.nan_to_num(differences, nan=np.inf).max())
+    return float(differences[np.isfinite(differences)].max(initial=0.0))
 
 
 # the document

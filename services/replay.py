@@ -74,9 +74,10 @@ def _scores(
     if not len(numbers):
         return []
     if not alone:
-        together = _run(served, numbers)
+        # A row by itself is in company if it stands there twice.
+        together = _run(served, np.resize(numbers, (max(len(numbers), 2), numbers.shape[1])))
         if together is not None:
-            return list(together)
+            return list(together[: len(numbers)])
     # As in the service's batcher: a row that fails is tried alone, and fails alone.
     return [_first(_run(served, numbers[i : i + 1])) for i in range(len(numbers))]
 

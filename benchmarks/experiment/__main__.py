@@ -4,9 +4,9 @@
 
 Each repetition draws a new experiment and looks at it 30 times on the way from 200 to 10,000
 units, as the page does; it counts if any look decides. Beside it stands what looking so often
-does to the 95 % interval for a single look, and to one that takes rows for independent. For
-the ratio check, half the repetitions lose one in ten of the challenger's units. Shares are
-printed with their 95 % Wilson interval (1927). The exit code is 1 if a bar is missed.
+does to the 95 % interval for a single look, and to one that takes rows for independent. The
+ratio check is shown all units, and some of the challenger's lost. Shares are printed with
+their 95 % Wilson interval (1927). The exit code is 1 if a bar is missed.
 """
 
 import argparse

@@ -303,6 +303,34 @@ def test_the_document_and_the_page_are_kept_whole(
     assert "http" not in text
 
 
+def test_a_row_is_scored_in_company_even_by_itself(place: Workplace) -> None:
+    """A linear model has another last bit for a matrix of one row; blocks end anywhere."""
+    rows = rows_of(tiny.people(60, 8), tiny.SCHEMA)
+    columns = {name: [row[name] for row in rows] for name in tiny.SCHEMA.names}
+    with Scorer(place.layout, baseline_of(place, 1)) as scorer:
+        together = scorer.score(columns).scores
+        single = [
+            scorer.score({name: values[i : i + 1] for name, values in columns.items()}).scores[0]
+            for i in range(len(rows))
+        ]
+        alone = scorer.score(columns, alone=True).scores
+
+    assert tuple(single) == together
+    assert alone != together
+    assert np.allclose(alone, together, atol=1e-6)
+
+
+def test_a_record_without_its_scores_is_not_reproduced(
+    place: Workplace, traffic: list[TrafficRecord]
+) -> None:
+    write(place.layout, [*traffic[:5], msgspec.structs.replace(traffic[5], scores={})])
+    found = replayed(place, 1)
+
+    assert found.reproduction is not None
+    assert (found.reproduction.rows, found.reproduction.identical) == (6, 5)
+    assert Replay.read(found.write()) == found
+
+
 def test_a_model_that_cannot_be_loaded_is_said(place: Workplace, tmp_path: Path) -> None:
     """The service's own checks refuse it, and their words come through."""
     layout = Layout(tmp_path)
