@@ -78,6 +78,16 @@ class Layout:
         return self.var / "labels" / name
 
     @property
+    def replays(self) -> Path:
+        """Replays: `<model>/<replay id>.json` and `.html`."""
+        return self.var / "replays"
+
+    @property
+    def experiments(self) -> Path:
+        """A/B analyses: `<model>/<experiment id>.json` and `.html`."""
+        return self.var / "experiments"
+
+    @property
     def reports(self) -> Path:
         """Drift reports: `<model>/<verdict id>.html`."""
         return self.var / "reports"

@@ -10,18 +10,23 @@ from hypothesis import strategies as st
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
+from contracts.experiment import Experiment
 from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.reference import NumberReference, Reference
+from contracts.replay import Replay, Scored
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
     "decision": Decision,
+    "experiment": Experiment,
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,
     "refusal": Refusal,
+    "replay": Replay,
+    "scored": Scored,
     "traffic": TrafficRecord,
     "verdict": Verdict,
 }
