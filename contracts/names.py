@@ -69,6 +69,10 @@ class Layout:
         """The file that says which version of a model is served."""
         return self.var / "models" / name / f"{alias}.json"
 
+    def refusal(self, name: str) -> Path:
+        """The file that says which version of a model was refused last, and why."""
+        return self.var / "refused" / f"{name}.json"
+
     def traffic(self, name: str) -> Path:
         """The folder of a model's traffic: `<UTC date>/<segment>.jsonl`."""
         return self.var / "traffic" / name
@@ -80,6 +84,16 @@ class Layout:
     def retrainings(self, name: str) -> Path:
         """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
         return self.var / "retrainings" / name
+
+    @property
+    def replays(self) -> Path:
+        """Replays: `<model>/<replay id>.json` and `.html`."""
+        return self.var / "replays"
+
+    @property
+    def experiments(self) -> Path:
+        """A/B analyses: `<model>/<experiment id>.json` and `.html`."""
+        return self.var / "experiments"
 
     @property
     def reports(self) -> Path:

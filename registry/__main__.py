@@ -29,7 +29,7 @@ def main() -> None:
         if arguments.action == "follow":
             follow(wishes)
             return
-        result = pull_all(Store.open(wishes), Layout(wishes.var), service_trial)
+        result = pull_all(Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_s))
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
@@ -41,9 +41,8 @@ def follow(wishes: RegistrySettings) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s [%(levelname)s] [follow] %(message)s"
     )
-    follower = Follower(
-        lambda: Store.open(wishes), Layout(wishes.var), service_trial, wishes.poll_s
-    )
+    trial = service_trial(wishes.trial_s)
+    follower = Follower(lambda: Store.open(wishes), Layout(wishes.var), trial, wishes.poll_s)
     with contextlib.suppress(KeyboardInterrupt):
         follower.follow(os.getppid())
 

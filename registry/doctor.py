@@ -21,6 +21,7 @@ from contracts.names import (
 from registry import bento
 from registry.directory import INCOMING, verify
 from registry.history import history
+from registry.production import is_ours, is_unfinished, reconcile_in_turn
 from registry.store import Store, StoredModel, StoredRun, StoredVersion
 
 MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
@@ -46,6 +47,7 @@ def examine(store: Store, layout: Layout) -> list[Ailment]:
         *_dead_runs(store),
         *_pending_models(store),
         *_hollow_versions(store),
+        *_unfinished_moves(store),
         *_strays(layout),
         *_broken_pointers(layout),
     ]
@@ -160,8 +162,18 @@ def _and(reasons: list[str]) -> str:
     return ", and ".join(reasons)
 
 
+def _unfinished_moves(store: Store) -> Iterator[Ailment]:
+    for model in store.models():
+        if is_ours(store, model.name) and is_unfinished(store, model.name):
+            detail = (
+                "its history tells a move that is not done; who made it was killed, or is at it"
+            )
+            yield Ailment("unfinished_move", model.name, detail)
+
+
 def _strays(layout: Layout) -> Iterator[Ailment]:
-    for path in (*sorted((layout.var / "models").glob(f"*/{INCOMING}*")), *bento.strays()):
+    ours = (p for f in ("models/*", "refused") for p in sorted(layout.var.glob(f"{f}/{INCOMING}*")))
+    for path in (*ours, *bento.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
             yield Ailment("stray_download", str(path), "the pull that wrote it is gone")
@@ -190,6 +202,10 @@ def _treat(store: Store, layout: Layout, ailment: Ailment) -> str:
         return _delete_leftover(store, ailment.subject)
     if ailment.kind == "missing_model":
         return ""
+    if ailment.kind == "unfinished_move":
+        with store.turn(ailment.subject):
+            now = reconcile_in_turn(store, ailment.subject)
+        return f"{ailment.subject}: production is {now or 'none'}, and its history says so"
     path = Path(ailment.subject)
     if path.is_dir():
         shutil.rmtree(path)

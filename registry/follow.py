@@ -15,7 +15,7 @@ from contracts.errors import CorruptModel, PlatformError, RegistryUnreachable
 from contracts.manifest import Pointer
 from contracts.names import Layout
 from registry.production import is_ours, reconcile
-from registry.pull import TAG_REFUSED, bring, pointer_of, remove_pointer
+from registry.pull import bring, pointer_of, refuse, remove_pointer
 from registry.store import Store
 from registry.trial import Trial
 
@@ -91,9 +91,9 @@ class Follower:
         self, store: Store, name: str, version: int, pointed: Pointer | None, err: CorruptModel
     ) -> None:
         self._refused[name, version] = time.monotonic() + AGAIN_S
-        store.set_version_tag(name, version, TAG_REFUSED, err.what[:4000])
         served = "nothing" if pointed is None else f"version {pointed.version}"
         logger.error("refused %s version %d: %s; %s serves on", name, version, err.what, served)
+        refuse(store, self.layout, name, version, err)
 
 
 def _wait(seconds: float, parent: int) -> bool:

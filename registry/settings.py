@@ -20,6 +20,17 @@ class RegistrySettings:
         "SLIPWAY_REGISTRY_POLL_S", 2.0, "seconds between looks at Production, while it is followed"
     )
 
+    trial_s: float = setting(
+        "SLIPWAY_REGISTRY_TRIAL_S",
+        60.0,
+        "seconds for a version to load and answer; one that takes longer is refused",
+    )
+    model_bytes: int = setting(
+        "SLIPWAY_REGISTRY_MODEL_BYTES",
+        2 * 1024**3,
+        "largest model directory; a version with a larger one is refused, not downloaded",
+    )
+
     @property
     def actor(self) -> str:
         """Who acts, for the history."""

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
-from contracts.manifest import Manifest, Pointer
+from contracts.experiment import Experiment
+from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.reference import NumberReference, Reference
+from contracts.replay import Replay, Scored
 from contracts.retraining import Order, Retraining
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Acceptance, Verdict
@@ -20,10 +22,14 @@ GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
     "acceptance": Acceptance,
     "decision": Decision,
+    "experiment": Experiment,
     "manifest": Manifest,
     "order": Order,
     "pointer": Pointer,
     "reference": Reference,
+    "refusal": Refusal,
+    "replay": Replay,
+    "scored": Scored,
     "retraining": Retraining,
     "traffic": TrafficRecord,
     "verdict": Verdict,
