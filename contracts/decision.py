@@ -18,6 +18,7 @@ Subject = Literal[
     "calibration",
     "latency",
     "size",
+    "canary",
 ]
 
 

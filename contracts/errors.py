@@ -9,6 +9,7 @@ Each has three parts: what was expected, what came (value and path), what to do.
   x InvalidData          rows or files that break the schema
   x CertificateFailed    the exported model does not answer like the fitted one
   x GateRefused          a version that may not be promoted
+  x InvalidSplit         the words of a traffic split that cannot be read
   x NotRegistered        no such model, version or production version
   x RegistryUnreachable  the tracking server does not answer
   x CorruptModel         a model directory that is not what was registered
@@ -56,6 +57,10 @@ class GateRefused(PlatformError):
     """A version may not be promoted."""
 
     exit_code = 3
+
+
+class InvalidSplit(PlatformError):
+    """What somebody wrote of a traffic split cannot be read."""
 
 
 class NotRegistered(PlatformError):

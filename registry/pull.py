@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from contracts.errors import (
     CorruptModel,
     InvalidDocument,
@@ -18,9 +20,9 @@ from contracts.errors import (
     RegistryUnreachable,
 )
 from contracts.manifest import Manifest, Pointer
-from contracts.names import MODEL_DIRECTORY, TAG_DIGEST, Layout
+from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from registry.bento import import_directory
-from registry.directory import flush, incoming, unwritable, verify
+from registry.directory import flush, incoming, unwritable, verify, write_whole
 from registry.production import is_ours, reconcile
 from registry.store import Store, StoredVersion
 from registry.trial import Trial
@@ -101,7 +103,12 @@ def pull(store: Store, layout: Layout, name: str) -> Pointer:
 
 
 def bring(
-    store: Store, layout: Layout, name: str, version: int, trial: Trial | None = None
+    store: Store,
+    layout: Layout,
+    name: str,
+    version: int,
+    trial: Trial | None = None,
+    alias: str = PRODUCTION,
 ) -> Pointer:
     """Bring one version here, let it be tried, and point at it.
 
@@ -109,18 +116,18 @@ def bring(
         The errors of `pull`.
 
     """
-    pointer = pull_version(store, layout, name, version, point=False)
-    if trial is not None and not _says_the_same(pointer_of(layout, name), pointer):
+    pointer = replace(pull_version(store, layout, name, version, point=False), alias=alias)
+    if trial is not None and not _says_the_same(pointer_of(layout, name, alias), pointer):
         trial(layout, pointer)
     try:
-        return _moved(layout.pointer(name), pointer)
+        return _moved(layout.pointer(name, alias), pointer)
     except OSError as err:
-        raise unwritable(layout.pointer(name), err.strerror or str(err)) from err
+        raise unwritable(layout.pointer(name, alias), err.strerror or str(err)) from err
 
 
-def pointer_of(layout: Layout, name: str) -> Pointer | None:
+def pointer_of(layout: Layout, name: str, alias: str = PRODUCTION) -> Pointer | None:
     """What is pointed at here; None for nothing, or for what cannot be read."""
-    path = layout.pointer(name)
+    path = layout.pointer(name, alias)
     try:
         return Pointer.read(path.read_bytes(), str(path))
     except (FileNotFoundError, InvalidDocument):
@@ -217,10 +224,7 @@ def _moved(path: Path, pointer: Pointer) -> Pointer:
         there = Pointer.read(path.read_bytes(), str(path))
         if _says_the_same(there, pointer):
             return there
-    beside = incoming(path.parent)
-    beside.write_bytes(pointer.write_pretty())
-    flush(beside)
-    beside.replace(path)
+    write_whole(path, pointer)
     return pointer
 
 
@@ -232,9 +236,9 @@ def _says_the_same(there: Pointer | None, pointer: Pointer) -> bool:
     )
 
 
-def remove_pointer(layout: Layout, name: str) -> list[str]:
+def remove_pointer(layout: Layout, name: str, alias: str = PRODUCTION) -> list[str]:
     """Point at no version of a model any more; gives its name if one was pointed at."""
-    path = layout.pointer(name)
+    path = layout.pointer(name, alias)
     if not path.is_file():
         return []
     path.unlink()

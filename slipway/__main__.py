@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import desk, keys, show
+from slipway import desk, keys, show, split
 
 app = typer.Typer(
     name="slipway",
@@ -21,6 +21,9 @@ app = typer.Typer(
 )
 
 app.add_typer(keys.app, name="keys")
+app.command("traffic-split", epilog="Example: slipway traffic-split loan challenger=10%")(
+    split.traffic_split
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]

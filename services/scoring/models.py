@@ -2,6 +2,8 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 from contracts.errors import CorruptModel
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
-from contracts.names import MANIFEST_FILE, MODEL_FILE, Layout
+from contracts.names import MANIFEST_FILE, MODEL_FILE, PRODUCTION, Layout
+from contracts.split import TrafficSplit
 from services.faults import Fault
 from services.scoring.decode import Decoder
 from services.scoring.session import Session
@@ -54,10 +57,22 @@ def models_layout(settings: ServiceSettings) -> Layout:
     return Layout(_CODE / "var") if frozen else Layout(settings.var)
 
 
-def find_pointers(layout: Layout) -> list[Pointer]:
-    """The pointers below `var/models`, by name of the model."""
-    paths = sorted((layout.var / "models").glob("*/production.json"))
-    return [Pointer.read(path.read_bytes(), str(path)) for path in paths]
+def find_pointers(layout: Layout, role: str = PRODUCTION) -> list[Pointer]:
+    """The pointers of a role below `var/models`, by name of the model."""
+    return [Pointer.read(data, place) for data, place in _files(layout, f"{role}.json")]
+
+
+def find_splits(layout: Layout) -> dict[str, TrafficSplit]:
+    """How the requests of models are divided, by name of the model."""
+    found = [TrafficSplit.read(data, place) for data, place in _files(layout, "split.json")]
+    return {split.model: split for split in found}
+
+
+def _files(layout: Layout, name: str) -> Iterator[tuple[bytes, str]]:
+    """What stands in the files of that name, and where; one that goes meanwhile is not there."""
+    for path in sorted((layout.var / "models").glob(f"*/{name}")):
+        with suppress(FileNotFoundError):
+            yield path.read_bytes(), str(path)
 
 
 def find_directory(layout: Layout, pointer: Pointer) -> Path:

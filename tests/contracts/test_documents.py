@@ -12,6 +12,7 @@ from contracts.documents import Document
 from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest, Pointer
 from contracts.reference import NumberReference, Reference
+from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Document]] = {
     "pointer": Pointer,
     "reference": Reference,
     "traffic": TrafficRecord,
+    "trafficsplit": TrafficSplit,
     "verdict": Verdict,
 }
 FILES = sorted(GOLDEN.glob("*.json"))
