@@ -10,9 +10,9 @@ from typing import Literal
 from contracts.decision import Check
 from contracts.documents import Document
 
-REFERENCES = 20
+REFERENCES = 12
 """So many of production's latencies a latency of the challenger's is ranked among."""
-SLOWER = 2.0
+SLOWER = 1.5
 """The challenger may be so many times slower than production ..."""
 SLACK_MS = 1.0
 """... and this much more, which nobody notices."""
@@ -26,15 +26,16 @@ Status = Literal["running", "aborted", "completed", "refused", "stopped"]
 class CanaryEvidence(Document, frozen=True, kw_only=True):
     """What a canary's challenger has shown since it began; `var/canaries/<name>/evidence.json`.
 
-    `canary` is the moment it began, as its split says. `requests` were assigned to the
-    challenger, `failed` of them it failed. `ranks[r]` counts its latencies, taken down by
-    `SLACK_MS` and divided by `SLOWER`, above which r of `REFERENCES` latencies of production's
-    around them lay. `compared` are its answers to which production's is known, `units` those
-    that were the first of their unit at a step, and `changed` counts those of `units` that
-    differ. `dropped` could not be looked at in time.
+    `canary` is the moment it began, as its split says. `seen` are all requests that were
+    assigned; `requests` those to the challenger, `failed` of them it failed. `ranks[r]` counts
+    its latencies, taken down by `SLACK_MS` and divided by `SLOWER`, below which r of
+    `REFERENCES` latencies of production's around them lay. `compared` are its answers to which
+    production's is known, `units` those that were the first of their unit at a step, and
+    `changed` counts those of `units` that differ. `dropped` could not be looked at in time.
     """
 
     canary: str
+    seen: int = 0
     requests: int = 0
     failed: int = 0
     ranks: tuple[int, ...] = (0,) * (REFERENCES + 1)
@@ -48,7 +49,7 @@ class Canary(Document, frozen=True, kw_only=True):
     """Where a canary stands, and what was decided last; the tag `slipway.canary` of the model.
 
     `began` names it. `step` counts from 0 in `weights`, those below one that are served;
-    `requests_before` and `compared_before` is the evidence that the steps before had.
+    `seen_before`, `requests_before` and `compared_before` is what the steps before had.
     `is_closed` says that what follows from its end was done.
     """
 
@@ -61,6 +62,7 @@ class Canary(Document, frozen=True, kw_only=True):
     began: str
     step: int = 0
     step_began: str
+    seen_before: int = 0
     requests_before: int = 0
     compared_before: int = 0
     status: Status = "running"

@@ -1,7 +1,7 @@
 """Whether a canary goes on, ends, or is taken back: counts in, a decision out.
 
 Three questions are asked at every look, as often as one likes: does the challenger fail more
-than one request in a hundred that production answers; is it more than twice as slow; does it
+than one request in a hundred that production answers; is it slower by more than half; does it
 answer more than a fifth of the units otherwise. Each is a test by betting: a capital of one is
 staked against the harmless answer, at odds that make the expected capital at most one as long
 as it is true. By Ville's inequality (Ville 1939; Ramdas, Grünwald, Vovk, Shafer 2023,
@@ -33,6 +33,8 @@ RANK_BETS = (1, 3, 15)
 COMPARED = 0.5
 """The share of a step's answers that must have been compared before the next."""
 
+PATIENCE = 2.0
+
 Action = Literal["wait", "advance", "complete", "abort"]
 
 
@@ -58,12 +60,26 @@ def decide(
         return CanaryDecision("abort", f"aborted: {'; '.join(against)}", checks)
     requests = evidence.requests - canary.requests_before
     compared = evidence.compared - canary.compared_before
-    if requests < canary.each or compared < COMPARED * canary.each or held_s < hold_s:
+    enough = requests >= canary.each and compared >= COMPARED * canary.each
+    if not (enough or _is_patient(canary, evidence)) or held_s < hold_s:
         seen = f"{requests} of {canary.each} requests, {compared} compared, {held_s:.0f} s"
         return CanaryDecision("wait", f"{_step(canary)}: {seen}", checks)
     if canary.step + 1 < len(canary.weights):
         return CanaryDecision("advance", f"{_step(canary)} is passed", checks)
     return CanaryDecision("complete", f"passed every step, {evidence.requests} requests", checks)
+
+
+def _is_patient(canary: Canary, evidence: CanaryEvidence) -> bool:
+    """Whether so many requests came that the step would be over twice, were all units alike.
+
+    Of forty users one in twenty may be nobody, and then nobody will ever be. But what came to
+    the challenger must have been compared.
+    """
+    weight = canary.weights[canary.step]
+    seen = evidence.seen - canary.seen_before
+    requests = evidence.requests - canary.requests_before
+    compared = evidence.compared - canary.compared_before
+    return seen >= PATIENCE * canary.each / weight and compared >= COMPARED * requests
 
 
 def bernoulli_capital(k: int, n: int, limit: float, bets: Sequence[float]) -> float:

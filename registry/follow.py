@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from contracts.errors import CorruptModel, GateRefused, PlatformError, RegistryUnreachable
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
+from registry.beside import Beside
 from registry.production import is_ours, reconcile
 from registry.pull import TAG_REFUSED, bring, pointer_of, remove_pointer
 from registry.roles import Roles
@@ -46,6 +47,7 @@ class Follower:
 
     def __post_init__(self) -> None:
         self._roles = Roles(self.layout, self.trial)
+        self._beside = Beside(self.layout)
 
     def follow(self, parent: int) -> None:
         """Look again and again, until the process `parent` is no longer ours."""
@@ -60,6 +62,7 @@ class Follower:
                 self._store = self.open_store()
             for model in self._store.models():
                 self._look_at(self._store, model.name)
+            self._beside.see_to_it()
         except RegistryUnreachable as err:
             if str(err) != self._away:
                 logger.warning("registry: %s; serving goes on", err.what)

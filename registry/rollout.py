@@ -85,6 +85,7 @@ class Rollout:
                 canary,
                 step=canary.step + 1,
                 step_began=_text(_now()),
+                seen_before=evidence.seen,
                 requests_before=evidence.requests,
                 compared_before=evidence.compared,
             )

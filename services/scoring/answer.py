@@ -59,7 +59,7 @@ class Clerk:
         scores = list(chain.from_iterable(ticket.scores for ticket in tickets))
         texts = encode(list(chain.from_iterable(scores)))[1:-1].split(b",")
         columns = [texts[index :: self._n_scores] for index in range(self._n_scores)]
-        words, watched = self._decided(scores, columns)
+        words, watched = self.decided(scores, columns)
         return Page(
             time=moment.text.encode(),
             id_head=moment.id_head,
@@ -100,7 +100,7 @@ class Clerk:
         row = (page.id_head, page.ids[index], page.time, page.words[index], *scores, flags)
         return self._answer % row
 
-    def _decided(
+    def decided(
         self, scores: Sequence[Sequence[float]], columns: Sequence[Sequence[bytes]]
     ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """The predictions, and the numbers that are watched for drift."""

@@ -1,0 +1,1 @@
+"""Whether a version may take over: canaries simulated, and what a shadow costs."""
