@@ -127,10 +127,9 @@ class Desk:
         if rows is None:
             ask_slowly()
             return
-        if not self._is_replaced(assignment):
-            answer = SecondChance(answer, ask_slowly)
+        to = answer if self._is_replaced(assignment) else SecondChance(answer, ask_slowly)
         self._batcher.submit(
-            Ticket(rows, request_id, arrived, answer, self._batch_answer, (), assignment)
+            Ticket(rows, request_id, arrived, to, self._batch_answer, (), assignment)
         )
 
     def _follow_up(self, asked: Coroutine[Any, Any, bytes], answer: Answer) -> None:

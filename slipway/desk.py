@@ -35,12 +35,15 @@ LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
 FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "threshold", "drifted")
 
 
-STATE_COLUMNS = ("model", "production", "pointed at", "answers", "refused")
+STATE_COLUMNS = (
+    "model", "production", "pointed at", "answers", "challenger", "shadow", "canary", "refused"
+)  # fmt: skip
 
 
 def state_row(state: "ModelState") -> tuple[Any, ...]:
     """Where one model stands."""
-    return (state.name, state.production, state.pointed, state.answers, state.refused)
+    stands = (state.name, state.production, state.pointed, state.answers)
+    return (*stands, state.challenger, state.shadow, state.canary, state.refused)
 
 
 def registry_settings() -> "RegistrySettings":

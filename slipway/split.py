@@ -86,7 +86,7 @@ def _obey(store: "Store", model: str, word: str, version: int | None, by: str) -
 
 def _challenge(store: "Store", model: str, text: str, version: int | None) -> None:
     """Move the alias first: a share without a challenger is given to nobody."""
-    from registry.wish import parse
+    from registry.wish import OFF, parse
 
     wish = parse(text)
     aliases = store.model(model).aliases
@@ -98,5 +98,9 @@ def _challenge(store: "Store", model: str, text: str, version: int | None) -> No
                 f"challenger: expected another version than production, got {version}",
                 remedy=f"slipway versions {model}, then --version N",
             )
-        store.set_alias(model, store.version(model, version).version, CHALLENGER)
+        known = store.version(model, version).version
+        if known != aliases.get(CHALLENGER):
+            # Else it would have the old one's share for a moment.
+            store.set_model_tag(model, TAG_SPLIT, OFF)
+            store.set_alias(model, known, CHALLENGER)
     store.set_model_tag(model, TAG_SPLIT, wish.text)

@@ -1,7 +1,7 @@
 """`python -m services.shadow`: look on at the traffic of this machine until the parent is gone.
 
 One at a time looks on at a folder: who comes second ends at once. It gives way to the workers
-(nice 10): what it cannot look at in time it drops and counts.
+(nice 19): what it cannot look at in time it drops and counts.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from services.settings import ServiceSettings
 from services.shadow.onlooker import Onlooker
 
 LOOK_S = 0.25
-NICE = 10
+NICE = 19
 
 logger = logging.getLogger("slipway.shadow")
 

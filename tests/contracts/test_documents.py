@@ -7,21 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.canary import Canary, CanaryEvidence
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest, Pointer
 from contracts.reference import NumberReference, Reference
+from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
+    "canary": Canary,
+    "canaryevidence": CanaryEvidence,
     "decision": Decision,
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,
+    "shadowrecord": ShadowRecord,
     "traffic": TrafficRecord,
     "trafficsplit": TrafficSplit,
     "verdict": Verdict,

@@ -154,7 +154,7 @@ def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @contextmanager
-def following(folder: Path, models: Path, registry: str) -> Iterator[Followed]:
+def following(folder: Path, models: Path, registry: str, **wishes: str) -> Iterator[Followed]:
     """A service that follows a copy of the registry."""
     copy = folder / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
@@ -165,6 +165,7 @@ def following(folder: Path, models: Path, registry: str) -> Iterator[Followed]:
         MLFLOW_TRACKING_URI=uri,
         SLIPWAY_SERVICE_PULL="true",
         SLIPWAY_REGISTRY_POLL_S="0.3",
+        **wishes,
     ) as service:
         yield Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
 

@@ -17,8 +17,8 @@ HEAVY = 600
 
 
 def poisoned(client: mlflow.MlflowClient, how: str) -> int:
-    """A new version of `tiny` that will `fail`, `flip` or be `slow`, as if trained so."""
-    stored = client.get_model_version("tiny", "2")
+    """A new version like the first that will `fail`, `flip`, be `slow` or `behave`."""
+    stored = client.get_model_version("tiny", "1")
     trained = client.get_run(stored.run_id)
     run = client.create_run(trained.info.experiment_id)
     directory = _directory(run)
@@ -64,6 +64,8 @@ def _spoil(graph: onnx.GraphProto, how: str) -> None:
     ]
     if how == "flip":
         nodes.append(helper.make_node("Sub", ["one", "true_scores"], ["other"]))
+    elif how == "behave":
+        nodes.append(helper.make_node("Identity", ["true_scores"], ["other"]))
     elif how == "fail":
         nodes.append(helper.make_node("Add", ["true_scores", "nan"], ["other"]))
     else:
