@@ -162,7 +162,10 @@ def _and(reasons: list[str]) -> str:
 
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
-    for path in (*sorted((layout.var / "models").glob(f"*/{INCOMING}*")), *bento.strays()):
+    ours = (
+        p for word in ("models", "canaries") for p in (layout.var / word).glob(f"*/{INCOMING}*")
+    )
+    for path in (*sorted(ours), *bento.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
             yield Ailment("stray_download", str(path), "the pull that wrote it is gone")

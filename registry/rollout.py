@@ -58,17 +58,20 @@ class Rollout:
     def weight(
         self, store: Store, model: StoredModel, wish: Wish, production: Pointer, challenger: Pointer
     ) -> tuple[float, str]:
-        """The weight that a canary has now, and its name; nothing for one that has just ended."""
+        """The weight that a canary has now, and its name; nothing for one that was taken back.
+
+        One that has just been completed keeps its weight until its version is served as
+        production: else its users would meet the old one for a moment.
+        """
         canary = canary_of(model)
-        if canary is not None and not _is_same(canary, wish, production, challenger):
-            canary = None
-        if canary is None or canary.is_closed:
+        if canary is None or canary.is_closed or not _is_of(canary, wish, production, challenger):
+            if canary is not None and not canary.is_closed:
+                self._save(store, replace(canary, status="stopped", is_closed=True))
             canary = _new(model.name, wish, production, challenger)
             self._save(store, canary)
             logger.info("canary of %s version %d begins", model.name, challenger.version)
         canary = self._moved(store, canary)
-        if canary.status != "running":
-            self._close(store, canary)
+        if canary.status != "running" and self._close(store, canary).status != "completed":
             return 0.0, ""
         return canary.weights[canary.step], canary.began
 
@@ -97,12 +100,14 @@ class Rollout:
         logger.info("canary of %s version %d: %s", name, version, canary.sentence)
         return canary
 
-    def _close(self, store: Store, canary: Canary) -> None:
+    def _close(self, store: Store, canary: Canary) -> Canary:
         """Do what follows from a canary's end; done twice, it does no more."""
         if canary.status == "completed":
             canary = self._promoted(store, canary)
         store.set_model_tag(canary.model, TAG_SPLIT, OFF)
-        self._save(store, replace(canary, is_closed=True))
+        canary = replace(canary, is_closed=True)
+        self._save(store, canary)
+        return canary
 
     def _promoted(self, store: Store, canary: Canary) -> Canary:
         """Make the challenger Production; the canary's checks stand in the decision on it."""
@@ -163,7 +168,7 @@ def canary_of(model: StoredModel) -> Canary | None:
         return None
 
 
-def _is_same(canary: Canary, wish: Wish, production: Pointer, challenger: Pointer) -> bool:
+def _is_of(canary: Canary, wish: Wish, production: Pointer, challenger: Pointer) -> bool:
     return (canary.challenger_digest, canary.production_version, canary.weights, canary.each) == (
         challenger.digest,
         production.version,
