@@ -113,8 +113,12 @@ def test_a_challenger_that_behaves_becomes_production_and_the_decision_is_kept(
     canary, _ = run(followed, twin, "canary 40,100 each 60")
 
     assert canary.status == "completed"
-    eventually(lambda: followed.answers()["version"] == twin, followed.service.log)
-    assert followed.answers()["variant"] == "production"
+
+    def is_production() -> bool:
+        answer = followed.answers()
+        return (answer["version"], answer["variant"]) == (twin, "production")
+
+    eventually(is_production, followed.service.log)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", followed.client.tracking_uri)
     event = history(Store.open(RegistrySettings()), "tiny")[-1]
     assert (event.kind, event.from_version, event.to_version) == ("promoted", 1, twin)
