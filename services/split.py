@@ -183,7 +183,7 @@ class SplitDesk:
 class _Attempt:
     """Where the challenger's answer goes: on to who waits, or, failing that, to production."""
 
-    __slots__ = ("_answer", "_ask", "_assignment", "_desk", "_since")
+    __slots__ = ("_answer", "_ask", "_assignment", "_desk", "_has_failed", "_since")
 
     def __init__(
         self, desk: SplitDesk, ask: AskFor, answer: Answer, assignment: Assignment
@@ -193,17 +193,22 @@ class _Attempt:
         self._answer = answer
         self._assignment = assignment
         self._since = time.monotonic()
+        self._has_failed = False
 
     def done(self) -> bool:
-        return self._answer.done()
+        """Whether nothing is expected of the challenger any more; production may still answer."""
+        return self._has_failed or self._answer.done()
 
     def set_result(self, result: Any, /) -> None:
+        """Answer."""
         self._answer.set_result(result)
 
     def set_exception(self, fault: BaseException, /) -> None:
+        """Ask production, if it is the challenger's fault; else refuse."""
         if not isinstance(fault, Fault) or fault.code not in ANSWERED_BY_PRODUCTION:
             self._answer.set_exception(fault)
             return
+        self._has_failed = True
         assignment = self._desk.failed(fault, self._assignment, self._since)
         try:
             self._ask(self._desk.stand_in(), self._answer, assignment)

@@ -43,6 +43,7 @@ HARMLESS = (
     World("one user in ten answered otherwise", changed=0.10),
     World("wide latencies", spread=1.0),
     World("fails 1 request in 500", failing=0.002),
+    World("at every limit at once", failing=0.01, slower=1.5, changed=0.2),
 )
 HARMFUL = (
     World("returns errors", failing=1.0),

@@ -114,6 +114,15 @@ def variant_of(service: Service, user: str, body: bytes = GOOD, path: str = PRED
     return answer
 
 
+def told(raw: Raw, user: str, body: bytes = GOOD, path: str = PREDICT) -> Any:
+    """The answer to a user on a connection that is kept."""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    raw.send(f"{head}x-user-id: {user}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    status, _, answer = raw.answer()
+    assert status == 200, answer
+    return answer
+
+
 def wished(followed: Followed, words: str, version: int = 2) -> None:
     """What a person does in `mlflow ui`."""
     followed.client.set_registered_model_alias("tiny", "challenger", str(version))
@@ -265,16 +274,8 @@ def test_a_kept_connection_answers_each_user_by_their_variant(followed: Followed
     wished(followed, "50%")
     await_weight(service, 0.5)
 
-    def request(user: str) -> bytes:
-        head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        return f"{head}x-user-id: {user}\r\ncontent-length: {len(GOOD)}\r\n\r\n".encode() + GOOD
-
-    def told(raw: Raw, user: str) -> str:
-        raw.send(request(user))
-        return str(raw.answer()[2]["variant"])
-
     with connected(service) as raw:
-        got = [(user, told(raw, user)) for user in [f"u{i}" for i in range(20)] * 3]
+        got = [(user, told(raw, user)["variant"]) for user in [f"u{i}" for i in range(20)] * 3]
     assert {
         (user, "challenger" if place_of("tiny", user.encode())[0] < 0.5 else "production")
         for user, _ in got
@@ -303,6 +304,17 @@ def test_production_answers_what_the_challenger_fails(followed: Followed) -> Non
     assert len(failed) == 8
     assert {r.weight for r in failed} == {1.0}
     assert metric(service, FAILURES) - before == 7
+
+    # The same on the wire, beside requests that the challenger can answer.
+    with connected(service) as raw:
+        kept = [told(raw, f"u{i % 2}", body) for i, body in enumerate([GOOD, ODD] * 6)]
+        batches = [told(raw, "ada", rows, "/models/tiny/predict/batch") for _ in range(3)]
+    assert [answer["variant"] for answer in kept] == ["challenger", "production"] * 6
+    assert all(batch["failed"] == 0 for batch in batches)
+    variants = {result["variant"] for batch in batches for result in batch["results"]}
+    assert variants == {"production"}
+    assert metric(service, FAILURES) - before == 7 + 6 + 3
+    assert "could not be concluded" not in service.log.read_text()
 
 
 @pytest.mark.slow
