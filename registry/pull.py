@@ -120,7 +120,7 @@ def bring(
     if trial is not None and not _says_the_same(pointer_of(layout, name, alias), pointer):
         trial(layout, pointer)
     try:
-        return _moved(layout.pointer(name, alias), pointer)
+        return _moved(layout, pointer)
     except OSError as err:
         raise unwritable(layout.pointer(name, alias), err.strerror or str(err)) from err
 
@@ -162,7 +162,7 @@ def pull_version(
             bento_tag=tag,
             moved_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         )
-        return _moved(layout.pointer(name), pointer) if point else pointer
+        return _moved(layout, pointer) if point else pointer
     except OSError as err:
         # The errors of a whole copied tree come as a list, without a name or a number.
         place = Path(os.fsdecode(err.filename or layout.var))
@@ -218,13 +218,12 @@ def _rename(source: Path, directory: Path, digest: str) -> None:
             raise err from None
 
 
-def _moved(path: Path, pointer: Pointer) -> Pointer:
+def _moved(layout: Layout, pointer: Pointer) -> Pointer:
     """Move the pointer, unless it says the same already."""
-    if path.is_file():
-        there = Pointer.read(path.read_bytes(), str(path))
-        if _says_the_same(there, pointer):
-            return there
-    write_whole(path, pointer)
+    there = pointer_of(layout, pointer.name, pointer.alias)
+    if there is not None and _says_the_same(there, pointer):
+        return there
+    write_whole(layout.pointer(pointer.name, pointer.alias), pointer)
     return pointer
 
 

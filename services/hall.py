@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from contracts.errors import CorruptModel, PlatformError
+from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, Layout
 from contracts.split import TrafficSplit
@@ -20,6 +20,7 @@ from services.metrics import Metrics
 from services.scoring.cache import open_cache
 from services.scoring.models import (
     ServedModel,
+    find_beside,
     find_pointers,
     find_splits,
     load,
@@ -64,13 +65,13 @@ class Hall:
         for pointer in hall.wanted_challengers(models):
             try:
                 hall.seat(load(models, pointer))
-            except CorruptModel as err:
+            except PlatformError as err:
                 hall.count_unfit(pointer, err)
         return hall
 
     def wanted_challengers(self, models: Layout) -> list[Pointer]:
         """The pointers of challengers that shall answer a share of the requests."""
-        return [p for p in find_pointers(models, CHALLENGER) if p.name in self._splits]
+        return [p for p in find_beside(models, CHALLENGER) if p.name in self._splits]
 
     def count_unfit(self, pointer: Pointer, err: PlatformError) -> None:
         """Count and tell a version that is pointed at and cannot be served."""

@@ -1,16 +1,19 @@
 """Which models are served: pointer, verified directory, warmed session."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import CorruptModel
+from contracts.documents import Document
+from contracts.errors import CorruptModel, InvalidDocument
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE, PRODUCTION, Layout
@@ -19,6 +22,10 @@ from services.faults import Fault
 from services.scoring.decode import Decoder
 from services.scoring.session import Session
 from services.settings import ServiceSettings
+
+D = TypeVar("D", bound=Document)
+
+logger = logging.getLogger("bentoml.slipway")
 
 GOLDEN_MARGIN = 10.0
 """Golden answers may differ by this many times the certificate's tolerance: another processor
@@ -57,15 +64,32 @@ def models_layout(settings: ServiceSettings) -> Layout:
     return Layout(_CODE / "var") if frozen else Layout(settings.var)
 
 
-def find_pointers(layout: Layout, role: str = PRODUCTION) -> list[Pointer]:
-    """The pointers of a role below `var/models`, by name of the model."""
-    return [Pointer.read(data, place) for data, place in _files(layout, f"{role}.json")]
+def find_pointers(layout: Layout) -> list[Pointer]:
+    """The pointers to production below `var/models`, by name of the model.
+
+    Raises:
+        InvalidDocument: one cannot be read.
+
+    """
+    return [Pointer.read(data, place) for data, place in _files(layout, f"{PRODUCTION}.json")]
+
+
+def find_beside(layout: Layout, role: str) -> list[Pointer]:
+    """The pointers of another role; one that cannot be read is told, and disturbs nobody."""
+    return list(_readable(Pointer, layout, f"{role}.json"))
 
 
 def find_splits(layout: Layout) -> dict[str, TrafficSplit]:
-    """How the requests of models are divided, by name of the model."""
-    found = [TrafficSplit.read(data, place) for data, place in _files(layout, "split.json")]
-    return {split.model: split for split in found}
+    """How the requests of models are divided, by name of the model; the same."""
+    return {split.model: split for split in _readable(TrafficSplit, layout, "split.json")}
+
+
+def _readable(kind: type[D], layout: Layout, name: str) -> Iterator[D]:
+    for data, place in _files(layout, name):
+        try:
+            yield kind.read(data, place)
+        except InvalidDocument as err:
+            logger.error("%s; it is as if it were not there", err.what)  # noqa: TRY400 - the place is in the text
 
 
 def _files(layout: Layout, name: str) -> Iterator[tuple[bytes, str]]:

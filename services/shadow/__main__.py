@@ -17,7 +17,7 @@ from contracts import settings
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
-from services.scoring.models import find_pointers, find_splits
+from services.scoring.models import find_beside, find_pointers, find_splits
 from services.settings import ServiceSettings
 from services.shadow.onlooker import Onlooker
 
@@ -50,7 +50,7 @@ def main() -> None:
 def look(onlookers: dict[str, Onlooker], layout: Layout, wishes: ServiceSettings) -> None:
     """Look once at every model that has a shadow or a canary; what fails is told."""
     try:
-        shadows = _by_name(find_pointers(layout, SHADOW))
+        shadows = _by_name(find_beside(layout, SHADOW))
         splits = find_splits(layout)
         productions = _by_name(find_pointers(layout))
         watched = shadows.keys() | {name for name, split in splits.items() if split.canary}

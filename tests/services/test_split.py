@@ -329,6 +329,11 @@ def test_a_challenger_that_cannot_be_asked_the_same_disturbs_nobody(
     await_weight(service, 0.0)
     assert "colour" in followed.client.get_model_version("tiny", "2").tags["slipway.refused"]
     assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
+    layout = service.layout
+    for path in (layout.split("tiny"), layout.pointer("tiny", "challenger")):
+        path.write_bytes(b"{torn")
+    eventually(lambda: "it is as if it were not there" in service.log.read_text(), service.log)
+    assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
     wished(followed, "every other")
     eventually(lambda: "got 'every other'" in service.log.read_text(), service.log)
     assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
