@@ -118,6 +118,7 @@ def status(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
         show.as_json(found)
     else:
         show.table("Status", desk.STATE_COLUMNS, map(desk.state_row, found))
+        desk.show_beside(found)
 
 
 @app.command(epilog="Example: slipway serve --port 3001 --workers 2")

@@ -13,7 +13,6 @@ from registry.pull import TAG_REFUSED, pointer_of
 from registry.roles import split_of
 from registry.rollout import canary_of
 from registry.store import Store, StoredModel
-from registry.wish import OFF
 
 TIMEOUT_S = 5.0
 
@@ -22,8 +21,9 @@ TIMEOUT_S = 5.0
 class ModelState:
     """One model; an empty text where nothing is, or nothing answers.
 
-    `challenger` is its version and the share that it is given here, `canary` what was decided
-    last. `refused` tells why a version that an alias names is not asked, if it was refused.
+    `challenger` is its version and the share that it is given here, `wanted` the words of the
+    tag, `canary` what was decided last. `refused` tells why a version that an alias names is
+    not asked, if it was refused.
     """
 
     name: str
@@ -31,6 +31,7 @@ class ModelState:
     pointed: str
     answers: str
     challenger: str
+    wanted: str
     shadow: str
     canary: str
     refused: str
@@ -61,6 +62,7 @@ def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> M
         pointed="" if pointer is None else str(pointer.version),
         answers=served.get(name, ""),
         challenger=_challenger(layout, model),
+        wanted=model.tags.get(TAG_SPLIT, ""),
         shadow=str(named.get(SHADOW, "")),
         canary=_canary(model),
         refused="; ".join(refusals),
@@ -68,13 +70,13 @@ def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> M
 
 
 def _challenger(layout: Layout, model: StoredModel) -> str:
-    """The challenger and its share; what is wanted and what is in force here may differ."""
+    """The challenger and its share as it is in force here."""
     version = model.aliases.get(CHALLENGER)
     if version is None:
         return ""
     split = split_of(layout, model.name)
     weight = split.weight if split is not None and split.challenger_version == version else 0.0
-    return f"{version} at {100 * weight:.4g}% (wanted: {model.tags.get(TAG_SPLIT, OFF)})"
+    return f"{version} at {100 * weight:.4g}%"
 
 
 def _canary(model: StoredModel) -> str:

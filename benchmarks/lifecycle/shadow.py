@@ -1,6 +1,6 @@
 """What a shadow costs those who wait for an answer.
 
-    python -m benchmarks.lifecycle.shadow [--rounds 5] [--seconds 6] [--connections 32]
+    python -m benchmarks.lifecycle.shadow [--rounds 10] [--seconds 3] [--connections 32]
 
 One `bentoml serve` answers wrk, in turns alone and with `python -m services.shadow` beside it,
 which scores the same model again; the p99 of the turns with it may be at most 1.1 times that
@@ -30,16 +30,16 @@ from contracts.names import SHADOW, Layout
 
 MODEL = "loan"
 MOST = 1.1
-WARM_UP_S = 2.0
-PATIENCE_S = 20.0
+WARM_UP_S = 1.0
+PATIENCE_S = 5.0
 FOLDER = ROOT / "build" / "benchmarks"
 
 
 def main() -> int:
     """Print the rounds and the bar; 1 if it is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--connections", type=int, default=32)
     wishes = parser.parse_args()
     check_wrk()
