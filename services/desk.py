@@ -46,6 +46,7 @@ class Desk:
         self.name = served.pointer.name
         self.version = served.pointer.version
         self.variant = served.pointer.alias
+        self.is_divided = False
         self.v2 = V2(served.pointer, served.manifest, served.decoder)
         self._cache = cache
         self._settings = settings
@@ -359,7 +360,9 @@ class Desk:
     def conclude(self, tickets: Sequence[Ticket]) -> None:
         """Record scored tickets with one write, then answer them."""
         moment, monotonic = Moment.now(), time.monotonic()
-        waits_s = [monotonic - ticket.arrived + lost_s(ticket) for ticket in tickets]
+        waits_s = [monotonic - ticket.arrived for ticket in tickets]
+        if self.is_divided:
+            waits_s = [w + lost_s(t) for w, t in zip(waits_s, tickets, strict=True)]
         page = self._clerk.page(tickets, moment)
         if not self._recorded(page, tickets, waits_s, moment):
             for ticket in tickets:
@@ -378,7 +381,9 @@ class Desk:
     ) -> bool:
         """Whether the answers may be given: the records are written, or may be dropped."""
         try:
-            self._log.append_block(self._clerk.lines(page, tickets, waits_s), moment.datetime)
+            self._log.append_block(
+                self._clerk.lines(page, tickets, waits_s, self.is_divided), moment.datetime
+            )
         except OSError as err:
             self._traffic_errors.inc(len(page.ids))
             logger.error("traffic log of %s: %s", self.served.pointer.name, err)  # noqa: TRY400 - the place is known, the cause is in the text

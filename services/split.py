@@ -46,6 +46,8 @@ class SplitDesk:
         self.challenger = challenger
         self.split = split
         self.name = production.name
+        # Until they are retired; a model without a challenger pays nothing.
+        production.is_divided = challenger.is_divided = True
         self.is_immediate = production.is_immediate and challenger.is_immediate
         self._production_now = production_now
         self._known: dict[bytes, Assignment] = {}
@@ -149,6 +151,7 @@ class SplitDesk:
         desk = self._production_now()
         if desk is None:
             raise Fault("unknown_model")
+        desk.is_divided = True
         return desk
 
     async def _answered(self, ask: Ask, assignment: Assignment) -> bytes:

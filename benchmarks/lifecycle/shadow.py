@@ -3,7 +3,8 @@
     python -m benchmarks.lifecycle.shadow [--rounds 10] [--seconds 3] [--connections 32]
 
 One `bentoml serve` answers wrk, in turns alone and with `python -m services.shadow` beside it,
-which scores the same model again; the p99 of the turns with it may be at most 1.1 times that
+which scores the same model again (how much of it is told: it has the lowest priority, and these
+turns leave no core idle); the p99 of the turns with it may be at most 1.1 times that
 of the turns without (medians). wrk and the server have a core each, as in
 `benchmarks.serving`; the shadow may use both. The exit code is 1 if a bar is missed.
 """
@@ -16,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from benchmarks.gate.__main__ import say
@@ -23,8 +25,10 @@ from benchmarks.serving.compare import bodies_of, forget_traffic
 from benchmarks.serving.machine import split_cores
 from benchmarks.serving.meter import await_calm
 from benchmarks.serving.peer import Setting, Slipway
+from benchmarks.serving.server import Server
 from benchmarks.serving.workplace import ROOT, Workplace, prepare
 from benchmarks.serving.wrk import Load, check_wrk, drive
+from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
 
@@ -32,6 +36,7 @@ MODEL = "loan"
 MOST = 1.1
 WARM_UP_S = 1.0
 PATIENCE_S = 5.0
+BEGUN_WITHIN_S = 60.0
 FOLDER = ROOT / "build" / "benchmarks"
 
 
@@ -52,7 +57,7 @@ def main() -> int:
     ratio = _p99(beside) / _p99(alone)
     sys.stdout.write(
         f"\np99 alone {_p99(alone):.2f} ms, with a shadow {_p99(beside):.2f} ms: {ratio:.2f} x "
-        f"(wanted: at most {MOST} x), scored again: {scored_again(place)}\n"
+        f"(wanted: at most {MOST} x)\n"
     )
     return int(ratio > MOST or any(load.bad for _, load in found))
 
@@ -66,24 +71,27 @@ def measured(
     bodies = bodies_of(FOLDER, us, place.works[MODEL], batch=False)
     setting = Setting(place, MODEL, Path(sys.executable), (0, 0), FOLDER / "run" / SHADOW)
     found = []
-    say("round", "shadow", "requests/s", "p50 ms", "p99 ms", "bad")
-    say(*["---"] * 6)
+    say("round", "shadow", "requests/s", "p50 ms", "p99 ms", "bad", "of its answers, %")
+    say(*["---"] * 7)
     with us.server(setting, cores.server) as server:
         for number in range(2 * rounds):
             is_on = bool(number % 2)
-            shadow = start(place) if is_on else None
+            shadow = start(place, server, us.path(MODEL, batch=False)) if is_on else None
             try:
                 await_calm(cores, PATIENCE_S)
                 words = (server.port, us.path(MODEL, batch=False), bodies)
                 drive(*words, connections=connections, seconds=WARM_UP_S, cores=cores.client)
+                before = scored(place) if is_on else 0
                 load = drive(*words, connections=connections, seconds=seconds, cores=cores.client)
+                share = (scored(place) - before) / load.requests if is_on else 0.0
             finally:
                 if shadow is not None:
                     shadow.terminate()
                     shadow.wait()
             found.append((is_on, load))
             rate, p50, p99 = load.requests_per_s, load.p50_ms, load.p99_ms
-            say(number // 2 + 1, "on" if is_on else "off", f"{rate:.0f}", p50, p99, load.bad)
+            told = (f"{rate:.0f}", p50, p99, load.bad, f"{100 * share:.0f}")
+            say(number // 2 + 1, "on" if is_on else "off", *told)
     return found
 
 
@@ -95,21 +103,43 @@ def point(place: Workplace) -> None:
     path.write_bytes(replace(pointer, alias=SHADOW).write_pretty())
 
 
-def start(place: Workplace) -> "subprocess.Popen[bytes]":
-    """The process that looks on, given time to load the model."""
+def start(place: Workplace, server: Server, path: str) -> "subprocess.Popen[bytes]":
+    """The process that looks on, once it scores what is answered.
+
+    Raises:
+        PlatformError: it does not begin in time.
+
+    """
     words = [sys.executable, "-m", "services.shadow"]
+    gauges(place).unlink(missing_ok=True)
     process = subprocess.Popen(words, cwd=place.root, env={**os.environ, **place.environ})
-    time.sleep(2.0)
+    body = msgspec.json.encode(place.works[MODEL].rows[0])
+    deadline = time.monotonic() + BEGUN_WITHIN_S
+    while not scored(place):
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise PlatformError(
+                f"{' '.join(words)}: expected it to score, got nothing in {BEGUN_WITHIN_S:g} s",
+                remedy="wait until the machine is less busy",
+            )
+        server.post(path, body)
+        time.sleep(0.1)
     return process
 
 
-def scored_again(place: Workplace) -> str:
-    """What the shadow said of itself, at its last look."""
-    path = place.root / "var" / "metrics" / f"{SHADOW}-{MODEL}.prom"
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-    return ", ".join(
-        f"{line.split('outcome=')[1].split(',')[0]} {line.split()[-1]}" for line in lines
-    )
+def gauges(place: Workplace) -> Path:
+    """What the shadow says of itself."""
+    return place.root / "var" / "metrics" / f"{SHADOW}-{MODEL}.prom"
+
+
+def scored(place: Workplace) -> int:
+    """How many answers it has scored again, at its last look."""
+    try:
+        lines = gauges(place).read_text().splitlines()
+    except FileNotFoundError:
+        return 0
+    counts = [line for line in lines if not line.startswith("#") and "dropped" not in line]
+    return sum(int(line.split()[-1]) for line in counts)
 
 
 def _p99(loads: list[Load]) -> float:

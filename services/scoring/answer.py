@@ -70,11 +70,17 @@ class Clerk:
             flags=_flags_of(tickets),
         )
 
-    def lines(self, page: Page, tickets: Sequence[Ticket], waits_s: Sequence[float]) -> bytes:
-        """The lines of traffic of these tickets."""
+    def lines(
+        self,
+        page: Page,
+        tickets: Sequence[Ticket],
+        waits_s: Sequence[float],
+        is_divided: bool = False,
+    ) -> bytes:
+        """The lines of traffic of these tickets; `is_divided`: some may have an assignment."""
         waits_ms = [b"%.3f" % (wait_s * 1e3) for wait_s in waits_s]
         ends: Sequence[bytes] = NO_ENDS
-        if any(ticket.assignment for ticket in tickets):
+        if is_divided:
             ends = [_end_of(ticket.assignment) for ticket in tickets]
         names = [encode(ticket.request_id) for ticket in tickets]
         sizes = [len(ticket.rows) for ticket in tickets]

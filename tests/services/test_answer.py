@@ -74,7 +74,7 @@ def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[
     clerk = Clerk(POINTER, manifest(task))
     page = clerk.page(asked, MOMENT)
     waits_s = [0.001 * (index + 1) for index in range(len(asked))]
-    lines = clerk.lines(page, asked, waits_s).splitlines(keepends=True)
+    lines = clerk.lines(page, asked, waits_s, is_divided=True).splitlines(keepends=True)
     together = json.loads(b"[" + clerk.answers(page, slice(0, len(lines)))[:-1] + b"]")
     rows = [
         (t, i, wait_s) for t, wait_s in zip(asked, waits_s, strict=True) for i in range(len(t.rows))
