@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from contracts.split import TrafficSplit, place_of
 from contracts.traffic import TrafficRecord
+from registry.roles import split_of
 from tests.services.asking import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.conftest import ROOT, Followed, Service, following, serving
 from tests.services.poison import poisoned
@@ -130,11 +131,8 @@ def wished(followed: Followed, words: str, version: int = 2) -> None:
 
 
 def weight_of(service: Service) -> float:
-    path = service.layout.split("tiny")
-    try:
-        return TrafficSplit.read(path.read_bytes()).weight
-    except FileNotFoundError:
-        return 0.0
+    split = split_of(service.layout, "tiny")
+    return split.weight if split else 0.0
 
 
 def await_weight(service: Service, weight: float) -> None:
