@@ -15,6 +15,7 @@ Subject = Literal[
     "exam",
     "metric",
     "slice",
+    "replay",
     "calibration",
     "latency",
     "size",

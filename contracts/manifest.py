@@ -109,3 +109,16 @@ class Pointer(Document, frozen=True, kw_only=True):
     bento_tag: str
     alias: str = "production"
     moved_at: str
+
+
+class Refusal(Document, frozen=True, kw_only=True):
+    """The version of a model that was refused last; `var/refused/<name>.json`.
+
+    It stands until a version of the model is pointed at. The service, which knows no registry,
+    counts it in its metrics. `reason` says what was expected and what came.
+    """
+
+    name: str
+    version: int
+    reason: str
+    refused_at: str

@@ -90,6 +90,10 @@ class Layout:
         """What was counted of the canary that runs."""
         return self.canaries(name) / "evidence.json"
 
+    def refusal(self, name: str) -> Path:
+        """The file that says which version of a model was refused last, and why."""
+        return self.var / "refused" / f"{name}.json"
+
     def traffic(self, name: str) -> Path:
         """The folder of a model's traffic: `<UTC date>/<segment>.jsonl`."""
         return self.var / "traffic" / name
@@ -97,6 +101,16 @@ class Layout:
     def labels(self, name: str) -> Path:
         """The folder of a model's labels: `<segment>.jsonl`."""
         return self.var / "labels" / name
+
+    @property
+    def replays(self) -> Path:
+        """Replays: `<model>/<replay id>.json` and `.html`."""
+        return self.var / "replays"
+
+    @property
+    def experiments(self) -> Path:
+        """A/B analyses: `<model>/<experiment id>.json` and `.html`."""
+        return self.var / "experiments"
 
     @property
     def reports(self) -> Path:

@@ -58,11 +58,22 @@ def _below(among: Numbers, values: Numbers) -> Numbers:
 
 def accuracy(correct: NDArray[np.bool_]) -> Measured:
     """The share of right answers with Wilson's interval (1927)."""
-    n = len(correct)
-    share = float(correct.mean())
-    middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
-    return Measured(share, float(half / Z95), float(middle - half), float(middle + half))
+    low, high = wilson(int(correct.sum()), len(correct))
+    return Measured(float(correct.mean()), (high - low) / (2 * Z95), low, high)
+
+
+def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """The interval of a share of `n` (Wilson 1927), at 95 % unless `z` says otherwise.
+
+    >>> [round(end, 3) for end in wilson(25, 500)]
+    [0.034, 0.073]
+    """
+    if not n:
+        return 0.0, 1.0
+    share = hits / n
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n * n))
+    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
 
 
 def mean_loss(losses: Numbers) -> Measured:

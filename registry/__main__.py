@@ -30,7 +30,7 @@ def main() -> None:
         if arguments.action == "follow":
             follow(wishes)
             return
-        result = pull_all(Store.open(wishes), Layout(wishes.var), service_trial)
+        result = pull_all(Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_s))
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
@@ -44,7 +44,8 @@ def follow(wishes: RegistrySettings) -> None:
     )
     layout = Layout(wishes.var)
     rollout = Rollout(layout, wishes.canary_hold_s)
-    follower = Follower(lambda: Store.open(wishes), layout, service_trial, wishes.poll_s, rollout)
+    trial = service_trial(wishes.trial_s)
+    follower = Follower(lambda: Store.open(wishes), layout, trial, wishes.poll_s, rollout)
     with contextlib.suppress(KeyboardInterrupt):
         follower.follow(os.getppid())
 

@@ -40,7 +40,17 @@ class Judgement:
     @property
     def evidence(self) -> tuple[str, ...]:
         """What else was looked at, what was measured on the same rows first."""
-        kinds = ("metric", "slice", "calibration", "latency", "size", "parity", "gate", "contract")
+        kinds = (
+            "metric",
+            "replay",
+            "slice",
+            "calibration",
+            "latency",
+            "size",
+            "parity",
+            "gate",
+            "contract",
+        )
         told = [check for check in self.checks if not check.refuses]
         return tuple(check.sentence for kind in kinds for check in told if check.subject == kind)
 

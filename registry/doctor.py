@@ -22,6 +22,7 @@ from contracts.names import (
 from registry import bento
 from registry.directory import INCOMING, verify
 from registry.history import history
+from registry.production import is_ours, is_unfinished, reconcile_in_turn
 from registry.store import Store, StoredModel, StoredRun, StoredVersion
 
 MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
@@ -47,6 +48,7 @@ def examine(store: Store, layout: Layout) -> list[Ailment]:
         *_dead_runs(store),
         *_pending_models(store),
         *_hollow_versions(store),
+        *_unfinished_moves(store),
         *_strays(layout),
         *_broken_pointers(layout),
     ]
@@ -161,11 +163,22 @@ def _and(reasons: list[str]) -> str:
     return ", and ".join(reasons)
 
 
+def _unfinished_moves(store: Store) -> Iterator[Ailment]:
+    for model in store.models():
+        if is_ours(store, model.name) and is_unfinished(store, model.name):
+            detail = (
+                "its history tells a move that is not done; who made it was killed, or is at it"
+            )
+            yield Ailment("unfinished_move", model.name, detail)
+
+
 def _strays(layout: Layout) -> Iterator[Ailment]:
     ours = (
-        p for word in ("models", "canaries") for p in (layout.var / word).glob(f"*/{INCOMING}*")
+        p
+        for f in ("models/*", "refused", "canaries/*")
+        for p in sorted(layout.var.glob(f"{f}/{INCOMING}*"))
     )
-    for path in (*sorted(ours), *bento.strays()):
+    for path in (*ours, *bento.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
             yield Ailment("stray_download", str(path), "the pull that wrote it is gone")
@@ -193,6 +206,10 @@ def _treat(store: Store, layout: Layout, ailment: Ailment) -> str:
         return _delete_leftover(store, ailment.subject)
     if ailment.kind == "missing_model":
         return ""
+    if ailment.kind == "unfinished_move":
+        with store.turn(ailment.subject):
+            now = reconcile_in_turn(store, ailment.subject)
+        return f"{ailment.subject}: production is {now or 'none'}, and its history says so"
     path = Path(ailment.subject)
     if path.is_dir():
         shutil.rmtree(path)

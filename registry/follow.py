@@ -16,7 +16,7 @@ from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
 from registry.beside import Beside
 from registry.production import is_ours, reconcile
-from registry.pull import TAG_REFUSED, bring, pointer_of, remove_pointer
+from registry.pull import TAG_REFUSED, bring, pointer_of, refuse, remove_pointer
 from registry.roles import Roles
 from registry.rollout import Rollout
 from registry.store import Store, StoredModel
@@ -98,7 +98,7 @@ class Follower:
             pointer = bring(store, self.layout, name, version, self.trial)
         except CorruptModel as err:
             served = "nothing" if pointed is None else f"version {pointed.version}"
-            self._refuse(store, attempt, version, err.what, f"{served} serves on")
+            self._refuse(store, attempt, version, err, f"{served} serves on")
             return pointed
         logger.info("production of %s is version %d now", name, pointer.version)
         return pointer
@@ -136,7 +136,7 @@ class Follower:
         try:
             self._roles.point(store, production, role, version, by)
         except (CorruptModel, GateRefused) as err:
-            self._refuse(store, attempt, version, err.what, f"it is not asked as {role}")
+            self._refuse(store, attempt, version, err, f"it is not asked as {role}")
             return False
         if (model.name, version) in self._branded:
             store.delete_version_tag(model.name, version, TAG_REFUSED)
@@ -147,13 +147,13 @@ class Follower:
         return time.monotonic() < self._refused.get(attempt, 0.0)
 
     def _refuse(
-        self, store: Store, attempt: tuple[str, ...], version: int, why: str, so: str
+        self, store: Store, attempt: tuple[str, ...], version: int, err: PlatformError, so: str
     ) -> None:
         name = attempt[0]
         self._refused[attempt] = time.monotonic() + AGAIN_S
         self._branded.add((name, version))
-        store.set_version_tag(name, version, TAG_REFUSED, why[:4000])
-        logger.error("refused %s version %d: %s; %s", name, version, why, so)
+        logger.error("refused %s version %d: %s; %s", name, version, err.what, so)
+        refuse(store, self.layout, name, version, err)
 
 
 def _wait(seconds: float, parent: int) -> bool:

@@ -6,7 +6,7 @@ processes that write at once write two tags.
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -19,6 +19,9 @@ from registry.store import Store
 LONGEST = 5000
 """MLflow's limit for the value of a tag, in characters."""
 
+DECISION = "decision "
+"""A line of evidence that begins so names the document of the decision."""
+
 Kind = Literal["promoted", "forced", "rolled_back", "observed", "removed"]
 
 
@@ -27,7 +30,8 @@ class Event:
     """One change of a model's Production version.
 
     `observed` and `removed` were done by hand, in `mlflow ui` or by another client, and
-    noticed afterwards. `evidence` says what the decision stood on.
+    noticed afterwards. `evidence` says what the decision stood on; `decision` is its id, empty
+    where nothing was decided: `decision/<id>.html` among the artifacts of `to_version`'s run.
     """
 
     when: str
@@ -37,6 +41,7 @@ class Event:
     who: str
     why: str
     evidence: tuple[str, ...] = ()
+    decision: str = ""
 
 
 def record(store: Store, name: str, event: Event) -> None:
@@ -62,7 +67,13 @@ def record(store: Store, name: str, event: Event) -> None:
 def history(store: Store, name: str) -> list[Event]:
     """A model's events, oldest first."""
     tags = store.model(name).tags
-    return [msgspec.json.decode(tags[key], type=Event) for key in _keys(tags)]
+    return [_with_decision(msgspec.json.decode(tags[key], type=Event)) for key in _keys(tags)]
+
+
+def _with_decision(event: Event) -> Event:
+    """The event with the id of its decision, which a promotion keeps among the evidence."""
+    named = [text.removeprefix(DECISION) for text in event.evidence if text.startswith(DECISION)]
+    return replace(event, decision=named[0]) if named and not event.decision else event
 
 
 def _keys(tags: Mapping[str, str]) -> list[str]:

@@ -71,9 +71,14 @@ def reconcile_in_turn(store: Store, name: str) -> int | None:
     """The same for who holds the lock already: `store.turn(name)`."""
     switches = read_switches(store, name)
     wanted = intention(switches)
-    if switches.agree or not is_ours(store, name):
+    if not is_ours(store, name):
         return wanted
-    if wanted != switches.recorded and not _is_told(store, name, switches.recorded, wanted):
+    is_told = _is_told(store, name, switches.recorded, wanted)
+    if not is_told:
+        _take_back(store, name, switches.recorded)
+    if switches.agree:
+        return wanted
+    if wanted != switches.recorded and not is_told:
         kind: Kind = "observed" if wanted is not None else "removed"
         record(
             store,
@@ -88,6 +93,26 @@ def _is_told(store: Store, name: str, before: int | None, wanted: int | None) ->
     """Whether the last event is this very change: a promotion that was killed before its end."""
     last = history(store, name)[-1:]
     return [(event.from_version, event.to_version) for event in last] == [(before, wanted)]
+
+
+def is_unfinished(store: Store, name: str) -> bool:
+    """Whether the history tells a move that is not done: it is going on, or it was killed."""
+    last = history(store, name)[-1:]
+    recorded = read_switches(store, name).recorded
+    return any(event.to_version != recorded for event in last)
+
+
+def _take_back(store: Store, name: str, recorded: int | None) -> None:
+    """Let the history end with what is so: a move that was told and then killed was never done.
+
+    It is told as a rollback, so that nobody rolls back to what was not in production.
+    """
+    last = history(store, name)[-1:]
+    if last and last[0].to_version != recorded:
+        why = "the move before was killed before it was done"
+        record(
+            store, name, Event(now(), "rolled_back", last[0].to_version, recorded, "slipway", why)
+        )
 
 
 def is_ours(store: Store, name: str) -> bool:

@@ -22,7 +22,7 @@ from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
 from registry.decide import Comparison, Judgement, decide, not_compared
 from registry.directory import read_manifest, unwritable
-from registry.history import Event, Kind, history, now, record
+from registry.history import DECISION, Event, Kind, history, now, record
 from registry.production import read_switches, reconcile_in_turn, set_production
 from registry.store import Store, StoredVersion
 
@@ -91,7 +91,9 @@ def promote(
             "--force: expected a reason with it, got none",
             remedy='say why: --force --because "..."',
         )
-    target = _newest(store, name) if version is None else store.version(name, version).version
+    target = (
+        newest_version(store, name) if version is None else store.version(name, version).version
+    )
     with store.turn(name):
         compared_with = reconcile_in_turn(store, name)
     if compared_with == target:
@@ -274,7 +276,13 @@ def _move(store: Store, name: str, event: Event) -> None:
     set_production(store, name, event.to_version, read_switches(store, name))
 
 
-def _newest(store: Store, name: str) -> int:
+def newest_version(store: Store, name: str) -> int:
+    """The version of a model that was registered last.
+
+    Raises:
+        NotRegistered: no such model, or no version of it.
+
+    """
     store.model(name)
     versions = store.versions(name)
     if not versions:
@@ -300,7 +308,7 @@ def _before(store: Store, name: str, current: int | None) -> int:
 
 def _evidence(judgement: Judgement, kept: Decision | None) -> tuple[str, ...]:
     """What the history remembers of a decision: reasons first, ten lines at most."""
-    where = [f"decision {kept.decision_id}"] if kept else []
+    where = [DECISION + kept.decision_id] if kept else []
     against = [f"against: {reason}" for reason in judgement.reasons]
     return tuple(text[:300] for text in (*against[:8], *where, *judgement.evidence)[:10])
 

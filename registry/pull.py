@@ -19,7 +19,7 @@ from contracts.errors import (
     PlatformError,
     RegistryUnreachable,
 )
-from contracts.manifest import Manifest, Pointer
+from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from registry.bento import import_directory
 from registry.directory import flush, incoming, unwritable, verify, write_whole
@@ -28,6 +28,8 @@ from registry.store import Store, StoredVersion
 from registry.trial import Trial
 
 TAG_REFUSED = "slipway.refused"
+REASON = 4000
+"""So many characters of a reason are kept: MLflow takes no more than 5000 in a tag."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def pull_all(store: Store, layout: Layout, trial: Trial | None = None) -> PullRe
         except (CorruptModel, RegistryUnreachable) as err:
             # Only bytes that are wrong brand a version; a store that is away may come back.
             if isinstance(err, CorruptModel):
-                store.set_version_tag(model.name, version, TAG_REFUSED, err.what[:4000])
+                refuse(store, layout, model.name, version, err)
             refused.append(f"{model.name} version {version}: {err.what}")
             failures.append(err)
     if not pulled and failures:
@@ -120,9 +122,28 @@ def bring(
     if trial is not None and not _says_the_same(pointer_of(layout, name, alias), pointer):
         trial(layout, pointer)
     try:
-        return _moved(layout, pointer)
+        moved = _moved(layout, pointer)
+        layout.refusal(name).unlink(missing_ok=True)
     except OSError as err:
         raise unwritable(layout.pointer(name, alias), err.strerror or str(err)) from err
+    return moved
+
+
+def refuse(store: Store, layout: Layout, name: str, version: int, err: PlatformError) -> None:
+    """Tell the service and the registry that a version was refused, and why.
+
+    Raises:
+        RegistryUnreachable: the tracking server does not answer; the service is told.
+        Unwritable: a disk of this machine is full, or a folder is someone else's.
+
+    """
+    told = Refusal(name=name, version=version, reason=err.what[:REASON], refused_at=_now())
+    path = layout.refusal(name)
+    try:
+        write_whole(path, told)
+    except OSError as failure:
+        raise unwritable(path, failure.strerror or str(failure)) from failure
+    store.set_version_tag(name, version, TAG_REFUSED, told.reason)
 
 
 def pointer_of(layout: Layout, name: str, alias: str = PRODUCTION) -> Pointer | None:
@@ -160,7 +181,7 @@ def pull_version(
             run_id=stored.run_id,
             digest=digest,
             bento_tag=tag,
-            moved_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            moved_at=_now(),
         )
         return _moved(layout, pointer) if point else pointer
     except OSError as err:
@@ -188,6 +209,7 @@ def _present(directory: Path, digest: str) -> Manifest | None:
 
 def _fetch(store: Store, stored: StoredVersion, directory: Path, digest: str) -> Manifest:
     """Download beside, verify, rename; what was refused before is so no longer."""
+    _check_size(store, stored)
     beside = incoming(directory.parent)
     beside.mkdir(parents=True)
     try:
@@ -204,6 +226,16 @@ def _fetch(store: Store, stored: StoredVersion, directory: Path, digest: str) ->
         return manifest
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_size(store: Store, stored: StoredVersion) -> None:
+    size = store.size_bytes(stored.run_id, MODEL_DIRECTORY)
+    if size > store.largest_bytes:
+        raise CorruptModel(
+            f"{stored.name} version {stored.version}: expected a model directory of at most "
+            f"{store.largest_bytes} bytes, got {size}",
+            remedy="train a smaller model, or raise SLIPWAY_REGISTRY_MODEL_BYTES",
+        )
 
 
 def _rename(source: Path, directory: Path, digest: str) -> None:
@@ -225,6 +257,10 @@ def _moved(layout: Layout, pointer: Pointer) -> Pointer:
         return there
     write_whole(layout.pointer(pointer.name, pointer.alias), pointer)
     return pointer
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _says_the_same(there: Pointer | None, pointer: Pointer) -> bool:

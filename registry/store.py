@@ -74,10 +74,11 @@ class StoredRun:
 class Store:
     """An open door to one tracking server. Open it with `Store.open`."""
 
-    def __init__(self, tracking_uri: str, client: Any, locks: Path) -> None:
+    def __init__(self, tracking_uri: str, client: Any, settings: RegistrySettings) -> None:
         self.tracking_uri = tracking_uri
+        self.largest_bytes = settings.model_bytes
         self._client = client
-        self._locks = locks
+        self._locks = settings.var.absolute() / "locks"
 
     @classmethod
     def open(cls, settings: RegistrySettings) -> "Store":
@@ -103,7 +104,7 @@ class Store:
 
         with _our_errors(uri):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        return cls(uri, client, settings.var.absolute() / "locks")
+        return cls(uri, client, settings)
 
     def turn(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Alone on this machine to move a model's Production; see `registry.turn`."""
@@ -251,6 +252,21 @@ class Store:
             return [item.path for item in repository.list_artifacts(path or None)]
         except Exception as err:
             # Each kind of artifact store (S3, Azure, a folder, a proxy) fails in its own way.
+            raise _artifacts_unreachable(where, _first_line(err)) from err
+
+    def size_bytes(self, run_id: str, path: str) -> int:
+        """How large the files right below `path` are together; 0 where nothing is.
+
+        Raises:
+            NotRegistered: no such run.
+            RegistryUnreachable: the artifact store does not answer, or may not be read.
+
+        """
+        where, repository = self._artifact_store(run_id)
+        try:
+            return sum(item.file_size or 0 for item in repository.list_artifacts(path))
+        except Exception as err:
+            # As above.
             raise _artifacts_unreachable(where, _first_line(err)) from err
 
     def shows_artifacts(self, experiment_id: str) -> bool:

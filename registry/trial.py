@@ -8,6 +8,7 @@ hangs or takes all memory does it there.
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from contracts.errors import CorruptModel
 from contracts.manifest import Pointer
@@ -15,25 +16,35 @@ from contracts.names import Layout
 
 Trial = Callable[[Layout, Pointer], None]
 """Raises CorruptModel for a version that may not be served."""
-LIMIT_S = 60.0
 
 
-def service_trial(layout: Layout, pointer: Pointer) -> None:
+def service_trial(limit_s: float) -> Trial:
+    """The trial by the service itself, which may take so many seconds."""
+    return partial(_tried, limit_s=limit_s)
+
+
+def _tried(layout: Layout, pointer: Pointer, *, limit_s: float) -> None:
     """Let the service try the version that `pointer` would name.
 
     Raises:
         CorruptModel: it does not load, answers otherwise than at training, or not in time.
 
     """
+    version = f"{pointer.name} version {pointer.version}"
     words = [sys.executable, "-m", "services.trial", str(layout.var), pointer.write().decode()]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s, check=False)
     except subprocess.TimeoutExpired as err:
         raise CorruptModel(
-            f"{pointer.name} version {pointer.version}: expected it to load within {LIMIT_S:g} s, "
-            "got no end",
-            remedy="train the version again, smaller",
+            f"{version}: expected it to load and answer within {limit_s:g} s, got no end",
+            remedy="train the version again, smaller, or raise SLIPWAY_REGISTRY_TRIAL_S",
         ) from err
+    if done.returncode < 0:
+        raise CorruptModel(
+            f"{version}: expected it to load and answer, got its process killed by signal "
+            f"{-done.returncode}",
+            remedy="train the version again; signal 9 is what a machine out of memory sends",
+        )
     if done.returncode != 0:
         what, _, remedy = done.stderr.strip().partition("\nhelp: ")
         raise CorruptModel(what[-1000:] or f"trial: ended with {done.returncode}", remedy=remedy)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import desk, keys, show, split
+from slipway import ab, desk, explain, keys, replay, show, split
 
 app = typer.Typer(
     name="slipway",
@@ -24,6 +24,9 @@ app.add_typer(keys.app, name="keys")
 app.command("traffic-split", epilog="Example: slipway traffic-split loan challenger=10%")(
     split.traffic_split
 )
+app.add_typer(replay.app)
+app.add_typer(ab.app)
+app.add_typer(explain.app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Model = Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")]
@@ -64,10 +67,17 @@ def promote(
     version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
     because: Because = "",
     force: Annotated[bool, typer.Option(help="Past the gate; needs --because.")] = False,
+    window: Annotated[
+        str, typer.Option("--replay", help="Replay so much of Production's traffic: 7d.")
+    ] = "",
+    max_flips: Annotated[
+        str, typer.Option(help="Most decisions that may be others in it: 2%.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Make a version the Production version, if it passes the gate."""
-    promotion = desk.promote(model, version, because=because, force=force)
+    demand = replay.demand_of(model, window, max_flips)
+    promotion = desk.promote(model, version, because=because, force=force, demand=demand)
     desk.show_promotion(promotion, json_wanted=json)
 
 
@@ -89,8 +99,10 @@ def rollback(
 def pull(json: Json = False) -> None:
     """Fetch and verify the Production versions for the service and for `bentoml build`."""
     from registry.pull import pull_all
+    from registry.trial import service_trial
 
-    result = pull_all(desk.store(), desk.layout())
+    trial = service_trial(desk.registry_settings().trial_s)
+    result = pull_all(desk.store(), desk.layout(), trial)
     if json:
         show.as_json(result)
         return
@@ -238,24 +250,6 @@ def accept(
         show.console.print(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
 
 
-@app.command(epilog="Example: slipway explain 0193a5c2-...")
-def explain(
-    prediction: Annotated[str, typer.Argument(help="A prediction id.")],
-    json: Json = False,
-) -> None:
-    """Walk a prediction back to its model, its run and the data that trained it."""
-    from monitoring.explain import find
-    from registry.explain import lineage
-
-    record = find(desk.layout(), prediction)
-    origin = lineage(desk.store(), record.model, record.version)
-    if json:
-        show.as_json({"prediction": record, "lineage": origin})
-        return
-    show.fields("Prediction", record)
-    show.fields("Model", origin)
-
-
 @app.command(epilog="Example: slipway versions loan")
 def versions(
     model: Annotated[str | None, typer.Argument(help="Default: every model.")] = None,
@@ -276,11 +270,17 @@ def history(model: Model, json: Json = False) -> None:
     """Tell what was Production when, who made it so, and why."""
     from registry.history import history as events
 
-    found = events(desk.store(), model)
+    store = desk.store()
+    found = events(store, model)
     if json:
         show.as_json(found)
-    else:
-        show.table(f"History of {model}", desk.EVENT_COLUMNS, map(desk.event_row, found))
+        return
+    show.table(f"History of {model}", desk.EVENT_COLUMNS, map(desk.event_row, found))
+    runs = {version.version: version.run_id for version in store.versions(model)}
+    for event in found:
+        if event.decision and event.to_version in runs:
+            place = f"decision/{event.decision}.html of run {runs[event.to_version]}"
+            show.console.print(f"version {event.to_version}: {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway doctor --repair")

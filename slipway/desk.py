@@ -3,8 +3,9 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from contracts.verdict import Finding, Verdict
 from slipway import show
 
 if TYPE_CHECKING:
-    from contracts.decision import Decision
+    from contracts.decision import Check, Decision
     from contracts.verdict import Acceptance
     from monitoring.labels import Added
     from registry.decide import Comparison
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "parity", "gates")
 VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "created", "run")
-EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "why")
+EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "decision", "why")
 LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
 FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "threshold", "drifted")
 
@@ -127,8 +128,18 @@ def tell_unsent(model: str) -> None:
         )
 
 
-def promote(model: str, version: int | None, *, because: str, force: bool) -> "Promotion":
-    """Through the gate, compared with Production on the same rows; the decision is logged."""
+def promote(
+    model: str,
+    version: int | None,
+    *,
+    because: str,
+    force: bool,
+    demand: "Callable[[int, int], Check] | None" = None,
+) -> "Promotion":
+    """Through the gate, compared with Production on the same rows; the decision is logged.
+
+    `demand` is one more check of challenger and Production.
+    """
     from registry.promote import promote as promote_version
 
     door = store()
@@ -136,7 +147,10 @@ def promote(model: str, version: int | None, *, because: str, force: bool) -> "P
     def compare(challenger: int, production: int) -> "Comparison":
         from training.compare import compare as compare_versions
 
-        return compare_versions(door, layout(), model, challenger, production)
+        found = compare_versions(door, layout(), model, challenger, production)
+        if demand is None:
+            return found
+        return replace(found, checks=(*found.checks, demand(challenger, production)))
 
     def keep(decision: "Decision") -> None:
         from training.exam_record import keep as keep_decision
@@ -243,7 +257,9 @@ def version_row(info: "VersionInfo") -> tuple[Any, ...]:
 
 def event_row(event: "Event") -> tuple[Any, ...]:
     """Something that happened to a model's Production version."""
-    return (event.when, event.kind, event.from_version, event.to_version, event.who, event.why)
+    versions = (event.from_version, event.to_version)
+    kind = event.kind.replace("_", " ")
+    return (event.when[:19], kind, *versions, event.who, event.decision, event.why)
 
 
 def load_row(model: str, result: "LoadResult") -> tuple[Any, ...]:

@@ -9,20 +9,29 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def window_of(since: str, start: str, end: str, now: datetime) -> tuple[datetime, datetime]:
+def window_of(
+    since: str,
+    start: str,
+    end: str,
+    now: datetime,
+    options: tuple[str, str, str] = ("--since", "--start", "--end"),
+) -> tuple[datetime, datetime]:
     """The window from `start` (else `since` before its end) to `end` (else `now`), UTC.
+
+    `options` are how the command calls the three, for messages.
 
     Raises:
         InvalidData: a span that is not like `30m`, `24h`, `7d`, a time that is not
             RFC 3339, or an end that is not after the start.
 
     """
-    last = _moment("--end", end) if end else now
-    first = _moment("--start", start) if start else last - span(since)
+    back, begins, ends = options
+    last = _moment(ends, end) if end else now
+    first = _moment(begins, start) if start else last - span(since, back)
     if first >= last:
         raise InvalidData(
             f"window: expected an end after {first.isoformat()}, got {last.isoformat()}",
-            remedy="swap --start and --end",
+            remedy=f"swap {begins} and {ends}",
         )
     return first, last
 
@@ -44,7 +53,7 @@ def span(text: str, option: str = "--since") -> timedelta:
         return timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError as err:
         raise InvalidData(
-            f"--since: expected less than a billion days, got {text!r}",
+            f"{option}: expected less than a billion days, got {text!r}",
             remedy=f"for example {option} 24h",
         ) from err
 

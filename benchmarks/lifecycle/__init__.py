@@ -1,1 +1,1 @@
-"""Whether a version may take over: canaries simulated, and what a shadow costs."""
+"""What versions of a model go through: swaps, races, kills, canaries, shadows."""

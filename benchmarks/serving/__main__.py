@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.serving import cost, neighbours, overload, plot, result, start, stops
-from benchmarks.serving.bar import Bar, speed_bars
+from benchmarks.serving.bar import print_bars, speed_bars
 from benchmarks.serving.compare import (
     Field,
     Measurement,
@@ -132,15 +132,6 @@ def print_scenario(title: str, middle: list[Measurement]) -> None:
             )
             for m in middle
         ],
-    )
-
-
-def print_bars(bars: list[Bar]) -> None:
-    """What is wanted, and whether it is so."""
-    show.table(
-        "Bars",
-        ("met", "measured", "wanted"),
-        [("yes" if b.met else "NO", b.measured, b.wanted) for b in bars],
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.serving.compare import Measurement
+from slipway import show
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ def at_least(what: str, least: float, got: float, unit: str = "") -> Bar:
 def at_most(what: str, most: float, got: float, unit: str = "") -> Bar:
     """A bar that is met from above."""
     return Bar(f"{what} <= {most:g}{unit}", f"{got:.3g}{unit}", got <= most)
+
+
+def print_bars(bars: Sequence[Bar]) -> None:
+    """What is wanted, and whether it is so."""
+    show.table(
+        "Bars",
+        ("met", "measured", "wanted"),
+        [("yes" if b.met else "NO", b.measured, b.wanted) for b in bars],
+    )
 
 
 def speed_bars(medians: Sequence[Measurement]) -> list[Bar]:

@@ -20,8 +20,9 @@ def write(
     bars: list[Bar],
     machine: Machine,
     options: Mapping[str, object],
+    results: Path = RESULTS,
 ) -> Path:
-    """Write the figures below `results/`, named by day, commit and kind."""
+    """Write the figures below `results`, named by day, commit and kind."""
     commit, now = git_commit(ROOT), datetime.now(UTC)
     document = {
         "kind": kind,
@@ -32,7 +33,7 @@ def write(
         "bars": bars,
         **figures,
     }
-    path = RESULTS / f"{now:%Y-%m-%d}-{commit[:8]}-{kind}.json"
-    RESULTS.mkdir(exist_ok=True)
+    path = results / f"{now:%Y-%m-%d}-{commit[:8]}-{kind}.json"
+    results.mkdir(exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(document, enc_hook=str)) + b"\n")
     return path

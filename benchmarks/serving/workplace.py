@@ -83,7 +83,7 @@ class Workplace:
 def prepare(folder: Path) -> Workplace:
     """The workplace in `folder`; made anew when the code that makes models has changed."""
     root = folder / f"workplace-{_digest_of_makers()}"
-    environ = _environ(root)
+    environ = environ_of(root)
     place = Workplace(root, environ, {})
     if not (root / MADE).is_file():
         shutil.rmtree(root, ignore_errors=True)
@@ -97,10 +97,10 @@ def _make(place: Workplace) -> None:
     """Train, promote and pull as a user does, and give the same pipelines to the peers."""
     place.root.mkdir(parents=True)
     (place.root / "bentofile.yaml").write_text(BENTOFILE)
-    _run(["train", *MODELS], place)
+    slipway(["train", *MODELS], place)
     for model in MODELS:
-        _run(["promote", model], place)
-    _run(["pull"], place)
+        slipway(["promote", model], place)
+    slipway(["pull"], place)
     for model in MODELS:
         _hand_out(place, load_recipe(model))
 
@@ -121,7 +121,8 @@ def quiet_environ() -> dict[str, str]:
     }
 
 
-def _environ(root: Path) -> dict[str, str]:
+def environ_of(root: Path) -> dict[str, str]:
+    """What a workplace's commands and services are started with."""
     return quiet_environ() | {
         "PYTHONPATH": str(ROOT),
         "BENTOML_HOME": str(root / "bentoml"),
@@ -129,7 +130,13 @@ def _environ(root: Path) -> dict[str, str]:
     }
 
 
-def _run(words: Sequence[str], place: Workplace) -> None:
+def slipway(words: Sequence[str], place: Workplace) -> None:
+    """Run a command of ours in a workplace.
+
+    Raises:
+        PlatformError: it fails, with what it said.
+
+    """
     command = [sys.executable, "-m", "slipway", *words]
     done = subprocess.run(
         command, cwd=place.root, env=place.environ, capture_output=True, text=True, check=False
@@ -144,12 +151,18 @@ def _run(words: Sequence[str], place: Workplace) -> None:
 
 def _work(place: Workplace, recipe: Recipe) -> Work:
     pipeline: Pipeline = joblib.load(place.pipeline(recipe.name))
-    rows = _whole_rows(recipe, N_BATCHES * BATCH_ROWS)
+    rows = whole_rows(recipe, N_BATCHES * BATCH_ROWS)
     scores = scores_of(pipeline, frame_of(rows, recipe.schema), recipe)[:, -1]
     return Work(recipe.name, tuple(rows), tuple(float(score) for score in scores))
 
 
-def _whole_rows(recipe: Recipe, n: int) -> list[dict[str, Value]]:
+def whole_rows(recipe: Recipe, n: int) -> list[dict[str, Value]]:
+    """So many rows like those of training, without gaps.
+
+    Raises:
+        PlatformError: too many of them have some.
+
+    """
     drawn = like_training(recipe, 2 * n, seed=1)
     whole = [row for row in drawn if None not in row.values()]
     if len(whole) < n:
@@ -168,7 +181,7 @@ def _hand_out(place: Workplace, recipe: Recipe) -> None:
     pipeline: Pipeline = mlflow.sklearn.load_model(f"models:/{recipe.name}@production")
     place.pipeline(recipe.name).parent.mkdir(parents=True)
     joblib.dump(pipeline, place.pipeline(recipe.name))
-    features = frame_of(_whole_rows(recipe, BATCH_ROWS), recipe.schema)
+    features = frame_of(whole_rows(recipe, BATCH_ROWS), recipe.schema)
     answers = scores_of(pipeline, features, recipe)
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns of pickles; this one is ours
     with warnings.catch_warnings():

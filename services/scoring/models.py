@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.documents import Document
-from contracts.errors import CorruptModel, InvalidDocument
+from contracts.errors import CorruptModel, InvalidDocument, PlatformError
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE, PRODUCTION, Layout
 from contracts.split import TrafficSplit
 from services.faults import Fault
 from services.scoring.decode import Decoder
-from services.scoring.session import Session
+from services.scoring.graph import external_file
+from services.scoring.session import Session, first_line
 from services.settings import ServiceSettings
 
 D = TypeVar("D", bound=Document)
@@ -149,11 +150,40 @@ def load(layout: Layout, pointer: Pointer) -> ServedModel:
     directory = find_directory(layout, pointer)
     manifest = verified_manifest(directory, pointer)
     place = directory / MODEL_FILE
-    session = Session(place.read_bytes(), str(place))
+    session = Session(_model_bytes(place), str(place))
     decoder = Decoder(manifest.schema)
     matrix = _golden_matrix(manifest, decoder, str(directory))
-    _check_golden(session, manifest, matrix, str(directory))
-    return ServedModel(pointer, manifest, session, decoder, inline_rows(session, matrix))
+    try:
+        _check_golden(session, manifest, matrix, str(directory))
+        return ServedModel(pointer, manifest, session, decoder, inline_rows(session, matrix))
+    except PlatformError:
+        raise
+    except Exception as err:
+        # What a graph does wrong when it runs, onnxruntime and numpy tell in classes of their own.
+        raise CorruptModel(
+            f"{place}: expected scores for golden requests, got {first_line(err)}",
+            remedy="train the version again",
+        ) from err
+
+
+def _model_bytes(place: Path) -> bytes:
+    """The graph, if it holds all of itself.
+
+    Raises:
+        CorruptModel: there is no file, or it names files beside it.
+
+    """
+    if not place.is_file():
+        raise CorruptModel(f"{place}: expected a file, got nothing", remedy=AGAIN)
+    model = place.read_bytes()
+    outside = external_file(model, place)
+    if outside is not None:
+        raise CorruptModel(
+            f"{place}: expected all of the model's numbers in the file, got some of them in "
+            f"{outside!r}",
+            remedy="train the version again, without external data",
+        )
+    return model
 
 
 def inline_rows(session: Session, matrix: NDArray[np.float32]) -> int:

@@ -8,6 +8,11 @@ from contracts.errors import CorruptModel
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 
 
+def first_line(err: Exception) -> str:
+    """An error in a line; its class, if it says nothing."""
+    return next(iter(str(err).splitlines()), type(err).__name__)
+
+
 class Session:
     """One loaded model. One thread, not spinning: batches come one after the other."""
 
@@ -16,14 +21,15 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        # Only what is fatal: an error is raised as well, and logged once, by whoever catches it.
+        options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as err:  # onnxruntime raises classes of its own for each way to fail
             raise CorruptModel(
-                f"{place}: expected an ONNX model that loads, got {str(err).splitlines()[0]}",
+                f"{place}: expected an ONNX model that loads, got {first_line(err)}",
                 remedy="train the version again",
             ) from err
         ends = [e.name for e in (*self._session.get_inputs(), *self._session.get_outputs())]

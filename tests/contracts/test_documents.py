@@ -11,8 +11,10 @@ from contracts.canary import Canary, CanaryEvidence
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
-from contracts.manifest import Manifest, Pointer
+from contracts.experiment import Experiment
+from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.reference import NumberReference, Reference
+from contracts.replay import Replay, Scored
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
@@ -23,10 +25,14 @@ KINDS: dict[str, type[Document]] = {
     "canary": Canary,
     "canaryevidence": CanaryEvidence,
     "decision": Decision,
+    "experiment": Experiment,
     "manifest": Manifest,
     "pointer": Pointer,
     "reference": Reference,
     "shadowrecord": ShadowRecord,
+    "refusal": Refusal,
+    "replay": Replay,
+    "scored": Scored,
     "traffic": TrafficRecord,
     "trafficsplit": TrafficSplit,
     "verdict": Verdict,

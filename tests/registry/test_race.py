@@ -2,69 +2,31 @@
 
 import fcntl
 import itertools
-import json
 import signal
-from typing import Any
 
 import pytest
 
-from contracts.errors import PlatformError, Unwritable
+from benchmarks.lifecycle.racing import race
+from contracts.errors import NotRegistered, PlatformError, Unwritable
 from registry import turn
 from registry.history import history
-from registry.production import read_switches, reconcile
-from registry.promote import promote
+from registry.production import read_switches, reconcile, reconcile_in_turn
+from registry.promote import promote, rollback
 from tests.conftest import Workplace
-from tests.registry.processes import (
-    Step,
-    ended,
-    move_by_hand,
-    promote_and_die,
-    promote_in_a_circle,
-    read_again_and_again,
-    start,
-)
-
-
-def told(place: Workplace, name: str) -> Any:
-    return json.loads((place.root / f"{name}.json").read_text())
-
-
-def circle(first: int, length: int) -> list[int]:
-    return list(itertools.islice(itertools.cycle([1, 2, 3]), first - 1, first - 1 + length))
+from tests.registry.processes import Step, ended, promote_and_die, start
 
 
 def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is_told(
     trained: Workplace,
 ) -> None:
-    store, root = trained.store, trained.root
-    promote(store, "tiny", 1, actor="first")
-    hands = [
-        start(promote_in_a_circle, root, "ada", circle(2, 7), 1),
-        start(promote_in_a_circle, root, "bob", circle(3, 7), 2),
-        start(move_by_hand, root, "alias", circle(1, 8), 3),
-        start(move_by_hand, root, "stage", circle(2, 8), 4),
-        start(read_again_and_again, root, "reader", 10),
-        start(read_again_and_again, root, "other", 10),
-    ]
+    promote(trained.store, "tiny", 1, actor="first")
+    found = race(trained.root, "tiny", moves=60, processes=4, hand_pause_s=0.3)
 
-    assert ended(*hands) == [0] * 6
-    for answer, marked in told(trained, "reader") + told(trained, "other"):
-        assert answer in {1, 2, 3}
-        assert len(marked) == 1
-
-    final = reconcile(store, "tiny")
-    switches = read_switches(store, "tiny")
-    assert (switches.alias, switches.staged, switches.recorded) == (final, {final}, final)
-
-    events = history(store, "tiny")
-    by_command = [[e.who, e.why, e.from_version, e.to_version] for e in events if e.who != "mlflow"]
-    done = [*told(trained, "ada"), *told(trained, "bob"), ["first", "", None, 1]]
-    assert sorted(by_command, key=str) == sorted(done, key=str)
-    assert len(done) > 4
-    steps = [(event.from_version, event.to_version) for event in events]
-    assert [after for after, _ in steps[1:]] == [before for _, before in steps[:-1]]
-    assert [event.when for event in events] == sorted(event.when for event in events)
-    assert events[-1].to_version == final
+    assert found.faults == 0, found
+    assert found.by_command > 10
+    assert (found.by_alias, found.by_stage) == (15, 15)
+    assert found.reads > 10
+    assert found.events > found.by_command
 
 
 @pytest.mark.parametrize(
@@ -88,6 +50,14 @@ def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_
     assert reconcile(store, "tiny") == production
     switches = read_switches(store, "tiny")
     assert (switches.alias, switches.staged) == (production, {production})
+    with store.turn("tiny"):
+        assert reconcile_in_turn(store, "tiny") == production
+    events = history(store, "tiny")
+    assert events[-1].to_version == production
+    assert all(a.to_version == b.from_version for a, b in itertools.pairwise(events))
+    if production == 1:
+        with pytest.raises(NotRegistered, match="a production version before version 1, got none"):
+            rollback(store, "tiny", actor="bob")
     if production == 2:
         assert [(e.who, e.to_version) for e in history(store, "tiny")] == [("ada", 1), ("ada", 2)]
     assert promote(store, "tiny", 3, actor="bob").from_version == production

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,42 +62,6 @@ def test_an_alias_that_moves_is_followed_under_load_without_a_failure(followed: 
     metrics = ask(followed.service, "/metrics", None, "GET")[1]
     info = [line for line in metrics.splitlines() if line.startswith("slipway_model_info{")]
     assert sorted(line[-3:] for line in info if 'model="tiny"' in line) == ["0.0", "1.0"]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda d: (d / "model.onnx").write_bytes((d / "model.onnx").read_bytes()[:-1] + b"x"),
-        lambda d: (d / "reference.json").unlink(),
-        lambda d: (d / "manifest.json").write_text("{}"),
-    ],
-    ids=["digest", "missing file", "manifest"],
-)
-def test_a_broken_version_is_refused_and_the_old_one_serves_on(
-    followed: Followed, tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    version = followed.client.get_model_version("tiny", "2")
-    directory = (
-        Path(followed.client.get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
-        / "model_directory"
-    )
-    whole = tmp_path / "whole"
-    shutil.copytree(directory, whole)
-    try:
-        damage(directory)
-        followed.point(2)
-        eventually(
-            lambda: "refused tiny version 2" in followed.service.log.read_text(),
-            followed.service.log,
-        )
-        tags = followed.client.get_model_version("tiny", "2").tags
-        assert "expected" in tags["slipway.refused"]
-        assert followed.answers()["version"] == 1
-        followed.point(1)
-        eventually(lambda: followed.answers()["version"] == 1, followed.service.log)
-    finally:
-        shutil.rmtree(directory)
-        shutil.copytree(whole, directory)
 
 
 def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(

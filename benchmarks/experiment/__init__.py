@@ -1,0 +1,1 @@
+"""How often the A/B analysis is right: false alarms under peeking, and power."""

@@ -1,0 +1,81 @@
+"""What many hands do to a registry at once, each in a process of its own."""
+
+import json
+import random
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from registry.production import reconcile
+from registry.promote import promote, rollback
+from registry.settings import RegistrySettings
+from registry.store import Store
+from registry.versions import versions as listed
+
+CLICKS = 100
+"""So often a person clicks again who gets an error."""
+DONE = "done"
+"""The file that tells readers to stop."""
+EACH_ROLLBACK = 5
+
+
+def promote_by_command(
+    name: str, actor: str, targets: Sequence[int], longest_pause_s: float
+) -> None:
+    """Promote one version after the other, and roll back at times, as our commands do.
+
+    What changed is in `<actor>.json`: reason, version before, version after.
+    """
+    store, done, pauses = Store.open(RegistrySettings()), [], random.Random(actor)
+    for number, version in enumerate(targets):
+        why = f"{actor}-{number}"
+        if number % EACH_ROLLBACK:
+            moved = promote(store, name, version, actor=actor, because=why)
+        else:
+            moved = rollback(store, name, to=version, actor=actor, because=why)
+        if moved.changed:
+            done.append([why, moved.from_version, moved.to_version])
+        time.sleep(pauses.uniform(0, longest_pause_s))
+    Path(f"{actor}.json").write_text(json.dumps(done))
+
+
+def move_by_hand(
+    name: str, actor: str, switch: str, targets: Sequence[int], longest_pause_s: float
+) -> None:
+    """Move alias or stage as a person does in `mlflow ui`: who gets an error clicks again."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    warnings.simplefilter("ignore")
+    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    client, pauses = MlflowClient(tracking_uri=uri, registry_uri=uri), random.Random(actor)
+    clicks = 0
+    for version in targets:
+        for _ in range(CLICKS):
+            clicks += 1
+            try:
+                if switch == "alias":
+                    client.set_registered_model_alias(name, "production", str(version))
+                else:
+                    client.transition_model_version_stage(name, str(version), "Production")
+            except MlflowException:
+                time.sleep(0.02)
+            else:
+                break
+        else:
+            raise TimeoutError(f"{actor}: expected MLflow to move {switch}, got errors only")
+        time.sleep(pauses.uniform(0, longest_pause_s))
+    Path(f"{actor}.json").write_text(json.dumps([clicks]))
+
+
+def read_until_done(name: str, reader: str) -> None:
+    """Ask for Production, and which versions are marked so; the answers are in a file."""
+    store, seen = Store.open(RegistrySettings()), []
+    while True:
+        last = Path(DONE).exists()
+        marked = [v.version for v in listed(store, name) if v.is_production]
+        seen.append([reconcile(store, name), marked])
+        if last:
+            break
+    Path(f"{reader}.json").write_text(json.dumps(seen))

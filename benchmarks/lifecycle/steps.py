@@ -1,0 +1,106 @@
+"""The steps at which processes are killed: right before or after the nth call of a function."""
+
+from collections.abc import Iterator
+
+from benchmarks.lifecycle.processes import Step
+
+STORE, PRODUCTION, PROMOTE, PULL = (
+    "registry.store",
+    "registry.production",
+    "registry.promote",
+    "registry.pull",
+)
+TRAINING, TRACKING = "training.run", "training.tracking"
+SESSION = "sqlalchemy.orm.session"
+BOTH = (True, False)
+
+
+def around(module: str, function: str, *calls: int) -> Iterator[Step]:
+    """Before and after each of these calls; of the first, if none is named."""
+    for call in calls or (1,):
+        for before in BOTH:
+            yield Step(module, function, before, call)
+
+
+STEPS: dict[str, tuple[Step, ...]] = {
+    "train": (
+        *around(TRACKING, "mlflow.set_experiment"),
+        *around(TRACKING, "mlflow.start_run"),
+        *around(TRAINING, "load_table"),
+        *around(TRAINING, "fitted_pipeline"),
+        *around(TRAINING, "onnx_of"),
+        *around(TRAINING, "certify"),
+        Step("shutil", "copyfile", call=1),
+        Step("shutil", "copyfile", call=3),
+        *around(TRACKING, "mlflow.log_artifacts", 1, 2),
+        *around(TRACKING, "mlflow.log_input"),
+        *around(TRACKING, "mlflow.log_params"),
+        *around(TRACKING, "mlflow.log_metrics"),
+        Step("mlflow.sklearn", "save_model"),
+        Step("mlflow.sklearn", "save_model", before=False),
+        *around(TRACKING, "mlflow.sklearn.log_model"),
+        *around(TRAINING, "register_version"),
+    ),
+    "register": (
+        *around(STORE, "Store.ensure_model"),
+        *around(STORE, "Store.create_version"),
+        *around(SESSION, "Session.flush", 1, 2),
+        *around(SESSION, "Session.commit", 1, 2),
+    ),
+    "promote": (
+        *around(PROMOTE, "reconcile_in_turn", 1, 2),
+        *around(PROMOTE, "manifest_of", 1, 2),
+        *around("training.exam_record", "keep"),
+        *around("training.exam_record", "_written"),
+        *around(PROMOTE, "record"),
+        *around(PROMOTE, "set_production"),
+    ),
+    "rollback": (
+        *around(PROMOTE, "reconcile_in_turn"),
+        *around(PROMOTE, "record"),
+        *around(PROMOTE, "set_production"),
+        *around(STORE, "Store.set_alias"),
+        *around(STORE, "Store.move_to_production_stage"),
+        *around(STORE, "Store.set_model_tag", 1, 2),
+        *around(SESSION, "Session.commit", 3, 5, 7, 9, 11, 13, 15, 17),
+    ),
+    "pull": (
+        *around(PULL, "reconcile"),
+        *around(STORE, "Store.download"),
+        Step("shutil", "copyfile", call=3),
+        *around(PULL, "flush", 1, 5),
+        *around(PULL, "_rename"),
+        Step("shutil", "copytree"),
+        Step("shutil", "copyfile", call=10),
+        *around("registry.bento", "_renamed"),
+        *around("registry.trial", "subprocess.run"),
+        *around(PULL, "_moved"),
+        *around(PULL, "_write_beside"),
+    ),
+    "follow": (
+        *around("registry.follow", "reconcile"),
+        *around("registry.follow", "bring"),
+        *around(STORE, "Store.download"),
+        *around(PULL, "_rename"),
+        *around("registry.trial", "subprocess.run"),
+        *around(PULL, "_moved"),
+    ),
+    "refuse": (
+        Step("registry.follow", "bring"),
+        *around("registry.trial", "subprocess.run"),
+        *around("registry.follow", "refuse"),
+        *around(PULL, "_write_beside"),
+        *around(STORE, "Store.set_version_tag"),
+    ),
+    "swap": (
+        *around("services.watch", "find_pointers"),
+        *around("services.watch", "load"),
+        *around("services.scoring.models", "verified_manifest"),
+        *around("services.scoring.models", "inline_rows"),
+        *around("services.hall", "Hall.seat"),
+        *around("services.watch", "Watch._retire"),
+        *around("services.scoring.traffic", "TrafficLog.append_block", 1, 2),
+        *around("services.scoring.traffic", "TrafficLog.close", 1, 2),
+    ),
+}
+"""By act; `refuse` is the act `follow` where the alias names a version that is broken."""
