@@ -19,6 +19,7 @@ Subject = Literal[
     "calibration",
     "latency",
     "size",
+    "canary",
 ]
 
 

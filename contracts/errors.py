@@ -10,6 +10,7 @@ Each has three parts: what was expected, what came (value and path), what to do.
   x CertificateFailed    the exported model does not answer like the fitted one
   x GateRefused          a version that may not be promoted
   x NotJustified         a retraining that nothing calls for, or not now
+  x InvalidSplit         the words of a traffic split that cannot be read
   x NotRegistered        no such model, version or production version
   x RegistryUnreachable  the tracking server does not answer
   x CorruptModel         a model directory that is not what was registered
@@ -63,6 +64,10 @@ class NotJustified(PlatformError):
     """Nothing calls for a retraining, or not now, or not with these labels."""
 
     exit_code = 3
+
+
+class InvalidSplit(PlatformError):
+    """What somebody wrote of a traffic split cannot be read."""
 
 
 class NotRegistered(PlatformError):

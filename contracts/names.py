@@ -9,6 +9,11 @@ from contracts.errors import InvalidRecipe
 PRODUCTION = "production"
 """The alias that is Production; MLflow's stage `Production` is its synonym."""
 PRODUCTION_STAGE = "Production"
+CHALLENGER = "challenger"
+"""The alias of the version that answers a share of the requests."""
+SHADOW = "shadow"
+"""The alias of the version that scores what others answer, and answers nothing."""
+ROLES = (PRODUCTION, CHALLENGER, SHADOW)
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -28,6 +33,10 @@ TAG_VERDICT = "slipway.verdict"
 """On a run and its version: the id of the verdict that it answers."""
 TAG_PRODUCTION = "slipway.production"
 """On a registered model: the version that alias and stage last agreed on."""
+TAG_SPLIT = "slipway.challenger"
+"""On a registered model: the challenger's share, as a person says it: `10%`, `canary`, `off`."""
+TAG_CANARY = "slipway.canary"
+"""On a registered model: how far its canary has come, and what was decided last."""
 TAG_HISTORY = "slipway.history."
 """On a registered model: one tag an event, `slipway.history.<time>-<random>`."""
 
@@ -68,6 +77,22 @@ class Layout:
     def pointer(self, name: str, alias: str = PRODUCTION) -> Path:
         """The file that says which version of a model is served."""
         return self.var / "models" / name / f"{alias}.json"
+
+    def split(self, name: str) -> Path:
+        """The file that says which share of a model's requests the challenger answers."""
+        return self.var / "models" / name / "split.json"
+
+    def shadow(self, name: str) -> Path:
+        """The folder of what a second version says of a model's traffic."""
+        return self.var / "shadow" / name
+
+    def canaries(self, name: str) -> Path:
+        """The folder of a model's canaries: `<moment it began>.json`, and the evidence."""
+        return self.var / "canaries" / name
+
+    def evidence(self, name: str) -> Path:
+        """What was counted of the canary that runs."""
+        return self.canaries(name) / "evidence.json"
 
     def refusal(self, name: str) -> Path:
         """The file that says which version of a model was refused last, and why."""

@@ -1,5 +1,7 @@
 """The traffic record: one JSON line for each prediction that was answered."""
 
+from msgspec import UNSET, UnsetType
+
 from contracts.documents import Document
 from contracts.schema import Value
 
@@ -13,6 +15,11 @@ class TrafficRecord(Document, frozen=True, kw_only=True):
     watched for drift (see `contracts.reference.Reference`); `scores` holds one number per
     class or output by name. `latency_ms` is from the last byte of the request to the
     record. `request_id` is what the client or the edge called the request.
+
+    Where a `TrafficSplit` was in force, and only there: `unit` is the name that `place_of`
+    gives to whom the request was for; `assigned` the variant that the unit was given, which is
+    not `variant` where the challenger failed and production answered in its place; `weight`
+    the challenger's share at that moment.
     """
 
     prediction_id: str
@@ -27,3 +34,6 @@ class TrafficRecord(Document, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
     latency_ms: float = 0.0
     request_id: str = ""
+    unit: str | UnsetType = UNSET
+    assigned: str | UnsetType = UNSET
+    weight: float | UnsetType = UNSET

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from msgspec import UNSET
 
 from contracts.traffic import TrafficRecord
 from monitoring.columns import TIME_FORMAT
@@ -38,6 +39,8 @@ def table_of(records: Sequence[TrafficRecord]) -> tuple[pl.DataFrame, list[Traff
         "request_id": pl.Series([r.request_id for r in records], dtype=pl.String),
         "model": pl.Series([r.model for r in records], dtype=pl.String),
     }
+    if any(r.assigned for r in records):
+        columns |= _assignments(records)
     for name in _names(r.scores for r in records):
         values = [r.scores.get(name) for r in records]
         columns[f"scores.{name}"] = pl.Series(values, dtype=pl.Float64)
@@ -72,7 +75,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         c
         for c in table.columns
         if table.schema[c] == pl.String
-        and (c.startswith("features.") or c in {"variant", "prediction", "model"})
+        and (c.startswith("features.") or c in {"variant", "assigned", "prediction", "model"})
         and table[c].n_unique() <= MOST_CATEGORIES
     ]
     table.sort("time", maintain_order=True).cast(
@@ -104,7 +107,21 @@ def record_of(row: Mapping[str, Any]) -> TrafficRecord:
         flags=tuple(filter(None, (row["flags"] or "").split(","))),
         latency_ms=row["latency_ms"],
         request_id=row["request_id"],
+        unit=row.get("unit") or UNSET,
+        assigned=row.get("assigned") or UNSET,
+        weight=UNSET if row.get("weight") is None else row["weight"],
     )
+
+
+def _assignments(records: Sequence[TrafficRecord]) -> dict[str, pl.Series]:
+    """What is known of a split, where one was in force; null elsewhere."""
+    return {
+        "unit": pl.Series([r.unit or None for r in records], dtype=pl.String),
+        "assigned": pl.Series([r.assigned or None for r in records], dtype=pl.String),
+        "weight": pl.Series(
+            [None if r.weight is UNSET else r.weight for r in records], dtype=pl.Float64
+        ),
+    }
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ from contracts.errors import PlatformError
 from contracts.names import Layout
 from registry.follow import Follower
 from registry.pull import PullResult, pull_all
+from registry.rollout import Rollout
 from registry.settings import RegistrySettings
 from registry.store import Store
 from registry.trial import service_trial
@@ -41,8 +42,10 @@ def follow(wishes: RegistrySettings) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s [%(levelname)s] [follow] %(message)s"
     )
+    layout = Layout(wishes.var)
+    rollout = Rollout(layout, wishes.canary_hold_s)
     trial = service_trial(wishes.trial_s)
-    follower = Follower(lambda: Store.open(wishes), Layout(wishes.var), trial, wishes.poll_s)
+    follower = Follower(lambda: Store.open(wishes), layout, trial, wishes.poll_s, rollout)
     with contextlib.suppress(KeyboardInterrupt):
         follower.follow(os.getppid())
 

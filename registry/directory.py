@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
+from contracts.documents import Document
 from contracts.errors import CorruptModel, Unwritable
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest
@@ -26,6 +27,20 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, document: Document) -> None:
+    """Put a document into a file, so that no reader ever sees half of it.
+
+    Raises:
+        OSError: the place cannot be written.
+
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = incoming(path.parent)
+    beside.write_bytes(document.write_pretty())
+    flush(beside)
+    beside.replace(path)
 
 
 def unwritable(place: Path, got: str) -> Unwritable:

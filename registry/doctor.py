@@ -13,6 +13,7 @@ from contracts.manifest import Pointer
 from contracts.names import (
     MANIFEST_FILE,
     MODEL_DIRECTORY,
+    ROLES,
     TAG_DIGEST,
     TAG_PROCESS,
     TAG_PRODUCTION,
@@ -172,7 +173,11 @@ def _unfinished_moves(store: Store) -> Iterator[Ailment]:
 
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
-    ours = (p for f in ("models/*", "refused") for p in sorted(layout.var.glob(f"{f}/{INCOMING}*")))
+    ours = (
+        p
+        for f in ("models/*", "refused", "canaries/*")
+        for p in sorted(layout.var.glob(f"{f}/{INCOMING}*"))
+    )
     for path in (*ours, *bento.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
@@ -180,9 +185,8 @@ def _strays(layout: Layout) -> Iterator[Ailment]:
 
 
 def _broken_pointers(layout: Layout) -> Iterator[Ailment]:
-    for path in sorted((layout.var / "models").glob("*/*.json")):
-        if path.name.startswith(INCOMING):
-            continue
+    files = (path for role in ROLES for path in (layout.var / "models").glob(f"*/{role}.json"))
+    for path in sorted(files):
         try:
             pointer = Pointer.read(path.read_bytes(), str(path))
             verify(layout.model(pointer.name, pointer.version), pointer.digest)

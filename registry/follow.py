@@ -1,4 +1,4 @@
-"""Follow Production: look at the aliases, bring what they name, and move the pointers.
+"""Follow the aliases: bring the versions that they name, and move the pointers.
 
 A process of its own, beside the service, which knows no MLflow: `bentoml serve` in a checkout
 starts it, and it ends with its parent. Workers watch the pointers. Nothing that goes wrong here
@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from contracts.errors import CorruptModel, PlatformError, RegistryUnreachable
+from contracts.errors import CorruptModel, GateRefused, PlatformError, RegistryUnreachable
 from contracts.manifest import Pointer
-from contracts.names import Layout
+from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
+from registry.beside import Beside
 from registry.production import is_ours, reconcile
-from registry.pull import bring, pointer_of, refuse, remove_pointer
-from registry.store import Store
+from registry.pull import TAG_REFUSED, bring, pointer_of, refuse, remove_pointer
+from registry.roles import Roles
+from registry.rollout import Rollout
+from registry.store import Store, StoredModel
 from registry.trial import Trial
 
 logger = logging.getLogger("slipway.follow")
@@ -36,9 +39,15 @@ class Follower:
     layout: Layout
     trial: Trial
     every_s: float
+    rollout: Rollout
     _store: Store | None = None
-    _refused: dict[tuple[str, int], float] = field(default_factory=dict)
+    _refused: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _branded: set[tuple[str, int]] = field(default_factory=set)
     _away: str = ""
+
+    def __post_init__(self) -> None:
+        self._roles = Roles(self.layout, self.trial)
+        self._beside = Beside(self.layout)
 
     def follow(self, parent: int) -> None:
         """Look again and again, until the process `parent` is no longer ours."""
@@ -53,6 +62,7 @@ class Follower:
                 self._store = self.open_store()
             for model in self._store.models():
                 self._look_at(self._store, model.name)
+            self._beside.see_to_it()
         except RegistryUnreachable as err:
             if str(err) != self._away:
                 logger.warning("registry: %s; serving goes on", err.what)
@@ -74,25 +84,75 @@ class Follower:
             if remove_pointer(self.layout, name):
                 logger.info("removed %s: nothing is in production", name)
             return
+        production = self._production(store, name, version)
+        if production is not None:
+            self._look_beside(store, store.model(name), production)
+
+    def _production(self, store: Store, name: str, version: int) -> Pointer | None:
+        """The pointer to Production, moved if need be; the old one where the new is refused."""
         pointed = pointer_of(self.layout, name)
-        if (pointed is not None and pointed.version == version) or self._was_refused(name, version):
-            return
+        attempt = (name, PRODUCTION, str(version))
+        if (pointed is not None and pointed.version == version) or self._was_refused(attempt):
+            return pointed
         try:
             pointer = bring(store, self.layout, name, version, self.trial)
         except CorruptModel as err:
-            self._refuse(store, name, version, pointed, err)
-        else:
-            logger.info("production of %s is version %d now", name, pointer.version)
+            served = "nothing" if pointed is None else f"version {pointed.version}"
+            self._refuse(store, attempt, version, err, f"{served} serves on")
+            return pointed
+        logger.info("production of %s is version %d now", name, pointer.version)
+        return pointer
 
-    def _was_refused(self, name: str, version: int) -> bool:
-        return time.monotonic() < self._refused.get((name, version), 0.0)
+    def _look_beside(self, store: Store, model: StoredModel, production: Pointer) -> None:
+        """Follow the challenger and the shadow, and divide the requests."""
+        wish = self._roles.wish(model)
+        if self.rollout.settle(store, model, wish):
+            # It may have moved what was read: the next look sees it as it is.
+            return
+        by = "" if wish is None else wish.by
+        is_fit = self._is_fit(store, model, production, CHALLENGER, by)
+        if not is_fit:
+            self._roles.divide(model, 0.0, "", "")
+        elif wish is not None and not wish.steps:
+            self._roles.divide(model, wish.weight, by, "")
+        elif wish is not None and (challenger := pointer_of(self.layout, model.name, CHALLENGER)):
+            weight, canary = self.rollout.weight(store, model, wish, production, challenger)
+            self._roles.divide(model, weight, by, canary)
+        if not self._is_fit(store, model, production, SHADOW):
+            self._roles.vacate(model.name, SHADOW)
+
+    def _is_fit(
+        self, store: Store, model: StoredModel, production: Pointer, role: str, by: str = ""
+    ) -> bool:
+        """Whether the version in a role may be asked; what is wrong with it is told."""
+        version = model.aliases.get(role)
+        if version in {None, production.version}:
+            self._roles.vacate(model.name, role)
+            return False
+        # Whatever it depends on that changes is a reason to look again at once.
+        attempt = (model.name, role, str(version), production.digest, by)
+        if self._was_refused(attempt):
+            return False
+        try:
+            self._roles.point(store, production, role, version, by)
+        except (CorruptModel, GateRefused) as err:
+            self._refuse(store, attempt, version, err, f"it is not asked as {role}")
+            return False
+        if (model.name, version) in self._branded:
+            store.delete_version_tag(model.name, version, TAG_REFUSED)
+            self._branded.remove((model.name, version))
+        return True
+
+    def _was_refused(self, attempt: tuple[str, ...]) -> bool:
+        return time.monotonic() < self._refused.get(attempt, 0.0)
 
     def _refuse(
-        self, store: Store, name: str, version: int, pointed: Pointer | None, err: CorruptModel
+        self, store: Store, attempt: tuple[str, ...], version: int, err: PlatformError, so: str
     ) -> None:
-        self._refused[name, version] = time.monotonic() + AGAIN_S
-        served = "nothing" if pointed is None else f"version {pointed.version}"
-        logger.error("refused %s version %d: %s; %s serves on", name, version, err.what, served)
+        name = attempt[0]
+        self._refused[attempt] = time.monotonic() + AGAIN_S
+        self._branded.add((name, version))
+        logger.error("refused %s version %d: %s; %s", name, version, err.what, so)
         refuse(store, self.layout, name, version, err)
 
 

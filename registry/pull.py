@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from contracts.errors import (
     CorruptModel,
     InvalidDocument,
@@ -18,9 +20,9 @@ from contracts.errors import (
     RegistryUnreachable,
 )
 from contracts.manifest import Manifest, Pointer, Refusal
-from contracts.names import MODEL_DIRECTORY, TAG_DIGEST, Layout
+from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from registry.bento import import_directory
-from registry.directory import flush, incoming, unwritable, verify
+from registry.directory import flush, incoming, unwritable, verify, write_whole
 from registry.production import is_ours, reconcile
 from registry.store import Store, StoredVersion
 from registry.trial import Trial
@@ -103,7 +105,12 @@ def pull(store: Store, layout: Layout, name: str) -> Pointer:
 
 
 def bring(
-    store: Store, layout: Layout, name: str, version: int, trial: Trial | None = None
+    store: Store,
+    layout: Layout,
+    name: str,
+    version: int,
+    trial: Trial | None = None,
+    alias: str = PRODUCTION,
 ) -> Pointer:
     """Bring one version here, let it be tried, and point at it.
 
@@ -111,18 +118,18 @@ def bring(
         The errors of `pull`.
 
     """
-    pointer = pull_version(store, layout, name, version, point=False)
-    if trial is not None and not _says_the_same(pointer_of(layout, name), pointer):
+    pointer = replace(pull_version(store, layout, name, version, point=False), alias=alias)
+    if trial is not None and not _says_the_same(pointer_of(layout, name, alias), pointer):
         trial(layout, pointer)
     try:
-        moved = _moved(layout.pointer(name), pointer)
+        moved = _moved(layout, pointer)
         layout.refusal(name).unlink(missing_ok=True)
     except OSError as err:
-        raise unwritable(layout.pointer(name), err.strerror or str(err)) from err
+        raise unwritable(layout.pointer(name, alias), err.strerror or str(err)) from err
     return moved
 
 
-def refuse(store: Store, layout: Layout, name: str, version: int, err: CorruptModel) -> None:
+def refuse(store: Store, layout: Layout, name: str, version: int, err: PlatformError) -> None:
     """Tell the service and the registry that a version was refused, and why.
 
     Raises:
@@ -133,16 +140,15 @@ def refuse(store: Store, layout: Layout, name: str, version: int, err: CorruptMo
     told = Refusal(name=name, version=version, reason=err.what[:REASON], refused_at=_now())
     path = layout.refusal(name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_beside(path, told.write_pretty())
+        write_whole(path, told)
     except OSError as failure:
         raise unwritable(path, failure.strerror or str(failure)) from failure
     store.set_version_tag(name, version, TAG_REFUSED, told.reason)
 
 
-def pointer_of(layout: Layout, name: str) -> Pointer | None:
+def pointer_of(layout: Layout, name: str, alias: str = PRODUCTION) -> Pointer | None:
     """What is pointed at here; None for nothing, or for what cannot be read."""
-    path = layout.pointer(name)
+    path = layout.pointer(name, alias)
     try:
         return Pointer.read(path.read_bytes(), str(path))
     except (FileNotFoundError, InvalidDocument):
@@ -177,7 +183,7 @@ def pull_version(
             bento_tag=tag,
             moved_at=_now(),
         )
-        return _moved(layout.pointer(name), pointer) if point else pointer
+        return _moved(layout, pointer) if point else pointer
     except OSError as err:
         # The errors of a whole copied tree come as a list, without a name or a number.
         place = Path(os.fsdecode(err.filename or layout.var))
@@ -244,22 +250,13 @@ def _rename(source: Path, directory: Path, digest: str) -> None:
             raise err from None
 
 
-def _moved(path: Path, pointer: Pointer) -> Pointer:
+def _moved(layout: Layout, pointer: Pointer) -> Pointer:
     """Move the pointer, unless it says the same already."""
-    if path.is_file():
-        there = Pointer.read(path.read_bytes(), str(path))
-        if _says_the_same(there, pointer):
-            return there
-    _write_beside(path, pointer.write_pretty())
+    there = pointer_of(layout, pointer.name, pointer.alias)
+    if there is not None and _says_the_same(there, pointer):
+        return there
+    write_whole(layout.pointer(pointer.name, pointer.alias), pointer)
     return pointer
-
-
-def _write_beside(path: Path, data: bytes) -> None:
-    """Let a file be the old one or the new one, whole, at any moment."""
-    beside = incoming(path.parent)
-    beside.write_bytes(data)
-    flush(beside)
-    beside.replace(path)
 
 
 def _now() -> str:
@@ -274,9 +271,9 @@ def _says_the_same(there: Pointer | None, pointer: Pointer) -> bool:
     )
 
 
-def remove_pointer(layout: Layout, name: str) -> list[str]:
+def remove_pointer(layout: Layout, name: str, alias: str = PRODUCTION) -> list[str]:
     """Point at no version of a model any more; gives its name if one was pointed at."""
-    path = layout.pointer(name)
+    path = layout.pointer(name, alias)
     if not path.is_file():
         return []
     path.unlink()

@@ -20,6 +20,9 @@ class RegistrySettings:
         "SLIPWAY_REGISTRY_POLL_S", 2.0, "seconds between looks at Production, while it is followed"
     )
 
+    canary_hold_s: float = setting(
+        "SLIPWAY_REGISTRY_CANARY_HOLD_S", 60.0, "seconds that each step of a canary lasts at least"
+    )
     trial_s: float = setting(
         "SLIPWAY_REGISTRY_TRIAL_S",
         60.0,

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import socket
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -296,6 +297,29 @@ class Store:
             if _is_of_this_machine(err, target):
                 raise unwritable(target, _errno_line(err)) from err
             raise self._not_downloaded(run_id, path, where, err) from err
+
+    def put(self, run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
+        """Add files, by name, to a folder of a run's artifacts.
+
+        Raises:
+            NotRegistered: no such run.
+            Unwritable: the folder for temporary files is full.
+            RegistryUnreachable: the artifact store did not take them.
+
+        """
+        where, repository = self._artifact_store(run_id)
+        with tempfile.TemporaryDirectory() as beside:
+            for name, data in files.items():
+                path = Path(beside, name)
+                try:
+                    path.write_bytes(data)
+                except OSError as err:
+                    raise unwritable(path, err.strerror or str(err)) from err
+                try:
+                    repository.log_artifact(str(path), folder)
+                except Exception as err:
+                    # As above, each kind of artifact store fails in its own way.
+                    raise _artifacts_unreachable(where, _first_line(err)) from err
 
     def _not_downloaded(self, run_id: str, path: str, where: str, err: Exception) -> PlatformError:
         """What a failed download means, by what else the artifact store shows."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from contracts.names import Layout
+from contracts.names import CHALLENGER, Layout
 from services.faults import Fault
 from services.metrics import Metrics, observe_all
 from services.protocols import batch, invocations, labels
@@ -21,7 +21,7 @@ from services.scoring.cache import ResultCache
 from services.scoring.decode import Rows, joined
 from services.scoring.models import ServedModel
 from services.scoring.page import Moment, Page
-from services.scoring.ticket import Answer, Render, SecondChance, Ticket
+from services.scoring.ticket import Answer, Assignment, Render, SecondChance, Ticket, lost_s
 from services.scoring.traffic import TrafficLog
 from services.settings import ServiceSettings
 
@@ -45,6 +45,8 @@ class Desk:
         self.served = served
         self.name = served.pointer.name
         self.version = served.pointer.version
+        self.variant = served.pointer.alias
+        self.is_divided = False
         self.v2 = V2(served.pointer, served.manifest, served.decoder)
         self._cache = cache
         self._settings = settings
@@ -68,21 +70,24 @@ class Desk:
 
     def _count_with(self, metrics: Metrics) -> None:
         name, version = self.served.pointer.name, str(self.served.pointer.version)
+        variant = self.variant
         self._answered = metrics.requests.labels(name, 200)
-        self._latency = metrics.latency.labels(name)
+        self._latency = metrics.latency.labels(name, variant)
         self._batch_rows = metrics.batch_rows.labels(name)
         self._batches = {why: metrics.batches.labels(name, why) for why in (DRAINED, FULL)}
         self._labels_taken = metrics.labels.labels(name)
-        self._queue_rows = metrics.queue_rows.labels(name)
+        self._queue_rows = metrics.queue_rows.labels(name, variant)
         self._traffic_errors = metrics.traffic_errors.labels(name)
         self._predictions = {
-            encode(word): metrics.predictions.labels(name, version, word)
+            encode(word): metrics.predictions.labels(name, version, variant, word)
             for word in self.served.manifest.classes
         }
-        counts = metrics.predictions
-        self._values = None if self._predictions else counts.labels(name, version, "value")
+        values = metrics.predictions.labels
+        self._values = None if self._predictions else values(name, version, variant, "value")
         pointer = self.served.pointer
-        self._info = metrics.model_info.labels(name, version, pointer.run_id, pointer.digest)
+        self._info = metrics.model_info.labels(
+            name, version, variant, pointer.run_id, pointer.digest
+        )
         self._info.set(1)
 
     @property
@@ -90,7 +95,9 @@ class Desk:
         """Whether `ask` will do: no cache must be asked first."""
         return self._cache is None
 
-    def ask(self, body: bytes, request_id: str, answer: Answer) -> None:
+    def ask(
+        self, body: bytes, request_id: str, answer: Answer, assignment: Assignment | None = None
+    ) -> None:
         """Let the encoded answer to a body that is one row be given to `answer`.
 
         Raises:
@@ -99,9 +106,13 @@ class Desk:
         """
         arrived = time.monotonic()
         rows = self._decoder.one(body)
-        self._batcher.submit(Ticket(rows, request_id, arrived, answer, self._one_answer))
+        self._batcher.submit(
+            Ticket(rows, request_id, arrived, answer, self._one_answer, (), assignment)
+        )
 
-    def ask_batch(self, body: bytes, request_id: str, answer: Answer) -> None:
+    def ask_batch(
+        self, body: bytes, request_id: str, answer: Answer, assignment: Assignment | None = None
+    ) -> None:
         """The same for a batch, whose answer may be errors for some of its rows.
 
         Raises:
@@ -110,15 +121,17 @@ class Desk:
         """
 
         def ask_slowly() -> None:
-            self._follow_up(self.predict_batch(body, request_id), answer)
+            self._follow_up(self.predict_batch(body, request_id, assignment), answer)
 
         arrived = time.monotonic()
         rows = batch.quick_rows_of(body, self._decoder, self._settings.request_rows)
         if rows is None:
             ask_slowly()
             return
-        second = SecondChance(answer, ask_slowly)
-        self._batcher.submit(Ticket(rows, request_id, arrived, second, self._batch_answer))
+        to = answer if self._is_replaced(assignment) else SecondChance(answer, ask_slowly)
+        self._batcher.submit(
+            Ticket(rows, request_id, arrived, to, self._batch_answer, (), assignment)
+        )
 
     def _follow_up(self, asked: Coroutine[Any, Any, bytes], answer: Answer) -> None:
         """Let what is asked in a task of its own be given to `answer`."""
@@ -137,7 +150,9 @@ class Desk:
         self._tasks.add(task)
         task.add_done_callback(answered)
 
-    async def predict(self, body: bytes, request_id: str) -> bytes:
+    async def predict(
+        self, body: bytes, request_id: str, assignment: Assignment | None = None
+    ) -> bytes:
         """The encoded answer to a body that is one row.
 
         Raises:
@@ -146,34 +161,40 @@ class Desk:
         """
         arrived = time.monotonic()
         rows = self._decoder.one(body)
-        answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer)
+        answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer, assignment)
         return answer
 
-    async def predict_row(self, row: object, request_id: str) -> bytes:
+    async def predict_row(
+        self, row: object, request_id: str, assignment: Assignment | None = None
+    ) -> bytes:
         """The same for a row that is parsed already."""
         arrived = time.monotonic()
         rows = self._decoder.exact(row)
-        answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer)
+        answer: bytes = await self.scored(rows, request_id, arrived, self._one_answer, assignment)
         return answer
 
-    async def predict_batch(self, body: bytes, request_id: str) -> bytes:
+    async def predict_batch(
+        self, body: bytes, request_id: str, assignment: Assignment | None = None
+    ) -> bytes:
         """The encoded answers to rows or columns: a prediction or an error for each row.
 
         Raises:
-            Fault: the body, or the queue.
+            Fault: the body, or the queue; the model, if another is asked in its place.
 
         """
         arrived = time.monotonic()
         parts = batch.rows_of(body, self._decoder, self._settings.request_rows)
         good = [part for part in parts if isinstance(part, Rows)]
-        answers = await self._each_answered(good, request_id, arrived)
+        answers = await self._each_answered(good, request_id, arrived, assignment)
         if len(good) < len(parts):
             given = iter(answers)
             answers = [each for part in parts for each in _answers_of(part, given)]
         failed = sum(answer.startswith(ERROR) for answer in answers)
         return _batch_of(b",".join(answers), failed)
 
-    async def invoke(self, body: bytes, request_id: str) -> bytes:
+    async def invoke(
+        self, body: bytes, request_id: str, assignment: Assignment | None = None
+    ) -> bytes:
         """The same in MLflow's protocol, where one bad row refuses all.
 
         Raises:
@@ -182,10 +203,14 @@ class Desk:
         """
         arrived = time.monotonic()
         rows = invocations.rows_of(body, self._decoder, self._settings.request_rows)
-        answer: bytes = await self.scored(rows, request_id, arrived, invocations.body_of)
+        answer: bytes = await self.scored(
+            rows, request_id, arrived, invocations.body_of, assignment
+        )
         return answer
 
-    async def infer(self, body: bytes, request_id: str) -> bytes:
+    async def infer(
+        self, body: bytes, request_id: str, assignment: Assignment | None = None
+    ) -> bytes:
         """The same in the Open Inference Protocol.
 
         Raises:
@@ -194,7 +219,7 @@ class Desk:
         """
         arrived = time.monotonic()
         rows, render = self.v2.read(body, self._settings.request_rows)
-        answer: bytes = await self.scored(rows, request_id, arrived, render)
+        answer: bytes = await self.scored(rows, request_id, arrived, render, assignment)
         return answer
 
     async def label(self, body: bytes, _request_id: str) -> bytes:
@@ -215,7 +240,11 @@ class Desk:
         return encode({"accepted": len(taken)})
 
     async def _each_answered(
-        self, parts: Sequence[Rows], request_id: str, arrived: float
+        self,
+        parts: Sequence[Rows],
+        request_id: str,
+        arrived: float,
+        assignment: Assignment | None,
     ) -> Sequence[bytes]:
         """An answer for each row; if the model fails on them, each is tried alone."""
         if not parts:
@@ -223,14 +252,17 @@ class Desk:
         rows = parts[0] if len(parts) == 1 else joined(parts)
         try:
             answers: Sequence[bytes] = await self.scored(
-                rows, request_id, arrived, self._each_answer
+                rows, request_id, arrived, self._each_answer, assignment
             )
         except Fault as fault:
-            if fault.code != "prediction_failed":
+            if fault.code != "prediction_failed" or self._is_replaced(assignment):
                 raise
         else:
             return answers
-        alone = [self.scored(row, request_id, arrived, self._each_answer) for row in rows.alone()]
+        alone = [
+            self.scored(row, request_id, arrived, self._each_answer, assignment)
+            for row in rows.alone()
+        ]
         tried = await asyncio.gather(*alone, return_exceptions=True)
         return [error_of(a) if isinstance(a, BaseException) else a[0] for a in tried]
 
@@ -240,6 +272,7 @@ class Desk:
         request_id: str,
         arrived: float,
         render: Render,
+        assignment: Assignment | None = None,
     ) -> Any:
         """What `render` makes of these rows when they are scored, all of them or none.
 
@@ -248,7 +281,7 @@ class Desk:
 
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(rows, request_id, arrived, answer, render)
+        ticket = Ticket(rows, request_id, arrived, answer, render, (), assignment)
         known = None if self._cache is None else await self._recalled(rows, self._cache)
         if known is not None:
             ticket.scores = known
@@ -263,6 +296,10 @@ class Desk:
             return await cache.recall(rows)
         finally:
             self._recalling -= 1
+
+    def _is_replaced(self, assignment: Assignment | None) -> bool:
+        """Whether production is asked for what this desk fails to answer."""
+        return assignment is not None and self.variant == assignment.assigned == CHALLENGER
 
     def _one_answer(self, page: Page, place: slice) -> bytes:
         return self._clerk.answer(page, place.start)
@@ -324,6 +361,8 @@ class Desk:
         """Record scored tickets with one write, then answer them."""
         moment, monotonic = Moment.now(), time.monotonic()
         waits_s = [monotonic - ticket.arrived for ticket in tickets]
+        if self.is_divided:
+            waits_s = [w + lost_s(t) for w, t in zip(waits_s, tickets, strict=True)]
         page = self._clerk.page(tickets, moment)
         if not self._recorded(page, tickets, waits_s, moment):
             for ticket in tickets:
@@ -342,7 +381,9 @@ class Desk:
     ) -> bool:
         """Whether the answers may be given: the records are written, or may be dropped."""
         try:
-            self._log.append_block(self._clerk.lines(page, tickets, waits_s), moment.datetime)
+            self._log.append_block(
+                self._clerk.lines(page, tickets, waits_s, self.is_divided), moment.datetime
+            )
         except OSError as err:
             self._traffic_errors.inc(len(page.ids))
             logger.error("traffic log of %s: %s", self.served.pointer.name, err)  # noqa: TRY400 - the place is known, the cause is in the text

@@ -1,23 +1,45 @@
-"""The hall of the service: one desk for each model behind one guard, in one worker."""
+"""The hall of the service: one desk for each model behind one guard, in one worker.
 
+A model of which a share of the requests is given to a challenger has two desks, and a third that
+chooses between them; a model without one is asked directly, and pays nothing for the others.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from contracts.names import Layout
+from contracts.errors import PlatformError
+from contracts.manifest import Pointer
+from contracts.names import CHALLENGER, PRODUCTION, Layout
+from contracts.split import TrafficSplit
 from services.access.guard import Guard
 from services.desk import Desk
 from services.faults import Fault
 from services.metrics import Metrics
 from services.scoring.cache import open_cache
-from services.scoring.models import ServedModel, find_pointers, load, models_layout
+from services.scoring.models import (
+    ServedModel,
+    find_beside,
+    find_pointers,
+    find_splits,
+    load,
+    models_layout,
+)
 from services.scoring.traffic import check_writable
 from services.settings import ServiceSettings
+from services.split import Front, SplitDesk
+
+logger = logging.getLogger("bentoml.slipway")
 
 
 class Hall:
     """All desks of a worker. Open it in the event loop in which it answers."""
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics, guard: Guard) -> None:
-        self.desks: dict[str, Desk] = {}
+        self.desks: dict[str, Front] = {}
+        self.seats: dict[tuple[str, str], Desk] = {}
+        self._splits: Mapping[str, TrafficSplit] = {}
         self.metrics = metrics
         self.guard = guard
         self.is_open = True
@@ -39,27 +61,65 @@ class Hall:
         hall = cls(settings, metrics, Guard(settings))
         for served in [load(models, pointer) for pointer in find_pointers(models)]:
             hall.seat(served)
+        hall.divide(find_splits(models))
+        for pointer in hall.wanted_challengers(models):
+            try:
+                hall.seat(load(models, pointer))
+            except PlatformError as err:
+                hall.count_unfit(pointer, err)
         return hall
+
+    def wanted_challengers(self, models: Layout) -> list[Pointer]:
+        """The pointers of challengers that shall answer a share of the requests."""
+        return [p for p in find_beside(models, CHALLENGER) if p.name in self._splits]
+
+    def count_unfit(self, pointer: Pointer, err: PlatformError) -> None:
+        """Count and tell a version that is pointed at and cannot be served."""
+        self.metrics.versions_refused.labels(pointer.name).inc()
+        logger.error("refused %s version %d: %s", pointer.name, pointer.version, err)
 
     def seat(self, served: ServedModel) -> Desk | None:
         """Let a model answer from now on; gives the desk that answered for it until now.
 
         What that one has accepted it answers still: `Desk.retire` it.
         """
-        before = self.desks.get(served.pointer.name)
+        key = (served.pointer.name, served.pointer.alias)
+        before = self.seats.get(key)
         cache = open_cache(served.pointer, self._settings, self.metrics.cache)
         layout = Layout(self._settings.var)
-        desk = Desk(served, layout, self._settings, self.metrics, cache)
-        self.desks = self.desks | {served.pointer.name: desk}
+        self.seats[key] = Desk(served, layout, self._settings, self.metrics, cache)
+        self._arrange()
         return before
 
-    def unseat(self, name: str) -> Desk:
-        """Let a model answer no more; gives its desk."""
-        desk = self.desks[name]
-        self.desks = {other: each for other, each in self.desks.items() if other != name}
+    def unseat(self, name: str, role: str = PRODUCTION) -> Desk:
+        """Let a version answer no more; gives its desk."""
+        desk = self.seats.pop((name, role))
+        self._arrange()
         return desk
 
-    def desk(self, name: str) -> Desk:
+    def divide(self, splits: Mapping[str, TrafficSplit]) -> None:
+        """Divide the requests of models between production and challenger from now on."""
+        if splits != self._splits:
+            self._splits = splits
+            self._arrange()
+
+    def _arrange(self) -> None:
+        """Who is asked for each model: an assignment, so that no request sees half of it."""
+        names = [name for name, role in self.seats if role == PRODUCTION]
+        self.desks = {name: self._front(name) for name in names}
+
+    def _front(self, name: str) -> Front:
+        production = self.seats[name, PRODUCTION]
+        challenger = self.seats.get((name, CHALLENGER))
+        split = self._splits.get(name)
+        if challenger is None or split is None:
+            return production
+        if challenger.served.pointer.digest != split.challenger_digest:
+            return production
+        now = partial(self.seats.get, (name, PRODUCTION))
+        return SplitDesk(production, challenger, split, self.metrics, now)
+
+    def desk(self, name: str) -> Front:
         """The desk of a model.
 
         Raises:
@@ -89,5 +149,5 @@ class Hall:
         """Not ready any more, and the traffic logs sealed."""
         self.drain()
         await self.guard.close()
-        for desk in self.desks.values():
+        for desk in self.seats.values():
             await desk.close()

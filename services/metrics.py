@@ -25,11 +25,18 @@ class Metrics:
         self.latency = Histogram(
             "slipway_request_seconds",
             "Seconds from the request's last byte to its answer",
-            ["model"],
+            ["model", "variant"],
             buckets=LATENCY_BUCKETS_S,
         )
         self.predictions = Counter(
-            "slipway_predictions", "Predictions given", ["model", "version", "prediction"]
+            "slipway_predictions",
+            "Predictions given",
+            ["model", "version", "variant", "prediction"],
+        )
+        self.challenger_failures = Counter(
+            "slipway_challenger_failures",
+            "Requests that the challenger failed and production was asked instead, by its fault",
+            ["model", "code"],
         )
         self.batch_rows = Histogram(
             "slipway_batch_rows", "Rows in one model call", ["model"], buckets=BATCH_BUCKETS
@@ -42,7 +49,7 @@ class Metrics:
         self.queue_rows = Gauge(
             "slipway_queue_rows",
             "Rows that wait for their model",
-            ["model"],
+            ["model", "variant"],
             multiprocess_mode="livesum",
         )
         self.refused = Counter(
@@ -63,7 +70,7 @@ class Metrics:
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each model that is served",
-            ["model", "version", "run_id", "digest"],
+            ["model", "version", "variant", "run_id", "digest"],
             multiprocess_mode="livemax",
         )
 

@@ -52,6 +52,9 @@ class ServiceSettings:
     segment_bytes: int = setting(
         "SLIPWAY_SERVICE_SEGMENT_BYTES", 128 * 1024 * 1024, "size at which a traffic file is sealed"
     )
+    shadow_days: int = setting(
+        "SLIPWAY_SERVICE_SHADOW_DAYS", 14, "days for which what a shadow said is kept"
+    )
     keys: Literal["auto", "required", "off"] = setting(
         "SLIPWAY_SERVICE_KEYS",
         "auto",

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
-from contracts.names import Layout
+from contracts.names import CHALLENGER, PRODUCTION, Layout
 from services.desk import Desk
 from services.hall import Hall
-from services.scoring.models import find_pointers, load, models_layout
+from services.scoring.models import find_pointers, find_splits, load, models_layout
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
 LOOK_S = 0.5
+FILES = (f"{PRODUCTION}.json", f"{CHALLENGER}.json", "split.json")
 Seen = dict[Path, tuple[int, int]]
 
 
@@ -51,19 +52,22 @@ class Watch:
         seen = self._look_at_files()
         if seen == self._seen:
             return
-        pointers = {pointer.name: pointer for pointer in find_pointers(self._layout)}
-        for pointer in pointers.values():
+        self._hall.divide(find_splits(self._layout))
+        pointers = find_pointers(self._layout) + self._hall.wanted_challengers(self._layout)
+        for pointer in pointers:
             if not self._is_served(pointer) and pointer not in self._refused:
                 await self._exchange(pointer)
-        for name in [name for name in self._hall.desks if name not in pointers]:
-            logger.info("%s is no longer in production: not served any more", name)
-            self._retire(self._hall.unseat(name))
+        wanted = {(pointer.name, pointer.alias) for pointer in pointers}
+        for name, role in [key for key in self._hall.seats if key not in wanted]:
+            logger.info("%s is no longer in %s: not served any more", name, role)
+            self._retire(self._hall.unseat(name, role))
         # Last: what a disk that failed has interrupted is looked at again.
         self._seen = seen
 
     def _look_at_files(self) -> Seen:
         """Which pointer files there are; a file that is written anew is another file."""
-        return _seen_of((self._layout.var / "models").glob("*/production.json"))
+        models = self._layout.var / "models"
+        return _seen_of(path for name in FILES for path in models.glob(f"*/{name}"))
 
     def _count_refusals(self) -> None:
         """Count what was refused before it was pointed at; a refusal written anew is another."""
@@ -74,7 +78,7 @@ class Watch:
         self._told = told
 
     def _is_served(self, pointer: Pointer) -> bool:
-        desk = self._hall.desks.get(pointer.name)
+        desk = self._hall.seats.get((pointer.name, pointer.alias))
         return desk is not None and desk.served.pointer.digest == pointer.digest
 
     async def _exchange(self, pointer: Pointer) -> None:
@@ -84,11 +88,10 @@ class Watch:
             served = await loop.run_in_executor(None, load, self._layout, pointer)
         except PlatformError as err:
             self._refused.add(pointer)
-            self._hall.metrics.versions_refused.labels(pointer.name).inc()
-            logger.error("refused %s version %d: %s", pointer.name, pointer.version, err)  # noqa: TRY400 - the same
+            self._hall.count_unfit(pointer, err)
             return
         before = self._hall.seat(served)
-        logger.info("%s is answered by version %d from now on", pointer.name, pointer.version)
+        logger.info("%s of %s is version %d now", pointer.alias, pointer.name, pointer.version)
         if before is not None:
             self._retire(before)
 

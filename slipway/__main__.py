@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import ab, desk, explain, keys, replay, show
+from slipway import ab, desk, explain, keys, replay, show, split
 
 app = typer.Typer(
     name="slipway",
@@ -21,6 +21,9 @@ app = typer.Typer(
 )
 
 app.add_typer(keys.app, name="keys")
+app.command("traffic-split", epilog="Example: slipway traffic-split loan challenger=10%")(
+    split.traffic_split
+)
 app.add_typer(replay.app)
 app.add_typer(ab.app)
 app.add_typer(explain.app)
@@ -127,6 +130,7 @@ def status(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
         show.as_json(found)
     else:
         show.table("Status", desk.STATE_COLUMNS, map(desk.state_row, found))
+        desk.show_beside(found)
 
 
 @app.command(epilog="Example: slipway serve --port 3001 --workers 2")

@@ -37,11 +37,19 @@ FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "limit", "drif
 
 
 STATE_COLUMNS = ("model", "production", "pointed at", "answers", "refused")
+BESIDE_COLUMNS = ("model", "challenger", "wanted", "shadow", "canary")
 
 
 def state_row(state: "ModelState") -> tuple[Any, ...]:
     """Where one model stands."""
     return (state.name, state.production, state.pointed, state.answers, state.refused)
+
+
+def show_beside(states: "Sequence[ModelState]") -> None:
+    """Print which versions there are beside production; nothing where there are none."""
+    rows = [(s.name, s.challenger, s.wanted, s.shadow, s.canary) for s in states]
+    if any(any(row[1:]) for row in rows):
+        show.table("Beside production", BESIDE_COLUMNS, [row for row in rows if any(row[1:])])
 
 
 def registry_settings() -> "RegistrySettings":

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import PlatformError
-from contracts.names import Layout
+from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_SPLIT, Layout
 from registry.production import read_switches
 from registry.pull import TAG_REFUSED, pointer_of
-from registry.store import Store
+from registry.roles import split_of
+from registry.rollout import canary_of
+from registry.store import Store, StoredModel
 
 TIMEOUT_S = 5.0
 
@@ -19,13 +21,19 @@ TIMEOUT_S = 5.0
 class ModelState:
     """One model; an empty text where nothing is, or nothing answers.
 
-    `refused` tells why the Production version is not served, if it was refused.
+    `challenger` is its version and the share that it is given here, `wanted` the words of the
+    tag, `canary` what was decided last. `refused` tells why a version that an alias names is
+    not asked, if it was refused.
     """
 
     name: str
     production: str
     pointed: str
     answers: str
+    challenger: str
+    wanted: str
+    shadow: str
+    canary: str
     refused: str
 
 
@@ -44,14 +52,43 @@ def states(store: Store, layout: Layout, url: str, key: str = "") -> list[ModelS
 def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> ModelState:
     production = read_switches(store, name).alias
     pointer = pointer_of(layout, name)
-    tags = store.version(name, production).tags if production is not None else {}
+    model = store.model(name)
+    named = {role: model.aliases[role] for role in ROLES if role in model.aliases}
+    tags = {role: store.version(name, version).tags for role, version in named.items()}
+    refusals = [f"{r}: {t[TAG_REFUSED]}" for r, t in tags.items() if TAG_REFUSED in t]
     return ModelState(
         name=name,
         production="" if production is None else str(production),
         pointed="" if pointer is None else str(pointer.version),
         answers=served.get(name, ""),
-        refused=tags.get(TAG_REFUSED, ""),
+        challenger=_challenger(layout, model),
+        wanted=model.tags.get(TAG_SPLIT, ""),
+        shadow=str(named.get(SHADOW, "")),
+        canary=_canary(model),
+        refused="; ".join(refusals),
     )
+
+
+def _challenger(layout: Layout, model: StoredModel) -> str:
+    """The challenger and its share as it is in force here."""
+    version = model.aliases.get(CHALLENGER)
+    if version is None:
+        return ""
+    split = split_of(layout, model.name)
+    weight = split.weight if split is not None and split.challenger_version == version else 0.0
+    return f"{version} at {100 * weight:.4g}%"
+
+
+def _canary(model: StoredModel) -> str:
+    """How the canary of a model stands."""
+    canary = canary_of(model)
+    if canary is None:
+        return ""
+    if canary.status == "running":
+        weight = canary.weights[canary.step]
+        step = f"step {canary.step + 1} of {len(canary.weights)} at {100 * weight:.4g}%"
+        return f"version {canary.challenger_version}: {step}"
+    return f"version {canary.challenger_version}: {canary.sentence}"
 
 
 def _served(url: str, key: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What versions of a model go through, on real registries and services: swaps, races, kills."""
+"""What versions of a model go through: swaps, races, kills, canaries, shadows."""

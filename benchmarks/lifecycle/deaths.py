@@ -78,14 +78,15 @@ def _follow(step: Step | None) -> None:
     """One look of `slipway follow`."""
     from contracts.names import Layout
     from registry.follow import Follower
+    from registry.rollout import Rollout
     from registry.settings import RegistrySettings
     from registry.store import Store
     from registry.trial import service_trial
 
     wishes = RegistrySettings()
-    follower = Follower(
-        lambda: Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_s), 1.0
-    )
+    layout = Layout(wishes.var)
+    trial, rollout = service_trial(wishes.trial_s), Rollout(layout, wishes.canary_hold_s)
+    follower = Follower(lambda: Store.open(wishes), layout, trial, 1.0, rollout)
     _arm(step)
     follower.look()
 

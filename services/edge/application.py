@@ -9,14 +9,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from contracts.split import UNIT_HEADER
 from services.access.keys import Scope as KeyScope
-from services.desk import Desk
 from services.edge.patience import Patience
 from services.edge.routes import Route, is_ours, no_route, routes_of
 from services.faults import Fault
 from services.hall import Hall
 from services.scoring.page import new_request_id
 from services.settings import ServiceSettings
+from services.split import Front
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -51,7 +52,7 @@ class Edge:
         self.hall = hall
         self.guard = hall.guard
         self.routes: Mapping[str, Route] = {}
-        self._desks: Mapping[str, Desk] = {}
+        self._desks: Mapping[str, Front] = {}
         self.head_timeout_s = settings.body_timeout_s
         self.body_bytes = settings.body_bytes
         self._inner = inner
@@ -139,6 +140,8 @@ class Edge:
             await self.guard.admitted(headers, route.scope)
         _demand_method(scope, route.method)
         body = await self._body(receive, headers) if route.method == "POST" else b""
+        if route.takes_unit:
+            return await route.respond(body, request_id, headers.get(UNIT_HEADER, b""))
         return await route.respond(body, request_id)
 
     async def _body(self, receive: Receive, headers: Headers) -> bytes:

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.access.keys import Scope
-from services.desk import Desk
 from services.faults import Fault
 from services.hall import Hall
 from services.protocols.inference_v2 import NAME
 from services.scoring.answer import encode
-from services.scoring.ticket import Answer
+from services.split import Front, SplitDesk
 
-Respond = Callable[[bytes, str], Awaitable[bytes]]
-"""From a body and a request id to the body of the answer; raises Fault."""
-Ask = Callable[[bytes, str, Answer], None]
-"""From a body and a request id; the answer is given to the third, or Fault is raised."""
+Respond = Callable[..., Awaitable[bytes]]
+"""From a body, a request id (and a unit) to the body of the answer; raises Fault."""
+Ask = Callable[..., None]
+"""The same for an `Answer` that stands behind the request id, to which the body is given."""
 
 OURS = ("/models", "/predict", "/invocations", "/labels", "/ping", "/v2")
 """Paths below these are nobody else's."""
@@ -26,14 +25,16 @@ class Route:
     """One path. `scope`: what a key must open; None: nothing. `desk`: whose model it asks.
 
     `ask` does what `respond` does without a task of its own, for a desk that is immediate.
+    `takes_unit`: both must be told for whom the request is.
     """
 
     method: str
     respond: Respond
     scope: Scope | None = "predict"
-    desk: Desk | None = None
+    desk: Front | None = None
     is_v2: bool = False
     ask: Ask | None = None
+    takes_unit: bool = False
 
 
 def routes_of(hall: Hall) -> Mapping[str, Route]:
@@ -59,25 +60,30 @@ def _of_models(hall: Hall) -> Iterator[tuple[str, Route]]:
     for name, desk in hall.desks.items():
         yield f"/models/{name}", Route("GET", _told(desk.describe), desk=desk)
         yield from _asked(f"/models/{name}", desk)
-        for root in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{desk.version}"):
-            yield from _v2(root, hall, desk)
+        yield from _v2(f"/v2/models/{name}", hall, desk)
+        # Who names a version wants that one.
+        for one in (desk.challenger, desk.production) if isinstance(desk, SplitDesk) else (desk,):
+            yield from _v2(f"/v2/models/{name}/versions/{one.version}", hall, one)
     if len(hall.desks) == 1:
         yield from _asked("", next(iter(hall.desks.values())))
 
 
-def _asked(root: str, desk: Desk) -> Iterator[tuple[str, Route]]:
-    yield f"{root}/predict", Route("POST", desk.predict, desk=desk, ask=desk.ask)
-    batch = Route("POST", desk.predict_batch, desk=desk, ask=desk.ask_batch)
+def _asked(root: str, desk: Front) -> Iterator[tuple[str, Route]]:
+    split = isinstance(desk, SplitDesk)
+    one = Route("POST", desk.predict, desk=desk, ask=desk.ask, takes_unit=split)
+    yield f"{root}/predict", one
+    batch = Route("POST", desk.predict_batch, desk=desk, ask=desk.ask_batch, takes_unit=split)
     yield f"{root}/predict/batch", batch
-    yield f"{root}/invocations", Route("POST", desk.invoke, desk=desk)
+    yield f"{root}/invocations", Route("POST", desk.invoke, desk=desk, takes_unit=split)
     yield f"{root}/labels", Route("POST", desk.label, "labels", desk)
 
 
-def _v2(root: str, hall: Hall, desk: Desk) -> Iterator[tuple[str, Route]]:
+def _v2(root: str, hall: Hall, desk: Front) -> Iterator[tuple[str, Route]]:
     yield root, Route("GET", _told(desk.v2.metadata), desk=desk, is_v2=True)
     ready = _told(lambda: _if_ready(hall, {"name": desk.name, "ready": True}))
     yield f"{root}/ready", Route("GET", ready, None, desk, is_v2=True)
-    yield f"{root}/infer", Route("POST", desk.infer, desk=desk, is_v2=True)
+    split = isinstance(desk, SplitDesk)
+    yield f"{root}/infer", Route("POST", desk.infer, desk=desk, is_v2=True, takes_unit=split)
 
 
 def _told(tell: Callable[[], dict[str, Any]]) -> Respond:

@@ -16,6 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from contracts.split import UNIT_HEADER
 from services.edge.application import CLOSE, JSON, MOST_HEADERS, Edge, Headers, Pairs, demand_json
 from services.edge.routes import Ask, Route
 from services.faults import Fault
@@ -42,6 +43,7 @@ class Head:
     path: str
     headers: Headers
     body_bytes: int
+    unit: bytes
 
 
 class Wire(HttpToolsProtocol):
@@ -178,7 +180,7 @@ class Wire(HttpToolsProtocol):
         )
         if not is_usual or not route.desk.is_immediate or not edge.guard.is_immediate:
             return None
-        return Head(scope["path"], headers, int(length))
+        return Head(scope["path"], headers, int(length), headers.get(UNIT_HEADER, b""))
 
     def _answer(self, head: Head, route: Route, ask: Ask, body: bytes) -> None:
         exchange = Exchange(self, head.path, route, new_request_id())
@@ -187,7 +189,10 @@ class Wire(HttpToolsProtocol):
             if route.scope is not None:
                 self._edge.guard.admit(head.headers, route.scope)
             demand_json(head.headers)
-            ask(body, exchange.request_id, exchange)
+            if route.takes_unit:
+                ask(body, exchange.request_id, exchange, head.unit)
+            else:
+                ask(body, exchange.request_id, exchange)
         except Exception as err:  # noqa: BLE001 - the client must not wait for ever
             exchange.set_exception(err)
 

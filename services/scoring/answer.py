@@ -4,17 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
 
 import msgspec
+from msgspec import UNSET
 
 from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.scoring.decode import Text
 from services.scoring.page import Moment, Page, new_id_tails
-from services.scoring.ticket import Ticket
+from services.scoring.ticket import Assignment, Ticket
 
 encode = msgspec.json.Encoder().encode
 Column = Sequence[Text]
 
 NONE = b"[]"
+NO_ENDS = (b"",)
 
 
 class Clerk:
@@ -31,7 +33,7 @@ class Clerk:
             "time": b'"%b"',
             "model": _constant(pointer.name),
             "version": _constant(pointer.version),
-            "variant": _constant("production"),
+            "variant": _constant(pointer.alias),
             "prediction": b"%b",
             "flags": b"%b",
         }
@@ -57,7 +59,7 @@ class Clerk:
         scores = list(chain.from_iterable(ticket.scores for ticket in tickets))
         texts = encode(list(chain.from_iterable(scores)))[1:-1].split(b",")
         columns = [texts[index :: self._n_scores] for index in range(self._n_scores)]
-        words, watched = self._decided(scores, columns)
+        words, watched = self.decided(scores, columns)
         return Page(
             time=moment.text.encode(),
             id_head=moment.id_head,
@@ -68,15 +70,25 @@ class Clerk:
             flags=_flags_of(tickets),
         )
 
-    def lines(self, page: Page, tickets: Sequence[Ticket], waits_s: Sequence[float]) -> bytes:
-        """The lines of traffic of these tickets."""
+    def lines(
+        self,
+        page: Page,
+        tickets: Sequence[Ticket],
+        waits_s: Sequence[float],
+        is_divided: bool = False,
+    ) -> bytes:
+        """The lines of traffic of these tickets; `is_divided`: some may have an assignment."""
         waits_ms = [b"%.3f" % (wait_s * 1e3) for wait_s in waits_s]
+        ends: Sequence[bytes] = NO_ENDS
+        if is_divided:
+            ends = [_end_of(ticket.assignment) for ticket in tickets]
         names = [encode(ticket.request_id) for ticket in tickets]
         sizes = [len(ticket.rows) for ticket in tickets]
         features = [text for ticket in tickets for text in ticket.rows.features]
         return _filled(
             self._line, page.id_head, page.ids, page.time, features, page.words, page.watched,
             *page.scores, page.flags or NONE, _spread(waits_ms, sizes), _spread(names, sizes),
+            _spread(ends, sizes),
         )  # fmt: skip
 
     def answers(self, page: Page, place: slice) -> bytes:
@@ -94,7 +106,7 @@ class Clerk:
         row = (page.id_head, page.ids[index], page.time, page.words[index], *scores, flags)
         return self._answer % row
 
-    def _decided(
+    def decided(
         self, scores: Sequence[Sequence[float]], columns: Sequence[Sequence[bytes]]
     ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """The predictions, and the numbers that are watched for drift."""
@@ -146,9 +158,21 @@ def _spread(values: Sequence[bytes], sizes: Sequence[int]) -> Column | bytes:
 
 
 def _line_of(known: Mapping[str, bytes]) -> bytes:
-    """The template of a line: fields that are not `known` stand with their defaults."""
-    fields = msgspec.structs.fields(TrafficRecord)
-    return _object({f.name: known.get(f.name) or _constant(f.default) for f in fields}) + b"\n"
+    """The template of a line: fields that are not `known` stand with their defaults.
+
+    At its end there is a blank for the fields that not every record has.
+    """
+    fields = [f for f in msgspec.structs.fields(TrafficRecord) if f.default is not UNSET]
+    line = _object({f.name: known.get(f.name) or _constant(f.default) for f in fields})
+    return line[:-1] + b"%b}\n"
+
+
+def _end_of(assignment: Assignment | None) -> bytes:
+    """The fields of a record that a split adds."""
+    if assignment is None:
+        return b""
+    added = {"unit": assignment.unit, "assigned": assignment.assigned, "weight": assignment.weight}
+    return b"," + encode(added)[1:-1]
 
 
 def _object(fields: Mapping[str, bytes]) -> bytes:

@@ -1,22 +1,32 @@
 """Which models are served: pointer, verified directory, warmed session."""
 
 import hashlib
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import CorruptModel, PlatformError
+from contracts.documents import Document
+from contracts.errors import CorruptModel, InvalidDocument, PlatformError
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
-from contracts.names import MANIFEST_FILE, MODEL_FILE, Layout
+from contracts.names import MANIFEST_FILE, MODEL_FILE, PRODUCTION, Layout
+from contracts.split import TrafficSplit
 from services.faults import Fault
 from services.scoring.decode import Decoder
 from services.scoring.graph import external_file
 from services.scoring.session import Session, first_line
 from services.settings import ServiceSettings
+
+D = TypeVar("D", bound=Document)
+
+logger = logging.getLogger("bentoml.slipway")
 
 GOLDEN_MARGIN = 10.0
 """Golden answers may differ by this many times the certificate's tolerance: another processor
@@ -56,9 +66,38 @@ def models_layout(settings: ServiceSettings) -> Layout:
 
 
 def find_pointers(layout: Layout) -> list[Pointer]:
-    """The pointers below `var/models`, by name of the model."""
-    paths = sorted((layout.var / "models").glob("*/production.json"))
-    return [Pointer.read(path.read_bytes(), str(path)) for path in paths]
+    """The pointers to production below `var/models`, by name of the model.
+
+    Raises:
+        InvalidDocument: one cannot be read.
+
+    """
+    return [Pointer.read(data, place) for data, place in _files(layout, f"{PRODUCTION}.json")]
+
+
+def find_beside(layout: Layout, role: str) -> list[Pointer]:
+    """The pointers of another role; one that cannot be read is told, and disturbs nobody."""
+    return list(_readable(Pointer, layout, f"{role}.json"))
+
+
+def find_splits(layout: Layout) -> dict[str, TrafficSplit]:
+    """How the requests of models are divided, by name of the model; the same."""
+    return {split.model: split for split in _readable(TrafficSplit, layout, "split.json")}
+
+
+def _readable(kind: type[D], layout: Layout, name: str) -> Iterator[D]:
+    for data, place in _files(layout, name):
+        try:
+            yield kind.read(data, place)
+        except InvalidDocument as err:
+            logger.error("%s; it is as if it were not there", err.what)  # noqa: TRY400 - the place is in the text
+
+
+def _files(layout: Layout, name: str) -> Iterator[tuple[bytes, str]]:
+    """What stands in the files of that name, and where; one that goes meanwhile is not there."""
+    for path in sorted((layout.var / "models").glob(f"*/{name}")):
+        with suppress(FileNotFoundError):
+            yield path.read_bytes(), str(path)
 
 
 def find_directory(layout: Layout, pointer: Pointer) -> Path:

@@ -25,9 +25,25 @@ class Answer(Protocol):
         """Refuse."""
 
 
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The variant that a request's unit was given, at which weight of the challenger.
+
+    `lost_s` is what the challenger took of the request's time, before it failed.
+    """
+
+    unit: str
+    assigned: str
+    weight: float
+    lost_s: float = 0.0
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A request that waits: its rows, its own context, and where its answer goes."""
+    """A request that waits: its rows, its own context, and where its answer goes.
+
+    `assignment` is None where one version answers all.
+    """
 
     rows: Rows
     request_id: str
@@ -35,6 +51,12 @@ class Ticket:
     answer: Answer
     render: Render
     scores: Sequence[Sequence[float]] = ()
+    assignment: Assignment | None = None
+
+
+def lost_s(ticket: Ticket) -> float:
+    """What another version took of a request's time before it failed."""
+    return 0.0 if ticket.assignment is None else ticket.assignment.lost_s
 
 
 class SecondChance:

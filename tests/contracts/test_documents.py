@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.canary import Canary, CanaryEvidence
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
@@ -15,23 +16,29 @@ from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
 from contracts.retraining import Order, Retraining
+from contracts.shadow import ShadowRecord
+from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Acceptance, Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, type[Document]] = {
     "acceptance": Acceptance,
+    "canary": Canary,
+    "canaryevidence": CanaryEvidence,
     "decision": Decision,
     "experiment": Experiment,
     "manifest": Manifest,
     "order": Order,
     "pointer": Pointer,
     "reference": Reference,
+    "shadowrecord": ShadowRecord,
     "refusal": Refusal,
     "replay": Replay,
     "scored": Scored,
     "retraining": Retraining,
     "traffic": TrafficRecord,
+    "trafficsplit": TrafficSplit,
     "verdict": Verdict,
 }
 FILES = sorted(GOLDEN.glob("*.json"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ VALUES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=5),
 )
-RECORDS = st.builds(
+PLAIN_RECORDS = st.builds(
     TrafficRecord,
     prediction_id=st.uuids().map(str),
     time=st.integers(0, 82_800_000_000)
@@ -51,6 +52,11 @@ RECORDS = st.builds(
     flags=st.lists(st.sampled_from(["clipped:age", "unseen:region"]), max_size=2).map(tuple),
     latency_ms=st.floats(0, 10),
     request_id=st.text(max_size=4),
+)
+RECORDS = PLAIN_RECORDS | st.builds(
+    partial(msgspec.structs.replace, unit="3f4d5a1b8e1a3ecb", assigned="challenger"),
+    PLAIN_RECORDS,
+    weight=st.floats(0, 1),
 )
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pytest
 
 from contracts.names import Layout
@@ -36,6 +38,25 @@ class Service:
     layout: Layout
     process: "subprocess.Popen[bytes]"
     log: Path
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A service that follows a registry of its own, with two versions of `tiny`."""
+
+    service: Service
+    client: mlflow.MlflowClient
+
+    def point(self, version: int) -> None:
+        """What a person does in `mlflow ui`."""
+        self.client.set_registered_model_alias("tiny", "production", str(version))
+
+    def answers(self) -> dict[str, Any]:
+        from tests.services.asking import ask
+
+        status, answer, _ = ask(self.service, "/models/tiny/predict")
+        assert status == 200, answer
+        return dict(answer)
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +133,46 @@ def await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None
 @pytest.fixture(scope="session")
 def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(tmp_path_factory.mktemp("service"), models) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tracking URI under which `tiny` has a second version, which answers otherwise."""
+    folder = tmp_path_factory.mktemp("registry")
+    shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    before = os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd()
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    os.chdir(folder)
+    try:
+        train_recipe(tiny.binary(threshold=0.001), Store.open(RegistrySettings()))
+    finally:
+        os.chdir(before[1])
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return uri
+
+
+@contextmanager
+def following(folder: Path, models: Path, registry: str, **wishes: str) -> Iterator[Followed]:
+    """A service that follows a copy of the registry."""
+    copy = folder / "mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), copy)
+    uri = f"sqlite:///{copy}"
+    with serving(
+        folder,
+        models,
+        MLFLOW_TRACKING_URI=uri,
+        SLIPWAY_SERVICE_PULL="true",
+        SLIPWAY_REGISTRY_POLL_S="0.3",
+        **wishes,
+    ) as service:
+        yield Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
+
+
+@pytest.fixture
+def followed(models: Path, registry: str, tmp_path: Path) -> Iterator[Followed]:
+    with following(tmp_path, models, registry) as running:
         yield running
 
 

@@ -19,7 +19,7 @@ from services.faults import Fault
 from services.scoring.answer import Clerk
 from services.scoring.decode import Rows
 from services.scoring.page import Moment, new_id_tails
-from services.scoring.ticket import SecondChance, Ticket
+from services.scoring.ticket import Assignment, SecondChance, Ticket
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())
@@ -31,6 +31,9 @@ NAMES = {
 }
 TASKS = st.sampled_from(sorted(NAMES))
 FLAGS = st.lists(st.sampled_from(["age:clipped", 'x"%b:unseen']), max_size=2).map(tuple)
+ASSIGNMENTS = st.none() | st.builds(
+    Assignment, st.just("3f4d5a1b8e1a3ecb"), st.just("challenger"), st.floats(0.01, 1)
+)
 MOMENT = Moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
 
 
@@ -59,7 +62,9 @@ def tickets(draw: st.DrawFn, task: str) -> list[Ticket]:
         name = draw(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1))
         answer: Any = None
         listed = [draw(scores) for _ in range(n_rows)]
-        found.append(Ticket(rows, name, time.monotonic(), answer, lambda *_: None, listed))
+        given_to = draw(ASSIGNMENTS)
+        words = (rows, name, time.monotonic(), answer, lambda *_: None, listed, given_to)
+        found.append(Ticket(*words))
     return found
 
 
@@ -69,7 +74,7 @@ def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[
     clerk = Clerk(POINTER, manifest(task))
     page = clerk.page(asked, MOMENT)
     waits_s = [0.001 * (index + 1) for index in range(len(asked))]
-    lines = clerk.lines(page, asked, waits_s).splitlines(keepends=True)
+    lines = clerk.lines(page, asked, waits_s, is_divided=True).splitlines(keepends=True)
     together = json.loads(b"[" + clerk.answers(page, slice(0, len(lines)))[:-1] + b"]")
     rows = [
         (t, i, wait_s) for t, wait_s in zip(asked, waits_s, strict=True) for i in range(len(t.rows))
@@ -96,6 +101,10 @@ def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[
         assert record.request_id == ticket.request_id
         assert record.latency_ms == pytest.approx(wait_s * 1e3)
         assert (record.model, record.version) == (POINTER.name, POINTER.version)
+        split = ticket.assignment or Assignment("", "", 0.0)
+        assert (record.unit or "", record.assigned or "") == (split.unit, split.assigned)
+        assert (record.weight or 0.0) == split.weight
+        assert (b'"assigned"' in line) == (ticket.assignment is not None)
         alone = json.loads(clerk.answer(page, index))
         assert alone == together[index]
         told = "values" if task == "regression" else "probabilities"

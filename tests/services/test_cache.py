@@ -21,6 +21,7 @@ from tests.services.conftest import Redis, serving
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())
 DECODER = Decoder(tiny.SCHEMA)
+WHO = 'variant="production",version="1"'
 
 
 def row(**changes: object) -> Rows:
@@ -137,10 +138,12 @@ def test_an_answer_from_the_cache_is_a_prediction_of_its_own(models: Path, tmp_p
         hits = metric(service, 'slipway_cache_requests_total{model="tiny",outcome="hit"}')
         calls = metric(service, 'slipway_batch_rows_count{model="tiny"}')
         rows = metric(
-            service, 'slipway_predictions_total{model="tiny",prediction="yes",version="1"}'
+            service,
+            'slipway_predictions_total{model="tiny",prediction="yes",variant="production",version="1"}',
         )
         rows += metric(
-            service, 'slipway_predictions_total{model="tiny",prediction="no",version="1"}'
+            service,
+            'slipway_predictions_total{model="tiny",prediction="no",variant="production",version="1"}',
         )
 
     assert len({a["prediction_id"] for a in answers}) == 3

@@ -1,14 +1,10 @@
 """A service follows Production: by alias, under load, and never to a version that is broken."""
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,74 +16,12 @@ from contracts.names import Layout
 from registry.promote import promote
 from registry.settings import RegistrySettings
 from registry.store import Store
-from tests import tiny
 from tests.registry.test_http import Server, wait_for
-from tests.services.asking import GOOD, ask
-from tests.services.conftest import Service, serving
+from tests.services.asking import GOOD, answers_with, ask, eventually
+from tests.services.conftest import Followed, serving
 from tests.slipway.conftest import free_port
-from training.run import train_recipe
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass(frozen=True)
-class Followed:
-    """A service that follows a registry of its own, with two versions of `tiny`."""
-
-    service: Service
-    client: mlflow.MlflowClient
-
-    def point(self, version: int) -> None:
-        """What a person does in `mlflow ui`."""
-        self.client.set_registered_model_alias("tiny", "production", str(version))
-
-    def answers(self) -> dict[str, Any]:
-        status, answer, _ = ask(self.service, "/models/tiny/predict")
-        assert status == 200, answer
-        return dict(answer)
-
-
-def answers_with(followed: Followed, version: int) -> bool:
-    return bool(followed.answers()["version"] == version)
-
-
-def eventually(claim: Callable[[], bool], log: Path, seconds: float = 40) -> None:
-    until = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < until, log.read_text()[-4000:]
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tracking URI under which `tiny` has a second version, which answers otherwise."""
-    folder = tmp_path_factory.mktemp("registry")
-    shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    before = os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd()
-    os.environ["MLFLOW_TRACKING_URI"] = uri
-    os.chdir(folder)
-    try:
-        train_recipe(tiny.binary(threshold=0.001), Store.open(RegistrySettings()))
-    finally:
-        os.chdir(before[1])
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-    return uri
-
-
-@pytest.fixture
-def followed(models: Path, registry: str, tmp_path: Path) -> Iterator[Followed]:
-    copy = tmp_path / "mlflow.db"
-    shutil.copy(registry.removeprefix("sqlite:///"), copy)
-    uri = f"sqlite:///{copy}"
-    with serving(
-        tmp_path,
-        models,
-        MLFLOW_TRACKING_URI=uri,
-        SLIPWAY_SERVICE_PULL="true",
-        SLIPWAY_REGISTRY_POLL_S="0.3",
-    ) as service:
-        yield Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
 
 
 def test_an_alias_that_moves_is_followed_under_load_without_a_failure(followed: Followed) -> None:

@@ -1,0 +1,85 @@
+"""`python -m services.shadow`: look on at the traffic of this machine until the parent is gone.
+
+One at a time looks on at a folder: who comes second ends at once. It gives way to the workers
+(nice 19): what it cannot look at in time it drops and counts.
+"""
+
+import fcntl
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contracts import settings
+from contracts.errors import PlatformError
+from contracts.manifest import Pointer
+from contracts.names import SHADOW, Layout
+from services.scoring.models import find_beside, find_pointers, find_splits
+from services.settings import ServiceSettings
+from services.shadow.onlooker import Onlooker
+
+LOOK_S = 0.25
+NICE = 19
+
+logger = logging.getLogger("slipway.shadow")
+
+
+def main() -> None:
+    """Look on; exit with the error's code where that cannot begin."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s [%(levelname)s] [shadow] %(message)s"
+    )
+    parent = os.getppid()
+    try:
+        wishes = settings.load(ServiceSettings, os.environ)
+    except PlatformError as err:
+        sys.stderr.write(f"error: {err}\n")
+        sys.exit(err.exit_code)
+    os.nice(NICE)
+    layout = Layout(wishes.var)
+    with alone(layout.var / "locks" / f"{SHADOW}.lock") as is_alone:
+        onlookers: dict[str, Onlooker] = {}
+        while is_alone and os.getppid() == parent:
+            look(onlookers, layout, wishes)
+            time.sleep(LOOK_S)
+
+
+def look(onlookers: dict[str, Onlooker], layout: Layout, wishes: ServiceSettings) -> None:
+    """Look once at every model that has a shadow or a canary; what fails is told."""
+    try:
+        shadows = _by_name(find_beside(layout, SHADOW))
+        splits = find_splits(layout)
+        productions = _by_name(find_pointers(layout))
+        watched = shadows.keys() | {name for name, split in splits.items() if split.canary}
+        for name in onlookers.keys() - watched:
+            onlookers.pop(name).close()
+        for name in sorted(watched):
+            if name not in onlookers:
+                onlookers[name] = Onlooker(name, layout, wishes)
+            onlookers[name].look(shadows.get(name), productions.get(name), splits.get(name))
+    except (PlatformError, OSError) as err:
+        logger.error("shadow: %s", err)  # noqa: TRY400 - the place is in the text
+
+
+def _by_name(pointers: list[Pointer]) -> dict[str, Pointer]:
+    return {pointer.name: pointer for pointer in pointers}
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Whether nobody else holds the lock; it is held until the block ends, or the process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+if __name__ == "__main__":
+    main()

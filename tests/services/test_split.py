@@ -1,0 +1,376 @@
+"""A share of the units meets the challenger, always the same ones; nobody is left unanswered."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.split import TrafficSplit, place_of
+from contracts.traffic import TrafficRecord
+from registry.roles import split_of
+from tests.services.asking import GOOD, JSON, ask, changed, eventually, metric
+from tests.services.conftest import ROOT, Followed, Service, following, serving
+from tests.services.poison import poisoned
+from tests.services.test_wire import Raw, connected
+
+PREDICT = "/models/tiny/predict"
+ODD = changed(age=40.5)
+"""A row on which a poisoned version misbehaves."""
+FAILURES = 'slipway_challenger_failures_total{code="prediction_failed",model="tiny"}'
+
+
+def split_at(weight: float, model: str = "loan") -> TrafficSplit:
+    return TrafficSplit(
+        model=model, challenger_version=2, challenger_digest="d", weight=weight, since="now"
+    )
+
+
+# the division itself
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.1, 0.333, 0.5, 0.95])
+@pytest.mark.parametrize("kind", ["{}", "user-{:08d}", "{0}@example.org"])
+def test_of_100_000_users_the_share_is_the_weight(weight: float, kind: str) -> None:
+    split = split_at(weight)
+    share = sum(
+        split.variant_at(place_of("loan", kind.format(i).encode())[0]) == "challenger"
+        for i in range(100_000)
+    )
+
+    assert abs(share / 100_000 - weight) < 0.005
+
+
+@given(st.binary(max_size=80), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_weight_only_moves_units_to_the_challenger(
+    unit: bytes, one: float, other: float
+) -> None:
+    point, _ = place_of("loan", unit)
+    low, high = sorted((one, other))
+
+    assert 0.0 <= point < 1.0
+    assert split_at(1.0).variant_at(point) == "challenger"
+    if split_at(low).variant_at(point) == "challenger":
+        assert split_at(high).variant_at(point) == "challenger"
+
+
+def test_the_hash_is_what_its_standard_says() -> None:
+    """The first 53 bits of a keyed BLAKE2b are the point, its second half is the name."""
+    digest = hashlib.blake2b(
+        b"ada", key=b"loan", person=b"slipway.split\0\0\0", digest_size=16
+    ).hexdigest()
+    point = (int(digest[:16], 16) >> 11) / 2**53
+
+    assert place_of("loan", b"ada") == (point, digest[16:])
+
+
+def test_two_models_divide_the_same_users_independently() -> None:
+    """Chi-square of the four cells of 20,000 users at 50 %: 10.8 is p = 0.001 (1 degree)."""
+    users = [str(i).encode() for i in range(20_000)]
+    cells = Counter(
+        tuple(place_of(model, user)[0] < 0.5 for model in ("loan", "iris")) for user in users
+    )
+
+    assert sum((n - 5000) ** 2 / 5000 for n in cells.values()) < 16.3
+
+
+def test_another_process_gives_the_same_units_the_same_variants() -> None:
+    code = "from contracts.split import place_of\n"
+    code += "print([place_of('loan', str(i).encode()) for i in range(500)])"
+    environ = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout.strip() == str([place_of("loan", str(i).encode()) for i in range(500)])
+
+
+# a service
+
+
+@pytest.fixture(scope="module")
+def followed(
+    models: Path, registry: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Followed]:
+    """One service for all tests that leave it as they like: each says its own split."""
+    with following(tmp_path_factory.mktemp("split"), models, registry) as running:
+        yield running
+
+
+def variant_of(service: Service, user: str, body: bytes = GOOD, path: str = PREDICT) -> Any:
+    status, answer, _ = ask(service, path, body, headers=JSON | {"x-user-id": user})
+    assert status == 200, answer
+    return answer
+
+
+def told(raw: Raw, user: str, body: bytes = GOOD, path: str = PREDICT) -> Any:
+    """The answer to a user on a connection that is kept."""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    raw.send(f"{head}x-user-id: {user}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    status, _, answer = raw.answer()
+    assert status == 200, answer
+    return answer
+
+
+def wished(followed: Followed, words: str, version: int = 2) -> None:
+    """What a person does in `mlflow ui`."""
+    followed.client.set_registered_model_alias("tiny", "challenger", str(version))
+    followed.client.set_registered_model_tag("tiny", "slipway.challenger", words)
+
+
+def weight_of(service: Service) -> float:
+    split = split_of(service.layout, "tiny")
+    return split.weight if split else 0.0
+
+
+def await_weight(service: Service, weight: float) -> None:
+    """Until every worker divides so: each looks at its files twice a second."""
+
+    def all_agree() -> bool:
+        told = [ask(service, "/models/tiny", None, "GET")[1].get("challenger") for _ in range(12)]
+        return all((each or {"weight": 0.0})["weight"] == weight for each in told)
+
+    eventually(lambda: weight_of(service) == weight, service.log)
+    eventually(all_agree, service.log)
+
+
+def records(service: Service) -> list[TrafficRecord]:
+    lines = [
+        line
+        for path in service.layout.traffic("tiny").glob("*/*.jsonl")
+        for line in path.read_bytes().splitlines()
+    ]
+    return [msgspec.json.decode(line, type=TrafficRecord) for line in lines]
+
+
+@pytest.mark.slow
+def test_a_split_by_alias_and_tag_is_sticky_over_workers_and_restarts(
+    models: Path, registry: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), copy)
+    uri = f"sqlite:///{copy}"
+    wishes = {
+        "MLFLOW_TRACKING_URI": uri,
+        "SLIPWAY_SERVICE_PULL": "true",
+        "SLIPWAY_SERVICE_WORKERS": "2",
+    }
+    users = [f"user-{i}" for i in range(60)]
+    with serving(tmp_path, models, **wishes) as service:
+        followed = Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
+        assert variant_of(service, "ada")["variant"] == "production"
+        wished(followed, "30%")
+        await_weight(service, 0.3)
+        first = {user: variant_of(service, user) for user in users}
+        again = {user: variant_of(service, user) for user in users * 2}
+        wished(followed, "60%")
+        await_weight(service, 0.6)
+        raised = {user: variant_of(service, user)["variant"] for user in users}
+    with serving(tmp_path, None, **wishes) as service:
+        restarted = {user: variant_of(service, user)["variant"] for user in users}
+        wished(Followed(service, followed.client), "off")
+        await_weight(service, 0.0)
+        assert {variant_of(service, user)["variant"] for user in users} == {"production"}
+
+    expected = {
+        user: "challenger" if place_of("tiny", user.encode())[0] < 0.3 else "production"
+        for user in users
+    }
+    assert {user: answer["variant"] for user, answer in first.items()} == expected
+    assert {user: answer["variant"] for user, answer in again.items()} == expected
+    assert {(a["variant"], a["version"], a["prediction"]) for a in first.values()} == {
+        ("production", 1, "no"),
+        ("challenger", 2, "yes"),
+    }
+    assert restarted == raised
+    moved = {(expected[user], raised[user]) for user in users if expected[user] != raised[user]}
+    assert moved == {("production", "challenger")}
+
+
+@pytest.mark.slow
+def test_every_protocol_keeps_to_the_variant_and_the_log_names_no_user(
+    followed: Followed,
+) -> None:
+    service = followed.service
+    wished(followed, "50% by age")
+    await_weight(service, 0.5)
+    users = {"challenger": "", "production": ""}
+    for i in range(100):
+        point, _ = place_of("tiny", f"secret-{i}".encode())
+        users["challenger" if point < 0.5 else "production"] = f"secret-{i}"
+    rows = json.dumps({"rows": [json.loads(GOOD)] * 3}).encode()
+    split = {
+        "dataframe_split": {
+            "columns": list(json.loads(GOOD)),
+            "data": [[*json.loads(GOOD).values()]],
+        }
+    }
+    for variant, user in users.items():
+        version = {"challenger": 2, "production": 1}[variant]
+        assert variant_of(service, user)["variant"] == variant
+        batch = variant_of(service, user, rows, "/models/tiny/predict/batch")
+        assert {r["variant"] for r in batch["results"]} == {variant}
+        prediction = {1: "no", 2: "yes"}[version]
+        invoked = variant_of(service, user, json.dumps(split).encode(), "/models/tiny/invocations")
+        assert prediction in json.dumps(invoked)
+        body = {
+            "inputs": [
+                {"name": name, "shape": [1], "data": [value], "datatype": kind}
+                for (name, value), kind in zip(
+                    json.loads(GOOD).items(),
+                    ("BYTES", "FP64", "FP64", "INT64", "BOOL", "BYTES"),
+                    strict=True,
+                )
+            ]
+        }
+        inferred = variant_of(service, user, json.dumps(body).encode(), "/v2/models/tiny/infer")
+        assert inferred["model_version"] == str(version)
+        for named in (1, 2):
+            path = f"/v2/models/tiny/versions/{named}/infer"
+            told = variant_of(service, user, json.dumps(body).encode(), path)
+            assert told["model_version"] == str(named)
+    by_field = {ask(service, PREDICT, changed(age=a))[1]["variant"] for a in [33] * 6}
+    assert len(by_field) == 1
+    logged = records(service)
+    assert {r.unit for r in logged if r.assigned} >= {
+        place_of("tiny", user.encode())[1] for user in users.values()
+    }
+    assert {(r.assigned, r.variant, r.weight) for r in logged if r.assigned} == {
+        ("challenger", "challenger", 0.5),
+        ("production", "production", 0.5),
+    }
+    text = b"".join(p.read_bytes() for p in service.layout.var.rglob("*.jsonl"))
+    assert b"secret-" not in text
+    counted = [
+        metric(
+            service,
+            f'slipway_predictions_total{{model="tiny",prediction="{word}",variant="{variant}",'
+            f'version="{number}"}}',
+        )
+        for variant, number, word in (("challenger", 2, "yes"), ("production", 1, "no"))
+    ]
+    assert min(counted) > 5
+    assert metric(service, 'slipway_request_seconds_count{model="tiny",variant="challenger"}') > 3
+
+
+@pytest.mark.slow
+def test_a_kept_connection_answers_each_user_by_their_variant(followed: Followed) -> None:
+    """The wire knows heads by their bytes: another user is another head."""
+    service = followed.service
+    wished(followed, "50%")
+    await_weight(service, 0.5)
+
+    with connected(service) as raw:
+        got = [(user, told(raw, user)["variant"]) for user in [f"u{i}" for i in range(20)] * 3]
+    assert {
+        (user, "challenger" if place_of("tiny", user.encode())[0] < 0.5 else "production")
+        for user, _ in got
+    } == set(got)
+
+
+@pytest.mark.slow
+def test_production_answers_what_the_challenger_fails(followed: Followed) -> None:
+    service = followed.service
+    before = metric(service, FAILURES)
+    broken = poisoned(followed.client, "fail")
+    wished(followed, "100%", broken)
+    await_weight(service, 1.0)
+    eventually(lambda: variant_of(service, "ada")["version"] == broken, service.log)
+    assert variant_of(service, "ada")["variant"] == "challenger"
+    answers = [variant_of(service, f"u{i}", ODD) for i in range(5)]
+    rows = json.dumps({"rows": [json.loads(GOOD), json.loads(ODD)]}).encode()
+    batch = variant_of(service, "ada", rows, "/models/tiny/predict/batch")
+    ordinary = ask(service, PREDICT, ODD, headers=JSON | {"x-request-id": "named"})
+
+    assert {a["variant"] for a in answers} == {"production"}
+    assert batch["failed"] == 0
+    assert {r["variant"] for r in batch["results"]} == {"production"}
+    assert ordinary[:1] == (200,)
+    failed = [r for r in records(service) if r.assigned == "challenger" != r.variant]
+    assert len(failed) == 8
+    assert {r.weight for r in failed} == {1.0}
+    assert metric(service, FAILURES) - before == 7
+
+    # The same on the wire, beside requests that the challenger can answer.
+    with connected(service) as raw:
+        kept = [told(raw, f"u{i % 2}", body) for i, body in enumerate([GOOD, ODD] * 6)]
+        batches = [told(raw, "ada", rows, "/models/tiny/predict/batch") for _ in range(3)]
+    assert [answer["variant"] for answer in kept] == ["challenger", "production"] * 6
+    assert all(batch["failed"] == 0 for batch in batches)
+    variants = {result["variant"] for batch in batches for result in batch["results"]}
+    assert variants == {"production"}
+    assert metric(service, FAILURES) - before == 7 + 6 + 3
+    assert "could not be concluded" not in service.log.read_text()
+
+
+@pytest.mark.slow
+def test_a_challenger_that_cannot_be_asked_the_same_disturbs_nobody(
+    followed: Followed,
+) -> None:
+    """A feature that only one version knows: asking it would refuse half of the requests."""
+    service = followed.service
+    version = followed.client.get_model_version("tiny", "2")
+    wished(followed, "50% by colour")
+    eventually(lambda: "by: expected one of the features" in service.log.read_text(), service.log)
+    await_weight(service, 0.0)
+    assert "colour" in followed.client.get_model_version("tiny", "2").tags["slipway.refused"]
+    assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
+    layout = service.layout
+    for path in (layout.split("tiny"), layout.pointer("tiny", "challenger")):
+        path.write_bytes(b"{torn")
+    eventually(lambda: "it is as if it were not there" in service.log.read_text(), service.log)
+    assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
+    wished(followed, "every other")
+    eventually(lambda: "got 'every other'" in service.log.read_text(), service.log)
+    assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
+    wished(followed, "50%")
+    await_weight(service, 0.5)
+    assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {
+        "challenger",
+        "production",
+    }
+    assert "slipway.refused" not in followed.client.get_model_version("tiny", version.version).tags
+
+
+@pytest.mark.slow
+def test_weights_that_move_under_load_fail_no_request(followed: Followed) -> None:
+    service = followed.service
+    stop = threading.Event()
+    seen: Counter[tuple[str, int]] = Counter()
+    failures: list[Any] = []
+
+    def client(first: int) -> None:
+        while not stop.is_set():
+            try:
+                answer = variant_of(service, f"u{first + len(seen)}")
+                seen[answer["variant"], answer["version"]] += 1
+            except (AssertionError, OSError) as err:
+                failures.append(err)
+                return
+
+    threads = [threading.Thread(target=client, args=(100 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for weight in (20, 100, 5, 80):
+        wished(followed, f"{weight}%")
+        await_weight(service, weight / 100)
+    wished(followed, "off")
+    await_weight(service, 0.0)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert not failures
+    assert set(seen) == {("production", 1), ("challenger", 2)}

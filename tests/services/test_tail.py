@@ -1,0 +1,72 @@
+"""Whoever looks on sees each line once, whole, however the log is written and cut."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shadow.line import line_of
+from services.shadow.tail import Tail
+
+LINES = st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")))
+
+
+def is_line(text: bytes) -> bool:
+    """What `splitlines` of bytes takes for one."""
+    return len(text.splitlines()) == 1
+
+
+@given(LINES.map(lambda lines: [x for x in lines if is_line(x)]), st.lists(st.integers(1, 9)))
+def test_every_line_is_seen_once_however_it_is_cut(lines: list[bytes], cuts: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "2026-01-31", "a.jsonl")
+        path.parent.mkdir()
+        path.write_bytes(b"before\n")
+        tail = Tail(Path(folder), 1 << 20)
+        data = b"".join(line + b"\n" for line in lines)
+        seen: list[bytes] = []
+        with path.open("ab", buffering=0) as file:
+            for cut in [*cuts, len(data)]:
+                file.write(data[:cut])
+                data = data[cut:]
+                found, skipped = tail.read()
+                assert skipped == 0
+                seen += found
+
+    assert seen == lines
+
+
+def test_a_new_segment_is_read_from_its_beginning(tmp_path: Path) -> None:
+    day = tmp_path / "2026-01-31"
+    day.mkdir()
+    (day / "a.jsonl").write_bytes(b"past\n")
+    tail = Tail(tmp_path, 1 << 20)
+    (day / "b.jsonl").write_bytes(b"one\ntwo\nhal")
+
+    assert tail.read() == ([b"one", b"two"], 0)
+    (day / "b.jsonl").write_bytes(b"one\ntwo\nhalf\n")
+    assert tail.read() == ([b"half"], 0)
+    (day / "a.jsonl").unlink()
+    assert tail.read() == ([], 0)
+
+
+@given(st.integers(1, 400), st.integers(10, 200))
+def test_who_is_late_skips_the_oldest_and_counts_them(lines: int, most: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "2026-01-31", "a.jsonl")
+        path.parent.mkdir()
+        tail = Tail(Path(folder), most)
+        texts = [b"%04d" % number for number in range(lines)]
+        path.write_bytes(b"".join(text + b"\n" for text in texts))
+        found, skipped = tail.read()
+
+        assert skipped + len(found) == lines
+        assert found == texts[skipped:]
+        assert sum(len(line) + 1 for line in found) <= max(most, 5)
+        assert tail.read() == ([], 0)
+
+
+@given(st.binary(max_size=80))
+def test_no_line_is_a_torn_one(text: bytes) -> None:
+    assert line_of(text) is None
