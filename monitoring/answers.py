@@ -16,7 +16,9 @@ from monitoring.window import Span, days, read_stored, utc_text
 _ANSWER_ROWS = 50_000
 
 
-class _Answer(msgspec.Struct, gc=False):
+class Answer(msgspec.Struct, gc=False):
+    """What is read of a line of traffic; its features stay text."""
+
     prediction_id: str
     time: str
     version: int
@@ -52,13 +54,13 @@ def answers_of(layout: Layout, span: Span, segments: Sequence[str] = ()) -> Iter
 def _answer_type(segments: Sequence[str]) -> type[Any]:
     """What is read of a line: the answer, and of the features the segments, if there are any."""
     if not segments:
-        return _Answer
+        return Answer
     names = {f"s{i}": name for i, name in enumerate(segments)}
     value = str | bool | float | None
     features = msgspec.defstruct(
         "Segments", [(field, value, None) for field in names], rename=names, gc=False
     )
-    return msgspec.defstruct("Answer", [("features", features)], bases=(_Answer,), kw_only=True)
+    return msgspec.defstruct("Answer", [("features", features)], bases=(Answer,), kw_only=True)
 
 
 def _stored_answers(path: Path, span: Span, segments: Sequence[str]) -> pl.DataFrame:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from contracts.manifest import Manifest
 from contracts.names import Layout
+from monitoring.answers import Answer
 from monitoring.columns import TIME_FORMAT
 from monitoring.experiment_effect import Answered
 from monitoring.folded import folded_of, open_lines, reading
@@ -26,14 +26,7 @@ _TABLE_ROWS = 50_000
 _TEXTS = ("unit", "assigned")
 
 
-class _Answer(msgspec.Struct, gc=False):
-    prediction_id: str
-    time: str
-    version: int
-    prediction: str | float
-    score: float
-    scores: dict[str, float]
-    variant: str = PRODUCTION
+class _Answer(Answer, gc=False):
     unit: str | None = None
     assigned: str | None = None
     weight: float | None = None

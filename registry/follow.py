@@ -60,8 +60,7 @@ class Follower:
         try:
             if self._store is None:
                 self._store = self.open_store()
-            for model in self._store.models():
-                self._look_at(self._store, model.name)
+            self._look_at_all(self._store)
             self._beside.see_to_it()
         except RegistryUnreachable as err:
             if str(err) != self._away:
@@ -75,6 +74,19 @@ class Follower:
             logger.info("registry: answers again")
             self._away = ""
         return True
+
+    def _look_at_all(self, store: Store) -> None:
+        """Look at every model; one whose files are away, or that is broken, delays no other."""
+        away: RegistryUnreachable | None = None
+        for model in store.models():
+            try:
+                self._look_at(store, model.name)
+            except RegistryUnreachable as err:
+                away = err
+            except PlatformError as err:
+                logger.error("follow: %s", err)  # noqa: TRY400 - the place is in the text
+        if away is not None:
+            raise away
 
     def _look_at(self, store: Store, name: str) -> None:
         if not is_ours(store, name):

@@ -9,8 +9,10 @@ import pytest
 
 from contracts.errors import CorruptModel, RegistryUnreachable, Unwritable
 from registry.directory import verify
+from registry.follow import Follower
 from registry.promote import manifest_of, promote
 from registry.pull import pull, pull_all
+from registry.rollout import Rollout
 from tests.conftest import Workplace
 from tests.registry.processes import ended, pull_where_files_stay_small, start
 
@@ -100,6 +102,18 @@ def test_one_artifact_store_that_is_away_does_not_hold_up_the_others(both: Workp
     assert [pointer.name for pointer in result.pulled] == ["tiny"]
     assert "artifact store: expected an answer" in result.refused[0]
     assert "slipway.refused" not in tags(both, "other")
+
+
+def test_one_artifact_store_that_is_away_does_not_keep_others_from_being_followed(
+    both: Workplace,
+) -> None:
+    artifacts(both, "other").parents[2].rename(both.root / "away")
+    rollout = Rollout(both.layout, hold_s=1.0)
+    follower = Follower(lambda: both.store, both.layout, lambda *_: None, 1.0, rollout)
+
+    assert not follower.look()
+    assert both.layout.pointer("tiny").exists()
+    assert not both.layout.pointer("other").exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read what nobody may read")
