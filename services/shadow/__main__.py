@@ -1,7 +1,7 @@
 """`python -m services.shadow`: look on at the traffic of this machine until the parent is gone.
 
-One at a time looks on at a folder: who comes second ends at once. It gives way to the workers
-(nice 19): what it cannot look at in time it drops and counts.
+One at a time looks on at a folder: who comes second ends at once. It runs when the workers leave
+a core idle; what it cannot look at in time it drops and counts.
 """
 
 import fcntl
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from contracts import settings
@@ -38,13 +38,22 @@ def main() -> None:
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
-    os.nice(NICE)
+    give_way()
     layout = Layout(wishes.var)
     with alone(layout.var / "locks" / f"{SHADOW}.lock") as is_alone:
         onlookers: dict[str, Onlooker] = {}
         while is_alone and os.getppid() == parent:
             look(onlookers, layout, wishes)
             time.sleep(LOOK_S)
+
+
+def give_way() -> None:
+    """Run only when nobody else wants to: a nice process still keeps its turn of milliseconds."""
+    os.nice(NICE)
+    if sys.platform == "linux":
+        # A container may forbid it; then it is nice at least.
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def look(onlookers: dict[str, Onlooker], layout: Layout, wishes: ServiceSettings) -> None:

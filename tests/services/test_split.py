@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from contracts.split import TrafficSplit, place_of
 from contracts.traffic import TrafficRecord
 from registry.roles import split_of
+from services.watch import LOOK_S
 from tests.services.asking import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.conftest import ROOT, Followed, Service, following, serving
 from tests.services.poison import poisoned
@@ -143,6 +145,9 @@ def await_weight(service: Service, weight: float) -> None:
         return all((each or {"weight": 0.0})["weight"] == weight for each in told)
 
     eventually(lambda: weight_of(service) == weight, service.log)
+    eventually(all_agree, service.log)
+    # Connections are not dealt out evenly: who was not asked has looked by now, too.
+    time.sleep(2 * LOOK_S)
     eventually(all_agree, service.log)
 
 
