@@ -1,6 +1,8 @@
 # The only task vocabulary: people and CI call the same words.
 PYTHON ?= python3
 PORT ?= 3000
+# Tests mostly wait for servers and processes of their own; each file stays in one process.
+PROCESSES ?= 2
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
@@ -40,7 +42,7 @@ type: setup ## Check the types
 	$(BIN)/mypy
 
 test: lint type ## Run every check and test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
 
 test-fast: setup ## Run the tests that start no servers
 	$(BIN)/pytest -m "not slow"
