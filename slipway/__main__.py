@@ -53,7 +53,7 @@ def train(
     trained = []
     for name in names:
         if not json:
-            show.console.print(f"training {name} ...")
+            show.say(f"training {name} ...")
         trained.append(train_recipe(name, desk.store(), seed=seed))
     if json:
         show.as_json(trained)
@@ -107,9 +107,9 @@ def pull(json: Json = False) -> None:
         show.as_json(result)
         return
     for pointer in result.pulled:
-        show.console.print(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
+        show.say(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
     for refusal in result.refused:
-        show.console.print(f"[red]refused[/red] {refusal}")
+        show.say(f"[red]refused[/red] {refusal}")
 
 
 @app.command(epilog="Example: slipway follow    (bentoml serve in a checkout does it itself)")
@@ -143,7 +143,7 @@ def serve(
     """Pull the Production models and serve them: `bentoml serve` with a checked port."""
     from slipway.serving import become_server
 
-    become_server(host, port, workers, announce=None if json else show.console.print)
+    become_server(host, port, workers, announce=None if json else show.say)
 
 
 @app.command(epilog="Example: slipway traffic loan --rows 5000 --drifted")
@@ -178,7 +178,7 @@ def labels(
     if json:
         show.as_json(added)
     else:
-        show.console.print(f"{added.rows} labels of {model} are in {added.path}")
+        show.say(f"{added.rows} labels of {model} are in {added.path}")
 
 
 @app.command(epilog="Example: slipway compact loan --keep-days 90")
@@ -242,17 +242,17 @@ def monitor(
     if json:
         show.as_json(verdict)
         return
-    show.console.print(verdict.sentence)
+    show.say(verdict.sentence)
     if verdict.decision == "no_traffic":
-        show.console.print(f"looked in {desk.layout().traffic(model)}; see docs/verdict.md")
+        show.say(f"looked in {desk.layout().traffic(model)}; see docs/verdict.md")
     if verdict.findings:
         show.table("Columns", desk.FINDING_COLUMNS, map(desk.finding_row, verdict.findings))
     for fault in verdict.quality:
-        show.console.print(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
-    show.console.print(f"report: {verdict.report}")
+        show.say(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
+    show.say(f"report: {verdict.report}")
     if workspace:
         place = desk.layout().evidently
-        show.console.print(f"snapshot: evidently ui --workspace {place}", soft_wrap=True)
+        show.say(f"snapshot: evidently ui --workspace {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway retrain loan --because <verdict id> --promote")
@@ -270,7 +270,7 @@ def retrain(
     if json:
         show.as_json(retraining)
     else:
-        show.console.print(retraining.sentence, markup=False, soft_wrap=True)
+        show.say(retraining.sentence, markup=False, soft_wrap=True)
 
 
 @app.command(epilog='Example: slipway accept loan <verdict id> --because "sale, as every July"')
@@ -285,7 +285,7 @@ def accept(
     if json:
         show.as_json(acceptance)
     else:
-        show.console.print(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
+        show.say(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
 
 
 @app.command(epilog="Example: slipway versions loan")
@@ -318,7 +318,7 @@ def history(model: Model, json: Json = False) -> None:
     for event in found:
         if event.decision and event.to_version in runs:
             place = f"decision/{event.decision}.html of run {runs[event.to_version]}"
-            show.console.print(f"version {event.to_version}: {place}", soft_wrap=True)
+            show.say(f"version {event.to_version}: {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway doctor --repair")
@@ -335,11 +335,11 @@ def doctor(
         show.as_json({"ailments": ailments, "repaired": done})
         return
     for ailment in ailments:
-        show.console.print(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
+        show.say(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
     for line in done:
-        show.console.print(f"[green]repaired[/green] {line}")
+        show.say(f"[green]repaired[/green] {line}")
     if not ailments:
-        show.console.print("healthy: nothing is left behind")
+        show.say("healthy: nothing is left behind")
 
 
 @app.command(epilog="Example: slipway demo --port 3001")

@@ -54,7 +54,7 @@ def command(
 
 def show_experiment(document: "Experiment", page: Path) -> None:
     """Print what an analysis found, and where the page with all of it lies."""
-    show.console.print(document.sentence, soft_wrap=True)
+    show.say(document.sentence, soft_wrap=True)
     metric = document.effect.metric if document.effect else "value"
     columns = tuple(metric if name == "value" else name for name in RESULT_COLUMNS)
     if document.results:
@@ -64,14 +64,14 @@ def show_experiment(document: "Experiment", page: Path) -> None:
         rows = map(_stratum_row, ratio.strata)
         show.table("Units", RATIO_COLUMNS, rows)
         told = f"chi-square {ratio.chi_square:.2f}, p {ratio.p_value:.3g}"
-        show.console.print(f"ratio: {told if ratio.checked else 'not checked'}")
+        show.say(f"ratio: {told if ratio.checked else 'not checked'}")
     if document.effect:
-        show.console.print(f"always-valid p-value: {document.effect.p_value:.3g}")
+        show.say(f"always-valid p-value: {document.effect.p_value:.3g}")
     if document.immature:
-        show.console.print(f"{document.immature:,} rows wait for their labels")
+        show.say(f"{document.immature:,} rows wait for their labels")
     for note in document.notes:
-        show.console.print(note, markup=False)
-    show.console.print(f"page: {page}", soft_wrap=True)
+        show.say(note, markup=False)
+    show.say(f"page: {page}", soft_wrap=True)
 
 
 def _stratum_row(stratum: "Stratum") -> tuple[Any, ...]:

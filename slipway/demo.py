@@ -80,7 +80,7 @@ def _teller(*, quiet: bool) -> _Say:
 
     def say(station: str, text: str) -> None:
         if not quiet:
-            show.console.print(f"[dim]{time.monotonic() - begin:5.1f} s[/dim]  {station:<8} {text}")
+            show.say(f"[dim]{time.monotonic() - begin:5.1f} s[/dim]  {station:<8} {text}")
 
     return say
 
@@ -129,7 +129,7 @@ def _judge(
 
 
 def _print_summary(stories: list[ModelStory]) -> None:
-    show.console.print()
+    show.say()
     show.table("Models", desk.TRAINED_COLUMNS, (desk.trained_row(s.trained) for s in stories))
     show.table(
         "Traffic and verdicts",
@@ -137,7 +137,7 @@ def _print_summary(stories: list[ModelStory]) -> None:
         (_window_row(story, judged) for story in stories for judged in story.windows),
     )
     report = next(j.verdict.report for s in stories for j in s.windows if j.traffic == "drifted")
-    show.console.print("Look further:")
+    show.say("Look further:")
     for what, how in (
         ("a drift report", report),
         ("runs, models, plots", "mlflow ui            then http://127.0.0.1:5000"),
@@ -145,8 +145,8 @@ def _print_summary(stories: list[ModelStory]) -> None:
         ("the history", "slipway history loan"),
         ("an image", "bentoml build && bentoml containerize predictor:latest"),
     ):
-        show.console.print(f"  {what:<20} {how}", soft_wrap=True)
-    show.console.print("  (source .venv/bin/activate first)")
+        show.say(f"  {what:<20} {how}", soft_wrap=True)
+    show.say("  (source .venv/bin/activate first)")
 
 
 def _in_short(columns: list[str]) -> str:

@@ -201,7 +201,7 @@ def keep_judging(
         if json_wanted:
             show.as_json(verdict)
         else:
-            show.console.print(f"{verdict.sentence}\nreport: {verdict.report}")
+            show.say(f"{verdict.sentence}\nreport: {verdict.report}")
         tell_unsent(model)
 
     def judged(start: datetime, end: datetime) -> Verdict:
@@ -237,12 +237,12 @@ def show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:
     if json_wanted:
         show.as_json(promotion)
         return
-    show.console.print(promotion.sentence)
+    show.say(promotion.sentence)
     decision = promotion.decision
     if decision is not None:
-        show.console.print(decision.sentence, markup=False, soft_wrap=True)
+        show.say(decision.sentence, markup=False, soft_wrap=True)
         path = f"decision/{decision.decision_id}.html"
-        show.console.print(f"decision: {path} of run {decision.run_id}", soft_wrap=True)
+        show.say(f"decision: {path} of run {decision.run_id}", soft_wrap=True)
 
 
 def trained_row(trained: "TrainedVersion") -> tuple[Any, ...]:

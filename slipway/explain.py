@@ -69,7 +69,7 @@ def _show_contributions(parts: "Explanation") -> None:
     rows = [(c.feature, c.value, f"{c.contribution:+.6f}", c.error) for c in parts.contributions]
     show.table("Contributions", CONTRIBUTION_COLUMNS, rows)
     added = sum(c.contribution for c in parts.contributions)
-    show.console.print(
+    show.say(
         f"{parts.of}: {parts.score:.6f} = {parts.base:.6f} (mean of {parts.reference_rows} "
         f"reference rows) {added:+.6f}; {parts.method}, {parts.scores:,} scores"
     )

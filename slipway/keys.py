@@ -79,7 +79,7 @@ def revoke(key_id: KeyId, json: Json = False) -> None:
     if json:
         show.as_json(_told(key))
     else:
-        show.console.print(f"{key.id} ({key.name}) opens nothing; services see it in a second")
+        show.say(f"{key.id} ({key.name}) opens nothing; services see it in a second")
 
 
 def _show_new(key: "Key", text: str, *, json_wanted: bool) -> None:
@@ -87,7 +87,7 @@ def _show_new(key: "Key", text: str, *, json_wanted: bool) -> None:
         show.as_json(_told(key) | {"key": text})
         return
     show.table("API key", COLUMNS, [_row(key)])
-    show.console.print(f"Keep it now, it is shown this once:\n{text}", soft_wrap=True)
+    show.say(f"Keep it now, it is shown this once:\n{text}", soft_wrap=True)
 
 
 def _told(key: "Key") -> dict[str, Any]:

@@ -133,7 +133,7 @@ def share_of(text: str, option: str) -> float:
 
 def show_replay(document: "Replay", page: Path) -> None:
     """Print what a replay found, and where the page with all of it lies."""
-    show.console.print(document.sentence, soft_wrap=True)
+    show.say(document.sentence, soft_wrap=True)
     if document.replayed:
         show.table("Flips", FLIP_COLUMNS, _flip_rows(document))
         shift = document.shift
@@ -143,17 +143,15 @@ def show_replay(document: "Replay", page: Path) -> None:
         cells = [*named.values(), shift.largest]
         show.table("Score shifts", (*named, "largest"), [cells])
     for words, rows in document.transitions.items():
-        show.console.print(f"{words}: {rows:,}", markup=False)
+        show.say(f"{words}: {rows:,}", markup=False)
     for refusal in document.refusals:
-        show.console.print(
-            f"refused {refusal.rows:,}: {refusal.reason} (as {refusal.example})", markup=False
-        )
+        show.say(f"refused {refusal.rows:,}: {refusal.reason} (as {refusal.example})", markup=False)
     if document.examples:
         shown = document.examples[:MOST_EXAMPLES]
         show.table("Largest changes", EXAMPLE_COLUMNS, map(_example_row, shown))
     rate = document.window.rows / max(document.seconds, 1e-9)
-    show.console.print(f"{document.window.rows:,} rows in {document.seconds:.1f} s, {rate:,.0f}/s")
-    show.console.print(f"page: {page}", soft_wrap=True)
+    show.say(f"{document.window.rows:,} rows in {document.seconds:.1f} s, {rate:,.0f}/s")
+    show.say(f"page: {page}", soft_wrap=True)
 
 
 def _flip_rows(document: "Replay") -> list[tuple[Any, ...]]:

@@ -10,7 +10,10 @@ from rich.table import Table
 
 from contracts.errors import PlatformError
 
-console = Console(highlight=False)
+
+def say(*words: object, markup: bool = True, soft_wrap: bool = False) -> None:
+    """Print what a person reads, as wide as the terminal is now."""
+    Console(highlight=False).print(*words, markup=markup, soft_wrap=soft_wrap)
 
 
 def as_json(value: object) -> None:
@@ -34,7 +37,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         )
     for row in body:
         sheet.add_row(*(_cell(value) for value in row))
-    console.print(sheet)
+    say(sheet)
 
 
 def fields(title: str, value: object) -> None:

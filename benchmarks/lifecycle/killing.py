@@ -302,7 +302,7 @@ def run(
     options = {"at_random": at_random, "acts": acts, "seed": seed, "lanes": lanes}
     figures = {"deaths": [asdict(death) for death in deaths]}
     path = result.write("kills", figures, bars, machine, options, results)
-    show.console.print(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
+    show.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
     sys.exit(0 if all(bar.met for bar in bars) else 1)
 
 
@@ -341,7 +341,7 @@ def print_act(act: str, deaths: list[Death]) -> None:
     show.table(act, ("killed", "kills", "wrong", "left", "temporary"), rows)
     for death in deaths:
         for text in (*death.wrong, *death.left):
-            show.console.print(f"{act}, {death.where}: {text}", soft_wrap=True)
+            show.say(f"{act}, {death.where}: {text}", soft_wrap=True)
 
 
 def bars_of(deaths: list[Death]) -> list[Bar]:

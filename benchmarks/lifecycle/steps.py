@@ -51,7 +51,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(PROMOTE, "reconcile_in_turn", 1, 2),
         *around(PROMOTE, "manifest_of", 1, 2),
         *around("training.exam_record", "keep"),
-        *around("training.exam_record", "_written"),
+        *around(STORE, "Store.put"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),
     ),

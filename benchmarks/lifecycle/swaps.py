@@ -385,7 +385,7 @@ def run(
     }
     results = Path(__file__).with_name("results")
     path = result.write("swaps", figures, bars, machine, options, results)
-    show.console.print(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
+    show.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
     sys.exit(0 if all(bar.met for bar in bars) else 1)
 
 

@@ -137,7 +137,7 @@ def print_scenario(title: str, middle: list[Measurement]) -> None:
 
 def say(line: str) -> None:
     """Print a line, however long."""
-    show.console.print(line, soft_wrap=True)
+    show.say(line, soft_wrap=True)
 
 
 def words(listed: str) -> list[str]:

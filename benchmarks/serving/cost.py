@@ -51,7 +51,7 @@ def measure(field: Field, us: Slipway, setting: Setting) -> tuple[dict[str, obje
         **steps,
         "the rest of a request": cpu[us.name] - sum(steps.values()),
     }.items():
-        show.console.print(f"{spent:6.2f} us  {step}")
+        show.say(f"{spent:6.2f} us  {step}")
     figures: dict[str, object] = {
         "cpu_us": cpu,
         "saved_us": saved,

@@ -38,6 +38,8 @@ def checkout_with_state(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
         "PYTHONPATH": str(root),
+        # BentoML folds what it prints, a path too.
+        "COLUMNS": "1000",
     }
     return Checkout(root, environ, "")
 

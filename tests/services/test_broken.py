@@ -125,9 +125,9 @@ def test_a_broken_version_is_refused_visibly_and_the_old_one_serves_on(
     assert reason in state.refused
     assert (state.production, state.pointed, state.answers) == (str(version), "1", "1")
     tags = ward.client.get_model_version("tiny", str(version)).tags
-    assert tags["slipway.refused"] == state.refused
+    assert state.refused == f"production: {tags['slipway.refused']}"
     path = ward.service.layout.refusal("tiny")
-    assert Refusal.read(path.read_bytes()).reason == state.refused
+    assert Refusal.read(path.read_bytes()).reason == tags["slipway.refused"]
 
 
 def test_a_version_that_is_right_is_served_after_all_that_was_refused(
