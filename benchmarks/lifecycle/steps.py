@@ -75,7 +75,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around("registry.bento", "_renamed"),
         *around("registry.trial", "subprocess.run"),
         *around(PULL, "_moved"),
-        *around(PULL, "_write_beside"),
+        *around(PULL, "write_whole"),
     ),
     "follow": (
         *around("registry.follow", "reconcile"),
@@ -89,7 +89,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Step("registry.follow", "bring"),
         *around("registry.trial", "subprocess.run"),
         *around("registry.follow", "refuse"),
-        *around(PULL, "_write_beside"),
+        *around(PULL, "write_whole"),
         *around(STORE, "Store.set_version_tag"),
     ),
     "swap": (

@@ -32,6 +32,8 @@ CROWD_S = 10
 """So long at least: ten thousand clients need some seconds to connect."""
 SHORT_QUEUE = 64
 """Rows that may wait, so that 1,280 connections are more than are taken."""
+FOREST_QUEUE = 256
+"""The same for a model that is slow enough to score a full batch in a thread, and so to refuse."""
 RETRY_AFTER_S = 1.0
 IDLE = 5000
 DRIPPING = 100
@@ -92,7 +94,28 @@ def _crowds(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object]
             words = {"connections": connections, "retry_after_s": retry_after_s}
             found[name] = quietest(partial(by_hand, **words))
     forget_traffic(field.place)
+    found |= _forest_crowds(field, us, setting)
     return {**found}, _crowd_bars(found)
+
+
+def _forest_crowds(field: Field, us: Peer, setting: Setting) -> dict[str, Crowd]:
+    """Clients of a model that cannot make room as quickly as they come."""
+    row = field.place.works["diabetes"].rows[0]
+    request = request_of(us.path("diabetes", batch=False), msgspec.json.encode(row))
+    queue = _with(field.place, SLIPWAY_SERVICE_QUEUE_ROWS=str(FOREST_QUEUE))
+    found: dict[str, Crowd] = {}
+    with us.server(replace(setting, place=queue), field.cores.server) as server:
+        by_hand = partial(_crowd, field, server, request)
+        by_hand(connections=PEAK_CONNECTIONS, retry_after_s=0)
+        for name, connections, retry_after_s in (
+            ("forest, 128 connections", FOREST_QUEUE // 2, 0.0),
+            ("forest, 1,280 patient clients", MANY_CONNECTIONS, RETRY_AFTER_S),
+            ("forest, 1,280 rude clients", MANY_CONNECTIONS, 0.0),
+        ):
+            words = {"connections": connections, "retry_after_s": retry_after_s}
+            found[name] = quietest(partial(by_hand, **words))
+    forget_traffic(field.place)
+    return found
 
 
 PEAKS = {
@@ -101,6 +124,8 @@ PEAKS = {
     "batches, 320 connections": "batches, 8 connections",
     "queue of 64, 1,280 patient clients": "queue of 64, 32 connections",
     "queue of 64, 1,280 rude clients": "queue of 64, 32 connections",
+    "forest, 1,280 patient clients": "forest, 128 connections",
+    "forest, 1,280 rude clients": "forest, 128 connections",
 }
 """By crowd, what it is held against."""
 
