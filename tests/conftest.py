@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,27 @@ class Workplace:
     layout: Layout
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    # A command that a test runs in this process would ask the store of the test before it.
+    forget_the_last_store()
+
+
+@contextmanager
+def working_in(root: Path) -> Iterator[Workplace]:
+    """The folder as the current one, and its `mlflow.db` as MLflow's store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        forget_the_last_store()
+        yield Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
+    forget_the_last_store()
+
+
+def forget_the_last_store() -> None:
+    """MLflow puts the store that was used last into the environment, for processes it starts."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
 def pytest_sessionfinish() -> None:
     shutil.rmtree(os.environ["BENTOML_HOME"], ignore_errors=True)
 
@@ -52,9 +75,7 @@ def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workplace(fresh_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    # MLflow puts the store that was used last into the environment, for processes it starts.
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def workplace(fresh_database: Path, tmp_path: Path) -> Iterator[Workplace]:
     shutil.copy(fresh_database, tmp_path / "mlflow.db")
-    monkeypatch.chdir(tmp_path)
-    return Workplace(tmp_path, Store.open(RegistrySettings()), Layout(tmp_path / "var"))
+    with working_in(tmp_path) as place:
+        yield place

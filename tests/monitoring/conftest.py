@@ -1,6 +1,5 @@
 """A registry with three unlike versions of one model, trained once for whoever asks."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +9,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from contracts.names import Layout
 from contracts.schema import Schema, number
 from registry.promote import promote
 from registry.pull import pull
-from registry.settings import RegistrySettings
-from registry.store import Store
 from tests import tiny
-from tests.conftest import Workplace
+from tests.conftest import Workplace, working_in
 from training.run import train_recipe
 
 NARROW = Schema(
@@ -47,10 +43,7 @@ def place(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Three unlike versions of tiny; the first is served."""
     root = tmp_path_factory.mktemp("replayed")
     shutil.copy(fresh_database, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(root)
-        found = Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
+    with working_in(root) as found:
         young = tiny.people().query("age <= 60").drop(columns="lines")
         train_recipe(tiny.binary(segments=("region", "work")), found.store)
         promote(found.store, "tiny", actor="ada")
@@ -58,4 +51,3 @@ def place(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         train_recipe(tiny.binary(estimator=shrunk), found.store)
         train_recipe(tiny.binary(estimator=narrow, schema=NARROW, load=lambda: young), found.store)
         yield found
-    os.environ.pop("MLFLOW_TRACKING_URI", None)

@@ -52,7 +52,6 @@ def checkout(fresh_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     shutil.copy(fresh_database, root / "mlflow.db")
     shutil.copy(tiny.__file__, root / "training" / "recipes" / "_tiny.py")
     (root / "training" / "recipes" / "tiny.py").write_text(RECIPE)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(root)
     store = Store.open(RegistrySettings())
     train_recipe(tiny.binary(load=lambda: tiny.people(2_000)), store)

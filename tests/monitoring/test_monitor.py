@@ -31,11 +31,9 @@ from monitoring.settings import MonitoringSettings
 from monitoring.window import Reading, Span, read_window
 from registry.promote import promote
 from registry.pull import pull
-from registry.settings import RegistrySettings
-from registry.store import Store
 from slipway.__main__ import app
 from tests import tiny
-from tests.conftest import Workplace
+from tests.conftest import Workplace, working_in
 from tests.monitoring.receiver import Receiver
 from training.metrics import decided
 from training.reference import number_reference
@@ -72,10 +70,7 @@ def trained(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """One place for all tests here: training takes seconds. What tests write is cleared."""
     root = tmp_path_factory.mktemp("served")
     shutil.copy(fresh_database, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(root)
-        place = Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
+    with working_in(root) as place:
         train_recipe(tiny.binary(segments=("work",)), place.store)
         promote(place.store, "tiny", actor="ada")
         pull(place.store, place.layout, "tiny")

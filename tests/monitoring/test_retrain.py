@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -44,10 +45,8 @@ from registry.explain import lineage
 from registry.production import reconcile
 from registry.promote import Promotion, promote
 from registry.pull import pull
-from registry.settings import RegistrySettings
-from registry.store import Store
 from tests import tiny
-from tests.conftest import Workplace
+from tests.conftest import Workplace, working_in
 from tests.monitoring.worlds import turned
 from training.compare import compare_recipe
 from training.metrics import METRICS, Scores
@@ -71,23 +70,19 @@ def promoted(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A place where `tiny` is in production and served; copied for each test."""
     root = tmp_path_factory.mktemp("promoted")
     shutil.copy(fresh_database, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(root)
-        store = Store.open(RegistrySettings())
-        train_recipe(RECIPE, store)
-        promote(store, "tiny", actor="ada")
-        pull(store, Layout(root / "var"), "tiny")
+    with working_in(root) as place:
+        train_recipe(RECIPE, place.store)
+        promote(place.store, "tiny", actor="ada")
+        pull(place.store, place.layout, "tiny")
     return root
 
 
 @pytest.fixture
-def served(promoted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+def served(promoted: Path, tmp_path: Path) -> Iterator[Workplace]:
     root = tmp_path / "copy"
     shutil.copytree(promoted, root)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(root)
-    return Workplace(root, Store.open(RegistrySettings()), Layout(root / "var"))
+    with working_in(root) as place:
+        yield place
 
 
 def live(place: Workplace, world: pd.DataFrame, start: datetime, *, version: int = 1) -> list[str]:

@@ -13,7 +13,7 @@ from registry.promote import promote
 from registry.settings import RegistrySettings
 from registry.store import Store
 from tests import tiny
-from tests.conftest import Workplace
+from tests.conftest import Workplace, working_in
 from training.run import train_recipe
 
 PATHS = {
@@ -41,13 +41,9 @@ def templates(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _train(folder: Path, names: list[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        store = Store.open(RegistrySettings())
+    with working_in(folder) as place:
         for name in names:
-            train_recipe(tiny.binary(name), store)
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
+            train_recipe(tiny.binary(name), place.store)
 
 
 def _moved_copy(source: Path, target: Path) -> None:
@@ -67,7 +63,6 @@ def plant(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
     def planted(name: str) -> Workplace:
         _moved_copy(templates / name, tmp_path)
-        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         monkeypatch.chdir(tmp_path)
         return Workplace(tmp_path, Store.open(RegistrySettings()), Layout(tmp_path / "var"))
 

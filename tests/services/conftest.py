@@ -20,9 +20,8 @@ import pytest
 from contracts.names import Layout
 from registry.promote import promote
 from registry.pull import pull_all
-from registry.settings import RegistrySettings
-from registry.store import Store
 from tests import tiny
+from tests.conftest import working_in
 from tests.slipway.conftest import free_port
 from training.run import train_recipe
 
@@ -64,18 +63,11 @@ def models(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A `var/` with three promoted and pulled models."""
     root = tmp_path_factory.mktemp("models")
     shutil.copy(fresh_database, root / "mlflow.db")
-    before = Path.cwd()
-    os.chdir(root)
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    try:
-        store = Store.open(RegistrySettings())
+    with working_in(root) as place:
         for recipe in (tiny.binary(), tiny.multiclass(), tiny.regression(), tiny.pair()):
-            train_recipe(recipe, store)
-            promote(store, recipe.name, actor="ada")
-        pull_all(store, Layout(root / "var"))
-    finally:
-        os.chdir(before)
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
+            train_recipe(recipe, place.store)
+            promote(place.store, recipe.name, actor="ada")
+        pull_all(place.store, place.layout)
     return root / "var"
 
 
@@ -141,16 +133,9 @@ def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tracking URI under which `tiny` has a second version, which answers otherwise."""
     folder = tmp_path_factory.mktemp("registry")
     shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    before = os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd()
-    os.environ["MLFLOW_TRACKING_URI"] = uri
-    os.chdir(folder)
-    try:
-        train_recipe(tiny.binary(threshold=0.001), Store.open(RegistrySettings()))
-    finally:
-        os.chdir(before[1])
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-    return uri
+    with working_in(folder) as place:
+        train_recipe(tiny.binary(threshold=0.001), place.store)
+    return f"sqlite:///{folder}/mlflow.db"
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A version that is broken, in whichever way, is refused; the old one serves on, and all see it."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +11,9 @@ import mlflow
 import pytest
 
 from contracts.manifest import Refusal
-from registry.settings import RegistrySettings
 from registry.store import Store
 from slipway.status import ModelState, states
+from tests.conftest import working_in
 from tests.services import broken
 from tests.services.asking import ask, metric
 from tests.services.conftest import Service, serving
@@ -82,13 +81,9 @@ def ward(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[War
         "SLIPWAY_REGISTRY_TRIAL_S": str(TRIAL_S),
         "SLIPWAY_REGISTRY_MODEL_BYTES": str(broken.LARGEST_BYTES),
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", uri)
-        store = Store.open(RegistrySettings(var=folder / "var"))
+    with working_in(folder) as place, serving(folder, models, **wishes) as service:
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        with serving(folder, models, **wishes) as service:
-            yield Ward(service, client, store, service.layout.model("tiny", 1))
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
+        yield Ward(service, client, place.store, service.layout.model("tiny", 1))
 
 
 def flip_a_byte(directory: Path) -> None:
