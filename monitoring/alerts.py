@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
+from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.verdict import Decision, Verdict
-from monitoring.folded import write_whole
 from monitoring.history import moment
 
 logger = logging.getLogger("slipway.monitor")

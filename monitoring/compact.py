@@ -6,8 +6,6 @@ it does not name, and segments are removed only after, while nobody reads.
 """
 
 import contextlib
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +17,11 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import PlatformError, Unwritable
+from contracts.files import alone, flush, write_whole
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring import labels
-from monitoring.folded import FOLDED, Folded, folded_of, open_lines, removing, write_whole
+from monitoring.folded import FOLDED, Folded, folded_of, open_lines, removing
 from monitoring.lines import LineReader
 from monitoring.retention import without_labels_before
 from monitoring.stored import table_of, together, write_table
@@ -129,14 +128,12 @@ def _compact_labels(folder: Path) -> Folded:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with (folder / _COMPACTING).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
+    with alone(folder / _COMPACTING) as descriptor:
+        if descriptor is None:
             raise PlatformError(
                 f"{folder}: expected no other compaction, got one that runs",
                 remedy="wait until it ends",
-            ) from err
+            )
         yield
 
 
@@ -216,7 +213,7 @@ def _named(
 ) -> Folded:
     """Write the document that makes new Parquet files count."""
     for name in names:
-        _flush(folder / name)
+        flush(folder / name)
     if lines.torn:
         write_whole(folder / f"torn-{token_hex(8)}.txt", b"\n".join(lines.torn) + b"\n")
     after = Folded(
@@ -261,11 +258,6 @@ def _table(records: list[TrafficRecord], lines: LineReader[TrafficRecord]) -> pl
     table, timeless = table_of(records)
     lines.torn += [record.write() for record in timeless]
     return table
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _remove_rubbish(day: Path) -> None:

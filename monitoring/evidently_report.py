@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
+from contracts.files import write_whole
 from contracts.verdict import Finding
-from monitoring.folded import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,15 +7,13 @@ whole, so a reader sees a day before or after a compaction, never between.
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 
 import msgspec
 
 from contracts.documents import Document
-from contracts.errors import Unwritable
+from contracts.files import alone
 
 FOLDED = "compacted.json"
 LOCK = ".lock"
@@ -67,35 +65,11 @@ def reading(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def removing(folder: Path) -> Iterator[bool]:
-    """Whether nobody reads, and nobody begins to until this ends."""
-    with (folder / LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Whole or not at all.
+    """Whether nobody reads, and nobody begins to until this ends.
 
     Raises:
-        Unwritable: the place cannot be written.
+        Unwritable: the lock cannot be made.
 
     """
-    beside = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as err:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise Unwritable(
-            f"{path}: expected a place to write to, got {err.strerror}",
-            remedy="give the folder to this user, free space, or set SLIPWAY_VAR",
-        ) from err
+    with alone(folder / LOCK) as descriptor:
+        yield descriptor is not None

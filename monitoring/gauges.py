@@ -13,9 +13,9 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.verdict import Decision, Verdict
-from monitoring.folded import write_whole
 from monitoring.history import moment
 
 Sample = tuple[tuple[str, ...], float]

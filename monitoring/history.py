@@ -12,10 +12,10 @@ import numpy as np
 from scipy import stats
 
 from contracts.errors import InvalidData, InvalidDocument, NotFoundHere
+from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.verdict import Acceptance, Finding, QualityFinding, Verdict
 from monitoring.counts import WindowCounts
-from monitoring.folded import write_whole
 from monitoring.judge import Limit
 from monitoring.window import Span, utc_text
 

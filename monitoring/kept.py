@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from contracts.documents import Document
-from monitoring.folded import write_whole
+from contracts.files import write_whole
 
 
 def keep(folder: Path, name: str, document: Document, page: str) -> tuple[Path, Path]:

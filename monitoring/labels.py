@@ -20,10 +20,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import InvalidData, InvalidDocument
+from contracts.files import write_whole
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from monitoring.columns import TIME_FORMAT
-from monitoring.folded import folded_of, open_lines, reading, write_whole
+from monitoring.folded import folded_of, open_lines, reading
 from monitoring.lines import LineReader
 
 CHUNK_ROWS = 100_000

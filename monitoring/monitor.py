@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from contracts.errors import InvalidDocument, NotFoundHere, NotRegistered, Unwritable
+from contracts.files import write_whole
 from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import CategoryReference, Reference
@@ -15,7 +16,6 @@ from contracts.verdict import Finding, QualityFinding, Verdict, Window
 from monitoring import alerts, history
 from monitoring.counts import WindowCounts
 from monitoring.estimate import ScoreCells, estimate_of
-from monitoring.folded import write_whole
 from monitoring.gauges import write_gauges
 from monitoring.judge import Rule, decide, findings_of
 from monitoring.notify import addresses_of, deliver

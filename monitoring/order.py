@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import NotJustified
+from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.retraining import Order, Retraining
 from monitoring import history, retrainings
-from monitoring.folded import write_whole
 from monitoring.justify import Cause
 from monitoring.labelled import Labelled, labelled_rows
 from monitoring.monitor import Baseline

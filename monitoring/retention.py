@@ -11,7 +11,8 @@ from secrets import token_hex
 import polars as pl
 from msgspec.structs import replace
 
-from monitoring.folded import FOLDED, Folded, folded_of, write_whole
+from contracts.files import write_whole
+from monitoring.folded import FOLDED, Folded, folded_of
 from monitoring.labels import stored
 
 

@@ -5,7 +5,6 @@ Each lies in `var/retrainings/<model>/<id>/`: `order.json`, the rows that it nam
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -14,12 +13,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import InvalidDocument, NotJustified, Unwritable
+from contracts.errors import InvalidDocument, NotJustified
+from contracts.files import alone, write_whole
 from contracts.names import TAG_RETRAINING, Layout
 from contracts.retraining import Order, Retraining
 from contracts.verdict import Verdict
 from monitoring.alerts import ALARMING
-from monitoring.folded import write_whole
 from monitoring.history import moment
 from monitoring.window import utc_text
 from registry.store import StoredVersion
@@ -42,28 +41,16 @@ def only_one(layout: Layout, name: str) -> Iterator[int]:
 
     """
     path = layout.retrainings(name) / LOCK
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as err:
-        raise Unwritable(
-            f"{path}: expected a place for a lock, got {err.strerror}",
-            remedy="give the folder to this user, free space, or set SLIPWAY_VAR",
-        ) from err
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    with alone(path) as descriptor:
+        if descriptor is None:
+            holder = path.read_text(errors="replace").strip()
             raise NotJustified(
                 f"{path}: expected no other retraining of {name!r}, got one by {holder}",
                 remedy="wait until it is done; it is freed if its process ends",
-            ) from err
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, owner().encode(), 0)
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def owner() -> str:

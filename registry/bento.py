@@ -9,10 +9,11 @@ import shutil
 from pathlib import Path
 
 from contracts.errors import CorruptModel, Unwritable
+from contracts.files import INCOMING, flush, incoming
 from contracts.integrity import check_files
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
-from registry.directory import INCOMING, flush, incoming, read_manifest, sha256_of_files
+from registry.directory import read_manifest, sha256_of_files
 
 MODEL_YAML = "model.yaml"
 """What BentoML itself adds to a model."""

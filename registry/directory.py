@@ -1,54 +1,12 @@
 """A model directory is what was registered, or it is not used."""
 
 import hashlib
-import os
-import secrets
 from pathlib import Path
 
-from contracts.documents import Document
-from contracts.errors import CorruptModel, Unwritable
+from contracts.errors import CorruptModel
 from contracts.integrity import AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
-
-INCOMING = ".incoming-"
-"""What begins so is being written; the number after it is the process that writes."""
-
-
-def incoming(folder: Path) -> Path:
-    """A path in `folder` for what this process writes, before it is renamed into place."""
-    return folder / f"{INCOMING}{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def flush(path: Path) -> None:
-    """Bring a file, or the list of a folder's files, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_whole(path: Path, document: Document) -> None:
-    """Put a document into a file, so that no reader ever sees half of it.
-
-    Raises:
-        OSError: the place cannot be written.
-
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = incoming(path.parent)
-    beside.write_bytes(document.write_pretty())
-    flush(beside)
-    beside.replace(path)
-
-
-def unwritable(place: Path, got: str) -> Unwritable:
-    """The error for a place of this machine that must be written and cannot be."""
-    return Unwritable(
-        f"{place}: expected a folder to write to, got {got}",
-        remedy="give it to this user, free space, or set SLIPWAY_VAR to another folder",
-    )
 
 
 def read_manifest(path: Path, digest: str | None) -> Manifest:

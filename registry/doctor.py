@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import CorruptModel, InvalidDocument, NotRegistered, PlatformError
+from contracts.files import INCOMING
 from contracts.manifest import Pointer
 from contracts.names import (
     MANIFEST_FILE,
@@ -20,7 +21,7 @@ from contracts.names import (
     Layout,
 )
 from registry import bento
-from registry.directory import INCOMING, verify
+from registry.directory import verify
 from registry.history import history
 from registry.production import is_ours, is_unfinished, reconcile_in_turn
 from registry.store import Store, StoredModel, StoredRun, StoredVersion
@@ -173,15 +174,11 @@ def _unfinished_moves(store: Store) -> Iterator[Ailment]:
 
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
-    ours = (
-        p
-        for f in ("models/*", "refused", "canaries/*")
-        for p in sorted(layout.var.glob(f"{f}/{INCOMING}*"))
-    )
+    ours = sorted(layout.var.rglob(f"{INCOMING}*"))
     for path in (*ours, *bento.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
-            yield Ailment("stray_download", str(path), "the pull that wrote it is gone")
+            yield Ailment("stray_file", str(path), "the process that wrote it is gone")
 
 
 def _broken_pointers(layout: Layout) -> Iterator[Ailment]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from contracts.decision import Check, Decision
 from contracts.errors import NotRegistered
+from contracts.files import unwritable
 from contracts.manifest import Manifest
 from contracts.names import TAG_DIGEST
 from registry.decide import decide
-from registry.directory import unwritable
 from registry.history import Event, history
 from registry.promote import manifest_of
 from registry.store import Store
@@ -110,7 +110,7 @@ def _decision(store: Store, run_id: str, event: Event | None) -> Decision | None
     except NotRegistered:
         return None
     except OSError as err:
-        raise unwritable(Path(tempfile.gettempdir()), str(err)) from err
+        raise unwritable(Path(tempfile.gettempdir()), err) from err
 
 
 def _own_checks(manifest: Manifest) -> tuple[Check, ...]:

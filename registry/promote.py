@@ -18,10 +18,11 @@ from contracts.errors import (
     PlatformError,
     RegistryUnreachable,
 )
+from contracts.files import unwritable
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
 from registry.decide import Comparison, Judgement, decide, not_compared
-from registry.directory import read_manifest, unwritable
+from registry.directory import read_manifest
 from registry.history import DECISION, Event, Kind, history, now, record
 from registry.production import read_switches, reconcile_in_turn, set_production
 from registry.store import Store, StoredVersion
@@ -251,7 +252,7 @@ def manifest_of(store: Store, name: str, version: int) -> Manifest:
     except NotRegistered as err:
         raise CorruptModel(err.what, remedy=err.remedy) from err
     except OSError as err:
-        raise unwritable(Path(tempfile.gettempdir()), str(err)) from err
+        raise unwritable(Path(tempfile.gettempdir()), err) from err
 
 
 def _unchanged(name: str, target: int) -> Promotion:

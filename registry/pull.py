@@ -19,10 +19,11 @@ from contracts.errors import (
     PlatformError,
     RegistryUnreachable,
 )
+from contracts.files import flush, incoming, unwritable, write_whole
 from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from registry.bento import import_directory
-from registry.directory import flush, incoming, unwritable, verify, write_whole
+from registry.directory import verify
 from registry.production import is_ours, reconcile
 from registry.store import Store, StoredVersion
 from registry.trial import Trial
@@ -125,7 +126,7 @@ def bring(
         moved = _moved(layout, pointer)
         layout.refusal(name).unlink(missing_ok=True)
     except OSError as err:
-        raise unwritable(layout.pointer(name, alias), err.strerror or str(err)) from err
+        raise unwritable(layout.pointer(name, alias), err) from err
     return moved
 
 
@@ -139,10 +140,7 @@ def refuse(store: Store, layout: Layout, name: str, version: int, err: PlatformE
     """
     told = Refusal(name=name, version=version, reason=err.what[:REASON], refused_at=_now())
     path = layout.refusal(name)
-    try:
-        write_whole(path, told)
-    except OSError as failure:
-        raise unwritable(path, failure.strerror or str(failure)) from failure
+    write_whole(path, told.write_pretty())
     store.set_version_tag(name, version, TAG_REFUSED, told.reason)
 
 
@@ -187,7 +185,7 @@ def pull_version(
     except OSError as err:
         # The errors of a whole copied tree come as a list, without a name or a number.
         place = Path(os.fsdecode(err.filename or layout.var))
-        raise unwritable(place, err.strerror or str(err)[:300]) from err
+        raise unwritable(place, err) from err
 
 
 def _present(directory: Path, digest: str) -> Manifest | None:
@@ -255,7 +253,7 @@ def _moved(layout: Layout, pointer: Pointer) -> Pointer:
     there = pointer_of(layout, pointer.name, pointer.alias)
     if there is not None and _says_the_same(there, pointer):
         return there
-    write_whole(layout.pointer(pointer.name, pointer.alias), pointer)
+    write_whole(layout.pointer(pointer.name, pointer.alias), pointer.write_pretty())
     return pointer
 
 

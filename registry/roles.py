@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from contracts.errors import GateRefused, InvalidDocument, InvalidSplit
+from contracts.files import unwritable, write_whole
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, MANIFEST_FILE, TAG_SPLIT, Layout
 from contracts.split import TrafficSplit
 from registry.decide import contract
-from registry.directory import read_manifest, unwritable, write_whole
+from registry.directory import read_manifest
 from registry.pull import bring, pointer_of, pull_version, remove_pointer
 from registry.store import Store, StoredModel
 from registry.trial import Trial
@@ -84,11 +85,11 @@ class Roles:
                 since=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             )
             if not _says_the_same(split_of(self.layout, model.name), split):
-                write_whole(path, split)
+                write_whole(path, split.write_pretty())
                 words = "challenger of %s, version %d, answers %.4g %%"
                 logger.info(words, model.name, pointer.version, 100 * weight)
         except OSError as err:
-            raise unwritable(path, err.strerror or str(err)) from err
+            raise unwritable(path, err) from err
 
     def wish(self, model: StoredModel) -> Wish | None:
         """What people want of the challenger; None where it cannot be read: nothing changes."""

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from contracts.canary import Canary, CanaryEvidence
 from contracts.decision import Decision
 from contracts.errors import GateRefused, InvalidDocument
+from contracts.files import write_whole
 from contracts.manifest import Pointer
 from contracts.names import TAG_CANARY, TAG_SPLIT, Layout
 from registry.canary import decide
 from registry.decide import Comparison
-from registry.directory import unwritable, write_whole
 from registry.promote import promote
 from registry.store import Store, StoredModel
 from registry.wish import OFF, Wish
@@ -151,10 +151,7 @@ class Rollout:
         """Beside the model directories for people, then in the registry, which counts."""
         name = canary.began.replace(":", "").replace(".", "")
         path = self.layout.canaries(canary.model) / f"{name}.json"
-        try:
-            write_whole(path, canary)
-        except OSError as err:
-            raise unwritable(path, err.strerror or str(err)) from err
+        write_whole(path, canary.write_pretty())
         store.set_model_tag(canary.model, TAG_CANARY, canary.write().decode())
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
+from contracts.files import unwritable
 from contracts.names import PRODUCTION, PRODUCTION_STAGE
-from registry.directory import unwritable
 from registry.settings import RegistrySettings
 from registry.turn import turn
 
@@ -314,7 +314,7 @@ class Store:
                 try:
                     path.write_bytes(data)
                 except OSError as err:
-                    raise unwritable(path, err.strerror or str(err)) from err
+                    raise unwritable(path, err) from err
                 try:
                     repository.log_artifact(str(path), folder)
                 except Exception as err:

@@ -1,14 +1,13 @@
 """One at a time: the lock under which a model's Production moves."""
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import PlatformError
-from registry.directory import unwritable
+from contracts.files import lock_file
 
 LONGEST_WAIT_S = 60.0
 PAUSE_S = 0.02
@@ -31,16 +30,9 @@ def turn(folder: Path, name: str) -> Iterator[None]:
 
     """
     path = folder / f"{name}.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as err:
-        raise unwritable(path, err.strerror or str(err)) from err
-    try:
+    with lock_file(path) as descriptor:
         _wait_for(descriptor, path)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _wait_for(descriptor: int, path: Path) -> None:

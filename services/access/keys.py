@@ -8,10 +8,8 @@ when it is made.
 import fcntl
 import hashlib
 import hmac
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,6 +18,7 @@ import msgspec
 
 from contracts.documents import Document
 from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere, Unwritable
+from contracts.files import lock_file, write_whole
 
 Scope = Literal["predict", "labels", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -192,28 +191,12 @@ def _replace(path: Path, changed: Key) -> None:
 def _change(path: Path, edit: Callable[[KeyRing], KeyRing]) -> None:
     """Change the file, one process after the other; whoever reads it sees the old or the new."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_name(f".{path.name}.lock")):
-            beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-            content = edit(read_ring(path)).write_pretty()
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            beside.replace(path)
-    except OSError as err:
-        raise Unwritable(
-            f"{path}: expected a file to keep keys in, got {err.strerror}",
-            remedy="give it to this user, or set SLIPWAY_SERVICE_KEYS_FILE to another file",
-        ) from err
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        with lock_file(path.with_name(f".{path.name}.lock")) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            write_whole(path, edit(read_ring(path)).write_pretty(), mode=0o600)
+    except Unwritable as err:
+        remedy = "give it to this user, or set SLIPWAY_SERVICE_KEYS_FILE to another file"
+        raise Unwritable(err.what, remedy=remedy) from err
 
 
 def _text(moment: datetime) -> str:

@@ -4,17 +4,15 @@ One at a time looks on at a folder: who comes second ends at once. It runs when 
 a core idle; what it cannot look at in time it drops and counts.
 """
 
-import fcntl
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 from contracts import settings
 from contracts.errors import PlatformError
+from contracts.files import alone
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
 from services.scoring.models import find_beside, find_pointers, find_splits
@@ -40,9 +38,9 @@ def main() -> None:
         sys.exit(err.exit_code)
     give_way()
     layout = Layout(wishes.var)
-    with alone(layout.var / "locks" / f"{SHADOW}.lock") as is_alone:
+    with alone(layout.var / "locks" / f"{SHADOW}.lock") as lock:
         onlookers: dict[str, Onlooker] = {}
-        while is_alone and os.getppid() == parent:
+        while lock is not None and os.getppid() == parent:
             look(onlookers, layout, wishes)
             time.sleep(LOOK_S)
 
@@ -75,19 +73,6 @@ def look(onlookers: dict[str, Onlooker], layout: Layout, wishes: ServiceSettings
 
 def _by_name(pointers: list[Pointer]) -> dict[str, Pointer]:
     return {pointer.name: pointer for pointer in pointers}
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[bool]:
-    """Whether nobody else holds the lock; it is held until the block ends, or the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 if __name__ == "__main__":

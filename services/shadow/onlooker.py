@@ -1,7 +1,6 @@
 """One model looked on at: its new traffic is scored again, compared, counted and written down."""
 
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from contracts.canary import CanaryEvidence
 from contracts.errors import CorruptModel, InvalidDocument
+from contracts.files import write_whole
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
 from contracts.shadow import ShadowRecord
@@ -103,7 +103,7 @@ class Onlooker:
         tally.compare(list(zip(answers, records, strict=False)))
         if tally.evidence != before:
             path = self._layout.evidence(self._name)
-            write_whole(path, tally.evidence.write_pretty())
+            write_whole(path, tally.evidence.write_pretty(), to_disk=False)
         return records
 
     def _compared(self, pointer: Pointer, lines: Sequence[Line]) -> list[ShadowRecord]:
@@ -136,9 +136,8 @@ class Onlooker:
             return
         now = datetime.now(UTC)
         self._log.append([encode(record) for record in records], now)
-        write_whole(
-            self._layout.var / "metrics" / f"{SHADOW}-{self._name}.prom", self._gauges().encode()
-        )
+        path = self._layout.var / "metrics" / f"{SHADOW}-{self._name}.prom"
+        write_whole(path, self._gauges().encode(), to_disk=False)
         if f"{now:%Y-%m-%d}" != self._day:
             self._day = f"{now:%Y-%m-%d}"
             forget(self._layout.shadow(self._name), now - timedelta(days=self._days))
@@ -154,14 +153,6 @@ class Onlooker:
             labels = f'model="{self._name}",outcome="{outcome}",role="{role}",version="{version}"'
             lines.append(f"{head}{{{labels}}} {times}")
         return "\n".join(lines) + "\n"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file, so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
-    beside.write_bytes(data)
-    beside.replace(path)
 
 
 def forget(folder: Path, oldest: datetime) -> None:

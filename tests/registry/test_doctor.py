@@ -70,7 +70,7 @@ def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -
         "dead_run",
         "pending_model",
         "hollow_version",
-        "stray_download",
+        "stray_file",
         "broken_pointer",
     }
     assert len(repair(store, layout, ailments)) == len(ailments)

@@ -81,7 +81,7 @@ def test_who_gets_no_turn_is_told_who_may_hang(
 
 def test_a_lock_that_cannot_be_made_is_told_and_nothing_changes(trained: Workplace) -> None:
     trained.layout.var.write_text("a file where a folder should be")
-    with pytest.raises(Unwritable, match="expected a folder to write to"):
+    with pytest.raises(Unwritable, match="expected a place to write to"):
         promote(trained.store, "tiny", 1, actor="ada")
 
     assert reconcile(trained.store, "tiny") is None
