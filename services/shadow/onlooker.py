@@ -21,6 +21,7 @@ from services.settings import ServiceSettings
 from services.shadow.comparison import Comparison
 from services.shadow.evidence import Tally
 from services.shadow.line import Line, line_of
+from services.shadow.pace import Pace
 from services.shadow.tail import Tail
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -40,6 +41,7 @@ class Onlooker:
         self._tail = Tail(layout.traffic(name), MOST_BYTES)
         self._log = TrafficLog(layout.shadow(name), settings.segment_bytes)
         self._comparisons: dict[tuple[str, str], Comparison | None] = {}
+        self._pace = Pace()
         self._tally: Tally | None = None
         self._split: TrafficSplit | None = None
         self._counts: Counter[tuple[str, int, str]] = Counter()
@@ -56,13 +58,17 @@ class Onlooker:
         """
         self._follow(split)
         texts, skipped = self._tail.read()
-        read = [line_of(text) for text in texts]
-        lines = sorted((line for line in read if line is not None), key=lambda line: line.time)
-        lost = skipped + len(read) - len(lines)
+        # A canary counts every line; a shadow looks at as many as there is time for.
+        taken = self._pace.chosen(texts) if self._tally is None else texts
+        read = [line for text in taken if (line := line_of(text)) is not None]
+        lines = sorted(read, key=lambda line: line.time)
+        lost = skipped + len(texts) - len(lines)
         found: list[ShadowRecord] = []
         if shadow is not None:
-            found += self._compared(shadow, [line for line in lines if line.variant in ANSWERED])
-            self._counts[SHADOW, shadow.version, "dropped"] += lost
+            answers = [line for line in lines if line.variant in ANSWERED]
+            chosen = self._pace.chosen(answers)
+            found += self._compared(shadow, chosen)
+            self._counts[SHADOW, shadow.version, "dropped"] += lost + len(answers) - len(chosen)
         if self._tally is not None and production is not None:
             found += self._watched(self._tally, production, lines, lost)
         self._write(found)
@@ -98,7 +104,8 @@ class Onlooker:
         """Count what a canary's challenger did, and let production say what it would have."""
         before = tally.evidence
         tally.drop(lost)
-        answers = tally.see(line for line in lines if line.time >= before.canary)
+        answered = tally.see(line for line in lines if line.time >= before.canary)
+        answers = self._pace.chosen(answered)
         records = self._compared(production, answers)
         tally.compare(list(zip(answers, records, strict=False)))
         if tally.evidence != before:
@@ -108,9 +115,10 @@ class Onlooker:
 
     def _compared(self, pointer: Pointer, lines: Sequence[Line]) -> list[ShadowRecord]:
         comparison = self._comparison(pointer)
-        if comparison is None:
+        if comparison is None or not lines:
             return []
-        records = comparison.records(lines)
+        with self._pace.kept():
+            records = comparison.records(lines)
         for record in records:
             outcome = "failed" if record.error else "agreed" if record.agrees else "differed"
             self._counts[pointer.alias, pointer.version, outcome] += 1
