@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ from services.shadow.tail import Tail
 
 MOST_BYTES = 4 * 1024 * 1024
 """So much of the log is looked at a time: some ten thousand answers."""
+JUDGED = 64
+"""So many of the challenger's answers are compared a look in any case: a canary must end."""
 ANSWERED = frozenset({PRODUCTION, CHALLENGER})
 
 logger = logging.getLogger("slipway.shadow")
@@ -41,7 +44,7 @@ class Onlooker:
         self._tail = Tail(layout.traffic(name), MOST_BYTES)
         self._log = TrafficLog(layout.shadow(name), settings.segment_bytes)
         self._comparisons: dict[tuple[str, str], Comparison | None] = {}
-        self._pace = Pace()
+        self._pace = Pace(settings.shadow_core)
         self._tally: Tally | None = None
         self._split: TrafficSplit | None = None
         self._counts: Counter[tuple[str, int, str]] = Counter()
@@ -56,6 +59,7 @@ class Onlooker:
             OSError: what was found cannot be written.
 
         """
+        begun = time.thread_time()
         self._follow(split)
         texts, skipped = self._tail.read()
         # A canary counts every line; a shadow looks at as many as there is time for.
@@ -72,6 +76,7 @@ class Onlooker:
         if self._tally is not None and production is not None:
             found += self._watched(self._tally, production, lines, lost)
         self._write(found)
+        self._pace.pay(time.thread_time() - begun, len(found))
         return len(texts)
 
     def close(self) -> None:
@@ -105,7 +110,7 @@ class Onlooker:
         before = tally.evidence
         tally.drop(lost)
         answered = tally.see(line for line in lines if line.time >= before.canary)
-        answers = self._pace.chosen(answered)
+        answers = self._pace.chosen(answered, least=JUDGED)
         records = self._compared(production, answers)
         tally.compare(list(zip(answers, records, strict=False)))
         if tally.evidence != before:
@@ -117,8 +122,7 @@ class Onlooker:
         comparison = self._comparison(pointer)
         if comparison is None or not lines:
             return []
-        with self._pace.kept():
-            records = comparison.records(lines)
+        records = comparison.records(lines)
         for record in records:
             outcome = "failed" if record.error else "agreed" if record.agrees else "differed"
             self._counts[pointer.alias, pointer.version, outcome] += 1

@@ -1,40 +1,46 @@
-"""How many answers are scored a look: all that the idle cores allow, and some in any case."""
+"""How many answers are scored: as many as a share of one core is enough for."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TypeVar
 
-MOST = 65_536
-LEAST = 256
-"""Rows a look even when no core is idle: a thousand a second, some per cent of a core."""
-WAITS = 0.2
-"""The share of its time that a process waits for a core before the cores count as busy."""
+SAVED_S = 1.0
+"""For so long a share that was not used is kept."""
+FIRST = 64
+"""Rows to score before it is known what a row takes."""
+RECENT = 0.2
+"""The weight of the newest look in what a row takes."""
 
 T = TypeVar("T")
 
 
 class Pace:
-    """Halved when the process had to wait for a core while it scored, doubled when not.
+    """Choose so many lines that looking at them takes `share` of one core's time, in the mean.
 
-    Whoever runs on what others leave still takes cache and turns from them: where all cores are
-    busy, the tail of the answers' latencies grows with each row that is scored beside them.
+    The lowest priority alone keeps nobody's turn: a process that runs on what others leave is
+    not put aside at once when they want it back (Linux lets it run on for a millisecond or two
+    where the others are of another session), and it takes their cache. A share below a
+    hundredth is in the way of less than a hundredth of the requests.
     """
 
-    def __init__(self) -> None:
-        self.rows = LEAST
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._credit_s = share * SAVED_S
+        self._row_s = self._credit_s / FIRST
+        self._earned_to = time.monotonic()
 
-    def chosen(self, lines: Sequence[T]) -> Sequence[T]:
-        """At most `rows` of the lines, evenly spaced: who is left out does not depend on more."""
-        return lines[:: -(-len(lines) // self.rows) or 1]
+    def chosen(self, lines: Sequence[T], least: int = 0) -> Sequence[T]:
+        """As many of the lines as can be paid now, and `least` in any case; evenly spaced."""
+        now = time.monotonic()
+        self._credit_s += self._share * (now - self._earned_to)
+        self._credit_s = min(self._credit_s, self._share * SAVED_S)
+        self._earned_to = now
+        # A row that takes more than can be saved is scored now and then, on credit.
+        rows = max(int(self._credit_s / self._row_s), int(self._credit_s > 0), least)
+        return lines[:: -(-len(lines) // rows)] if rows and lines else ()
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Look at how the block's time went by, for the next look."""
-        begun, used = time.monotonic(), time.thread_time()
-        yield
-        passed = time.monotonic() - begun
-        waited = passed - (time.thread_time() - used)
-        self.rows = (
-            max(LEAST, self.rows // 2) if waited > WAITS * passed else min(MOST, self.rows * 2)
-        )
+    def pay(self, used_s: float, rows: int) -> None:
+        """Take `used_s` of a core's time off the credit, in which so many rows were looked at."""
+        self._credit_s -= used_s
+        if rows:
+            self._row_s += RECENT * (used_s / rows - self._row_s)

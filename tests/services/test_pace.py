@@ -1,54 +1,74 @@
-"""A shadow scores less where it has to wait for a core, and then an even choice."""
+"""A shadow looks at what its share of a core is enough for, and then an even choice."""
 
 import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shadow.pace import LEAST, MOST, Pace
+from services.shadow.pace import FIRST, Pace
+
+SHARE = 0.1
+ROW_S = 0.001
 
 
-def wait() -> None:
-    time.sleep(0.02)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
 
 
-def work() -> None:
-    until = time.thread_time() + 0.0003
-    while time.thread_time() < until:
-        pass
-
-
-def test_a_process_that_waits_does_less_and_never_nothing() -> None:
-    pace = Pace()
-    assert pace.rows == LEAST
-    pace.rows = MOST
-    for _ in range(20):
-        with pace.kept():
-            wait()
-    assert pace.rows == LEAST
-
-
-def test_a_process_that_is_let_does_more_up_to_a_bound() -> None:
-    pace, seen = Pace(), set()
-    # This machine may be busy, too: of some hundred short tries many go by without a wait.
+def test_in_the_mean_it_takes_its_share(clock: list[float]) -> None:
+    pace, used_s = Pace(SHARE), 0.0
     for _ in range(400):
-        with pace.kept():
-            work()
-        seen.add(pace.rows)
-    assert LEAST < max(seen) <= MOST
+        clock[0] += 0.25
+        rows = len(pace.chosen(range(10_000)))
+        pace.pay(rows * ROW_S, rows)
+        used_s += rows * ROW_S
+    assert used_s == pytest.approx(SHARE * clock[0], rel=0.05)
+
+
+def test_rows_that_take_longer_than_can_be_saved_are_scored_now_and_then(
+    clock: list[float],
+) -> None:
+    pace, used_s = Pace(SHARE), 0.0
+    for _ in range(4_000):
+        clock[0] += 0.25
+        rows = len(pace.chosen(range(100)))
+        pace.pay(rows * 1.0, rows)
+        used_s += rows
+    # The first rows, of which nothing was known, are paid off later.
+    assert SHARE * clock[0] - 2 <= used_s <= SHARE * clock[0] + FIRST + 2
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_canary_is_judged_without_any_credit() -> None:
+    pace = Pace(SHARE)
+    pace.pay(1_000.0, 1)
+    assert not pace.chosen(range(100))
+    assert len(pace.chosen(range(100), least=10)) == 10
+
+
+def test_what_was_not_used_is_kept_for_a_second_only(clock: list[float]) -> None:
+    pace = Pace(SHARE)
+    pace.pay(ROW_S, 1)
+    clock[0] += 3_600.0
+    before = len(pace.chosen(range(1_000_000)))
+    clock[0] += 3_600.0
+    assert len(pace.chosen(range(1_000_000))) == before
 
 
 @given(st.integers(0, 5_000), st.integers(1, 700))
 def test_the_choice_is_even_and_in_order(lines: int, rows: int) -> None:
-    pace = Pace()
-    pace.rows = rows
-    chosen = list(pace.chosen(range(lines)))
+    pace = Pace(SHARE)
+    pace.pay(1_000.0, 0)
+    chosen = list(pace.chosen(range(lines), least=rows))
 
     assert len(chosen) <= rows
     if lines <= rows:
         assert chosen == list(range(lines))
-    gaps = {b - a for a, b in pairwise(chosen)}
-    assert len(gaps) <= 1
+    assert len({b - a for a, b in pairwise(chosen)}) <= 1
     # No more is left out than the bound asks for: twice as many would be over it.
     assert 2 * len(chosen) >= min(lines, rows)
