@@ -56,7 +56,9 @@ class ServiceSettings:
         "SLIPWAY_SERVICE_SHADOW_DAYS", 14, "days for which what a shadow said is kept"
     )
     shadow_core: float = setting(
-        "SLIPWAY_SERVICE_SHADOW_CORE", 0.01, "share of one core that a shadow or canary scores with"
+        "SLIPWAY_SERVICE_SHADOW_CORE",
+        0.005,
+        "share of one core that a shadow or canary scores with",
     )
     keys: Literal["auto", "required", "off"] = setting(
         "SLIPWAY_SERVICE_KEYS",

@@ -27,6 +27,9 @@ from services.shadow.tail import Tail
 
 MOST_BYTES = 4 * 1024 * 1024
 """So much of the log is looked at a time: some ten thousand answers."""
+LEAST_BYTES = 64 * 1024
+LINE_BYTES = 1024
+"""For a row that a shadow will score, so much is read; most lines are shorter."""
 JUDGED = 64
 """So many of the challenger's answers are compared a look in any case: a canary must end."""
 ANSWERED = frozenset({PRODUCTION, CHALLENGER})
@@ -41,7 +44,7 @@ class Onlooker:
         self._name = name
         self._layout = layout
         self._days = settings.shadow_days
-        self._tail = Tail(layout.traffic(name), MOST_BYTES)
+        self._tail = Tail(layout.traffic(name))
         self._log = TrafficLog(layout.shadow(name), settings.segment_bytes)
         self._comparisons: dict[tuple[str, str], Comparison | None] = {}
         self._pace = Pace(settings.shadow_core)
@@ -61,9 +64,14 @@ class Onlooker:
         """
         begun = time.thread_time()
         self._follow(split)
-        texts, skipped = self._tail.read()
-        # A canary counts every line; a shadow looks at as many as there is time for.
-        taken = self._pace.chosen(texts) if self._tally is None else texts
+        if self._tally is None:
+            rows = self._pace.rows()
+            texts, skipped = self._tail.read(min(MOST_BYTES, LEAST_BYTES + rows * LINE_BYTES))
+            taken = self._pace.chosen(texts)
+        else:
+            # A canary counts every line.
+            texts, skipped = self._tail.read(MOST_BYTES)
+            taken = texts
         read = [line for text in taken if (line := line_of(text)) is not None]
         lines = sorted(read, key=lambda line: line.time)
         lost = skipped + len(texts) - len(lines)
@@ -76,7 +84,7 @@ class Onlooker:
         if self._tally is not None and production is not None:
             found += self._watched(self._tally, production, lines, lost)
         self._write(found)
-        self._pace.pay(time.thread_time() - begun, len(found))
+        self._pace.pay(time.thread_time() - begun)
         return len(texts)
 
     def close(self) -> None:
@@ -122,7 +130,9 @@ class Onlooker:
         comparison = self._comparison(pointer)
         if comparison is None or not lines:
             return []
+        begun = time.thread_time()
         records = comparison.records(lines)
+        self._pace.learn(time.thread_time() - begun, len(lines))
         for record in records:
             outcome = "failed" if record.error else "agreed" if record.agrees else "differed"
             self._counts[pointer.alias, pointer.version, outcome] += 1

@@ -29,18 +29,24 @@ class Pace:
         self._row_s = self._credit_s / FIRST
         self._earned_to = time.monotonic()
 
-    def chosen(self, lines: Sequence[T], least: int = 0) -> Sequence[T]:
-        """As many of the lines as can be paid now, and `least` in any case; evenly spaced."""
+    def rows(self) -> int:
+        """How many can be paid now."""
         now = time.monotonic()
         self._credit_s += self._share * (now - self._earned_to)
         self._credit_s = min(self._credit_s, self._share * SAVED_S)
         self._earned_to = now
         # A row that takes more than can be saved is scored now and then, on credit.
-        rows = max(int(self._credit_s / self._row_s), int(self._credit_s > 0), least)
+        return max(int(self._credit_s / self._row_s), int(self._credit_s > 0))
+
+    def chosen(self, lines: Sequence[T], least: int = 0) -> Sequence[T]:
+        """As many of the lines as can be paid, and `least` in any case; evenly spaced."""
+        rows = max(self.rows(), least)
         return lines[:: -(-len(lines) // rows)] if rows and lines else ()
 
-    def pay(self, used_s: float, rows: int) -> None:
-        """Take `used_s` of a core's time off the credit, in which so many rows were looked at."""
+    def pay(self, used_s: float) -> None:
+        """Take what a look used of a core's time off the credit."""
         self._credit_s -= used_s
-        if rows:
-            self._row_s += RECENT * (used_s / rows - self._row_s)
+
+    def learn(self, used_s: float, rows: int) -> None:
+        """So long it took to score so many rows; what else a look takes is no row's."""
+        self._row_s += RECENT * (used_s / rows - self._row_s)

@@ -25,8 +25,10 @@ def test_in_the_mean_it_takes_its_share(clock: list[float]) -> None:
     for _ in range(400):
         clock[0] += 0.25
         rows = len(pace.chosen(range(10_000)))
-        pace.pay(rows * ROW_S, rows)
-        used_s += rows * ROW_S
+        pace.learn(rows * ROW_S, rows)
+        # Beside the rows, each look takes as long as eight of them.
+        pace.pay((rows + 8) * ROW_S)
+        used_s += (rows + 8) * ROW_S
     assert used_s == pytest.approx(SHARE * clock[0], rel=0.05)
 
 
@@ -37,7 +39,9 @@ def test_rows_that_take_longer_than_can_be_saved_are_scored_now_and_then(
     for _ in range(4_000):
         clock[0] += 0.25
         rows = len(pace.chosen(range(100)))
-        pace.pay(rows * 1.0, rows)
+        if rows:
+            pace.learn(rows * 1.0, rows)
+        pace.pay(rows * 1.0)
         used_s += rows
     # The first rows, of which nothing was known, are paid off later.
     assert SHARE * clock[0] - 2 <= used_s <= SHARE * clock[0] + FIRST + 2
@@ -46,14 +50,14 @@ def test_rows_that_take_longer_than_can_be_saved_are_scored_now_and_then(
 @pytest.mark.usefixtures("clock")
 def test_a_canary_is_judged_without_any_credit() -> None:
     pace = Pace(SHARE)
-    pace.pay(1_000.0, 1)
+    pace.pay(1_000.0)
     assert not pace.chosen(range(100))
     assert len(pace.chosen(range(100), least=10)) == 10
 
 
 def test_what_was_not_used_is_kept_for_a_second_only(clock: list[float]) -> None:
     pace = Pace(SHARE)
-    pace.pay(ROW_S, 1)
+    pace.learn(ROW_S, 1)
     clock[0] += 3_600.0
     before = len(pace.chosen(range(1_000_000)))
     clock[0] += 3_600.0
@@ -63,7 +67,7 @@ def test_what_was_not_used_is_kept_for_a_second_only(clock: list[float]) -> None
 @given(st.integers(0, 5_000), st.integers(1, 700))
 def test_the_choice_is_even_and_in_order(lines: int, rows: int) -> None:
     pace = Pace(SHARE)
-    pace.pay(1_000.0, 0)
+    pace.pay(1_000.0)
     chosen = list(pace.chosen(range(lines), least=rows))
 
     assert len(chosen) <= rows

@@ -23,14 +23,14 @@ def test_every_line_is_seen_once_however_it_is_cut(lines: list[bytes], cuts: lis
         path = Path(folder, "2026-01-31", "a.jsonl")
         path.parent.mkdir()
         path.write_bytes(b"before\n")
-        tail = Tail(Path(folder), 1 << 20)
+        tail = Tail(Path(folder))
         data = b"".join(line + b"\n" for line in lines)
         seen: list[bytes] = []
         with path.open("ab", buffering=0) as file:
             for cut in [*cuts, len(data)]:
                 file.write(data[:cut])
                 data = data[cut:]
-                found, skipped = tail.read()
+                found, skipped = tail.read(1 << 20)
                 assert skipped == 0
                 seen += found
 
@@ -41,14 +41,14 @@ def test_a_new_segment_is_read_from_its_beginning(tmp_path: Path) -> None:
     day = tmp_path / "2026-01-31"
     day.mkdir()
     (day / "a.jsonl").write_bytes(b"past\n")
-    tail = Tail(tmp_path, 1 << 20)
+    tail = Tail(tmp_path)
     (day / "b.jsonl").write_bytes(b"one\ntwo\nhal")
 
-    assert tail.read() == ([b"one", b"two"], 0)
+    assert tail.read(1 << 20) == ([b"one", b"two"], 0)
     (day / "b.jsonl").write_bytes(b"one\ntwo\nhalf\n")
-    assert tail.read() == ([b"half"], 0)
+    assert tail.read(1 << 20) == ([b"half"], 0)
     (day / "a.jsonl").unlink()
-    assert tail.read() == ([], 0)
+    assert tail.read(1 << 20) == ([], 0)
 
 
 @given(st.integers(1, 400), st.integers(10, 200))
@@ -56,15 +56,15 @@ def test_who_is_late_skips_the_oldest_and_counts_them(lines: int, most: int) -> 
     with TemporaryDirectory() as folder:
         path = Path(folder, "2026-01-31", "a.jsonl")
         path.parent.mkdir()
-        tail = Tail(Path(folder), most)
+        tail = Tail(Path(folder))
         texts = [b"%04d" % number for number in range(lines)]
         path.write_bytes(b"".join(text + b"\n" for text in texts))
-        found, skipped = tail.read()
+        found, skipped = tail.read(most)
 
         assert skipped + len(found) == lines
         assert found == texts[skipped:]
         assert sum(len(line) + 1 for line in found) <= max(most, 5)
-        assert tail.read() == ([], 0)
+        assert tail.read(most) == ([], 0)
 
 
 @given(st.binary(max_size=80))
