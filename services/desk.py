@@ -26,6 +26,7 @@ from services.scoring.traffic import TrafficLog
 from services.settings import ServiceSettings
 
 RETIRE_LOOK_S = 0.02
+MODEL_FAILED = frozenset({"prediction_failed"})
 ERROR = b'{"error":'
 
 logger = logging.getLogger("bentoml.slipway")
@@ -120,7 +121,7 @@ class Desk:
 
         """
 
-        def ask_slowly() -> None:
+        def ask_slowly(_fault: Fault | None = None) -> None:
             self._follow_up(self.predict_batch(body, request_id, assignment), answer)
 
         arrived = time.monotonic()
@@ -128,7 +129,11 @@ class Desk:
         if rows is None:
             ask_slowly()
             return
-        to = answer if self._is_replaced(assignment) else SecondChance(answer, ask_slowly)
+        to = (
+            answer
+            if self._is_replaced(assignment)
+            else SecondChance(answer, MODEL_FAILED, ask_slowly)
+        )
         self._batcher.submit(
             Ticket(rows, request_id, arrived, to, self._batch_answer, (), assignment)
         )

@@ -20,7 +20,7 @@ from services.faults import Fault
 from services.metrics import Metrics
 from services.protocols.inference_v2 import V2
 from services.scoring.models import ServedModel
-from services.scoring.ticket import Answer, Assignment
+from services.scoring.ticket import Answer, Assignment, SecondChance
 
 ANSWERED_BY_PRODUCTION = frozenset({"prediction_failed", "overloaded", "deadline_exceeded"})
 """Faults of a version, and not of the request, the traffic log or the machine."""
@@ -96,7 +96,13 @@ class SplitDesk:
         if assignment.assigned == PRODUCTION:
             ask(self.production, answer, assignment)
             return
-        attempt = _Attempt(self, ask, answer, assignment)
+        since = time.monotonic()
+
+        def ask_production(fault: Fault) -> None:
+            again = self._failed(fault, assignment, since)
+            ask(self._stand_in(), answer, again)
+
+        attempt = SecondChance(answer, ANSWERED_BY_PRODUCTION, ask_production)
         try:
             ask(self.challenger, attempt, assignment)
         except Fault as fault:
@@ -136,12 +142,12 @@ class SplitDesk:
         challenger = {"version": self.challenger.version, "weight": self.split.weight}
         return self.production.describe() | {"challenger": challenger}
 
-    def failed(self, fault: Fault, assignment: Assignment, since: float) -> Assignment:
+    def _failed(self, fault: Fault, assignment: Assignment, since: float) -> Assignment:
         """Count a request that the challenger failed; the assignment for who answers instead."""
         self._failures[fault.code].inc()
         return replace(assignment, lost_s=time.monotonic() - since)
 
-    def stand_in(self) -> Desk:
+    def _stand_in(self) -> Desk:
         """Production's desk as it is at this moment.
 
         Raises:
@@ -163,7 +169,7 @@ class SplitDesk:
         except Fault as fault:
             if fault.code not in ANSWERED_BY_PRODUCTION:
                 raise
-            return await ask(self.stand_in(), self.failed(fault, assignment, since))
+            return await ask(self._stand_in(), self._failed(fault, assignment, since))
 
     def _assigned(self, unit: bytes, body: bytes, request_id: str) -> Assignment:
         """The variant of a request; `body` is that of one row, or empty."""
@@ -181,42 +187,6 @@ class SplitDesk:
     def _new_assignment(self, unit: bytes) -> Assignment:
         point, name = place_of(self.name, unit)
         return Assignment(name, self.split.variant_at(point), self.split.weight)
-
-
-class _Attempt:
-    """Where the challenger's answer goes: on to who waits, or, failing that, to production."""
-
-    __slots__ = ("_answer", "_ask", "_assignment", "_desk", "_has_failed", "_since")
-
-    def __init__(
-        self, desk: SplitDesk, ask: AskFor, answer: Answer, assignment: Assignment
-    ) -> None:
-        self._desk = desk
-        self._ask = ask
-        self._answer = answer
-        self._assignment = assignment
-        self._since = time.monotonic()
-        self._has_failed = False
-
-    def done(self) -> bool:
-        """Whether nothing is expected of the challenger any more; production may still answer."""
-        return self._has_failed or self._answer.done()
-
-    def set_result(self, result: Any, /) -> None:
-        """Answer."""
-        self._answer.set_result(result)
-
-    def set_exception(self, fault: BaseException, /) -> None:
-        """Ask production, if it is the challenger's fault; else refuse."""
-        if not isinstance(fault, Fault) or fault.code not in ANSWERED_BY_PRODUCTION:
-            self._answer.set_exception(fault)
-            return
-        self._has_failed = True
-        assignment = self._desk.failed(fault, self._assignment, self._since)
-        try:
-            self._ask(self._desk.stand_in(), self._answer, assignment)
-        except Fault as second:
-            self._answer.set_exception(second)
 
 
 def _unit_reader(name: str) -> Callable[[bytes], bytes]:

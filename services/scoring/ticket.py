@@ -1,6 +1,6 @@
 """A request that waits for its rows to be scored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,12 +60,18 @@ def lost_s(ticket: Ticket) -> float:
 
 
 class SecondChance:
-    """An answer for several rows: when the model fails on them together, it is asked otherwise."""
+    """Where an answer goes while there is another way: a model that fails is asked otherwise.
 
-    __slots__ = ("_answer", "_ask_otherwise", "_is_spent")
+    `ask_otherwise` is given the fault, if it has one of the `codes`, and answers instead.
+    """
 
-    def __init__(self, answer: Answer, ask_otherwise: Callable[[], None]) -> None:
+    __slots__ = ("_answer", "_ask_otherwise", "_codes", "_is_spent")
+
+    def __init__(
+        self, answer: Answer, codes: Container[str], ask_otherwise: Callable[[Fault], None]
+    ) -> None:
         self._answer = answer
+        self._codes = codes
         self._ask_otherwise = ask_otherwise
         self._is_spent = False
 
@@ -73,14 +79,17 @@ class SecondChance:
         """Whether nothing is expected here any more; the other way may still answer."""
         return self._is_spent or self._answer.done()
 
-    def set_result(self, result: object, /) -> None:
+    def set_result(self, result: Any, /) -> None:
         """Answer."""
         self._answer.set_result(result)
 
     def set_exception(self, fault: BaseException, /) -> None:
-        """Refuse, unless it is the model that failed."""
-        if isinstance(fault, Fault) and fault.code == "prediction_failed":
-            self._is_spent = True
-            self._ask_otherwise()
-        else:
+        """Ask otherwise, if the fault is of that kind; else refuse."""
+        if not isinstance(fault, Fault) or fault.code not in self._codes:
             self._answer.set_exception(fault)
+            return
+        self._is_spent = True
+        try:
+            self._ask_otherwise(fault)
+        except Fault as second:
+            self._answer.set_exception(second)

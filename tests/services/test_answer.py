@@ -134,7 +134,7 @@ def test_only_a_model_that_fails_gives_a_batch_a_second_chance(
     loop = new_event_loop()
     first: Future[bytes] = Future(loop=loop)
     again: list[bool] = []
-    chance = SecondChance(first, lambda: again.append(True))
+    chance = SecondChance(first, {"prediction_failed"}, lambda _fault: again.append(True))
     chance.set_exception(Fault(code))
 
     assert chance.done()
