@@ -276,7 +276,7 @@ def duration_of(ground: Ground, act: str) -> float:
 
 @app.command()
 def run(
-    at_random: Annotated[int, typer.Option(min=0, help="Kills at random, of each act.")] = 5,
+    at_random: Annotated[int, typer.Option(min=0, help="Kills at random, of each act.")] = 8,
     acts: Annotated[str, typer.Option(help="Only these, by commas.")] = ",".join(STEPS),
     seed: Annotated[int, typer.Option(help="Seed of the moments.")] = 0,
     lanes: Annotated[int, typer.Option(min=1, help="Folders in which acts die at once.")] = 4,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def die_at(step: Step) -> None:
     """Let this process kill itself, as `kill -9` would, when it comes to a step."""
     module = importlib.import_module(step.module)
     holder, _, name = step.function.rpartition(".")
-    owner = getattr(module, holder) if holder else module
+    owner = attrgetter(holder)(module) if holder else module
     real = getattr(owner, name)
     calls = 0
 
