@@ -10,6 +10,8 @@ from monitoring import statistics as st
 from monitoring.counts import CategoryCount, NumberCount, WindowCounts
 from monitoring.settings import MonitoringSettings
 
+AS_RARE = 2
+"""A category this many times as frequent as another counts as rare as that one."""
 NEARLY_CONSTANT = 0.95
 """A reference in which one value has this share may well look constant in a window."""
 FACTORS = (1000.0, 100.0, 1e6, 60.0, 3600.0, 1024.0)
@@ -49,11 +51,11 @@ def _of_column(
     if column.n and column.missing == column.n and column.reference.missing < reference.n_rows:
         yield _fault(name, "vanished", column.n, column.n, detail="no value in any row")
         return
-    for fault, faulty, before in _shares(name, column, counts):
+    for fault, faulty, before, ways in _shares(name, column, counts):
         share = before / max(reference.n_rows, 1)
         p_value = st.rise_of_share(faulty, column.n, before, reference.n_rows)
         rise = faulty / max(column.n, 1) - share
-        if p_value < alphas[fault] and rise >= settings.fault_share:
+        if p_value < alphas[fault] / ways and rise >= settings.fault_share:
             words = f"{faulty} of {column.n} rows; {share:.1%} at training"
             yield _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=words)
     if isinstance(column, NumberCount):
@@ -64,16 +66,20 @@ def _of_column(
 
 def _shares(
     name: str, column: NumberCount | CategoryCount, counts: WindowCounts
-) -> Iterator[tuple[Fault, int, int]]:
-    """Faults by name: faulty rows in the window, and in the reference."""
-    yield "missing", column.missing, column.reference.missing
+) -> Iterator[tuple[Fault, int, int, int]]:
+    """Faults by name: faulty rows in the window and the reference, and the ways to be faulty."""
+    yield "missing", column.missing, column.reference.missing, 1
     if isinstance(column, CategoryCount):
         # Of categories that training never saw, as many rows are to be expected as there are
         # categories that it saw once (Good 1953); none of those the schema does not know.
         once = sum(n == 1 for n in column.reference.counts.values())
         new = sum(n for word, n in column.counts.items() if word not in column.reference.counts)
         foreign = counts.flags[f"unseen:{name}"]
-        yield ("unseen", foreign, 0) if foreign >= new else ("unseen", new, once)
+        # Any of the categories that are as rare may be the one that a small reference missed.
+        missed = new / max(column.n, 1) * sum(column.reference.counts.values())
+        as_rare = sum(n <= AS_RARE * missed for n in column.reference.counts.values())
+        ways = max(as_rare, 1)
+        yield ("unseen", foreign, 0, 1) if foreign >= new else ("unseen", new, once, ways)
 
 
 def _far(
