@@ -49,9 +49,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = EVERYBODY, to_disk: bool
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
-            if to_disk:
-                file.flush()
-                os.fsync(file.fileno())
+        if to_disk:
+            flush(beside)
         beside.replace(path)
     except OSError as err:
         with suppress(OSError):

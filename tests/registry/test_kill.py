@@ -27,7 +27,7 @@ STEPS = {
     "before BentoML's model is in its place": Step(IMPORT, "_renamed"),
     "after BentoML's model is in its place": Step(IMPORT, "_renamed", before=False),
     "before the pointer moves": Step(POINT, "_moved"),
-    "while the pointer is written": Step("registry.directory", "flush"),
+    "while the pointer is written": Step("contracts.files", "flush"),
     "after the pointer moved": Step(POINT, "_moved", before=False),
 }
 
