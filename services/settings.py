@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from contracts.errors import InvalidSetting
 from contracts.settings import Secret, setting
 
 
@@ -85,3 +86,17 @@ class ServiceSettings:
     cache_rows: int = setting(
         "SLIPWAY_SERVICE_CACHE_ROWS", 100_000, "results kept in process, per model and worker"
     )
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none.
+
+        Raises:
+            InvalidSetting: it is not above 0, or above 1.
+
+        """
+        if not 0 < self.shadow_core <= 1:
+            raise InvalidSetting(
+                "SLIPWAY_SERVICE_SHADOW_CORE: expected a share above 0 and at most 1, "
+                f"got {self.shadow_core:g}",
+                remedy="set it to 1 for a whole core, or unset it for the default",
+            )

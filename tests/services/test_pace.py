@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts import settings
+from contracts.errors import InvalidSetting
+from services.settings import ServiceSettings
 from services.shadow.pace import FIRST, Pace
 
 SHARE = 0.1
@@ -62,6 +65,12 @@ def test_what_was_not_used_is_kept_for_a_second_only(clock: list[float]) -> None
     before = len(pace.chosen(range(1_000_000)))
     clock[0] += 3_600.0
     assert len(pace.chosen(range(1_000_000))) == before
+
+
+@pytest.mark.parametrize("share", ["0", "-0.1", "1.5", "nan", "inf"])
+def test_a_share_that_is_none_stops_the_start(share: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"SHADOW_CORE: expected a share above 0 .*, got"):
+        settings.load(ServiceSettings, {"SLIPWAY_SERVICE_SHADOW_CORE": share})
 
 
 @given(st.integers(0, 5_000), st.integers(1, 700))
