@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.settings import SHARED, variables
+from contracts.settings import SHARED, Secret, variables
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("contracts", "training", "registry", "services", "monitoring", "slipway")
@@ -95,6 +95,12 @@ def test_every_setting_is_documented(module: str, name: str) -> None:
     for variable, field in variables(settings).items():
         assert f"`{variable}`" in page, variable
         assert str(field.metadata["meaning"]) in page, f"{variable}: its meaning has changed"
+        default = (
+            "\N{EN DASH}"
+            if field.default == "" or isinstance(field.default, Secret)
+            else field.default
+        )
+        assert f"| `{variable}` | {default} |" in page, f"{variable}: its default has changed"
 
 
 def test_every_documented_setting_exists() -> None:
