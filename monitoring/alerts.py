@@ -20,8 +20,8 @@ import msgspec
 from msgspec.structs import replace
 
 from contracts.documents import Document
-from contracts.errors import InvalidDocument
-from contracts.files import write_whole
+from contracts.errors import InvalidDocument, Unwritable
+from contracts.files import lock_file, write_whole
 from contracts.names import Layout
 from contracts.verdict import Decision, Verdict
 from monitoring.history import moment
@@ -254,8 +254,7 @@ def _alone(path: Path) -> Iterator[None]:
     """One process at a time: a person may judge a window beside the job."""
     with contextlib.ExitStack() as stack:
         # A place where no lock can be made cannot be written either, which is told there.
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((path.parent / f".{path.name}.lock").open("ab"))
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError, Unwritable):
+            descriptor = stack.enter_context(lock_file(path.with_name(f".{path.name}.lock")))
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

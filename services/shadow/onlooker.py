@@ -55,26 +55,16 @@ class Onlooker:
 
     def look(
         self, shadow: Pointer | None, production: Pointer | None, split: TrafficSplit | None
-    ) -> int:
-        """Look once at what was answered since; gives how many lines there were.
+    ) -> None:
+        """Look once at what was answered since.
 
         Raises:
-            OSError: what was found cannot be written.
+            OSError, Unwritable: what was found cannot be written.
 
         """
         begun = time.thread_time()
         self._follow(split)
-        if self._tally is None:
-            rows = self._pace.rows()
-            texts, skipped = self._tail.read(min(MOST_BYTES, LEAST_BYTES + rows * LINE_BYTES))
-            taken = self._pace.chosen(texts)
-        else:
-            # A canary counts every line.
-            texts, skipped = self._tail.read(MOST_BYTES)
-            taken = texts
-        read = [line for text in taken if (line := line_of(text)) is not None]
-        lines = sorted(read, key=lambda line: line.time)
-        lost = skipped + len(texts) - len(lines)
+        lines, lost = self._read()
         found: list[ShadowRecord] = []
         if shadow is not None:
             answers = [line for line in lines if line.variant in ANSWERED]
@@ -85,11 +75,25 @@ class Onlooker:
             found += self._watched(self._tally, production, lines, lost)
         self._write(found)
         self._pace.pay(time.thread_time() - begun)
-        return len(texts)
 
     def close(self) -> None:
         """Seal the log."""
         self._log.close()
+
+    def _read(self) -> tuple[list[Line], int]:
+        """New lines in the order of time, and how many were not looked at.
+
+        A canary counts every line; a shadow looks at as many as there is time for.
+        """
+        if self._tally is None:
+            rows = self._pace.rows()
+            texts, skipped = self._tail.read(min(MOST_BYTES, LEAST_BYTES + rows * LINE_BYTES))
+            taken = self._pace.chosen(texts)
+        else:
+            texts, skipped = self._tail.read(MOST_BYTES)
+            taken = texts
+        lines = [line for text in taken if (line := line_of(text)) is not None]
+        return sorted(lines, key=lambda line: line.time), skipped + len(texts) - len(lines)
 
     def _follow(self, split: TrafficSplit | None) -> None:
         """Begin to count for a canary, go on where another process was, or end."""
