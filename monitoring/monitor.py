@@ -13,22 +13,23 @@ from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import CategoryReference, Reference
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
-from monitoring import alerts, history
-from monitoring.counts import WindowCounts
-from monitoring.estimate import ScoreCells, estimate_of
-from monitoring.gauges import write_gauges
-from monitoring.judge import Rule, decide, findings_of
-from monitoring.notify import addresses_of, deliver
-from monitoring.performance import performance_of
-from monitoring.pictures import Reservoir, reference_frame, window_frame
-from monitoring.quality import quality_findings
-from monitoring.report import INDEX, Page, index_of, page_of
-from monitoring.segments import SegmentCounts, segments_of_sample
-from monitoring.sentence import sentence_of
+from monitoring.alerting import episodes
+from monitoring.alerting.notify import addresses_of, deliver
+from monitoring.alerting.prometheus import write_gauges
+from monitoring.drift.attribution import SegmentCounts, segments_of_sample
+from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.rule import Rule, decide, findings_of
+from monitoring.labels.join import performance_of
+from monitoring.performance.estimated import ScoreCells, estimate_of
+from monitoring.quality.checks import quality_findings
+from monitoring.reporting.drift_report import INDEX, Page, index_of, page_of
+from monitoring.reporting.histograms import shape_of
+from monitoring.reporting.mlflow import log_to_run
+from monitoring.reporting.sampling import Reservoir, reference_frame, window_frame
 from monitoring.settings import MonitoringSettings
-from monitoring.shapes import shape_of
-from monitoring.tracking import log_to_run
-from monitoring.window import Reading, Span, read_window, utc_text
+from monitoring.traffic.window import Reading, Span, read_window, utc_text
+from monitoring.verdicts import history
+from monitoring.verdicts.summary import sentence_of
 from registry.directory import verify
 from registry.pull import pull_version
 from registry.store import Store
@@ -82,7 +83,7 @@ def run(
     windows are written below `var/`, then logged to the version's run; judging the same window
     again replaces them. The gauges of the model follow the newest window of the version that
     is served here, and so do the messages of alarms to `settings.notify`;
-    `monitoring.alerts.unsent` tells what is left.
+    `monitoring.alerting.episodes.unsent` tells what is left.
 
     Raises:
         InvalidSetting: an address of `settings.notify` cannot be read.
@@ -119,12 +120,12 @@ def run(
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
         # Before the verdict: with that on disk the window is done, and nobody would be told.
-        patience = alerts.Patience(settings.drift_windows, settings.quiet_s)
-        alerts.note(layout, verdict, tuple(addresses), patience)
+        patience = episodes.Patience(settings.drift_windows, settings.quiet_s)
+        episodes.note(layout, verdict, tuple(addresses), patience)
     write_whole(stored, verdict.write_pretty())
     if is_news:
         write_gauges(layout, verdict, now=now)
-    alerts.send(layout, name, addresses, deliver)
+    episodes.send(layout, name, addresses, deliver)
     files.append(write_index(layout, name))
     log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
     return verdict
@@ -366,7 +367,7 @@ def drawn(
     drawable: list[Finding] = [f for f in verdict.findings if f.n > 1]
     if not drawable:
         return verdict, "", "There is nothing for Evidently to draw."
-    from monitoring.evidently_report import Shelf, evidently_html
+    from monitoring.reporting.evidently import Shelf, evidently_html
 
     end = history.moment(verdict.window.end)
     shelf = Shelf(layout.evidently, verdict.model, verdict.verdict_id, end) if workspace else None

@@ -20,20 +20,25 @@ from contracts import settings as settings_loader
 from contracts.errors import PlatformError
 from contracts.manifest import Manifest, Pointer
 from contracts.names import Layout
-from services.access import guard
-from services.bento import hook
+from services.auth import guard
+from services.bento import deployment_hook
 from services.bento.api import api_methods
+from services.bento.docs_page import WelcomingService, welcome_text
+from services.bento.graceful_stop import delay_stop
 from services.bento.metrics_folder import remove_metrics_of_the_dead, settle_metrics_folder
 from services.bento.packing import NOTHING, PulledModel
 from services.bento.port import check_port
-from services.bento.stop import delay_stop
-from services.bento.welcome import WelcomingService, welcome_text
 from services.edge.application import App, Edge
-from services.edge.hoist import Hoist
-from services.hall import Hall
-from services.scoring.models import find_directory, find_pointers, models_layout, verified_manifest
+from services.edge.install import Hoist
+from services.inference.loader import (
+    find_directory,
+    find_pointers,
+    models_layout,
+    verified_manifest,
+)
+from services.serving.repository import Hall
+from services.serving.watcher import Watch
 from services.settings import ServiceSettings
-from services.watch import Watch
 
 HOST = "127.0.0.1"
 PORT = 3000
@@ -81,7 +86,7 @@ class _Predictor:
             if host is not None:
                 check_port(host, port)
             remove_metrics_of_the_dead()
-            hook.prepare(SETTINGS)
+            deployment_hook.prepare(SETTINGS)
         except PlatformError as err:
             sys.stderr.write(f"error: {err}\n")
             sys.exit(err.exit_code)
@@ -93,7 +98,7 @@ class _Predictor:
         delay_stop(self.hall.drain, SETTINGS.drain_s)
         freeze_heap()
         _HALLS.append(self.hall)
-        if hook.is_followed(SETTINGS):
+        if deployment_hook.is_followed(SETTINGS):
             self.watch = asyncio.create_task(Watch(self.hall, SETTINGS).run())
 
     @bentoml.on_shutdown

@@ -22,9 +22,9 @@ from contracts.manifest import Pointer
 from contracts.names import Layout
 from contracts.replay import RefusedRow, Scored
 from services.faults import Fault
+from services.inference.decode import Rows
+from services.inference.loader import ServedModel, load
 from services.protocols.batch import rows_of
-from services.scoring.decode import Rows
-from services.scoring.models import ServedModel, load
 
 MOST_ROWS = 1_000_000
 """Beyond any request that we write; the limit of a service is for strangers."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import MODEL_FILE, Layout
-from services.scoring.models import find_directory, load
+from services.inference.loader import find_directory, load
 
 NICENESS = 10
 """Workers that answer come first; a trial takes what they leave."""

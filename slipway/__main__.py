@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from contracts.errors import PlatformError
-from slipway import ab, desk, explain, keys, replay, show, split
+from slipway import context, output
+from slipway.commands import ab, explain, keys, replay, traffic_split
 
 app = typer.Typer(
     name="slipway",
@@ -22,7 +23,7 @@ app = typer.Typer(
 
 app.add_typer(keys.app, name="keys")
 app.command("traffic-split", epilog="Example: slipway traffic-split loan challenger=10%")(
-    split.traffic_split
+    traffic_split.traffic_split
 )
 app.add_typer(replay.app)
 app.add_typer(ab.app)
@@ -53,12 +54,12 @@ def train(
     trained = []
     for name in names:
         if not json:
-            show.say(f"training {name} ...")
-        trained.append(train_recipe(name, desk.store(), seed=seed))
+            output.say(f"training {name} ...")
+        trained.append(train_recipe(name, context.store(), seed=seed))
     if json:
-        show.as_json(trained)
+        output.as_json(trained)
     else:
-        show.table("Registered", desk.TRAINED_COLUMNS, map(desk.trained_row, trained))
+        output.table("Registered", context.TRAINED_COLUMNS, map(context.trained_row, trained))
 
 
 @app.command(epilog='Example: slipway promote loan --version 7 --because "better on 2026 data"')
@@ -77,8 +78,8 @@ def promote(
 ) -> None:
     """Make a version the Production version, if it passes the gate."""
     demand = replay.demand_of(model, window, max_flips)
-    promotion = desk.promote(model, version, because=because, force=force, demand=demand)
-    desk.show_promotion(promotion, json_wanted=json)
+    promotion = context.promote(model, version, because=because, force=force, demand=demand)
+    context.show_promotion(promotion, json_wanted=json)
 
 
 @app.command(epilog="Example: slipway rollback loan    or    slipway rollback loan --to 3")
@@ -91,8 +92,8 @@ def rollback(
     """Make an earlier Production version the Production version again."""
     from registry.promote import rollback as roll_back
 
-    promotion = roll_back(desk.store(), model, to=to, actor=desk.actor(), because=because)
-    desk.show_promotion(promotion, json_wanted=json)
+    promotion = roll_back(context.store(), model, to=to, actor=context.actor(), because=because)
+    context.show_promotion(promotion, json_wanted=json)
 
 
 @app.command(epilog="Example: slipway pull && bentoml build")
@@ -101,15 +102,15 @@ def pull(json: Json = False) -> None:
     from registry.pull import pull_all
     from registry.trial import service_trial
 
-    trial = service_trial(desk.registry_settings().trial_s)
-    result = pull_all(desk.store(), desk.layout(), trial)
+    trial = service_trial(context.registry_settings().trial_s)
+    result = pull_all(context.store(), context.layout(), trial)
     if json:
-        show.as_json(result)
+        output.as_json(result)
         return
     for pointer in result.pulled:
-        show.say(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
+        output.say(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
     for refusal in result.refused:
-        show.say(f"[red]refused[/red] {refusal}")
+        output.say(f"[red]refused[/red] {refusal}")
 
 
 @app.command(epilog="Example: slipway follow    (bentoml serve in a checkout does it itself)")
@@ -117,20 +118,20 @@ def follow() -> None:
     """Follow Production: keep the pointers below var/models where the registry's aliases are."""
     from registry.__main__ import follow as follow_production
 
-    follow_production(desk.registry_settings())
+    follow_production(context.registry_settings())
 
 
 @app.command(epilog="Example: slipway status --url http://127.0.0.1:3000")
 def status(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
     """Tell what is Production, what is pointed at here, and what the service answers with."""
-    from slipway.status import states
+    from slipway.commands.status import states
 
-    found = states(desk.store(), desk.layout(), url, key)
+    found = states(context.store(), context.layout(), url, key)
     if json:
-        show.as_json(found)
+        output.as_json(found)
     else:
-        show.table("Status", desk.STATE_COLUMNS, map(desk.state_row, found))
-        desk.show_beside(found)
+        output.table("Status", context.STATE_COLUMNS, map(context.state_row, found))
+        context.show_beside(found)
 
 
 @app.command(epilog="Example: slipway serve --port 3001 --workers 2")
@@ -141,9 +142,9 @@ def serve(
     json: Json = False,
 ) -> None:
     """Pull the Production models and serve them: `bentoml serve` with a checked port."""
-    from slipway.serving import become_server
+    from slipway.service_process import become_server
 
-    become_server(host, port, workers, announce=None if json else show.say)
+    become_server(host, port, workers, announce=None if json else output.say)
 
 
 @app.command(epilog="Example: slipway traffic loan --rows 5000 --drifted")
@@ -158,13 +159,13 @@ def traffic(
     json: Json = False,
 ) -> None:
     """Send rows like the recipe's data to a running service, and time the answers."""
-    result = desk.send(
+    result = context.send(
         url, model, rows, drifted=drifted, connections=connections, seed=seed, key=key
     )
     if json:
-        show.as_json(result)
+        output.as_json(result)
     else:
-        show.table("Traffic", desk.LOAD_COLUMNS, [desk.load_row(model, result)])
+        output.table("Traffic", context.LOAD_COLUMNS, [context.load_row(model, result)])
 
 
 @app.command(epilog="Example: slipway labels truth.csv --model loan")
@@ -174,11 +175,11 @@ def labels(
     json: Json = False,
 ) -> None:
     """Take what turned out to be true, all of a file or nothing."""
-    added = desk.add_labels(file, model)
+    added = context.add_labels(file, model)
     if json:
-        show.as_json(added)
+        output.as_json(added)
     else:
-        show.say(f"{added.rows} labels of {model} are in {added.path}")
+        output.say(f"{added.rows} labels of {model} are in {added.path}")
 
 
 @app.command(epilog="Example: slipway compact loan --keep-days 90")
@@ -190,18 +191,18 @@ def compact(
     json: Json = False,
 ) -> None:
     """Turn the traffic of past days, and labels, into Parquet; running it again is harmless."""
-    from monitoring.compact import run, run_labels
+    from monitoring.traffic.compaction import run, run_labels
 
     now = datetime.now(UTC)
     done = {
-        "traffic": run(desk.layout(), model, now=now, keep_days=keep_days),
-        "labels": run_labels(desk.layout(), model, now=now, keep_days=keep_days),
+        "traffic": run(context.layout(), model, now=now, keep_days=keep_days),
+        "labels": run_labels(context.layout(), model, now=now, keep_days=keep_days),
     }
     if json:
-        show.as_json(done)
+        output.as_json(done)
         return
     for what, compaction in done.items():
-        show.fields(what, compaction)
+        output.fields(what, compaction)
 
 
 @app.command(epilog="Example: slipway monitor loan --since 24h    or    --every 15m")
@@ -224,35 +225,35 @@ def monitor(
     json: Json = False,
 ) -> None:
     """Judge a window of traffic against the model's reference, and draw the report."""
-    from slipway.window import window_of
+    from slipway.durations import window_of
 
     if retrain and not every:
         raise typer.BadParameter("--retrain: expected --every with it, got none")
     if every:
-        desk.keep_judging(
+        context.keep_judging(
             model, every, segments=segment, json_wanted=json, retrain=retrain, workspace=workspace
         )
         return
     now = datetime.now(UTC)
     first, last = window_of(since, start, end, now)
-    verdict = desk.judge(
+    verdict = context.judge(
         model, first, last, now, version=version, segments=segment, workspace=workspace
     )
-    desk.tell_unsent(model)
+    context.tell_unsent(model)
     if json:
-        show.as_json(verdict)
+        output.as_json(verdict)
         return
-    show.say(verdict.sentence)
+    output.say(verdict.sentence)
     if verdict.decision == "no_traffic":
-        show.say(f"looked in {desk.layout().traffic(model)}; see docs/verdict.md")
+        output.say(f"looked in {context.layout().traffic(model)}; see docs/verdict.md")
     if verdict.findings:
-        show.table("Columns", desk.FINDING_COLUMNS, map(desk.finding_row, verdict.findings))
+        output.table("Columns", context.FINDING_COLUMNS, map(context.finding_row, verdict.findings))
     for fault in verdict.quality:
-        show.say(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
-    show.say(f"report: {verdict.report}")
+        output.say(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
+    output.say(f"report: {verdict.report}")
     if workspace:
-        place = desk.layout().evidently
-        show.say(f"snapshot: evidently ui --workspace {place}", soft_wrap=True)
+        place = context.layout().evidently
+        output.say(f"snapshot: evidently ui --workspace {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway retrain loan --because <verdict id> --promote")
@@ -264,13 +265,13 @@ def retrain(
     json: Json = False,
 ) -> None:
     """Train a challenger on labelled traffic of late, with the newest of it as the exam."""
-    from slipway.retraining import retrain as train_anew
+    from slipway.commands.retrain import retrain as train_anew
 
     retraining = train_anew(model, because, promote_wanted=promote, force=force)
     if json:
-        show.as_json(retraining)
+        output.as_json(retraining)
     else:
-        show.say(retraining.sentence, markup=False, soft_wrap=True)
+        output.say(retraining.sentence, markup=False, soft_wrap=True)
 
 
 @app.command(epilog='Example: slipway accept loan <verdict id> --because "sale, as every July"')
@@ -281,11 +282,11 @@ def accept(
     json: Json = False,
 ) -> None:
     """Call a flagged window usual: limits are learned from it as from an undrifted one."""
-    acceptance = desk.accept(model, verdict, because)
+    acceptance = context.accept(model, verdict, because)
     if json:
-        show.as_json(acceptance)
+        output.as_json(acceptance)
     else:
-        show.say(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
+        output.say(f"{verdict} is usual, says {acceptance.who}: {acceptance.why}")
 
 
 @app.command(epilog="Example: slipway versions loan")
@@ -296,11 +297,11 @@ def versions(
     """List registered versions, and which one is Production."""
     from registry.versions import versions as registered
 
-    found = registered(desk.store(), model)
+    found = registered(context.store(), model)
     if json:
-        show.as_json(found)
+        output.as_json(found)
     else:
-        show.table("Versions", desk.VERSION_COLUMNS, map(desk.version_row, found))
+        output.table("Versions", context.VERSION_COLUMNS, map(context.version_row, found))
 
 
 @app.command(epilog="Example: slipway history loan")
@@ -308,17 +309,17 @@ def history(model: Model, json: Json = False) -> None:
     """Tell what was Production when, who made it so, and why."""
     from registry.history import history as events
 
-    store = desk.store()
+    store = context.store()
     found = events(store, model)
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.table(f"History of {model}", desk.EVENT_COLUMNS, map(desk.event_row, found))
+    output.table(f"History of {model}", context.EVENT_COLUMNS, map(context.event_row, found))
     runs = {version.version: version.run_id for version in store.versions(model)}
     for event in found:
         if event.decision and event.to_version in runs:
             place = f"decision/{event.decision}.html of run {runs[event.to_version]}"
-            show.say(f"version {event.to_version}: {place}", soft_wrap=True)
+            output.say(f"version {event.to_version}: {place}", soft_wrap=True)
 
 
 @app.command(epilog="Example: slipway doctor --repair")
@@ -329,17 +330,17 @@ def doctor(
     """Find what killed runs leave behind, and with --repair clean it."""
     from registry import doctor as surgery
 
-    ailments = surgery.examine(desk.store(), desk.layout())
-    done = surgery.repair(desk.store(), desk.layout(), ailments) if repair else []
+    ailments = surgery.examine(context.store(), context.layout())
+    done = surgery.repair(context.store(), context.layout(), ailments) if repair else []
     if json:
-        show.as_json({"ailments": ailments, "repaired": done})
+        output.as_json({"ailments": ailments, "repaired": done})
         return
     for ailment in ailments:
-        show.say(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
+        output.say(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
     for line in done:
-        show.say(f"[green]repaired[/green] {line}")
+        output.say(f"[green]repaired[/green] {line}")
     if not ailments:
-        show.say("healthy: nothing is left behind")
+        output.say("healthy: nothing is left behind")
 
 
 @app.command(epilog="Example: slipway demo --port 3001")
@@ -349,7 +350,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Run the whole loop: train, promote, serve, traffic, drift report."""
-    from slipway.demo import run_demo
+    from slipway.commands.demo import run_demo
 
     run_demo(Path.cwd(), port=port, rows=rows, json_wanted=json)
 
@@ -359,7 +360,7 @@ def main() -> None:
     try:
         app()
     except PlatformError as error:
-        show.failure(error, json_wanted="--json" in sys.argv)
+        output.failure(error, json_wanted="--json" in sys.argv)
         sys.exit(error.exit_code)
 
 

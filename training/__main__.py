@@ -44,7 +44,7 @@ def _train(names: list[str], store: Store) -> None:
 
 
 def _retrain(order: Path, store: Store) -> None:
-    from training.retrain import retrain
+    from training.retraining.job import retrain
 
     trained = retrain(order, store)
     sys.stdout.buffer.write(msgspec.json.encode(trained) + b"\n")

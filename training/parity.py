@@ -11,11 +11,11 @@ from sklearn.pipeline import Pipeline
 from contracts.errors import CertificateFailed
 from contracts.manifest import Certificate
 from contracts.schema import LARGEST, Feature
+from training.dataset import rows_of
 from training.metrics import decided
+from training.onnx_session import onnx_scores
 from training.pipeline import scores_of, thresholds_of
 from training.recipe import Recipe
-from training.session import onnx_scores
-from training.table import rows_of
 
 TOLERANCE = 1e-5
 """Largest difference of a probability, or of a value in units of the target's deviation: some

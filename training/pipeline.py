@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from contracts.schema import MISSING, UNSEEN, Schema
+from training.dataset import Split
 from training.recipe import Recipe
-from training.table import Split
 
 
 def fitted_pipeline(recipe: Recipe, split: Split, seed: int) -> Pipeline:

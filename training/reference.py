@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
 from contracts.schema import Feature
+from training.dataset import Split
 from training.metrics import decided
 from training.recipe import Recipe
-from training.table import Split
 
 BINS = 64
 SAMPLE_ROWS = 20_000

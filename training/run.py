@@ -26,6 +26,7 @@ from contracts.names import MANIFEST_FILE, MODEL_FILE, REFERENCE_FILE, SAMPLE_FI
 from registry.register import register_version
 from registry.store import Store
 from training import tracking
+from training.dataset import Split, frame_of, load_table, rows_of, split
 from training.export import onnx_of
 from training.importance import importance_of
 from training.metrics import holdout_metrics
@@ -34,7 +35,6 @@ from training.pipeline import fitted_pipeline, scores_of
 from training.plots import plots_of
 from training.recipe import Recipe, load_recipe
 from training.reference import reference_of, sample_parquet
-from training.table import Split, frame_of, load_table, rows_of, split
 
 GOLDEN_REQUESTS = 16
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from contracts.schema import Feature, Value
+from training.dataset import features_of, load_table, rows_of
 from training.recipe import Recipe
-from training.table import features_of, load_table, rows_of
 
 
 def like_training(recipe: Recipe, n: int, seed: int) -> list[dict[str, Value]]:

@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline
 
 from contracts.manifest import Metric
 from contracts.names import MODEL_DIRECTORY, TAG_PROCESS, TAG_RECIPE
+from training.dataset import Split
 from training.recipe import Recipe
-from training.table import Split
 from training.trust import trusted_types
 
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime")

@@ -15,11 +15,11 @@ import time
 
 import numpy as np
 
-from benchmarks.experiment.worlds import World
+from benchmarks.experiment.scenarios import World
 from benchmarks.gate.__main__ import say, shown
-from monitoring.experiment_effect import Answered, difference, sequence
-from monitoring.experiment_ratio import ratio_check
-from monitoring.outcome import Z95
+from monitoring.experiment.effect import Answered, difference, sequence
+from monitoring.experiment.sample_ratio import ratio_check
+from monitoring.performance.metrics import Z95
 
 SEED = 20260520
 UNITS = 10_000

@@ -18,9 +18,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gate.worlds import World, blunderer, classifier, regressor, true_improvement
-from training.exam import Sheet
-from training.exam_interval import (
+from benchmarks.gate.scenarios import World, blunderer, classifier, regressor, true_improvement
+from training.evaluation.bootstrap import (
     Bounds,
     Resampled,
     Weights,
@@ -31,6 +30,7 @@ from training.exam_interval import (
     is_better,
     resampled,
 )
+from training.evaluation.paired import Sheet
 from training.metrics import METRICS, Truth
 
 SEED = 20260415
@@ -87,7 +87,7 @@ class Paired:
 
 
 def compared(world: World, truth: Truth, production: Sheet, others: list[Sheet]) -> list[Paired]:
-    """As `training.exam_interval.paired`, with production and the resamples computed once."""
+    """`training.evaluation.bootstrap.paired`, with production's resamples computed once."""
     plain, greater = METRICS[world.task][world.metric]
     sign = 1 if greater else -1
     theirs = drawn(world, truth, production)

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from training.exam import Sheet, truth_of
-from training.exam_interval import alpha_of, detectable, paired
+from training.dataset import load_table, split
+from training.evaluation.bootstrap import alpha_of, detectable, paired
+from training.evaluation.paired import Sheet, truth_of
 from training.metrics import METRICS
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe, load_recipe, recipe_names
-from training.table import load_table, split
 
 ATTEMPTS = (1, 5, 20)
 

@@ -4,7 +4,7 @@
 
 Each repetition is a canary of its own with the steps and numbers of `slipway traffic-split NAME
 challenger=canary`, from the first request to its end: the traffic is simulated
-(`benchmarks/lifecycle/worlds.py`), counting and deciding are the code that runs beside the
+(`benchmarks/lifecycle/scenarios.py`), counting and deciding are the code that runs beside the
 service, and it is looked at every 25 requests. Shares are printed with their 95 % Wilson
 interval; requests are counted from the beginning, all of them, production's as well. The exit
 code is 1 if a bar is missed.
@@ -20,12 +20,12 @@ import numpy as np
 from msgspec.structs import replace
 
 from benchmarks.gate.__main__ import say, shown
-from benchmarks.lifecycle.worlds import World, lines_of, record_of, requests
+from benchmarks.lifecycle.scenarios import World, lines_of, record_of, requests
 from contracts.canary import Canary, CanaryEvidence
 from registry.canary import decide
 from registry.wish import EACH, parse
 from services.shadow.evidence import Tally
-from services.shadow.line import Line
+from services.shadow.log_entry import Line
 
 SEED = 20260420
 LOOK = 25

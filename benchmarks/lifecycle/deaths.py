@@ -47,11 +47,11 @@ def _register(step: Step | None, name: str, run_id: str, source: str, digest: st
 
 def _promote(step: Step | None, name: str, version: int) -> None:
     """`slipway promote --force`: compared on the same rows, decided, recorded, moved."""
-    from slipway import desk
+    from slipway import context
 
-    desk.store()
+    context.store()
     _arm(step)
-    desk.promote(name, version, because="a kill", force=True)
+    context.promote(name, version, because="a kill", force=True)
 
 
 def _rollback(step: Step | None, name: str, version: int) -> None:
@@ -98,9 +98,9 @@ def _swap(step: Step | None, name: str, row: dict[str, Any], pointer: str) -> No
 
 async def _exchange(step: Step | None, name: str, row: bytes, pointer: str) -> None:
     from contracts.names import Layout
-    from services.hall import Hall
+    from services.serving.repository import Hall
+    from services.serving.watcher import Watch
     from services.settings import ServiceSettings
-    from services.watch import Watch
 
     settings = ServiceSettings(keys="off")
     hall = Hall.open(settings)

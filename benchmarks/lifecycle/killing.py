@@ -40,7 +40,7 @@ from registry.production import read_switches, reconcile
 from registry.pull import pull_version
 from registry.settings import RegistrySettings
 from registry.store import Store
-from slipway import show
+from slipway import output
 
 MODEL = "iris"
 ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
@@ -302,7 +302,7 @@ def run(
     options = {"at_random": at_random, "acts": acts, "seed": seed, "lanes": lanes}
     figures = {"deaths": [asdict(death) for death in deaths]}
     path = result.write("kills", figures, bars, machine, options, results)
-    show.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
+    output.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
     sys.exit(0 if all(bar.met for bar in bars) else 1)
 
 
@@ -338,10 +338,10 @@ def print_act(act: str, deaths: list[Death]) -> None:
         left = [text for death in here for text in death.left]
         kills = sum(death.was_killed for death in here)
         rows.append((where, kills, len(wrong), len(left), sum(d.temporary for d in here)))
-    show.table(act, ("killed", "kills", "wrong", "left", "temporary"), rows)
+    output.table(act, ("killed", "kills", "wrong", "left", "temporary"), rows)
     for death in deaths:
         for text in (*death.wrong, *death.left):
-            show.say(f"{act}, {death.where}: {text}", soft_wrap=True)
+            output.say(f"{act}, {death.where}: {text}", soft_wrap=True)
 
 
 def bars_of(deaths: list[Death]) -> list[Bar]:

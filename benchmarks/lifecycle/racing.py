@@ -29,7 +29,7 @@ from registry.history import Event, history
 from registry.production import read_switches, reconcile
 from registry.settings import RegistrySettings
 from registry.store import Store
-from slipway import show
+from slipway import output
 
 MODEL = "iris"
 VERSIONS = (1, 2, 3)
@@ -231,7 +231,7 @@ def run(
     asked = sum(len(hand.targets) for hand in hands_of(moves, processes))
     bars = bars_of(found, asked)
     rows = [(key.replace("_", " "), value) for key, value in asdict(found).items()]
-    show.table(f"{asked} moves by {processes} processes", ("", ""), rows)
+    output.table(f"{asked} moves by {processes} processes", ("", ""), rows)
     print_bars(bars)
     options = {
         "moves": moves,
@@ -241,7 +241,7 @@ def run(
     }
     results = Path(__file__).with_name("results")
     path = result.write("races", {"race": found}, bars, machine, options, results)
-    show.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
+    output.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
     sys.exit(0 if all(bar.met for bar in bars) else 1)
 
 

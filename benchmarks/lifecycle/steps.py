@@ -50,7 +50,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "promote": (
         *around(PROMOTE, "reconcile_in_turn", 1, 2),
         *around(PROMOTE, "manifest_of", 1, 2),
-        *around("training.exam_record", "keep"),
+        *around("training.evaluation.decision_log", "keep"),
         *around(STORE, "Store.put"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),
@@ -93,14 +93,14 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(STORE, "Store.set_version_tag"),
     ),
     "swap": (
-        *around("services.watch", "find_pointers"),
-        *around("services.watch", "load"),
-        *around("services.scoring.models", "verified_manifest"),
-        *around("services.scoring.models", "inline_rows"),
-        *around("services.hall", "Hall.seat"),
-        *around("services.watch", "Watch._retire"),
-        *around("services.scoring.traffic", "TrafficLog.append_block", 1, 2),
-        *around("services.scoring.traffic", "TrafficLog.close", 1, 2),
+        *around("services.serving.watcher", "find_pointers"),
+        *around("services.serving.watcher", "load"),
+        *around("services.inference.loader", "verified_manifest"),
+        *around("services.inference.loader", "inline_rows"),
+        *around("services.serving.repository", "Hall.seat"),
+        *around("services.serving.watcher", "Watch._retire"),
+        *around("services.inference.traffic_log", "TrafficLog.append_block", 1, 2),
+        *around("services.inference.traffic_log", "TrafficLog.close", 1, 2),
     ),
 }
 """By act; `refuse` is the act `follow` where the alias names a version that is broken."""

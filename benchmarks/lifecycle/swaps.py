@@ -40,7 +40,7 @@ from benchmarks.serving.workplace import (
 )
 from benchmarks.serving.wrk import Load, check_wrk, drive
 from contracts.names import MODEL_DIRECTORY
-from slipway import show
+from slipway import output
 
 MODEL = "loan"
 PATH = f"/models/{MODEL}/predict"
@@ -135,9 +135,9 @@ def _asked(uri: str) -> tuple[list[Any], list[float], list[float]]:
     """Rows to which the two models answer differently, and both answers."""
     import mlflow
 
+    from training.dataset import frame_of
     from training.pipeline import scores_of
     from training.recipe import load_recipe
-    from training.table import frame_of
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
@@ -314,7 +314,7 @@ def print_figures(figures: dict[str, Any]) -> None:
     """Two tables: what clients waited, and what a swap took."""
     kinds = ("calm", "swapping")
     keys = ("p50_ms", "p99_ms", "p999_ms", "largest_ms")
-    show.table(
+    output.table(
         f"{figures['swaps']} swaps, {CLIENTS} connections, every answer checked",
         ("", "requests", "p50 ms", "p99 ms", "p99.9 ms", "largest ms"),
         [
@@ -323,7 +323,7 @@ def print_figures(figures: dict[str, Any]) -> None:
         ],
     )
     if figures["wrk"]:
-        show.table(
+        output.table(
             "wrk, as fast as the server can",
             ("", "requests/s", "p50 ms", "p99 ms", "largest ms", "bad"),
             [
@@ -332,7 +332,7 @@ def print_figures(figures: dict[str, Any]) -> None:
             ],
         )
     shares = (0.0, 0.5, 0.9, 0.99, 1.0)
-    show.table(
+    output.table(
         "Seconds from the alias being moved to the first answer",
         ("", "least", "p50", "p90", "p99", "most"),
         [
@@ -385,7 +385,7 @@ def run(
     }
     results = Path(__file__).with_name("results")
     path = result.write("swaps", figures, bars, machine, options, results)
-    show.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
+    output.say(f"written to {path.relative_to(ROOT)}", soft_wrap=True)
     sys.exit(0 if all(bar.met for bar in bars) else 1)
 
 

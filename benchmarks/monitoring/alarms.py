@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from benchmarks.monitoring import worlds
-from benchmarks.monitoring.worlds import manifest
+from benchmarks.monitoring import scenarios
+from benchmarks.monitoring.scenarios import manifest
 from contracts.manifest import Metric
 from contracts.reference import Reference
 from contracts.verdict import Decision
-from monitoring import outcome
-from monitoring.counts import WindowCounts
-from monitoring.judge import Rule, decide, findings_of
-from monitoring.measured import Joined
-from monitoring.performance import realised
-from monitoring.quality import quality_findings
+from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.rule import Rule, decide, findings_of
+from monitoring.labels.join import realised
+from monitoring.performance import metrics as outcome
+from monitoring.performance.realized import Joined
+from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
 
 SEED = 20260131
@@ -36,7 +36,7 @@ class Case:
     """A claim: how the world changes, and how often the verdict must (not) alarm."""
 
     name: str
-    change: worlds.Change
+    change: scenarios.Change
     rows: int
     bar: float | None
     expects: tuple[Decision, ...]
@@ -45,25 +45,31 @@ class Case:
 
 ALARMS: tuple[Decision, ...] = ("drift", "quality")
 TWICE = (
-    ("nothing changes", worlds.unchanged, 500),
-    ("nothing changes", worlds.unchanged, 5_000),
-    ("shift of 0.2 sigma", worlds.shifted("normal", 0.2), 5_000),
-    ("shift of 0.3 sigma", worlds.shifted("normal", 0.3), 500),
+    ("nothing changes", scenarios.unchanged, 500),
+    ("nothing changes", scenarios.unchanged, 5_000),
+    ("shift of 0.2 sigma", scenarios.shifted("normal", 0.2), 5_000),
+    ("shift of 0.3 sigma", scenarios.shifted("normal", 0.3), 500),
 )
 """What is told to people: a column that drifted in two windows in a row. No bar is set on it."""
 CASES = (
-    Case("nothing changes", worlds.unchanged, 500, 0.02, ALARMS, power=False),
-    Case("nothing changes", worlds.unchanged, 5_000, 0.02, ALARMS, power=False),
-    Case("nothing changes", worlds.unchanged, 50_000, 0.02, ALARMS, power=False),
-    Case("wobble of 0.05 sigma", worlds.shifted("normal", 0.05), 50_000, 0.02, ALARMS, power=False),
-    Case("wobble of all 7 numbers", worlds.wobbling(0.05), 50_000, None, ALARMS, power=False),
-    Case("shift of 0.2 sigma", worlds.shifted("normal", 0.2), 5_000, 0.95, ("drift",)),
-    Case("shift of 0.3 sigma", worlds.shifted("normal", 0.3), 500, 0.95, ("drift",)),
-    Case("category mix 10 points", worlds.mixed(0.1), 5_000, 0.95, ("drift",)),
-    Case("5 % missing", worlds.replaced("normal", 0.05, np.nan), 500, 0.99, ("quality",)),
-    Case("new category 1 %", worlds.replaced("region", 0.01, "up"), 5_000, 0.99, ("quality",)),
+    Case("nothing changes", scenarios.unchanged, 500, 0.02, ALARMS, power=False),
+    Case("nothing changes", scenarios.unchanged, 5_000, 0.02, ALARMS, power=False),
+    Case("nothing changes", scenarios.unchanged, 50_000, 0.02, ALARMS, power=False),
     Case(
-        "x1000 on 1 % of rows", worlds.multiplied("normal", 0.01, 1000), 5_000, 0.99, ("quality",)
+        "wobble of 0.05 sigma", scenarios.shifted("normal", 0.05), 50_000, 0.02, ALARMS, power=False
+    ),
+    Case("wobble of all 7 numbers", scenarios.wobbling(0.05), 50_000, None, ALARMS, power=False),
+    Case("shift of 0.2 sigma", scenarios.shifted("normal", 0.2), 5_000, 0.95, ("drift",)),
+    Case("shift of 0.3 sigma", scenarios.shifted("normal", 0.3), 500, 0.95, ("drift",)),
+    Case("category mix 10 points", scenarios.mixed(0.1), 5_000, 0.95, ("drift",)),
+    Case("5 % missing", scenarios.replaced("normal", 0.05, np.nan), 500, 0.99, ("quality",)),
+    Case("new category 1 %", scenarios.replaced("region", 0.01, "up"), 5_000, 0.99, ("quality",)),
+    Case(
+        "x1000 on 1 % of rows",
+        scenarios.multiplied("normal", 0.01, 1000),
+        5_000,
+        0.99,
+        ("quality",),
     ),
 )
 
@@ -75,16 +81,18 @@ FALLS = (
 )
 
 
-def counted(sketch: Reference, window: worlds.Table, rng: np.random.Generator) -> WindowCounts:
+def counted(sketch: Reference, window: scenarios.Table, rng: np.random.Generator) -> WindowCounts:
     """A window's counts against the sketch of a reference."""
     counts = WindowCounts(sketch)
-    counts.add(worlds.rows_of(window, rng))
+    counts.add(scenarios.rows_of(window, rng))
     return counts
 
 
-def verdict_on(reference: worlds.Table, window: worlds.Table, rng: np.random.Generator) -> Decision:
+def verdict_on(
+    reference: scenarios.Table, window: scenarios.Table, rng: np.random.Generator
+) -> Decision:
     """The decision on a window, as the monitor makes it."""
-    sketch = worlds.reference_of(reference)
+    sketch = scenarios.reference_of(reference)
     counts = counted(sketch, window, rng)
     findings = findings_of(counts, Rule(SETTINGS))
     quality = list(quality_findings(counts, sketch, SETTINGS))
@@ -92,16 +100,16 @@ def verdict_on(reference: worlds.Table, window: worlds.Table, rng: np.random.Gen
 
 
 def share_of_lasting(
-    change: worlds.Change, rows: int, reference_rows: int, repetitions: int, seed: int
+    change: scenarios.Change, rows: int, reference_rows: int, repetitions: int, seed: int
 ) -> float:
     """How often some column drifted in each of two windows against the same reference."""
     hits = 0
     for repetition in range(repetitions):
         rng = np.random.default_rng([seed, rows, reference_rows, repetition, 2])
-        sketch = worlds.reference_of(worlds.table(reference_rows, rng))
+        sketch = scenarios.reference_of(scenarios.table(reference_rows, rng))
         drifted: list[set[str]] = []
         for _ in range(2):
-            window = worlds.table(rows, rng)
+            window = scenarios.table(rows, rng)
             change(window, rng)
             found = findings_of(counted(sketch, window, rng), Rule(SETTINGS))
             drifted.append({finding.column for finding in found if finding.drifted})
@@ -114,7 +122,7 @@ def share_of_alarms(case: Case, reference_rows: int, repetitions: int, seed: int
     hits = 0
     for repetition in range(repetitions):
         rng = np.random.default_rng([seed, case.rows, reference_rows, repetition])
-        reference, window = worlds.table(reference_rows, rng), worlds.table(case.rows, rng)
+        reference, window = scenarios.table(reference_rows, rng), scenarios.table(case.rows, rng)
         case.change(window, rng)
         hits += verdict_on(reference, window, rng) in case.expects
     return hits / repetitions
@@ -192,7 +200,7 @@ def main() -> int:
         if wishes.only not in name:
             continue
         share = share_of_falls(fall, positives, wishes.repetitions, wishes.seed)
-        case = Case(name, worlds.unchanged, 1_000, bar, ALARMS, power=power)
+        case = Case(name, scenarios.unchanged, 1_000, bar, ALARMS, power=power)
         word = _judged(case, share)
         missed += word.endswith("MISSED")
         low, high = wilson(share, wishes.repetitions)

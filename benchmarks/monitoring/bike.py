@@ -20,12 +20,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, Reference
-from monitoring import outcome
-from monitoring.counts import WindowCounts
-from monitoring.judge import Rule, findings_of
-from monitoring.quality import quality_findings
-from monitoring.rows import Rows
+from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.rule import Rule, findings_of
+from monitoring.performance import metrics as outcome
+from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
+from monitoring.traffic.batch import Rows
 
 NUMBERS = ("temp", "hum", "windspeed", "hr")
 WORDS = ("weathersit", "workingday", "weekday")
@@ -34,7 +34,7 @@ SETTINGS = MonitoringSettings()
 HALF = pd.Timestamp("2011-07-01")
 WEEK = pd.Timedelta(days=7)
 WORSE = 0.1
-"""Smallest relative rise of the RMSE that counts, as in `monitoring.performance`."""
+"""Smallest relative rise of the RMSE that counts, as in `monitoring.labels.join`."""
 
 
 @dataclass

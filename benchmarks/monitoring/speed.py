@@ -22,20 +22,22 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from benchmarks.monitoring import worlds
+from benchmarks.monitoring import scenarios
 from contracts.manifest import Manifest, Metric
 from contracts.names import SAMPLE_FILE, Layout
 from contracts.reference import Reference
 from contracts.traffic import TrafficRecord
-from monitoring import compact, labels, monitor
-from monitoring.columns import record_type
-from monitoring.folded import FOLDED, Folded
-from monitoring.lines import LineReader
-from monitoring.performance import performance_of
-from monitoring.report import Page, page_of
+from monitoring import monitor
+from monitoring.labels import store as labels
+from monitoring.labels.join import performance_of
+from monitoring.reporting.drift_report import Page, page_of
+from monitoring.reporting.histograms import shape_of
 from monitoring.settings import MonitoringSettings
-from monitoring.shapes import shape_of
-from monitoring.window import Span
+from monitoring.traffic import compaction
+from monitoring.traffic.compaction_manifest import FOLDED, Folded
+from monitoring.traffic.decode import record_type
+from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.window import Span
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 END = DAY + timedelta(days=1)
@@ -51,19 +53,19 @@ DAY_US = 86_400_000_000
 def simulated() -> Manifest:
     """A binary model with an AUC and an accuracy of 0.8."""
     one = Metric(value=0.8, low=0.79, high=0.81, greater_is_better=True)
-    return worlds.manifest(roc_auc=one, accuracy=one)
+    return scenarios.manifest(roc_auc=one, accuracy=one)
 
 
 def baseline(folder: Path) -> monitor.Baseline:
     """A reference of 50,000 rows, and a sample of 20,000 for the pictures."""
     rng = np.random.default_rng(0)
-    columns = worlds.table(50_000, rng)
-    scores = worlds.reference_of({"score": rng.random(50_000)}).features
-    reference = worlds.reference_of(columns)
+    columns = scenarios.table(50_000, rng)
+    scores = scenarios.reference_of({"score": rng.random(50_000)}).features
+    reference = scenarios.reference_of(columns)
     reference = Reference(
         n_rows=50_000, n_predictions=50_000, features=reference.features, predictions=scores
     )
-    sample = pl.DataFrame(worlds.table(20_000, rng)).with_columns(
+    sample = pl.DataFrame(scenarios.table(20_000, rng)).with_columns(
         score=rng.random(20_000), prediction=pl.lit("no"), label=pl.lit("no")
     )
     sample.write_parquet(folder / SAMPLE_FILE)
@@ -73,7 +75,7 @@ def baseline(folder: Path) -> monitor.Baseline:
 def traffic_table(n: int, seed: int) -> pl.DataFrame:
     """Rows of a day as compaction stores them; numbers have the digits that people send."""
     rng = np.random.default_rng(seed)
-    columns = worlds.table(n, rng)
+    columns = scenarios.table(n, rng)
     scores = rng.random(n).round(6)
     return pl.DataFrame(
         {
@@ -203,7 +205,7 @@ def read_day(folder: Path, rows: int) -> None:
     lines = timed(lambda: sum(map(len, LineReader(strict).read(path))))
     theirs = timed(lambda: len(pl.read_ndjson(path)))
     counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
-    folded = timed(lambda: compact.run(layout, "loan", now=NOW))
+    folded = timed(lambda: compaction.run(layout, "loan", now=NOW))
     after = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
     say(f"a day of {rows:,} rows: decoded in blocks {lines:.2f} s, polars' NDJSON {theirs:.2f} s")
     say(f"  read and counted from lines {counted:.2f} s, compacted in {folded:.1f} s")

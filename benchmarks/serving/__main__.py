@@ -23,7 +23,7 @@ from benchmarks.serving.scenario import SCENARIOS
 from benchmarks.serving.workplace import ROOT, prepare
 from benchmarks.serving.wrk import check_wrk
 from contracts.errors import PlatformError
-from slipway import show
+from slipway import output
 
 FOLDER = ROOT / "build" / "benchmarks"
 ALONE = {
@@ -115,7 +115,7 @@ def compare(
 def print_scenario(title: str, middle: list[Measurement]) -> None:
     """A table of medians; `ours` says how many times as many requests we answer."""
     us = next((m.requests_per_s for m in middle if m.peer == "slipway"), None)
-    show.table(
+    output.table(
         title,
         ("peer", "requests/s", "ours", "p50 ms", "p99 ms", "CPU us", "MB", "bad", "others %"),
         [
@@ -137,7 +137,7 @@ def print_scenario(title: str, middle: list[Measurement]) -> None:
 
 def say(line: str) -> None:
     """Print a line, however long."""
-    show.say(line, soft_wrap=True)
+    output.say(line, soft_wrap=True)
 
 
 def words(listed: str) -> list[str]:

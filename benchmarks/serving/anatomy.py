@@ -16,12 +16,12 @@ import numpy as np
 
 from benchmarks.serving.workplace import Workplace
 from contracts.names import Layout
-from services.scoring.answer import Clerk
-from services.scoring.decode import Rows, joined
-from services.scoring.models import find_pointers, load
-from services.scoring.page import Moment
-from services.scoring.ticket import Ticket
-from services.scoring.traffic import TrafficLog
+from services.inference.batch_result import Moment
+from services.inference.decode import Rows, joined
+from services.inference.loader import find_pointers, load
+from services.inference.pending import Ticket
+from services.inference.render import Clerk
+from services.inference.traffic_log import TrafficLog
 
 BATCH = 32
 REPEATS = 400

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.serving.compare import Measurement
-from slipway import show
+from slipway import output
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def at_most(what: str, most: float, got: float, unit: str = "") -> Bar:
 
 def print_bars(bars: Sequence[Bar]) -> None:
     """What is wanted, and whether it is so."""
-    show.table(
+    output.table(
         "Bars",
         ("met", "measured", "wanted"),
         [("yes" if b.met else "NO", b.measured, b.wanted) for b in bars],

@@ -9,7 +9,7 @@ from benchmarks.serving.compare import Field, measure_server, medians
 from benchmarks.serving.parts import BARE, VARIANTS, WHOLE
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.scenario import SCENARIOS
-from slipway import show
+from slipway import output
 
 ROUNDS = 3
 MOST_PERCENT = 35.0
@@ -51,7 +51,7 @@ def measure(field: Field, us: Slipway, setting: Setting) -> tuple[dict[str, obje
         **steps,
         "the rest of a request": cpu[us.name] - sum(steps.values()),
     }.items():
-        show.say(f"{spent:6.2f} us  {step}")
+        output.say(f"{spent:6.2f} us  {step}")
     figures: dict[str, object] = {
         "cpu_us": cpu,
         "saved_us": saved,

@@ -20,14 +20,14 @@ from benchmarks.serving.parts import VARIANTS, Parts
 from benchmarks.serving.server import HOST
 from contracts import settings as settings_loader
 from contracts.schema import Schema
-from services import hall as halls
-from services.desk import Desk
-from services.edge import wire
+from services.edge import fast_path
 from services.edge.application import Edge, Receive, Scope, Send
-from services.hall import Hall
+from services.inference import loader
+from services.inference.decode import NO_FLAGS, Decoder, Rows
 from services.metrics import Metrics
-from services.scoring import models
-from services.scoring.decode import NO_FLAGS, Decoder, Rows
+from services.serving import repository
+from services.serving.endpoint import Desk
+from services.serving.repository import Hall
 from services.settings import ServiceSettings
 
 
@@ -106,7 +106,7 @@ async def serve(parts: Parts, port: int) -> None:
         log_level="warning",
     )
     config.load()
-    if not wire.install(config, edge):
+    if not fast_path.install(config, edge):
         raise RuntimeError("uvicorn: expected the protocol class that the wire knows, got another")
     await uvicorn.Server(config).serve()
     await hall.close()
@@ -116,9 +116,9 @@ def _hall(parts: Parts, settings: ServiceSettings) -> Hall:
     """The hall as it opens for the service, where classes without a part stand in for its own."""
     with ExitStack() as stack:
         if not parts.validates:
-            stack.enter_context(patch.object(models, "Decoder", Trusting))
+            stack.enter_context(patch.object(loader, "Decoder", Trusting))
         if not parts.counts:
-            stack.enter_context(patch.object(halls, "Metrics", Uncounted))
+            stack.enter_context(patch.object(repository, "Metrics", Uncounted))
         opened = Hall.open(settings)
     if not parts.logs:
         patch.object(Desk, "_recorded", unlogged).start()  # for as long as the process lives

@@ -20,10 +20,10 @@ from sklearn.pipeline import Pipeline
 
 from contracts.errors import PlatformError
 from contracts.schema import Value
+from training.dataset import frame_of
 from training.pipeline import scores_of
 from training.recipe import Recipe, load_recipe
 from training.simulate import like_training
-from training.table import frame_of
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("loan", "diabetes")

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from contracts.manifest import Manifest
 from contracts.schema import Feature
 from services.faults import Fault
-from services.hall import Hall
-from services.scoring.page import new_request_id
+from services.inference.batch_result import new_request_id
+from services.serving.repository import Hall
 
 CLIENT_FAULTS = range(400, 500)
 

@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from contracts.split import UNIT_HEADER
-from services.access.keys import Scope as KeyScope
-from services.edge.patience import Patience
+from services.auth.keys import Scope as KeyScope
 from services.edge.routes import Route, is_ours, no_route, routes_of
+from services.edge.timeout import Patience
 from services.faults import Fault
-from services.hall import Hall
-from services.scoring.page import new_request_id
+from services.inference.batch_result import new_request_id
+from services.serving.repository import Hall
+from services.serving.split_endpoint import Front
 from services.settings import ServiceSettings
-from services.split import Front
 
 logger = logging.getLogger("bentoml.slipway")
 

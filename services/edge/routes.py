@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.access.keys import Scope
+from services.auth.keys import Scope
 from services.faults import Fault
-from services.hall import Hall
-from services.protocols.inference_v2 import NAME
-from services.scoring.answer import encode
-from services.split import Front, SplitDesk
+from services.inference.render import encode
+from services.protocols.open_inference import NAME
+from services.serving.repository import Hall
+from services.serving.split_endpoint import Front, SplitDesk
 
 Respond = Callable[..., Awaitable[bytes]]
 """From a body, a request id (and a unit) to the body of the answer; raises Fault."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from services.faults import Fault
+from services.inference.decode import Decoder, Rows, parse
 from services.protocols.table import (
     demand_some,
     each_checked,
@@ -10,7 +11,6 @@ from services.protocols.table import (
     from_rows,
     only_key,
 )
-from services.scoring.decode import Decoder, Rows, parse
 
 READERS = {"rows": from_rows, "columns": from_columns}
 HEAD = 32

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.schema import Violation
+from services.inference.batch_result import Page
+from services.inference.decode import Decoder, Rows, parse, refused
 from services.protocols.table import Table, checked, from_columns, from_rows, from_split, only_key
-from services.scoring.decode import Decoder, Rows, parse, refused
-from services.scoring.page import Page
 
 WAYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 

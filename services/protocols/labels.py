@@ -9,8 +9,8 @@ import msgspec
 from contracts.manifest import Manifest
 from contracts.schema import Violation
 from services.faults import Fault
-from services.scoring.decode import parse, refused
-from services.scoring.traffic import utc_text
+from services.inference.decode import parse, refused
+from services.inference.traffic_log import utc_text
 
 FIELDS = frozenset({"prediction_id", "truth", "time"})
 LONGEST_ID = 128

@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.schema import Violation
 from services.faults import Fault
-from services.scoring.decode import Decoder, Rows, joined, refused
+from services.inference.decode import Decoder, Rows, joined, refused
 
 Place = Callable[[int, str], str]
 """Where a feature of a row stands in the body, for messages."""

@@ -15,9 +15,9 @@ from contracts.errors import PlatformError
 from contracts.files import alone
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
-from services.scoring.models import find_beside, find_pointers, find_splits
+from services.inference.loader import find_beside, find_pointers, find_splits
 from services.settings import ServiceSettings
-from services.shadow.onlooker import Onlooker
+from services.shadow.scorer import Onlooker
 
 LOOK_S = 0.25
 NICE = 19

@@ -11,10 +11,10 @@ from contracts.names import REFERENCE_FILE, Layout
 from contracts.reference import NumberReference, Reference
 from contracts.shadow import ShadowRecord
 from services.faults import Fault
-from services.scoring.answer import Clerk, encode
-from services.scoring.decode import Rows
-from services.scoring.models import ServedModel, find_directory
-from services.shadow.line import Line
+from services.inference.decode import Rows
+from services.inference.loader import ServedModel, find_directory
+from services.inference.render import Clerk, encode
+from services.shadow.log_entry import Line
 
 BATCH_ROWS = 256
 NOT_FINITE = "expected finite scores, got NaN or infinity"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from contracts.canary import REFERENCES, SLACK_MS, SLOWER, CanaryEvidence
 from contracts.names import CHALLENGER, PRODUCTION
 from contracts.shadow import ShadowRecord
-from services.shadow.line import Line
+from services.shadow.log_entry import Line
 
 BESIDE = REFERENCES // 2
 

@@ -19,10 +19,10 @@ from contracts.errors import InvalidSetting
 from contracts.names import Layout
 from contracts.settings import Secret
 from contracts.verdict import Decision, Verdict, Window
-from monitoring import alerts
-from monitoring.alerts import ALARMING, Alerts, Message
-from monitoring.notify import addresses_of, deliver
-from monitoring.window import utc_text
+from monitoring.alerting import episodes
+from monitoring.alerting.episodes import ALARMING, Alerts, Message
+from monitoring.alerting.notify import addresses_of, deliver
+from monitoring.traffic.window import utc_text
 from tests.monitoring.receiver import Receiver
 from tests.monitoring.test_history import DAY, MONDAY
 from tests.monitoring.test_workspace import DRIFTED
@@ -74,8 +74,8 @@ def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[Message, .
     addresses = addresses_of(secret)
     left: tuple[Message, ...] = ()
     for each in verdicts:
-        alerts.note(layout, each, tuple(addresses))
-        left = alerts.send(layout, "tiny", addresses, deliver)
+        episodes.note(layout, each, tuple(addresses))
+        left = episodes.send(layout, "tiny", addresses, deliver)
     return left
 
 
@@ -106,8 +106,8 @@ def test_a_drift_is_told_when_the_same_column_drifts_window_after_window(
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
     for day, windows in enumerate((1, 1, 2, 3)):
         drift = replace(verdict(day, "drift"), findings=(replace(DRIFTED, windows=windows),))
-        alerts.note(layout, drift, tuple(addresses), alerts.Patience(drift_windows=2))
-        alerts.send(layout, "tiny", addresses, deliver)
+        episodes.note(layout, drift, tuple(addresses), episodes.Patience(drift_windows=2))
+        episodes.send(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == ["tiny version 1: drift"]
     assert "drift on day 2" in receiver.bodies[0]["message"]
@@ -118,12 +118,12 @@ def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
 ) -> None:
     """Three days of patience: two quiet days are nothing, a third is told, once."""
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
-    patient = alerts.Patience(quiet_s=3 * DAY.total_seconds())
+    patient = episodes.Patience(quiet_s=3 * DAY.total_seconds())
     words: list[Decision] = ["drift", "no_traffic", "no_traffic", "stable"]
     words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
     for day, word in enumerate(words):
-        alerts.note(layout, verdict(day, word), tuple(addresses), patient)
-        alerts.send(layout, "tiny", addresses, deliver)
+        episodes.note(layout, verdict(day, word), tuple(addresses), patient)
+        episodes.send(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == [
         "tiny version 1: drift",
@@ -157,7 +157,7 @@ def test_a_message_that_fails_is_kept_logged_and_sent_with_the_next_window(
         "tiny version 1: drift",
         "tiny version 1: quality",
     ]
-    assert left == alerts.unsent(layout, "tiny")
+    assert left == episodes.unsent(layout, "tiny")
     assert "error=500" in left[0].failure
     assert "'tiny version 1: drift' was not delivered: " in caplog.text
     assert second.titles == ["tiny version 1: drift"] * 2, "one try a window for a dead address"
@@ -183,12 +183,12 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
 ) -> None:
     layout, secret = Layout(tmp_path), Secret(receiver.url)
     for day, word in enumerate(["drift", "quality"]):
-        alerts.note(layout, verdict(day, word), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
+        episodes.note(layout, verdict(day, word), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
     receiver.hold = threading.Event()
     code = (
         "import sys\nfrom pathlib import Path\nfrom contracts.names import Layout\n"
         "from contracts.settings import Secret\nfrom monitoring import alerts\n"
-        "from monitoring.notify import addresses_of, deliver\n"
+        "from monitoring.alerting.notify import addresses_of, deliver\n"
         "alerts.send(Layout(Path(sys.argv[1])), 'tiny', addresses_of(Secret(sys.argv[2])), deliver)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path), receiver.url]) as job:
@@ -198,8 +198,8 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
         os.kill(job.pid, signal.SIGKILL)
     receiver.hold.set()
 
-    assert [m.title for m in alerts.unsent(layout, "tiny")] == ["tiny version 1: quality"]
-    assert alerts.send(layout, "tiny", addresses_of(secret), deliver) == ()
+    assert [m.title for m in episodes.unsent(layout, "tiny")] == ["tiny version 1: quality"]
+    assert episodes.send(layout, "tiny", addresses_of(secret), deliver) == ()
     assert receiver.titles == ["tiny version 1: drift"] + ["tiny version 1: quality"] * 2
 
 
@@ -238,7 +238,7 @@ def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[Dec
     begun: set[Decision] = set()
     state = Alerts()
     for day, word in enumerate(words):
-        state = alerts.after(state, verdict(day, word), ["digest"])
+        state = episodes.after(state, verdict(day, word), ["digest"])
         if word == "stable" and begun:
             expected.append("resolved")
             begun = set()

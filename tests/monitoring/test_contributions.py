@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from contracts.errors import InvalidData
 from contracts.manifest import Manifest
 from contracts.traffic import TrafficRecord
-from monitoring.contributions import exact, explain, sampled
+from monitoring.explanation.shapley import exact, explain, sampled
 from monitoring.monitor import Baseline, find_baseline
 from slipway.__main__ import app
 from tests import tiny
 from tests.conftest import Workplace
-from training.session import onnx_scores
+from training.onnx_session import onnx_scores
 
 ROWS = 12
 

@@ -15,14 +15,13 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from benchmarks.experiment.__main__ import looks, mismatches
-from benchmarks.experiment.worlds import World
+from benchmarks.experiment.scenarios import World
 from contracts.errors import NotFoundHere
 from contracts.experiment import Experiment
 from contracts.manifest import GateResult, Manifest
 from contracts.names import Layout
-from monitoring import outcome
-from monitoring.experiment import Plan, analyse, keep
-from monitoring.experiment_effect import (
+from monitoring.experiment.analysis import Plan, analyse, keep
+from monitoring.experiment.effect import (
     METRICS,
     Answered,
     Difference,
@@ -31,10 +30,11 @@ from monitoring.experiment_effect import (
     p_value,
     sequence,
 )
-from monitoring.experiment_page import page_of
-from monitoring.experiment_ratio import mixed_units, ratio_check
+from monitoring.experiment.page import page_of
+from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.monitor import Baseline
-from monitoring.window import Span
+from monitoring.performance import metrics as outcome
+from monitoring.traffic.window import Span
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]  # it carries no types
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.verdict import Estimate, Finding, QualityFinding, Verdict
-from monitoring.gauges import prometheus_text
+from monitoring.alerting.prometheus import prometheus_text
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus"

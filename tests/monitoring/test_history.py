@@ -14,15 +14,15 @@ from contracts.errors import PlatformError
 from contracts.names import Layout
 from contracts.reference import CategoryReference, Reference
 from contracts.verdict import Acceptance, Finding, Verdict, Window
-from monitoring import history
-from monitoring.counts import WindowCounts
-from monitoring.judge import Rule, findings_of
+from monitoring.drift.attribution import SegmentCounts, parts_of, segments_of_sample
+from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.rule import Rule, findings_of
 from monitoring.monitor import verdict_id
-from monitoring.report import index_of
-from monitoring.rows import Rows
-from monitoring.segments import SegmentCounts, parts_of, segments_of_sample
+from monitoring.reporting.drift_report import index_of
 from monitoring.settings import MonitoringSettings
-from monitoring.window import Span, utc_text
+from monitoring.traffic.batch import Rows
+from monitoring.traffic.window import Span, utc_text
+from monitoring.verdicts import history
 from slipway.__main__ import app
 from training.reference import number_reference
 

@@ -18,10 +18,11 @@ from contracts.errors import InvalidData, InvalidDocument
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from monitoring import compact, labels
-from monitoring.folded import folded_of
-from monitoring.performance import performance_of
-from monitoring.window import Span
+from monitoring.labels import store as labels
+from monitoring.labels.join import performance_of
+from monitoring.traffic import compaction
+from monitoring.traffic.compaction_manifest import folded_of
+from monitoring.traffic.window import Span
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "manifest.v1.json"
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
@@ -107,10 +108,10 @@ def test_realised_performance_is_sklearns_on_the_rows_of_the_version(tmp_path: P
 def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> None:
     layout, _ = place(tmp_path, 1_000)
     before = judged(layout)
-    compact.run(layout, "loan", now=LATER)
+    compaction.run(layout, "loan", now=LATER)
     for path in labels.folder_of(layout, "loan").glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    done = compact.run_labels(layout, "loan", now=LATER)
+    done = compaction.run_labels(layout, "loan", now=LATER)
 
     assert done.rows == 1_000
     assert not list(labels.folder_of(layout, "loan").glob("*.jsonl"))
@@ -127,7 +128,7 @@ def test_labels_that_a_service_goes_on_writing_are_not_lost(tmp_path: Path) -> N
         service.write(line % 1)
         for path in folder.glob("*.jsonl"):
             os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-        assert compact.run_labels(layout, "loan", now=LATER).removed_segments == 1
+        assert compaction.run_labels(layout, "loan", now=LATER).removed_segments == 1
         service.write(line % 2)
 
     assert labels.read(layout, "loan", ("no", "yes")).replaced == 2
@@ -141,9 +142,9 @@ def test_labels_go_with_the_traffic_that_they_are_of(tmp_path: Path) -> None:
     labels.add(layout, manifest(), late, now=LATER)
     for path in labels.folder_of(layout, "loan").glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    kept = compact.run_labels(layout, "loan", now=LATER, keep_days=39)
-    gone = compact.run_labels(layout, "loan", now=LATER, keep_days=38)
-    again = compact.run_labels(layout, "loan", now=LATER, keep_days=38)
+    kept = compaction.run_labels(layout, "loan", now=LATER, keep_days=39)
+    gone = compaction.run_labels(layout, "loan", now=LATER, keep_days=38)
+    again = compaction.run_labels(layout, "loan", now=LATER, keep_days=38)
     left = labels.read(layout, "loan", ("no", "yes"))
     files = sorted(p.name for p in labels.folder_of(layout, "loan").glob("*.parquet"))
 
@@ -158,7 +159,7 @@ def test_labels_that_cannot_be_read_are_an_error_and_not_a_number(tmp_path: Path
     folder = labels.folder_of(layout, "loan")
     for path in folder.glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    compact.run_labels(layout, "loan", now=LATER)
+    compaction.run_labels(layout, "loan", now=LATER)
     part = next(folder.glob("part-*"))
     part.write_bytes(part.read_bytes()[:-5])
 

@@ -28,12 +28,12 @@ from registry.promote import promote
 from registry.settings import RegistrySettings
 from registry.store import Store
 from tests import tiny
-from tests.monitoring.worlds import turned
-from tests.services.asking import ask
+from tests.monitoring.scenarios import turned
 from tests.services.conftest import Service, await_ready
+from tests.services.http_client import ask
 from tests.slipway.conftest import BIN, Checkout, copy_of_the_project, free_port
+from training.dataset import rows_of
 from training.run import train_recipe
-from training.table import rows_of
 
 pytestmark = pytest.mark.slow
 

@@ -21,24 +21,24 @@ from contracts.names import Layout
 from contracts.reference import CategoryReference, NumberReference, Reference
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
-from monitoring.counts import WindowCounts
-from monitoring.explain import find
-from monitoring.judge import Rule, decide, findings_of
+from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.rule import Rule, decide, findings_of
 from monitoring.monitor import find_baseline, run
-from monitoring.quality import quality_findings
-from monitoring.rows import Rows
+from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
-from monitoring.window import Reading, Span, read_window
+from monitoring.traffic.batch import Rows
+from monitoring.traffic.lookup import find
+from monitoring.traffic.window import Reading, Span, read_window
 from registry.promote import promote
 from registry.pull import pull
 from slipway.__main__ import app
 from tests import tiny
 from tests.conftest import Workplace, working_in
 from tests.monitoring.receiver import Receiver
+from training.dataset import rows_of
 from training.metrics import decided
 from training.reference import number_reference
 from training.run import train_recipe
-from training.table import rows_of
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -105,7 +105,7 @@ def record(row: dict[str, Any], number: int, **changes: Any) -> TrafficRecord:
 
 def served_rows(place: Workplace, n: int, seed: int) -> list[TrafficRecord]:
     """Traffic like the training data, answered by the model itself."""
-    from training.session import onnx_scores
+    from training.onnx_session import onnx_scores
 
     rows = rows_of(tiny.people(n, seed), tiny.SCHEMA)
     model = (place.layout.model("tiny", 1) / "model.onnx").read_bytes()
@@ -202,9 +202,9 @@ def test_a_fault_of_the_data_comes_before_drift(
     fault: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from monitoring import evidently_report
+    from monitoring.reporting import evidently
 
-    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html><body></body></html>")
+    monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html><body></body></html>")
     records = served_rows(served, 400, 5)
     write(served, [msgspec.structs.replace(r, features=change(dict(r.features))) for r in records])
     verdict = judge(served)
@@ -260,13 +260,14 @@ def test_a_clock_that_jumps_puts_rows_into_the_window_of_their_time(served: Work
 def test_a_compacted_window_has_the_same_verdict_and_a_torn_file_is_told(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monitoring import compact, evidently_report
+    from monitoring.reporting import evidently
+    from monitoring.traffic import compaction
 
-    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
     path = write(served, served_rows(served, 400, 5))
     before = judge(served)
     os.utime(path, (0, 0))
-    compact.run(served.layout, "tiny", now=END + timedelta(days=3))
+    compaction.run(served.layout, "tiny", now=END + timedelta(days=3))
     after = judge(served)
 
     assert list(path.parent.glob("*.parquet"))
@@ -285,9 +286,10 @@ def test_a_compacted_window_has_the_same_verdict_and_a_torn_file_is_told(
 def test_labels_that_show_a_worse_model_decide(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monitoring import evidently_report, labels
+    from monitoring.labels import store as labels
+    from monitoring.reporting import evidently
 
-    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
     records = served_rows(served, 400, 5)
     write(served, records)
     source = served.root / "truth.jsonl"
@@ -314,9 +316,9 @@ def test_labels_that_show_a_worse_model_decide(
 def test_since_when_and_in_which_slice_is_on_the_page(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monitoring import evidently_report
+    from monitoring.reporting import evidently
 
-    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
     for hour in range(3):
         records = served_rows(served, 600, hour)
         write(
@@ -358,9 +360,9 @@ def test_since_when_and_in_which_slice_is_on_the_page(
 def test_the_slice_that_stopped_filling_a_field_is_named(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monitoring import evidently_report
+    from monitoring.reporting import evidently
 
-    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
     records = served_rows(served, 800, 11)
     lost: dict[Any, dict[str, None]] = {"no": {"income": None}, "yes": {}}
     write(
@@ -399,12 +401,13 @@ def test_other_versions_and_other_hours_are_left_out_and_counted(served: Workpla
 def test_what_evidently_cannot_draw_is_judged_all_the_same(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monitoring import evidently_report
 
     def fail(*_: object) -> str:
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr(evidently_report, "evidently_html", fail)
+    from monitoring.reporting import evidently
+
+    monkeypatch.setattr(evidently, "evidently_html", fail)
     write(served, served_rows(served, 300, 5))
     verdict = judge(served)
 
@@ -417,9 +420,9 @@ def test_people_are_told_of_an_alarm_once_though_the_first_try_is_cut_short(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verdict cannot be stored, then the receiver is broken, then all is well."""
-    from monitoring import evidently_report
+    from monitoring.reporting import evidently
 
-    monkeypatch.setattr(evidently_report, "evidently_html", lambda *_: "<html></html>")
+    monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
     receiver = Receiver()
     monkeypatch.setenv("SLIPWAY_MONITORING_NOTIFY", receiver.url)
     rows = served_rows(served, 600, 7)

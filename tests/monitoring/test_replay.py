@@ -23,23 +23,23 @@ from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.replay import Replay
 from contracts.traffic import TrafficRecord
-from monitoring.compact import compact_day
-from monitoring.lines import LineReader
+from monitoring.explanation.scoring_process import Scorer
 from monitoring.monitor import Baseline, find_baseline
-from monitoring.outcome import wilson
-from monitoring.replay import Wish, keep, replay
-from monitoring.replay_gate import flips_check
-from monitoring.replay_page import page_of
-from monitoring.scorer import Scorer
-from monitoring.window import Span
+from monitoring.performance.metrics import wilson
+from monitoring.replay.gate import flips_check
+from monitoring.replay.page import page_of
+from monitoring.replay.run import Wish, keep, replay
+from monitoring.traffic.compaction import compact_day
+from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.window import Span
 from registry.promote import rollback
 from slipway.__main__ import app
-from slipway.replay import share_of
+from slipway.commands.replay import share_of
 from tests import tiny
 from tests.conftest import Workplace
+from training.dataset import rows_of
 from training.metrics import decided
-from training.session import onnx_scores
-from training.table import rows_of
+from training.onnx_session import onnx_scores
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WHOLE = Span("tiny", None, START, START + timedelta(hours=1))
@@ -353,7 +353,7 @@ def test_a_process_that_dies_is_said(place: Workplace) -> None:
 
 
 def test_a_model_that_hangs_is_given_up(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.scorer.LIMIT_S", 0.2)
+    monkeypatch.setattr("monitoring.explanation.scoring_process.LIMIT_S", 0.2)
     with Scorer(place.layout, baseline_of(place, 1)) as scorer:
         os.kill(scorer._process.pid, signal.SIGSTOP)
         with pytest.raises(CorruptModel, match=r"no answer within 0\.2 s"):
@@ -370,7 +370,7 @@ def test_a_body_that_is_no_request_is_refused_by_name(place: Workplace) -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_no_line_of_a_log_crashes_the_reader(lines: list[bytes]) -> None:
-    from monitoring.replay_rows import _Record
+    from monitoring.replay.rows import _Record
 
     reader = LineReader(_Record)
     reader.decode(b"\n".join(lines))

@@ -33,27 +33,27 @@ from contracts.retraining import Order, Retraining
 from contracts.schema import Value
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
-from monitoring import retrainings
-from monitoring.justify import judged
 from monitoring.monitor import count, find_baseline
 from monitoring.monitor import judge as judge_window
-from monitoring.retrain import retrain
+from monitoring.retraining import records as retrainings
+from monitoring.retraining.job import retrain
+from monitoring.retraining.process import Trained, run_training
+from monitoring.retraining.trigger import judged
 from monitoring.settings import MonitoringSettings
-from monitoring.training_process import Trained, run_training
-from monitoring.window import Span
+from monitoring.traffic.window import Span
 from registry.explain import lineage
 from registry.production import reconcile
 from registry.promote import Promotion, promote
 from registry.pull import pull
 from tests import tiny
 from tests.conftest import Workplace, working_in
-from tests.monitoring.worlds import turned
-from training.compare import compare_recipe
+from tests.monitoring.scenarios import turned
+from training.dataset import rows_of
+from training.evaluation.compare import compare_recipe
 from training.metrics import METRICS, Scores
-from training.retrain import retrain_recipe
+from training.onnx_session import onnx_scores
+from training.retraining.job import retrain_recipe
 from training.run import train_recipe
-from training.session import onnx_scores
-from training.table import rows_of
 
 HOUR = timedelta(hours=1)
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -310,7 +310,7 @@ def test_predictions_whose_labels_are_not_due_are_left_out(
     real = find_baseline(served.store, served.layout, "tiny", 1)
     slow = replace(real.manifest, label_delay_s=2.5 * 3600)
     baseline = type(real)(**(vars(real) | {"manifest": slow}))
-    monkeypatch.setattr("monitoring.retrain.find_baseline", lambda *_: baseline)
+    monkeypatch.setattr("monitoring.retraining.job.find_baseline", lambda *_: baseline)
     done = anew(served, "the world turned")
 
     assert done.order.rows == 500
@@ -366,7 +366,7 @@ HOLD = """
 import sys, time
 from contracts.names import Layout
 from pathlib import Path
-from monitoring.retrainings import only_one
+from monitoring.retraining.records import only_one
 with only_one(Layout(Path(sys.argv[1])), "tiny"):
     print("held", flush=True)
     time.sleep(60)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.schedule import MOST_BEHIND, SETTLE, due_windows
+from monitoring.scheduler import MOST_BEHIND, SETTLE, due_windows
 from registry.promote import promote
 from registry.pull import pull
 from tests import tiny

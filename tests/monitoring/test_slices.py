@@ -16,10 +16,11 @@ from contracts.names import Layout
 from contracts.schema import Schema, boolean, category, number
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Performance, Verdict
-from monitoring import compact, labels
-from monitoring.performance import performance_of
-from monitoring.report import Page, page_of
-from monitoring.sentence import sentence_of
+from monitoring.labels import store as labels
+from monitoring.labels.join import performance_of
+from monitoring.reporting.drift_report import Page, page_of
+from monitoring.traffic import compaction
+from monitoring.verdicts.summary import sentence_of
 from tests.monitoring.test_labels import DAY, LATER, SPAN, manifest
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
@@ -115,7 +116,7 @@ def test_the_slice_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path
     live(Layout(tmp_path), rows)
     before = pl.read_parquet(held_out(tmp_path))
     found = judged(tmp_path, ("region", "owner"))
-    compact.run(Layout(tmp_path), "loan", now=LATER)
+    compaction.run(Layout(tmp_path), "loan", now=LATER)
     slices = {(s.segment, s.value): s for s in found.slices}
     east = (rows["region"] == "east").fill_null(value=False).to_numpy()
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from monitoring import statistics as ours
+from monitoring.drift import statistics as ours
 
 counts = arrays(np.int64, st.integers(2, 20), elements=st.integers(0, 1000))
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.monitoring import worlds
-from monitoring.counts import WindowCounts
-from monitoring.quality import quality_findings
+from benchmarks.monitoring import scenarios
+from monitoring.drift.histograms import WindowCounts
+from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
 
 NEW = "trade that nobody knew"
@@ -14,15 +14,15 @@ NEW = "trade that nobody knew"
 def faults(share_of_new: float, rows: int, seed: int) -> set[tuple[str, str]]:
     """What alarms where a reference of 1,000 rows knows forty categories, and a window one more."""
     rng = np.random.default_rng(seed)
-    reference, window = dict(worlds.table(1_000, rng)), dict(worlds.table(rows, rng))
-    while len(set(reference["trade"])) < len(worlds.TRADES):
-        reference = dict(worlds.table(1_000, rng))
+    reference, window = dict(scenarios.table(1_000, rng)), dict(scenarios.table(rows, rng))
+    while len(set(reference["trade"])) < len(scenarios.TRADES):
+        reference = dict(scenarios.table(1_000, rng))
     trades = window["trade"].astype(object)
     trades[rng.random(rows) < share_of_new] = NEW
     window["trade"] = trades.astype(str)
-    counts = WindowCounts(worlds.reference_of(reference))
-    counts.add(worlds.rows_of(window, rng))
-    found = quality_findings(counts, worlds.reference_of(reference), MonitoringSettings())
+    counts = WindowCounts(scenarios.reference_of(reference))
+    counts.add(scenarios.rows_of(window, rng))
+    found = quality_findings(counts, scenarios.reference_of(reference), MonitoringSettings())
     return {(fault.column, fault.fault) for fault in found if fault.alarming}
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from contracts.errors import Unwritable
 from contracts.verdict import Finding
-from monitoring.evidently_report import Shelf, evidently_html
+from monitoring.reporting.evidently import Shelf, evidently_html
 from tests.slipway.conftest import BIN, free_port
 
 # Evidently and what it imports warn of their own age while they are imported.

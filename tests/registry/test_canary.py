@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.lifecycle.canary import run
-from benchmarks.lifecycle.worlds import World
+from benchmarks.lifecycle.scenarios import World
 from contracts.canary import REFERENCES, Canary, CanaryEvidence
 from registry.canary import (
     ALPHA,

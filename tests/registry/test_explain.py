@@ -8,7 +8,7 @@ from registry.history import history
 from registry.promote import promote, rollback
 from slipway.__main__ import app
 from tests.conftest import Workplace
-from training.exam_record import keep
+from training.evaluation.decision_log import keep
 
 
 def promoted(place: Workplace, version: int, because: str) -> Decision:

@@ -30,15 +30,15 @@ from registry.promote import Promotion, manifest_of, promote, rollback
 from tests import tiny
 from tests.conftest import Workplace
 from tests.registry.test_faults import artifacts
-from training import compare
-from training.compare import compare_recipe
-from training.exam import sit
-from training.exam_page import page
-from training.exam_record import keep
-from training.exam_rows import Sitter
+from training.dataset import load_table, split
+from training.evaluation import compare
+from training.evaluation.compare import compare_recipe
+from training.evaluation.decision_log import keep
+from training.evaluation.decision_page import page
+from training.evaluation.holdout import Sitter
+from training.evaluation.paired import sit
 from training.recipe import Recipe
 from training.run import train_recipe
-from training.table import load_table, split
 
 PEOPLE = 2_000
 RECIPE = tiny.binary(load=lambda: tiny.people(PEOPLE))
@@ -304,15 +304,15 @@ def test_a_rollback_asks_nobody(trained: Workplace) -> None:
 
 
 def test_the_command_compares_too(workplace: Workplace) -> None:
-    from slipway import desk
+    from slipway import context
     from training.run import train
 
     for _ in range(2):
         train("iris", workplace.store)
-    desk.promote("iris", 1, because="", force=False)
+    context.promote("iris", 1, because="", force=False)
     with pytest.raises(GateRefused, match=r"accuracy: expected surely better .* on 38 rows"):
-        desk.promote("iris", None, because="", force=False)
-    forced = desk.promote("iris", None, because="to see", force=True)
+        context.promote("iris", None, because="", force=False)
+    forced = context.promote("iris", None, because="to see", force=True)
 
     assert forced.decision
     assert forced.decision.by

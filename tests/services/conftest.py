@@ -51,7 +51,7 @@ class Followed:
         self.client.set_registered_model_alias("tiny", "production", str(version))
 
     def answers(self) -> dict[str, Any]:
-        from tests.services.asking import ask
+        from tests.services.http_client import ask
 
         status, answer, _ = ask(self.service, "/models/tiny/predict")
         assert status == 200, answer

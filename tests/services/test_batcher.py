@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.faults import Fault
-from services.scoring.batcher import Batcher
-from services.scoring.decode import Rows
-from services.scoring.ticket import Ticket
+from services.inference.batcher import Batcher
+from services.inference.decode import Rows
+from services.inference.pending import Ticket
 
 
 class Counting:

@@ -12,11 +12,11 @@ import pytest
 
 from contracts.manifest import Refusal
 from registry.store import Store
-from slipway.status import ModelState, states
+from slipway.commands.status import ModelState, states
 from tests.conftest import working_in
 from tests.services import broken
-from tests.services.asking import ask, metric
 from tests.services.conftest import Service, serving
+from tests.services.http_client import ask, metric
 
 pytestmark = pytest.mark.slow
 COUNTED = 'slipway_versions_refused_total{model="tiny"}'

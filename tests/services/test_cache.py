@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry, Counter
 
 from contracts.manifest import Pointer
 from contracts.settings import Secret
-from services.scoring.cache import ResultCache, open_cache
-from services.scoring.decode import Decoder, Rows, joined
+from services.inference.cache import ResultCache, open_cache
+from services.inference.decode import Decoder, Rows, joined
 from services.settings import ServiceSettings
 from tests import tiny
-from tests.services.asking import ask, changed, metric
 from tests.services.conftest import Redis, serving
+from tests.services.http_client import ask, changed, metric
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())

@@ -17,8 +17,8 @@ from contracts.shadow import ShadowRecord
 from registry.history import history
 from registry.settings import RegistrySettings
 from registry.store import Store
-from tests.services.asking import JSON, ask, changed, eventually
 from tests.services.conftest import Followed, following
+from tests.services.http_client import JSON, ask, changed, eventually
 from tests.services.poison import poisoned
 
 pytestmark = pytest.mark.slow

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from contracts.split import place_of
-from monitoring.compact import compact_day
-from monitoring.experiment import Plan, analyse
+from monitoring.experiment.analysis import Plan, analyse
 from monitoring.monitor import find_baseline
-from monitoring.replay import Wish, replay
-from monitoring.window import Span
+from monitoring.replay.run import Wish, replay
+from monitoring.traffic.compaction import compact_day
+from monitoring.traffic.window import Span
 from registry.settings import RegistrySettings
 from registry.store import Store
 from tests import tiny
-from tests.services.asking import JSON, ask
 from tests.services.conftest import Followed, following
+from tests.services.http_client import JSON, ask
 from tests.services.test_split import PREDICT, await_weight, wished
-from training.table import rows_of
+from training.dataset import rows_of
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from registry.promote import promote
 from registry.settings import RegistrySettings
 from registry.store import Store
 from tests.registry.test_http import Server, wait_for
-from tests.services.asking import GOOD, answers_with, ask, eventually
 from tests.services.conftest import Followed, serving
+from tests.services.http_client import GOOD, answers_with, ask, eventually
 from tests.slipway.conftest import free_port
 
 pytestmark = pytest.mark.slow
@@ -127,7 +127,7 @@ def followers_of(folder: Path) -> list[int]:
 def test_the_status_tells_where_each_model_stands(
     models: Path, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slipway.status import states
+    from slipway.commands.status import states
 
     copy = tmp_path / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)

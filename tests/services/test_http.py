@@ -19,13 +19,13 @@ import pytest
 
 from contracts.traffic import TrafficRecord
 from services.faults import FAULTS
-from services.load import send
+from slipway.load_client import send
 from tests import tiny
-from tests.services.asking import GOOD, JSON, ask, changed, metric, without
 from tests.services.conftest import Service, serving, start
+from tests.services.http_client import GOOD, JSON, ask, changed, metric, without
+from training.dataset import rows_of
 from training.recipe import Recipe
 from training.run import _fit
-from training.table import rows_of
 
 pytestmark = pytest.mark.slow
 

@@ -15,18 +15,12 @@ from hypothesis import strategies as st
 
 from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere
 from contracts.settings import Secret
-from services.access.guard import Guard, settled
-from services.access.keys import (
-    KeyRing,
-    create_key,
-    read_ring,
-    revoke_key,
-    rotate_key,
-)
+from services.auth.guard import Guard, settled
+from services.auth.keys import KeyRing, create_key, read_ring, revoke_key, rotate_key
 from services.faults import Fault
 from services.settings import ServiceSettings
-from tests.services.asking import JSON, ask
 from tests.services.conftest import serving, start
+from tests.services.http_client import JSON, ask
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - named to be refused, never bound
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -107,7 +101,7 @@ RING = json.dumps(
 def test_keys_made_by_many_processes_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     code = (
-        "import sys; from pathlib import Path; from services.access.keys import create_key\n"
+        "import sys; from pathlib import Path; from services.auth.keys import create_key\n"
         "for i in range(5): create_key(Path(sys.argv[1]), f'{sys.argv[2]}-{i}', ('predict',))"
     )
     words = [sys.executable, "-c", code, str(path)]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from contracts.manifest import Manifest
 from services.faults import Fault
 from services.protocols.labels import labels_of
-from tests.services.asking import ask, metric
 from tests.services.conftest import Service
+from tests.services.http_client import ask, metric
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 GOLDEN = Path(__file__).parents[1] / "contracts/golden/manifest.v1.json"

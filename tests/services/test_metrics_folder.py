@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.asking import GOOD, ask, metric
 from tests.services.conftest import serving
+from tests.services.http_client import GOOD, ask, metric
 
 pytestmark = pytest.mark.slow
 PREDICTIONS = 'slipway_requests_total{model="tiny",status="200"}'

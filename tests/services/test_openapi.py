@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests import tiny
-from tests.services.asking import ask
 from tests.services.conftest import Service
+from tests.services.http_client import ask
 from training.pipeline import scores_of
 from training.run import _fit
 

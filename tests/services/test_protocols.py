@@ -19,12 +19,12 @@ from tritonclient.utils import InferenceServerException
 
 from contracts.manifest import Manifest, Pointer
 from services.faults import FAULTS, Fault
+from services.inference.decode import Decoder, Rows, joined
 from services.protocols import batch, invocations
-from services.protocols.inference_v2 import V2
-from services.scoring.decode import Decoder, Rows, joined
+from services.protocols.open_inference import V2
 from tests import tiny
-from tests.services.asking import JSON, ask
 from tests.services.conftest import Service
+from tests.services.http_client import JSON, ask
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 DECODER = Decoder(tiny.SCHEMA)

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from contracts.replay import Replay
-from monitoring.compact import compact_day
 from monitoring.monitor import find_baseline
-from monitoring.replay import Wish, replay
-from monitoring.window import Span
+from monitoring.replay.run import Wish, replay
+from monitoring.traffic.compaction import compact_day
+from monitoring.traffic.window import Span
 from registry.settings import RegistrySettings
 from registry.store import Store
-from services.load import send
+from slipway.load_client import send
 from tests import tiny
-from tests.services.asking import GOOD, ask, changed
 from tests.services.conftest import Service, serving
+from tests.services.http_client import GOOD, ask, changed
+from training.dataset import rows_of
 from training.recipe import Recipe
-from training.table import rows_of
 
 pytestmark = pytest.mark.slow
 

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from contracts.split import TrafficSplit, place_of
 from contracts.traffic import TrafficRecord
 from registry.roles import split_of
-from services.watch import LOOK_S
-from tests.services.asking import GOOD, JSON, ask, changed, eventually, metric
+from services.serving.watcher import LOOK_S
 from tests.services.conftest import ROOT, Followed, Service, following, serving
+from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.poison import poisoned
-from tests.services.test_wire import Raw, connected
+from tests.services.test_fast_path import Raw, connected
 
 PREDICT = "/models/tiny/predict"
 ODD = changed(age=40.5)

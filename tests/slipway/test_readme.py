@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from tests.slipway.conftest import Checkout, free_port
+from training.dataset import rows_of
 from training.pipeline import scores_of
 from training.recipe import load_recipe
 from training.reference import predictions
 from training.run import _fit
-from training.table import rows_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

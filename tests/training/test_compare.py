@@ -14,10 +14,8 @@ from sklearn import metrics as sk
 from benchmarks.gate.__main__ import NO_BETTER, compared
 from contracts.manifest import Task
 from tests import tiny
-from training import compare
-from training.exam import SatExam, Sheet, truth_of
-from training.exam_calibration import worsening
-from training.exam_interval import (
+from training.evaluation import compare
+from training.evaluation.bootstrap import (
     Bounds,
     alpha_of,
     bounds,
@@ -27,7 +25,9 @@ from training.exam_interval import (
     paired,
     resampled,
 )
-from training.exam_rows import exam_digest
+from training.evaluation.calibration import worsening
+from training.evaluation.holdout import exam_digest
+from training.evaluation.paired import SatExam, Sheet, truth_of
 from training.metrics import METRICS, Truth
 
 

@@ -13,11 +13,11 @@ from contracts.errors import InvalidData, InvalidRecipe
 from contracts.schema import Schema, number
 from tests import tiny
 from training import recipe as recipes
+from training.dataset import frame_of, load_table, read_csv, rows_of
 from training.pipeline import encoder, floor32
 from training.recipe import Gate, load_recipe, recipe_names
 from training.reference import number_reference
 from training.simulate import drifted, like_training
-from training.table import frame_of, load_table, read_csv, rows_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

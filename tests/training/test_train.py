@@ -24,13 +24,13 @@ from registry.directory import verify
 from registry.store import Store
 from tests import tiny
 from tests.conftest import Workplace
+from training.dataset import load_table, rows_of, split
 from training.export import onnx_of
+from training.onnx_session import onnx_scores
 from training.parity import certify, probes
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.run import TrainedVersion, train_recipe
-from training.session import onnx_scores
-from training.table import load_table, rows_of, split
 
 RECIPES = [tiny.binary(), tiny.multiclass(), tiny.regression(), tiny.pair()]
 

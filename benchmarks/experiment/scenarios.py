@@ -1,0 +1,54 @@
+"""Made-up experiments: people who come again, of unlike difficulty, in two variants."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitoring.experiment.effect import Answered
+
+
+@dataclass(frozen=True)
+class World:
+    """An experiment: `gain` is what the challenger's scores add to the separation.
+
+    `visits` is the mean number of rows of a unit; `alike` the deviation of what a unit's rows
+    have in common, in deviations of the noise. `weights` are in force one after the other for
+    equally many units.
+    """
+
+    name: str
+    metric: str
+    gain: float = 0.0
+    visits: float = 3.0
+    alike: float = 1.0
+    weights: tuple[float, ...] = (0.5,)
+
+    def draw(self, n_units: int, rng: np.random.Generator) -> Answered:
+        """The labelled rows of so many units, in the order in which the units came."""
+        visits = rng.geometric(1 / self.visits, size=n_units)
+        unit = np.repeat(np.arange(n_units), visits)
+        stratum = unit * len(self.weights) // n_units
+        point = rng.random(n_units)[unit]
+        treated = point < np.array(self.weights)[stratum]
+        n = len(unit)
+        hard = rng.normal(size=n_units)[unit] * self.alike
+        truths = (rng.random(n) < 1 / (1 + np.exp(hard))).astype(np.float64)
+        # The times change: later rows are harder, for both variants.
+        signal = (1.0 + self.gain * treated) * (2 * truths - 1)
+        logits = signal + hard * 0.5 + rng.normal(size=n) * (1.5 + stratum)
+        scores = 1 / (1 + np.exp(-logits))
+        answers = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
+        if self.metric in {"rmse", "mae"}:
+            noise = rng.standard_t(4, size=n) + rng.normal(size=n_units)[unit] * self.alike
+            truths = hard
+            answers = hard + noise * (1 - self.gain * treated)
+        certain = np.where(truths == 1, scores, 1 - scores)
+        return Answered(
+            truths,
+            answers,
+            scores,
+            certain,
+            unit.astype(np.uint64),
+            treated,
+            stratum.astype(np.int64),
+        )

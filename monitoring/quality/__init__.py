@@ -1,0 +1,5 @@
+"""Data quality: missing, mistyped, unseen and duplicated values, gaps in time.
+
+In: counts of a window, the model's reference. Out: quality findings.
+May import: contracts, metrics, `monitoring.traffic`.
+"""

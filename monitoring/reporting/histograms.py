@@ -1,0 +1,80 @@
+"""The distributions that the report draws: reference and window on one axis, few numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.drift.histograms import CategoryCount, NumberCount, WindowCounts
+from monitoring.drift.rule import ends_of, reference_counts
+from monitoring.drift.statistics import shares
+
+CELLS = 40
+MOST_WORDS = 10
+MANY, TOO_MANY = 1e4, 1e12
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A column before and now, as shares that add up to one.
+
+    For numbers the shares are of equal cells from `labels[0]` to `labels[1]`, for categories
+    of the `labels` themselves, the largest changes first.
+    """
+
+    column: str
+    kind: str
+    labels: tuple[str, ...]
+    before: tuple[float, ...]
+    now: tuple[float, ...]
+
+
+def shape_of(name: str, counts: WindowCounts) -> Shape:
+    """The shape of one column."""
+    column = counts.columns[name]
+    if isinstance(column, NumberCount):
+        return _of_numbers(name, column)
+    return _of_words(name, column)
+
+
+def _of_numbers(name: str, column: NumberCount) -> Shape:
+    low, high = ends_of(column.reference)
+    edges = np.array([low, *column.reference.edges, high])
+    # Ends of a column with few values may meet its edges; a distribution needs rising ones.
+    edges = np.maximum.accumulate(edges)
+    grid = np.linspace(low, high, CELLS + 1)
+    return Shape(
+        name,
+        "number",
+        (_plain(low), _plain(high)),
+        _resampled(np.array(column.reference.counts), edges, grid),
+        _resampled(column.counts, edges, grid),
+    )
+
+
+def _plain(number: float) -> str:
+    """A number as people write it, where that is not too long.
+
+    >>> _plain(116500.0), _plain(0.005855), _plain(3e20)
+    ('116,500', '0.005855', '3e+20')
+    """
+    return f"{number:,.0f}" if MANY <= abs(number) < TOO_MANY else f"{number:.4g}"
+
+
+def _resampled(
+    counts: NDArray[np.int64], edges: NDArray[np.float64], grid: NDArray[np.float64]
+) -> tuple[float, ...]:
+    below = np.concatenate([[0.0], np.cumsum(shares(counts))])
+    return _rounded(np.diff(np.interp(grid, edges, below)))
+
+
+def _of_words(name: str, column: CategoryCount) -> Shape:
+    before, now = shares(reference_counts(column)), shares(column.by_slice().sum(axis=0))
+    order = np.argsort(-np.abs(now - before), kind="stable")[:MOST_WORDS]
+    words = tuple(column.words[i] for i in order)
+    return Shape(name, "category", words, _rounded(before[order]), _rounded(now[order]))
+
+
+def _rounded(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(v), 5) for v in values)

@@ -1,0 +1,185 @@
+"""Traffic records as a table in Parquet, and back; nothing is lost on the way.
+
+`features.<name>` has a feature's values as numbers, booleans or words; where one file holds
+values of several types, `mixed.<name>` has them as JSON. `scores.<name>` are the scores,
+`flags` the flags joined by commas.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+from msgspec import UNSET
+
+from contracts.traffic import TrafficRecord
+from monitoring.traffic.decode import TIME_FORMAT
+
+MOST_CATEGORIES = 10_000
+"""A column of more different words is stored as text."""
+
+
+def table_of(records: Sequence[TrafficRecord]) -> tuple[pl.DataFrame, list[TrafficRecord]]:
+    """Records as a table; those whose time is none are given back."""
+    times = (
+        pl.Series([r.time for r in records], dtype=pl.String)
+        .str.to_datetime(TIME_FORMAT, time_unit="us", strict=False)
+        .dt.replace_time_zone("UTC")
+    )
+    columns: dict[str, pl.Series] = {
+        "prediction_id": pl.Series([r.prediction_id for r in records], dtype=pl.String),
+        "time": times,
+        "version": pl.Series([r.version for r in records], dtype=pl.Int64),
+        "variant": pl.Series([r.variant for r in records], dtype=pl.String),
+        "prediction": _predictions(records),
+        "score": pl.Series([r.score for r in records], dtype=pl.Float64),
+        "flags": pl.Series([",".join(r.flags) or None for r in records], dtype=pl.String),
+        "latency_ms": pl.Series([r.latency_ms for r in records], dtype=pl.Float64),
+        "request_id": pl.Series([r.request_id for r in records], dtype=pl.String),
+        "model": pl.Series([r.model for r in records], dtype=pl.String),
+    }
+    if any(r.assigned for r in records):
+        columns |= _assignments(records)
+    for name in _names(r.scores for r in records):
+        values = [r.scores.get(name) for r in records]
+        columns[f"scores.{name}"] = pl.Series(values, dtype=pl.Float64)
+    for name in _names(r.features for r in records):
+        key, series = _feature(name, [r.features.get(name) for r in records])
+        columns[key] = series
+    table = pl.DataFrame(columns)
+    if not times.null_count():
+        return table, []
+    timeless = [r for r, null in zip(records, times.is_null(), strict=True) if null]
+    return table.filter(pl.col("time").is_not_null()), timeless
+
+
+def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Tables of one model as one; a feature of several types becomes JSON in all."""
+    names = _names(dict.fromkeys(t.columns) for t in tables)
+    features = [n.removeprefix("features.") for n in names if n.startswith("features.")]
+    unlike = {
+        name for name in features if len({kind for t in tables if (kind := _kind(t, name))}) > 1
+    }
+    return pl.concat([_mixed(t, unlike) for t in tables], how="diagonal_relaxed")
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table, in the order of time, so that it reads fast.
+
+    Raises:
+        OSError: the place cannot be written.
+
+    """
+    words = [
+        c
+        for c in table.columns
+        if table.schema[c] == pl.String
+        and (c.startswith("features.") or c in {"variant", "assigned", "prediction", "model"})
+        and table[c].n_unique() <= MOST_CATEGORIES
+    ]
+    table.sort("time", maintain_order=True).cast(
+        dict.fromkeys(words, pl.Categorical)
+    ).write_parquet(path, compression="lz4", row_group_size=250_000)
+
+
+def record_of(row: Mapping[str, Any]) -> TrafficRecord:
+    """A row of a stored table as the record it was."""
+    grouped: dict[str, dict[str, Any]] = {"features": {}, "mixed": {}, "scores": {}}
+    for key, value in row.items():
+        group, dot, name = key.partition(".")
+        if dot:
+            grouped[group][name] = value
+    mixed = {
+        name: None if text is None else msgspec.json.decode(text)
+        for name, text in grouped["mixed"].items()
+    }
+    return TrafficRecord(
+        prediction_id=row["prediction_id"],
+        time=f"{row['time']:%Y-%m-%dT%H:%M:%S.%f}Z",
+        model=row["model"],
+        version=row["version"],
+        variant=row["variant"],
+        features=grouped["features"] | mixed,
+        prediction=row["prediction"],
+        score=row["score"],
+        scores={k: v for k, v in grouped["scores"].items() if v is not None},
+        flags=tuple(filter(None, (row["flags"] or "").split(","))),
+        latency_ms=row["latency_ms"],
+        request_id=row["request_id"],
+        unit=row.get("unit") or UNSET,
+        assigned=row.get("assigned") or UNSET,
+        weight=UNSET if row.get("weight") is None else row["weight"],
+    )
+
+
+def _assignments(records: Sequence[TrafficRecord]) -> dict[str, pl.Series]:
+    """What is known of a split, where one was in force; null elsewhere."""
+    return {
+        "unit": pl.Series([r.unit or None for r in records], dtype=pl.String),
+        "assigned": pl.Series([r.assigned or None for r in records], dtype=pl.String),
+        "weight": pl.Series(
+            [None if r.weight is UNSET else r.weight for r in records], dtype=pl.Float64
+        ),
+    }
+
+
+def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every key, in the order in which it came first."""
+    found: dict[str, None] = {}
+    for mapping in mappings:
+        if mapping.keys() - found.keys():
+            found |= dict.fromkeys(mapping)
+    return list(found)
+
+
+def _predictions(records: Sequence[TrafficRecord]) -> pl.Series:
+    values = [r.prediction for r in records]
+    if any(isinstance(v, str) for v in values):
+        return pl.Series([str(v) for v in values], dtype=pl.String)
+    return pl.Series(values, dtype=pl.Float64)
+
+
+def _feature(name: str, values: Sequence[Any]) -> tuple[str, pl.Series]:
+    types = {type(v) for v in values} - {type(None)}
+    plain: Any = None
+    if not types:
+        plain = pl.Null
+    elif types == {bool}:
+        plain = pl.Boolean
+    elif types == {str}:
+        plain = pl.String
+    elif types == {int} and all(v is None or -(2**63) <= v < 2**63 for v in values):
+        plain = pl.Int64
+    elif (types <= {int, float} and all(v is None or abs(v) <= 2**53 for v in values)) or types == {
+        float
+    }:
+        plain = pl.Float64
+    if plain is not None:
+        return f"features.{name}", pl.Series(values, dtype=plain)
+    return f"mixed.{name}", pl.Series([_json(v) for v in values], dtype=pl.String)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _kind(table: pl.DataFrame, name: str) -> str:
+    if f"mixed.{name}" in table.columns:
+        return "mixed"
+    kind = table.schema.get(f"features.{name}", pl.Null())
+    if kind == pl.Null:
+        return ""
+    return "number" if kind.is_numeric() else str(kind)
+
+
+def _mixed(table: pl.DataFrame, names: set[str]) -> pl.DataFrame:
+    """The table with these features as JSON."""
+    for name in names:
+        key = f"features.{name}"
+        if key in table.columns:
+            values = pl.Series(
+                f"mixed.{name}", [_json(v) for v in table[key].to_list()], dtype=pl.String
+            )
+            table = table.drop(key).with_columns(values)
+    return table

@@ -1,0 +1,95 @@
+"""A request that waits for its rows to be scored."""
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.faults import Fault
+from services.inference.batch_result import Page
+from services.inference.decode import Rows
+
+Render = Callable[[Page, slice], Any]
+"""Makes an answer of the page of a model call, and of where in it the rows of a ticket stand."""
+
+
+class Answer(Protocol):
+    """Where an answer goes: a future, or a connection that waits."""
+
+    def done(self) -> bool:
+        """Whether it was answered already, or nobody waits any more."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer."""
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        """Refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The variant that a request's unit was given, at which weight of the challenger.
+
+    `lost_s` is what the challenger took of the request's time, before it failed.
+    """
+
+    unit: str
+    assigned: str
+    weight: float
+    lost_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A request that waits: its rows, its own context, and where its answer goes.
+
+    `assignment` is None where one version answers all.
+    """
+
+    rows: Rows
+    request_id: str
+    arrived: float
+    answer: Answer
+    render: Render
+    scores: Sequence[Sequence[float]] = ()
+    assignment: Assignment | None = None
+
+
+def lost_s(ticket: Ticket) -> float:
+    """What another version took of a request's time before it failed."""
+    return 0.0 if ticket.assignment is None else ticket.assignment.lost_s
+
+
+class SecondChance:
+    """Where an answer goes while there is another way: a model that fails is asked otherwise.
+
+    `ask_otherwise` is given the fault, if it has one of the `codes`, and answers instead.
+    """
+
+    __slots__ = ("_answer", "_ask_otherwise", "_codes", "_is_spent")
+
+    def __init__(
+        self, answer: Answer, codes: Container[str], ask_otherwise: Callable[[Fault], None]
+    ) -> None:
+        self._answer = answer
+        self._codes = codes
+        self._ask_otherwise = ask_otherwise
+        self._is_spent = False
+
+    def done(self) -> bool:
+        """Whether nothing is expected here any more; the other way may still answer."""
+        return self._is_spent or self._answer.done()
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer."""
+        self._answer.set_result(result)
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        """Ask otherwise, if the fault is of that kind; else refuse."""
+        if not isinstance(fault, Fault) or fault.code not in self._codes:
+            self._answer.set_exception(fault)
+            return
+        self._is_spent = True
+        try:
+            self._ask_otherwise(fault)
+        except Fault as second:
+            self._answer.set_exception(second)

@@ -1,0 +1,218 @@
+"""Two desks of one model: production's, and the challenger's for its share of the units.
+
+Which of them answers is fixed by the unit (`contracts.split`): the header `x-user-id`, else the
+feature that the split names, else the request itself. What the challenger fails to answer,
+production answers: an experiment shall cost nobody an answer. The failure is counted, and the
+record says that the unit was assigned to the challenger.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from contracts.names import PRODUCTION
+from contracts.split import TrafficSplit, place_of
+from services.faults import Fault
+from services.inference.loader import ServedModel
+from services.inference.pending import Answer, Assignment, SecondChance
+from services.metrics import Metrics
+from services.protocols.open_inference import V2
+from services.serving.endpoint import Desk
+
+ANSWERED_BY_PRODUCTION = frozenset({"prediction_failed", "overloaded", "deadline_exceeded"})
+"""Faults of a version, and not of the request, the traffic log or the machine."""
+MOST_UNITS = 4096
+"""So many units' variants are kept; when there are more, all are forgotten and hashed again."""
+
+Ask = Callable[[Desk, Assignment], Awaitable[bytes]]
+AskFor = Callable[[Desk, Answer, Assignment], None]
+
+
+class SplitDesk:
+    """Answers as a `Desk` does, by one of two versions."""
+
+    def __init__(
+        self,
+        production: Desk,
+        challenger: Desk,
+        split: TrafficSplit,
+        metrics: Metrics,
+        production_now: Callable[[], Desk | None],
+    ) -> None:
+        self.production = production
+        self.challenger = challenger
+        self.split = split
+        self.name = production.name
+        # Until they are retired; a model without a challenger pays nothing.
+        production.is_divided = challenger.is_divided = True
+        self.is_immediate = production.is_immediate and challenger.is_immediate
+        self._production_now = production_now
+        self._known: dict[bytes, Assignment] = {}
+        self._unit_of = _unit_reader(split.by) if split.by else None
+        self._failures = {
+            code: metrics.challenger_failures.labels(self.name, code)
+            for code in ANSWERED_BY_PRODUCTION
+        }
+
+    @property
+    def served(self) -> ServedModel:
+        """What production serves."""
+        return self.production.served
+
+    @property
+    def version(self) -> int:
+        """Production's version."""
+        return self.production.version
+
+    @property
+    def v2(self) -> V2:
+        """Production's side of the Open Inference Protocol."""
+        return self.production.v2
+
+    def ask(self, body: bytes, request_id: str, answer: Answer, unit: bytes) -> None:
+        """Let the encoded answer to a body that is one row be given to `answer`.
+
+        Raises:
+            Fault: the body, or the queue.
+
+        """
+        assignment = self._assigned(unit, body, request_id)
+        self._ask(lambda d, to, a: d.ask(body, request_id, to, a), answer, assignment)
+
+    def ask_batch(self, body: bytes, request_id: str, answer: Answer, unit: bytes) -> None:
+        """The same for a batch; all its rows are answered by one version.
+
+        Raises:
+            Fault: the queue.
+
+        """
+        assignment = self._assigned(unit, b"", request_id)
+        self._ask(lambda d, to, a: d.ask_batch(body, request_id, to, a), answer, assignment)
+
+    def _ask(self, ask: AskFor, answer: Answer, assignment: Assignment) -> None:
+        if assignment.assigned == PRODUCTION:
+            ask(self.production, answer, assignment)
+            return
+        since = time.monotonic()
+
+        def ask_production(fault: Fault) -> None:
+            again = self._failed(fault, assignment, since)
+            ask(self._stand_in(), answer, again)
+
+        attempt = SecondChance(answer, ANSWERED_BY_PRODUCTION, ask_production)
+        try:
+            ask(self.challenger, attempt, assignment)
+        except Fault as fault:
+            attempt.set_exception(fault)
+
+    async def predict(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
+        """See `Desk.predict`."""
+        assignment = self._assigned(unit, body, request_id)
+        return await self._answered(lambda d, a: d.predict(body, request_id, a), assignment)
+
+    async def predict_row(self, row: object, request_id: str) -> bytes:
+        """See `Desk.predict_row`; such a request has no unit of its own."""
+        assignment = self._assigned(b"", b"", request_id)
+        return await self._answered(lambda d, a: d.predict_row(row, request_id, a), assignment)
+
+    async def predict_batch(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
+        """See `Desk.predict_batch`; all its rows are answered by one version."""
+        assignment = self._assigned(unit, b"", request_id)
+        return await self._answered(lambda d, a: d.predict_batch(body, request_id, a), assignment)
+
+    async def invoke(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
+        """See `Desk.invoke`."""
+        assignment = self._assigned(unit, b"", request_id)
+        return await self._answered(lambda d, a: d.invoke(body, request_id, a), assignment)
+
+    async def infer(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
+        """See `Desk.infer`."""
+        assignment = self._assigned(unit, b"", request_id)
+        return await self._answered(lambda d, a: d.infer(body, request_id, a), assignment)
+
+    async def label(self, body: bytes, request_id: str, _unit: bytes = b"") -> bytes:
+        """See `Desk.label`: labels are of predictions, whoever made them."""
+        return await self.production.label(body, request_id)
+
+    def describe(self) -> dict[str, Any]:
+        """What production is, and beside it the challenger's version and weight."""
+        challenger = {"version": self.challenger.version, "weight": self.split.weight}
+        return self.production.describe() | {"challenger": challenger}
+
+    def _failed(self, fault: Fault, assignment: Assignment, since: float) -> Assignment:
+        """Count a request that the challenger failed; the assignment for who answers instead."""
+        self._failures[fault.code].inc()
+        return replace(assignment, lost_s=time.monotonic() - since)
+
+    def _stand_in(self) -> Desk:
+        """Production's desk as it is at this moment.
+
+        Raises:
+            Fault: `unknown_model`; nothing is in production any more.
+
+        """
+        desk = self._production_now()
+        if desk is None:
+            raise Fault("unknown_model")
+        desk.is_divided = True
+        return desk
+
+    async def _answered(self, ask: Ask, assignment: Assignment) -> bytes:
+        if assignment.assigned == PRODUCTION:
+            return await ask(self.production, assignment)
+        since = time.monotonic()
+        try:
+            return await ask(self.challenger, assignment)
+        except Fault as fault:
+            if fault.code not in ANSWERED_BY_PRODUCTION:
+                raise
+            return await ask(self._stand_in(), self._failed(fault, assignment, since))
+
+    def _assigned(self, unit: bytes, body: bytes, request_id: str) -> Assignment:
+        """The variant of a request; `body` is that of one row, or empty."""
+        if not unit and body and self._unit_of is not None:
+            unit = self._unit_of(body)
+        if not unit:
+            return self._new_assignment(request_id.encode())
+        known = self._known.get(unit)
+        if known is None:
+            if len(self._known) >= MOST_UNITS:
+                self._known.clear()
+            known = self._known[unit] = self._new_assignment(unit)
+        return known
+
+    def _new_assignment(self, unit: bytes) -> Assignment:
+        point, name = place_of(self.name, unit)
+        return Assignment(name, self.split.variant_at(point), self.split.weight)
+
+
+def _unit_reader(name: str) -> Callable[[bytes], bytes]:
+    """What finds the value of a feature in a body; nothing where there is none."""
+    kind = msgspec.defstruct(
+        "Unit", [("value", str | int | float | bool | None, None)], rename={"value": name}
+    )
+    decode = msgspec.json.Decoder(kind).decode
+
+    def unit_of(body: bytes) -> bytes:
+        try:
+            value: object = decode(body).value  # type: ignore[attr-defined]  # the field just made
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # The desk will say what is wrong with the body.
+            return b""
+        return b"" if value is None else _text_of(value).encode()
+
+    return unit_of
+
+
+def _text_of(value: object) -> str:
+    """A value as the header would say it: `7` and `7.0` are one number, and so one unit."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+Front = Desk | SplitDesk
+"""Who is asked for a model."""

@@ -1,0 +1,282 @@
+"""Compaction changes where traffic lies, and nothing that is said of it."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import PlatformError
+from contracts.names import Layout
+from contracts.traffic import TrafficRecord
+from monitoring.drift.histograms import WindowCounts
+from monitoring.traffic import compaction
+from monitoring.traffic.compaction_manifest import FOLDED, folded_of, reading
+from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.lookup import find
+from monitoring.traffic.parquet import record_of, table_of, together
+from monitoring.traffic.window import Reading, Span, read_window
+from tests.monitoring.test_monitor import TINY_REFERENCE
+
+DAY = datetime(2026, 1, 31, tzinfo=UTC)
+LATER = DAY + timedelta(days=2)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+)
+PLAIN_RECORDS = st.builds(
+    TrafficRecord,
+    prediction_id=st.uuids().map(str),
+    time=st.integers(0, 82_800_000_000)
+    .map(lambda us: DAY + timedelta(microseconds=us))
+    .map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S.%f}Z"),
+    model=st.just("tiny"),
+    version=st.integers(1, 3),
+    variant=st.sampled_from(["production", "shadow"]),
+    features=st.dictionaries(st.sampled_from(["age", "region", "owner", "new"]), VALUES),
+    prediction=st.sampled_from(["yes", "no"]),
+    score=st.floats(0, 1),
+    scores=st.dictionaries(st.sampled_from(["yes", "no"]), st.floats(0, 1)),
+    flags=st.lists(st.sampled_from(["clipped:age", "unseen:region"]), max_size=2).map(tuple),
+    latency_ms=st.floats(0, 10),
+    request_id=st.text(max_size=4),
+)
+RECORDS = PLAIN_RECORDS | st.builds(
+    partial(msgspec.structs.replace, unit="3f4d5a1b8e1a3ecb", assigned="challenger"),
+    PLAIN_RECORDS,
+    weight=st.floats(0, 1),
+)
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=8), st.integers(1, 4))
+def test_a_record_comes_back_from_the_table_as_it_was(
+    records: list[TrafficRecord], cut: int
+) -> None:
+    pieces = [records[i : i + cut] for i in range(0, len(records), cut)]
+    table = together([table_of(piece)[0] for piece in pieces])
+    back = [record_of(row) for row in table.iter_rows(named=True)]
+
+    for before, after in zip(records, back, strict=True):
+        given_values = {k: v for k, v in before.features.items() if v is not None}
+        assert {k: v for k, v in after.features.items() if v is not None} == given_values
+        assert msgspec.structs.replace(after, features=before.features) == before
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=30),
+            st.sampled_from([b'{"a":1}', b'{"a":2}{"a":3}', b'{"a"', b":4}", b"", b"{}", b"\r"]),
+        ),
+        max_size=12,
+    )
+)
+def test_a_block_is_read_as_line_by_line(lines: list[bytes]) -> None:
+    """The oracle splits at line ends and decodes each with the standard library."""
+    import json
+
+    class Row(msgspec.Struct):
+        a: int
+
+    body = b"\n".join(lines)
+    expected, torn = [], 0
+    for line in body.split(b"\n"):
+        try:
+            value = json.loads(line)["a"]
+        except (ValueError, KeyError, TypeError):
+            torn += bool(line.strip())
+        else:
+            expected.append(value)
+    reader = LineReader(Row)
+
+    assert [r.a for r in reader.decode(body)] == expected
+    assert len(reader.torn) == torn
+
+
+def write(layout: Layout, n: int, seed: int = 0, tail: bytes = b"") -> Path:
+    rng = np.random.default_rng(seed)
+    folder = layout.traffic("tiny") / "2026-01-31"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        msgspec.json.encode(
+            TrafficRecord(
+                prediction_id=f"{seed}-{i}",
+                time=f"2026-01-31T{i % 24:02d}:00:00.000000Z",
+                model="tiny",
+                version=1 + (i % 10 == 9),
+                features={
+                    "region": str(rng.choice(["north", "south"])),
+                    "age": float(rng.integers(18, 90)),
+                    "income": None if i % 7 == 0 else float(rng.lognormal(10)),
+                    "lines": int(rng.poisson(4)),
+                    "owner": bool(rng.random() < 0.4),
+                    "work": "yes",
+                },
+                prediction="yes",
+                score=float(rng.random()),
+                scores={"yes": 0.5, "no": 0.5},
+                flags=("clipped:age",) if i % 5 == 0 else (),
+            )
+        )
+        for i in range(n)
+    ]
+    path = folder / f"120000-{seed}.jsonl"
+    path.write_bytes(b"\n".join(lines) + b"\n" + tail)
+    os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    return path
+
+
+def counted(layout: Layout) -> tuple[Any, ...]:
+    reading_of = Reading()
+    counts = WindowCounts(TINY_REFERENCE)
+    span = Span("tiny", 1, DAY, DAY + timedelta(days=1))
+    for rows, _ in read_window(layout, span, TINY_REFERENCE, reading_of):
+        counts.add(rows)
+    columns = {
+        name: (c.n, c.missing, c.mistyped, c.by_slice().sum(axis=0).tolist())
+        for name, c in counts.columns.items()
+    }
+    return (
+        columns,
+        counts.rows,
+        counts.flags,
+        counts.duplicates.found(),
+        reading_of.torn_lines,
+        reading_of.other_versions,
+    )
+
+
+def test_the_counts_are_the_same_before_and_after_and_after_again(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    write(layout, 300, 1, tail=b'{"torn')
+    write(layout, 200, 2)
+    before = counted(layout)
+    done = compaction.run(layout, "tiny", now=LATER)
+    folder = layout.traffic("tiny") / "2026-01-31"
+
+    assert (done.days, done.rows, done.torn_lines, done.removed_segments) == (1, 500, 1, 2)
+    assert list(folder.glob("*.jsonl")) == []
+    assert counted(layout) == before
+    assert before[1] == 450
+    assert compaction.run(layout, "tiny", now=LATER) == compaction.Compaction()
+    assert counted(layout) == before
+    assert find(layout, "1-3").features["owner"] in {True, False}
+    assert next(folder.glob("torn-*.txt")).read_bytes() == b'{"torn\n'
+
+
+def test_what_is_written_late_is_neither_lost_nor_counted_twice(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    path = write(layout, 100, 1)
+    lines = path.read_bytes()
+    compaction.compact_day(path.parent)
+    with path.open("ab") as file:
+        file.write(lines.replace(b'"1-', b'"late-'))
+    os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+
+    assert counted(layout)[1] == 180
+    assert compaction.run(layout, "tiny", now=LATER).rows == 100
+    assert counted(layout)[1] == 180
+    assert not path.exists()
+
+
+def test_today_and_what_is_being_read_or_written_is_left_alone(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    path = write(layout, 10)
+
+    assert compaction.run(layout, "tiny", now=DAY + timedelta(hours=20)).days == 0
+    os.utime(path, (LATER.timestamp(), LATER.timestamp()))
+    assert compaction.run(layout, "tiny", now=LATER).waiting == 1
+    os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    with reading(layout.traffic("tiny")):
+        done = compaction.run(layout, "tiny", now=LATER)
+    assert (done.days, done.removed_segments, path.exists()) == (1, 0, True)
+    assert counted(layout)[1] == 9
+    assert compaction.run(layout, "tiny", now=LATER).removed_segments == 1
+
+
+def test_two_compactions_do_not_meet(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    write(layout, 10)
+    with (
+        compaction._alone(layout.traffic("tiny")),
+        pytest.raises(PlatformError, match="expected no other compaction"),
+    ):
+        compaction.run(layout, "tiny", now=LATER)
+
+
+def test_days_past_retention_are_removed(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    write(layout, 10)
+    assert compaction.run(layout, "tiny", now=LATER, keep_days=2).removed_days == 0
+    assert (
+        compaction.run(layout, "tiny", now=LATER + timedelta(days=1), keep_days=2).removed_days == 1
+    )
+    assert counted(layout)[1] == 0
+    assert compaction.run(layout, "nobody", now=LATER) == compaction.Compaction()
+
+
+def test_a_half_written_parquet_file_is_counted_or_removed(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    folder = write(layout, 100).parent
+    (folder / "part-ab.parquet").write_bytes(b"PAR1 of a run that was killed")
+    assert counted(layout)[1] == 90
+
+    compaction.run(layout, "tiny", now=LATER)
+    assert not (folder / "part-ab.parquet").exists()
+    named = folder / folded_of(folder).files[0]
+    named.write_bytes(named.read_bytes()[:-100])
+    met = Reading()
+    span = Span("tiny", 1, DAY, DAY + timedelta(days=1))
+    assert list(read_window(layout, span, TINY_REFERENCE, met)) == []
+    assert len(met.torn_files) == 1
+    assert named.name in met.torn_files[0]
+
+
+FOR_EVER = """
+import datetime, pathlib, sys
+from contracts.names import Layout
+from monitoring import compact
+now = datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    compact.run(Layout(pathlib.Path(sys.argv[1])), "tiny", now=now)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay_s", [0.005, 0.02, 0.08])
+def test_a_killed_compaction_loses_no_row_and_doubles_none(tmp_path: Path, delay_s: float) -> None:
+    layout = Layout(tmp_path)
+    folder = write(layout, 20_000).parent
+    with subprocess.Popen(
+        [sys.executable, "-c", FOR_EVER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        time.sleep(delay_s)
+        process.kill()
+
+    assert counted(layout)[1] == 18_000
+    compaction.run(layout, "tiny", now=LATER)
+    assert counted(layout)[1] == 18_000
+    assert {p.name for p in folder.glob("part-*")} == set(folded_of(folder).files)
+    assert (folder / FOLDED).is_file()
+    assert not list(folder.glob("*.jsonl"))

@@ -1,0 +1,144 @@
+"""The line of traffic and the answer of a row are what the contract says, and say the same."""
+
+import json
+import time
+from asyncio import Future, new_event_loop
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.manifest import Manifest, Pointer
+from contracts.traffic import TrafficRecord
+from services.faults import Fault
+from services.inference.batch_result import Moment, new_id_tails
+from services.inference.decode import Rows
+from services.inference.pending import Assignment, SecondChance, Ticket
+from services.inference.render import Clerk
+
+GOLDEN = Path(__file__).parents[1] / "contracts/golden"
+POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())
+MANIFEST = Manifest.read((GOLDEN / "manifest.v1.json").read_bytes())
+NAMES = {
+    "binary": ("no%b", 'y"es%'),
+    "multiclass": ("a", "b\\", "ü"),
+    "regression": ("low", "%(x)s"),
+}
+TASKS = st.sampled_from(sorted(NAMES))
+FLAGS = st.lists(st.sampled_from(["age:clipped", 'x"%b:unseen']), max_size=2).map(tuple)
+ASSIGNMENTS = st.none() | st.builds(
+    Assignment, st.just("3f4d5a1b8e1a3ecb"), st.just("challenger"), st.floats(0.01, 1)
+)
+MOMENT = Moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
+
+
+def manifest(task: str) -> Manifest:
+    names: tuple[str, ...] = NAMES[task]
+    words: dict[str, Any] = {"classes": names, "outputs": ()}
+    if task == "regression":
+        words = {"classes": (), "outputs": names, "threshold": None}
+    return msgspec.structs.replace(MANIFEST, task=task, **words)
+
+
+@st.composite
+def tickets(draw: st.DrawFn, task: str) -> list[Ticket]:
+    """Requests of some rows each, as the decoder and the batcher leave them."""
+    found = []
+    for _ in range(draw(st.integers(1, 4))):
+        n_rows = draw(st.integers(1, 4))
+        scores = st.lists(
+            st.floats(0, 1, width=32), min_size=len(NAMES[task]), max_size=len(NAMES[task])
+        )
+        rows = Rows(
+            [json.dumps({"x%b": draw(st.integers())}).encode() for _ in range(n_rows)],
+            [[0.0]] * n_rows,
+            [draw(FLAGS) for _ in range(n_rows)],
+        )
+        name = draw(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1))
+        answer: Any = None
+        listed = [draw(scores) for _ in range(n_rows)]
+        given_to = draw(ASSIGNMENTS)
+        words = (rows, name, time.monotonic(), answer, lambda *_: None, listed, given_to)
+        found.append(Ticket(*words))
+    return found
+
+
+@given(TASKS.flatmap(lambda task: st.tuples(st.just(task), tickets(task))))
+def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[Ticket]]) -> None:
+    task, asked = drawn
+    clerk = Clerk(POINTER, manifest(task))
+    page = clerk.page(asked, MOMENT)
+    waits_s = [0.001 * (index + 1) for index in range(len(asked))]
+    lines = clerk.lines(page, asked, waits_s, is_divided=True).splitlines(keepends=True)
+    together = json.loads(b"[" + clerk.answers(page, slice(0, len(lines)))[:-1] + b"]")
+    rows = [
+        (t, i, wait_s) for t, wait_s in zip(asked, waits_s, strict=True) for i in range(len(t.rows))
+    ]
+    assert len(lines) == len(rows) == len(together)
+
+    for index, (line, (ticket, row, wait_s)) in enumerate(zip(lines, rows, strict=True)):
+        record = TrafficRecord.read(line)
+        scores = ticket.scores[row]
+        by_name = dict(zip(NAMES[task], scores, strict=True))
+        likeliest = max(by_name, key=lambda name: by_name[name])
+        expected: tuple[object, float] = (likeliest, max(scores))
+        if task == "regression":
+            expected = (scores[0], scores[0])
+        elif task == "binary":
+            expected = (NAMES[task][scores[1] >= (MANIFEST.threshold or 0.5)], scores[1])
+
+        assert line.endswith(b"}\n")
+        assert json.loads(line) == json.loads(record.write())
+        assert record.features == json.loads(bytes(ticket.rows.features[row]))
+        assert (record.prediction, record.score) == expected
+        assert record.scores == by_name
+        assert record.flags == ticket.rows.flags[row]
+        assert record.request_id == ticket.request_id
+        assert record.latency_ms == pytest.approx(wait_s * 1e3)
+        assert (record.model, record.version) == (POINTER.name, POINTER.version)
+        split = ticket.assignment or Assignment("", "", 0.0)
+        assert (record.unit or "", record.assigned or "") == (split.unit, split.assigned)
+        assert (record.weight or 0.0) == split.weight
+        assert (b'"assigned"' in line) == (ticket.assignment is not None)
+        alone = json.loads(clerk.answer(page, index))
+        assert alone == together[index]
+        told = "values" if task == "regression" else "probabilities"
+        assert alone.pop(told) == record.scores
+        assert alone == {
+            name: getattr(record, name)
+            for name in ("prediction_id", "model", "version", "variant", "time", "prediction")
+        } | {"flags": list(record.flags)}
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=6))
+def test_prediction_ids_are_never_given_twice_and_sort_by_time(sizes: list[int]) -> None:
+    later = Moment(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC))
+    ids = [MOMENT.id_head + tail for size in sizes for tail in new_id_tails(size)]
+
+    assert len(set(ids)) == sum(sizes)
+    assert max(ids) < later.id_head
+    assert {UUID(each.decode()).version for each in ids} == {7}
+
+
+@pytest.mark.parametrize(
+    ("code", "is_asked_again"), [("prediction_failed", True), ("overloaded", False)]
+)
+def test_only_a_model_that_fails_gives_a_batch_a_second_chance(
+    code: str, is_asked_again: bool
+) -> None:
+    loop = new_event_loop()
+    first: Future[bytes] = Future(loop=loop)
+    again: list[bool] = []
+    chance = SecondChance(first, {"prediction_failed"}, lambda _fault: again.append(True))
+    chance.set_exception(Fault(code))
+
+    assert chance.done()
+    assert (bool(again), first.done()) == (is_asked_again, not is_asked_again)
+    if first.done():
+        assert first.exception() is not None
+    loop.close()

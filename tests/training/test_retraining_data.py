@@ -1,0 +1,128 @@
+"""What a retraining learns is never in its exam, and old rows stay unless they do harm."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from contracts.errors import InvalidData
+from contracts.retraining import Order
+from tests import tiny
+from tests.monitoring.scenarios import turned
+from training.retraining.data import chosen, parts_of
+
+ORDER = Order.read(
+    (Path(__file__).parents[1] / "contracts/golden/order.v1.json").read_bytes(), "golden"
+)
+RECIPE = tiny.binary()
+COLUMNS = [*tiny.SCHEMA.names, "paid"]
+
+
+def order(rows: int, recent: int, exam: int) -> Order:
+    return structs.replace(ORDER, rows=rows, recent_rows=recent, exam_rows=exam)
+
+
+def as_traffic(world: pd.DataFrame, target: str = "paid") -> pd.DataFrame:
+    """A world's people as the Parquet file of an order holds them."""
+    names = [*tiny.SCHEMA.names, target]
+    table = world[names].rename(columns={target: "truth"})
+    return table.assign(prediction_id=[f"id-{i}" for i in range(len(table))])
+
+
+def counted(table: pd.DataFrame) -> Counter[tuple[str, ...]]:
+    """Rows by their words, without our hashes; numbers alike whatever their type was."""
+    plain = table[COLUMNS].astype({"age": float, "lines": float, "owner": float})
+    return Counter(tuple(map(str, row)) for row in plain.itertuples(index=False))
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(0, 60))
+def test_no_row_of_the_exam_is_learned_though_it_came_twice(
+    seed: int, sent_again: int, from_training: int
+) -> None:
+    """Requests that were sent twice, and rows of the recipe's data that came back as traffic."""
+    rng = np.random.default_rng(seed)
+    world = tiny.people(400, seed % 1000 + 1)
+    again = world.iloc[rng.integers(0, 400, sent_again)]
+    known = tiny.people().iloc[rng.permutation(400)[:from_training]]
+    traffic = pd.concat([world, again, known]).sample(frac=1, random_state=seed % 1000)
+    given_ = order(len(traffic), 300, 100)
+    parts = parts_of(RECIPE, given_, as_traffic(traffic))
+    split = chosen(replace(RECIPE, old_share=1.0), parts, 0).split
+    everything = counted(pd.concat([traffic, tiny.people()]))
+    exam = counted(parts.exam)
+    learned = counted(split.train.assign(paid=split.train_target))
+
+    assert len(parts.exam) == 100
+    assert exam == counted(traffic.iloc[-100:])
+    assert all(learned[row] <= everything[row] - n for row, n in exam.items())
+    # Nothing else is lost: what was taken out are copies of the exam's rows or the choice's.
+    taken = sum(everything.values()) - len(parts.exam) - sum(learned.values())
+    assert taken <= 100 + len(parts.choose)
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [(tiny.people, {1.0}), (turned, {0.0, 0.1})],
+    ids=["as it was", "turned"],
+)
+def test_old_rows_stay_unless_they_do_harm(world: Any, expected: set[float]) -> None:
+    recipe = replace(RECIPE, load=lambda: tiny.people(3_000, 99))
+    parts = parts_of(recipe, order(1_500, 1_500, 450), as_traffic(world(1_500, 4)))
+    made = chosen(recipe, parts, 0)
+
+    assert made.old_share in expected
+    assert made.rows_old == round(made.old_share * len(parts.old))
+    assert made.rows_recent == len(parts.learn) + len(parts.choose)
+    assert made.split.usual is not None
+    assert len(made.split.usual) == made.rows_recent + len(parts.exam)
+
+
+def test_a_recipe_that_names_a_share_is_obeyed() -> None:
+    recipe = replace(RECIPE, old_share=0.25)
+    parts = parts_of(recipe, order(600, 600, 180), as_traffic(tiny.people(600, 4)))
+
+    assert chosen(recipe, parts, 0).rows_old == round(0.25 * len(parts.old))
+
+
+def test_a_regression_is_trained_anew_on_values() -> None:
+    recipe = tiny.regression()
+    parts = parts_of(
+        recipe, order(600, 500, 150), as_traffic(tiny.whole_people(600), target="value")
+    )
+
+    assert chosen(recipe, parts, 0).split.holdout_target.dtype == float
+
+
+def test_rows_that_today_refuses_are_left_out_and_new_features_are_missing() -> None:
+    traffic = as_traffic(tiny.people(400, 4)).drop(columns="income")
+    traffic.loc[399, "age"] = 17.0
+    traffic.loc[398, "truth"] = "perhaps"
+    parts = parts_of(RECIPE, order(400, 400, 120), traffic)
+
+    assert len(parts.exam) == 118
+    assert parts.exam.income.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "traffic", "says"),
+    [
+        (tiny.pair(), as_traffic(tiny.whole_people(), "value"), "expected one target"),
+        (RECIPE, as_traffic(tiny.people(60, 4)), "25 for each use and 10 of each class, got"),
+        (
+            RECIPE,
+            as_traffic(tiny.people(300, 4)).assign(truth="yes"),
+            "25 for each use and 10 of each class",
+        ),
+    ],
+)
+def test_too_little_is_told(recipe: Any, traffic: pd.DataFrame, says: str) -> None:
+    with pytest.raises(InvalidData, match=says):
+        parts_of(recipe, order(len(traffic), len(traffic), len(traffic) // 3), traffic)

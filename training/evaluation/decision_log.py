@@ -1,0 +1,30 @@
+"""Where decisions are found again: among the artifacts of the challenger's run."""
+
+from contracts.decision import Decision
+from contracts.errors import RegistryUnreachable
+from registry.store import Store
+from training.evaluation.decision_page import page
+
+FOLDER = "decision"
+
+
+def keep(store: Store, decision: Decision) -> None:
+    """Log a decision to its run in MLflow, as `decision/<id>.json` and as `.html`.
+
+    Raises:
+        RegistryUnreachable: the tracking server or its artifact store did not take it.
+        Unwritable: the folder for temporary files is full.
+
+    """
+    files = {
+        f"{decision.decision_id}.json": decision.write_pretty(),
+        f"{decision.decision_id}.html": page(decision).encode(),
+    }
+    try:
+        store.put(decision.run_id, FOLDER, files)
+    except RegistryUnreachable as err:
+        raise RegistryUnreachable(
+            f"run {decision.run_id}: expected to log the decision {decision.decision_id}, "
+            f"got {err.what}",
+            remedy="mend the artifact store: a version is not promoted unrecorded",
+        ) from err
