@@ -28,7 +28,7 @@ from training.simulate import like_training
 ROOT = Path(__file__).parents[2]
 MODELS = ("loan", "diabetes")
 """A logistic regression of 12 columns, and a forest of 100 trees of 10 columns."""
-MAKERS = ("contracts", "training", "registry")
+MAKERS = ("contracts", "metrics", "training", "registry")
 """The rooms whose code decides what a model directory holds."""
 MADE = "made"
 BENTOFILE = 'service: "services.predictor:Predictor"\n'

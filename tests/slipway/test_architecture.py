@@ -14,7 +14,7 @@ import pytest
 from contracts.settings import SHARED, Secret, variables
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("contracts", "training", "registry", "services", "monitoring", "slipway")
+ROOMS = ("contracts", "metrics", "training", "registry", "services", "monitoring", "slipway")
 SETTINGS = {
     "registry.settings": "RegistrySettings",
     "services.settings": "ServiceSettings",
@@ -48,7 +48,15 @@ def test_the_service_loads_no_training_library(tmp_path: Path) -> None:
     loaded = modules_after("import services.predictor", cwd=tmp_path)
 
     assert "bentoml" in loaded
-    assert not loaded & {"mlflow", "sklearn", "pandas", "evidently", "polars", "matplotlib"}
+    assert not loaded & {
+        "metrics",
+        "mlflow",
+        "sklearn",
+        "pandas",
+        "evidently",
+        "polars",
+        "matplotlib",
+    }
 
 
 def test_contracts_load_numpy_and_msgspec_only(tmp_path: Path) -> None:

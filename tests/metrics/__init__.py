@@ -1,0 +1,1 @@
+"""Tests of the metrics, against scikit-learn and scipy."""
