@@ -187,9 +187,9 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
     receiver.hold = threading.Event()
     code = (
         "import sys\nfrom pathlib import Path\nfrom contracts.names import Layout\n"
-        "from contracts.settings import Secret\nfrom monitoring import alerts\n"
+        "from contracts.settings import Secret\nfrom monitoring.alerting import episodes\n"
         "from monitoring.alerting.notify import addresses_of, deliver\n"
-        "alerts.send(Layout(Path(sys.argv[1])), 'tiny', addresses_of(Secret(sys.argv[2])), deliver)"
+        "episodes.send(Layout(Path(sys.argv[1])), 'tiny', addresses_of(Secret(sys.argv[2])), deliver)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path), receiver.url]) as job:
         while len(receiver.bodies) < 2:
