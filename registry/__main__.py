@@ -1,4 +1,8 @@
-"""`python -m registry pull|follow`: what the service's deployment hook runs as processes."""
+"""`python -m registry pull|follow`: the processes that the service's deployment hook starts.
+
+With `--json` a pull prints a `contracts.pull.PullResult`, and a failure of either ends
+standard error with a `contracts.process_error.ProcessError`; without it both are text.
+"""
 
 import argparse
 import contextlib
@@ -6,13 +10,13 @@ import logging
 import os
 import sys
 
-import msgspec
-
 from contracts import settings
 from contracts.errors import PlatformError
 from contracts.names import Layout
+from contracts.process_error import report_error
+from contracts.pull import PullResult
 from registry.follow import Follower
-from registry.pull import PullResult, pull_all
+from registry.pull import pull_all
 from registry.rollout import Rollout
 from registry.settings import RegistrySettings
 from registry.store import Store
@@ -23,7 +27,7 @@ def main() -> None:
     """Pull the Production models, or follow them; exit with the error's code when that fails."""
     parser = argparse.ArgumentParser(prog="python -m registry", description=__doc__)
     parser.add_argument("action", choices=["pull", "follow"])
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args()
     try:
         wishes = settings.load(RegistrySettings, os.environ)
@@ -32,9 +36,13 @@ def main() -> None:
             return
         result = pull_all(Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_s))
     except PlatformError as err:
-        sys.stderr.write(f"error: {err}\n")
+        if arguments.json:
+            report_error(err)
+        else:
+            sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
-    sys.stdout.write(_shown(result, as_json=arguments.json) + "\n")
+    text = result.write().decode() if arguments.json else _text_of(result)
+    sys.stdout.write(text + "\n")
 
 
 def follow(wishes: RegistrySettings) -> None:
@@ -50,9 +58,7 @@ def follow(wishes: RegistrySettings) -> None:
         follower.follow(os.getppid())
 
 
-def _shown(result: PullResult, *, as_json: bool) -> str:
-    if as_json:
-        return msgspec.json.encode(result).decode()
+def _text_of(result: PullResult) -> str:
     lines = [f"pulled {p.name} version {p.version} ({p.digest[:12]})" for p in result.pulled]
     lines += [f"refused {refusal}" for refusal in result.refused]
     lines += [f"removed {name}: nothing is in production" for name in result.removed]

@@ -6,7 +6,6 @@ Downloaded beside, verified, renamed into place; the pointer moves last. Whoever
 
 import os
 import shutil
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from contracts.errors import (
 from contracts.files import flush, incoming, unwritable, write_whole
 from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
+from contracts.pull import PullResult
 from registry.bento import import_directory
 from registry.directory import verify
 from registry.production import is_ours, reconcile
@@ -31,15 +31,6 @@ from registry.trial import Trial
 TAG_REFUSED = "slipway.refused"
 REASON = 4000
 """So many characters of a reason are kept: MLflow takes no more than 5000 in a tag."""
-
-
-@dataclass(frozen=True)
-class PullResult:
-    """What is served from now on, what was refused and why, what is served no longer."""
-
-    pulled: tuple[Pointer, ...]
-    refused: tuple[str, ...]
-    removed: tuple[str, ...]
 
 
 def pull_all(store: Store, layout: Layout, trial: Trial | None = None) -> PullResult:
@@ -80,7 +71,7 @@ def pull_all(store: Store, layout: Layout, trial: Trial | None = None) -> PullRe
             "production: expected a model with the alias 'production', got none",
             remedy="slipway train --all, then slipway promote MODEL",
         )
-    return PullResult(tuple(pulled), tuple(refused), tuple(removed))
+    return PullResult(pulled=tuple(pulled), refused=tuple(refused), removed=tuple(removed))
 
 
 def _of_all(failure: PlatformError, told: str) -> PlatformError:

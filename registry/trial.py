@@ -13,6 +13,7 @@ from functools import partial
 from contracts.errors import CorruptModel
 from contracts.manifest import Pointer
 from contracts.names import Layout
+from contracts.process_error import read_error
 
 Trial = Callable[[Layout, Pointer], None]
 """Raises CorruptModel for a version that may not be served."""
@@ -33,7 +34,7 @@ def _tried(layout: Layout, pointer: Pointer, *, limit_s: float) -> None:
     version = f"{pointer.name} version {pointer.version}"
     words = [sys.executable, "-m", "services.trial", str(layout.var), pointer.write().decode()]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s, check=False)
+        done = subprocess.run(words, capture_output=True, timeout=limit_s, check=False)
     except subprocess.TimeoutExpired as err:
         raise CorruptModel(
             f"{version}: expected it to load and answer within {limit_s:g} s, got no end",
@@ -46,5 +47,6 @@ def _tried(layout: Layout, pointer: Pointer, *, limit_s: float) -> None:
             remedy="train the version again; signal 9 is what a machine out of memory sends",
         )
     if done.returncode != 0:
-        what, _, remedy = done.stderr.strip().partition("\nhelp: ")
-        raise CorruptModel(what[-1000:] or f"trial: ended with {done.returncode}", remedy=remedy)
+        report = read_error(done.stderr)
+        what = report.message or f"{version}: its trial ended with exit code {done.returncode}"
+        raise CorruptModel(what, remedy=report.remedy)

@@ -5,6 +5,9 @@ Each line of standard input is a request: `together` or `alone`, a tab, and a bo
 It is a process because who asks (monitoring) knows no model runtime; what scores is the
 service's own decoder and session, so that the answers are those of the service.
 
+Where nothing can be scored, the process ends with the error's exit code, and with a
+`contracts.process_error.ProcessError` as the last line of standard error.
+
 `alone` scores the rows one by one: a matrix of one row takes another kernel in onnxruntime
 than one of several, and the last bit of a linear model's score may differ between the two.
 """
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import Layout
+from contracts.process_error import report_error
 from contracts.replay import RefusedRow, Scored
 from services.faults import Fault
 from services.inference.decode import Rows
@@ -32,7 +36,7 @@ FAILED = "the model gives no finite score for it"
 
 
 def main() -> None:
-    """Answer requests until the input ends; exit with the error's code if nothing can be."""
+    """Answer requests until the input ends; report the error if nothing can be answered."""
     var, pointer = sys.argv[1:]
     try:
         served = load(Layout(Path(var)), Pointer.read(pointer.encode(), "argument"))
@@ -40,7 +44,7 @@ def main() -> None:
             sys.stdout.buffer.write(msgspec.json.encode(scored(served, line)) + b"\n")
             sys.stdout.buffer.flush()
     except PlatformError as err:
-        sys.stderr.write(f"{err}\n")
+        report_error(err)
         sys.exit(err.exit_code)
 
 

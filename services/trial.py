@@ -1,4 +1,8 @@
-"""`python -m services.trial VAR POINTER`: try a version as a worker would load it."""
+"""`python -m services.trial VAR POINTER`: try a version as a worker would load it.
+
+A version that cannot be served ends the process with the error's exit code, and with a
+`contracts.process_error.ProcessError` as the last line of standard error.
+"""
 
 import contextlib
 import os
@@ -9,6 +13,7 @@ from pathlib import Path
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import MODEL_FILE, Layout
+from contracts.process_error import report_error
 from services.inference.loader import find_directory, load
 
 NICENESS = 10
@@ -20,12 +25,12 @@ COPIES = 4
 
 
 def main() -> None:
-    """Load, verify and warm the version; exit with the error's code if it cannot be served."""
+    """Load, verify and warm the version; report the error if it cannot be served."""
     var, pointer = sys.argv[1:]
     try:
         _try(Layout(Path(var)), Pointer.read(pointer.encode(), "argument"))
     except PlatformError as err:
-        sys.stderr.write(f"{err}\n")
+        report_error(err)
         sys.exit(err.exit_code)
 
 

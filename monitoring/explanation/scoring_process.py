@@ -18,6 +18,7 @@ import msgspec
 from contracts.errors import CorruptModel, PlatformError
 from contracts.manifest import Pointer
 from contracts.names import Layout
+from contracts.process_error import read_error
 from contracts.replay import Scored
 from monitoring.monitor import Baseline
 
@@ -97,13 +98,13 @@ class Scorer:
         return self._decode(line)
 
     def _failure(self) -> PlatformError:
-        """Why the process gives no answer, in its own words."""
+        """Why the process gives no answer, as it reports itself."""
         self._process.kill()
         code = self._process.wait()
         self._said.seek(0)
-        what, _, remedy = self._said.read().decode(errors="replace").strip().partition("\nhelp: ")
-        told = what[-1000:] or f"an end with {code} (no answer within {LIMIT_S:g} s, or no memory)"
+        report = read_error(self._said.read())
+        got = report.message or f"an end with {code} (no answer within {LIMIT_S:g} s, or no memory)"
         return CorruptModel(
-            f"{self._title}: expected it to answer rows, got {told}",
-            remedy=remedy or "train the version again",
+            f"{self._title}: expected it to answer rows, got {got}",
+            remedy=report.remedy or "train the version again",
         )

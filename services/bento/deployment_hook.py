@@ -8,8 +8,12 @@ import logging
 import subprocess
 import sys
 
-from contracts.errors import NotRegistered, PlatformError
+from msgspec.structs import replace
+
+from contracts.errors import NotRegistered
 from contracts.names import Layout
+from contracts.process_error import code_of, read_error
+from contracts.pull import PullResult
 from services.inference.loader import find_pointers, is_in_bento, load, models_layout
 from services.inference.traffic_log import check_writable
 from services.settings import ServiceSettings
@@ -54,26 +58,34 @@ def is_followed(settings: ServiceSettings) -> bool:
 
 
 def _pull(layout: Layout, settings: ServiceSettings) -> None:
-    """Run the registry's pull; where it fails, the models that were pulled before serve on.
+    """Run the registry's pull; where it fails, go on with the models that were pulled before.
 
     Raises:
-        PlatformError: it fails and there are none, or nothing is in Production.
+        PlatformError: it fails and no model was pulled before, or nothing is in production.
 
     """
-    words = [sys.executable, "-m", "registry", "pull"]
+    command = [sys.executable, "-m", "registry", "pull", "--json"]
     limit_s = PULL_LIMIT_S if is_followed(settings) and find_pointers(layout) else None
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
     except subprocess.TimeoutExpired:
         logger.warning("pull: no end within %g s; serving what was pulled before", limit_s)
         return
-    for line in done.stdout.splitlines():
-        logger.log(logging.WARNING if line.startswith("refused") else logging.INFO, "%s", line)
     if done.returncode == 0:
+        _log(PullResult.read(done.stdout.strip().rpartition(b"\n")[2], "registry pull"))
         return
-    text = done.stderr.strip().rpartition("error: ")[2]
-    what, _, remedy = text.partition("\nhelp: ")
-    if done.returncode != NotRegistered.exit_code and find_pointers(layout):
-        logger.warning("%s; serving the models that were pulled before", what)
+    report = read_error(done.stderr)
+    if report.code != code_of(NotRegistered) and find_pointers(layout):
+        logger.warning("%s; serving the models that were pulled before", report.message)
         return
-    raise PlatformError(f"{what or 'python -m registry pull failed'}", remedy=remedy)
+    message = report.message or f"python -m registry pull ended with code {done.returncode}"
+    raise replace(report, message=message).to_error()
+
+
+def _log(result: PullResult) -> None:
+    for pointer in result.pulled:
+        logger.info("pulled %s version %d (%s)", pointer.name, pointer.version, pointer.digest[:12])
+    for refusal in result.refused:
+        logger.warning("refused %s", refusal)
+    for name in result.removed:
+        logger.info("removed %s: nothing is in production", name)

@@ -13,6 +13,8 @@ from contracts.documents import Document
 from contracts.errors import InvalidDocument
 from contracts.experiment import Experiment
 from contracts.manifest import Manifest, Pointer, Refusal
+from contracts.process_error import ProcessError
+from contracts.pull import PullResult
 from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
 from contracts.retraining import Order, Retraining
@@ -31,6 +33,8 @@ KINDS: dict[str, type[Document]] = {
     "manifest": Manifest,
     "order": Order,
     "pointer": Pointer,
+    "processerror": ProcessError,
+    "pullresult": PullResult,
     "reference": Reference,
     "shadowrecord": ShadowRecord,
     "refusal": Refusal,
