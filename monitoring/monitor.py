@@ -30,7 +30,7 @@ from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import Reading, Span, read_window, utc_text
 from monitoring.verdicts import history
 from monitoring.verdicts.summary import sentence_of
-from registry.directory import verify
+from registry.model_directory import verify
 from registry.pull import pull_version
 from registry.store import Store
 

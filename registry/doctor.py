@@ -20,9 +20,9 @@ from contracts.names import (
     TAG_PRODUCTION,
     Layout,
 )
-from registry import bento
-from registry.directory import verify
+from registry import bento_store
 from registry.history import history
+from registry.model_directory import verify
 from registry.production import is_ours, is_unfinished, reconcile_in_turn
 from registry.store import Store, StoredModel, StoredRun, StoredVersion
 
@@ -175,7 +175,7 @@ def _unfinished_moves(store: Store) -> Iterator[Ailment]:
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
     ours = sorted(layout.var.rglob(f"{INCOMING}*"))
-    for path in (*ours, *bento.strays()):
+    for path in (*ours, *bento_store.strays()):
         pid = path.name.removeprefix(INCOMING).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
             yield Ailment("stray_file", str(path), "the process that wrote it is gone")

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from contracts.errors import CorruptModel, GateRefused, PlatformError, RegistryUnreachable
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
-from registry.beside import Beside
+from registry.alias_pointers import Roles
 from registry.production import is_ours, reconcile
 from registry.pull import TAG_REFUSED, bring, pointer_of, refuse, remove_pointer
-from registry.roles import Roles
 from registry.rollout import Rollout
+from registry.shadow_process import Beside
 from registry.store import Store, StoredModel
 from registry.trial import Trial
 

@@ -21,9 +21,9 @@ from contracts.errors import (
 from contracts.files import unwritable
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
-from registry.decide import Comparison, Judgement, decide, not_compared
-from registry.directory import read_manifest
+from registry.gate import Comparison, Judgement, decide, not_compared
 from registry.history import DECISION, Event, Kind, history, now, record
+from registry.model_directory import read_manifest
 from registry.production import read_switches, reconcile_in_turn, set_production
 from registry.store import Store, StoredVersion
 

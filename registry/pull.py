@@ -22,8 +22,8 @@ from contracts.files import flush, incoming, unwritable, write_whole
 from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from contracts.pull import PullResult
-from registry.bento import import_directory
-from registry.directory import verify
+from registry.bento_store import import_directory
+from registry.model_directory import verify
 from registry.production import is_ours, reconcile
 from registry.store import Store, StoredVersion
 from registry.trial import Trial

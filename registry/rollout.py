@@ -18,10 +18,10 @@ from contracts.files import write_whole
 from contracts.manifest import Pointer
 from contracts.names import TAG_CANARY, TAG_SPLIT, Layout
 from registry.canary import decide
-from registry.decide import Comparison
+from registry.gate import Comparison
 from registry.promote import promote
+from registry.split_spec import OFF, Wish
 from registry.store import Store, StoredModel
-from registry.wish import OFF, Wish
 
 logger = logging.getLogger("slipway.follow")
 

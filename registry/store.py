@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.files import unwritable
 from contracts.names import PRODUCTION, PRODUCTION_STAGE
+from registry.lock import turn
 from registry.settings import RegistrySettings
-from registry.turn import turn
 
 FULL_OR_READ_ONLY = ("disk is full", "readonly database", "disk I/O error")
 """How SQLite says that its file cannot be written."""
@@ -107,7 +107,7 @@ class Store:
         return cls(uri, client, settings)
 
     def turn(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Alone on this machine to move a model's Production; see `registry.turn`."""
+        """Alone on this machine to move a model's Production; see `registry.lock`."""
         return turn(self._locks, name)
 
     # models

@@ -295,7 +295,7 @@ def versions(
     json: Json = False,
 ) -> None:
     """List registered versions, and which one is Production."""
-    from registry.versions import versions as registered
+    from registry.listing import versions as registered
 
     found = registered(context.store(), model)
     if json:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from contracts.decision import Check, Decision
     from contracts.verdict import Acceptance
     from monitoring.labels.store import Added
-    from registry.decide import Comparison
+    from registry.gate import Comparison
     from registry.history import Event
+    from registry.listing import VersionInfo
     from registry.promote import Promotion
     from registry.settings import RegistrySettings
     from registry.store import Store
-    from registry.versions import VersionInfo
     from slipway.commands.status import ModelState
     from slipway.load_client import LoadResult
     from training.run import TrainedVersion

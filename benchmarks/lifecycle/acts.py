@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from registry.listing import versions as listed
 from registry.production import reconcile
 from registry.promote import promote, rollback
 from registry.settings import RegistrySettings
 from registry.store import Store
-from registry.versions import versions as listed
 
 CLICKS = 100
 """So often a person clicks again who gets an error."""

@@ -23,7 +23,7 @@ from benchmarks.gate.__main__ import say, shown
 from benchmarks.lifecycle.scenarios import World, lines_of, record_of, requests
 from contracts.canary import Canary, CanaryEvidence
 from registry.canary import decide
-from registry.wish import EACH, parse
+from registry.split_spec import EACH, parse
 from services.shadow.evidence import Tally
 from services.shadow.log_entry import Line
 

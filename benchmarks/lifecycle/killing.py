@@ -33,9 +33,9 @@ from benchmarks.serving.workplace import ROOT, Workplace, environ_of, slipway
 from contracts.errors import CorruptModel, PlatformError
 from contracts.manifest import Pointer
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST, Layout
-from registry.directory import verify
 from registry.doctor import examine, repair
 from registry.history import history
+from registry.model_directory import verify
 from registry.production import read_switches, reconcile
 from registry.pull import pull_version
 from registry.settings import RegistrySettings

@@ -72,7 +72,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(PULL, "_rename"),
         Step("shutil", "copytree"),
         Step("shutil", "copyfile", call=10),
-        *around("registry.bento", "_renamed"),
+        *around("registry.bento_store", "_renamed"),
         *around("registry.trial", "subprocess.run"),
         *around(PULL, "_moved"),
         *around(PULL, "write_whole"),

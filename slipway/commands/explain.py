@@ -9,7 +9,7 @@ from slipway import context, output
 if TYPE_CHECKING:
     from contracts.traffic import TrafficRecord
     from monitoring.explanation.shapley import Explanation
-    from registry.explain import Lineage
+    from registry.lineage import Lineage
 
 app = typer.Typer()
 
@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Walk a prediction back to its model, its run and the data that trained it."""
     from monitoring.traffic.lookup import find
-    from registry.explain import lineage
+    from registry.lineage import lineage
 
     record = find(context.layout(), prediction)
     origin = lineage(context.store(), record.model, record.version, record.time)

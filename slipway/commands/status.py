@@ -8,9 +8,9 @@ from typing import Any
 
 from contracts.errors import PlatformError
 from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_SPLIT, Layout
+from registry.alias_pointers import split_of
 from registry.production import read_switches
 from registry.pull import TAG_REFUSED, pointer_of
-from registry.roles import split_of
 from registry.rollout import canary_of
 from registry.store import Store, StoredModel
 

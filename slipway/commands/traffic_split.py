@@ -50,7 +50,7 @@ def traffic_split(
 
 def present(store: "Store", model: str) -> list[Role]:
     """Who answers, and which share; a share that cannot be read is told as it stands."""
-    from registry.wish import OFF, parse
+    from registry.split_spec import OFF, parse
 
     stored = store.model(model)
     text = stored.tags.get(TAG_SPLIT, OFF)
@@ -86,7 +86,7 @@ def _obey(store: "Store", model: str, word: str, version: int | None, by: str) -
 
 def _challenge(store: "Store", model: str, text: str, version: int | None) -> None:
     """Move the alias first: a share without a challenger is given to nobody."""
-    from registry.wish import OFF, parse
+    from registry.split_spec import OFF, parse
 
     wish = parse(text)
     aliases = store.model(model).aliases

@@ -41,7 +41,7 @@ from monitoring.retraining.process import Trained, run_training
 from monitoring.retraining.trigger import judged
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import Span
-from registry.explain import lineage
+from registry.lineage import lineage
 from registry.production import reconcile
 from registry.promote import Promotion, promote
 from registry.pull import pull

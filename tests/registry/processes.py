@@ -38,8 +38,8 @@ def copy_as_bentoml_does_and_die(directory: Path, tag: str) -> None:
 
 def import_again_and_again(directory: Path, digest: str, torn: Path) -> None:
     """Import a model four times, and tear what is stored before each."""
-    from registry.bento import import_directory
-    from registry.directory import verify
+    from registry.bento_store import import_directory
+    from registry.model_directory import verify
 
     manifest = verify(directory, digest)
     for _ in range(4):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.manifest import Pointer
-from registry.bento import strays
+from registry.bento_store import strays
 from registry.pull import pull, pull_version
 from tests.conftest import Workplace
 from tests.registry.processes import (

@@ -23,7 +23,7 @@ from registry.canary import (
     decide,
     rank_capital,
 )
-from registry.wish import STEPS
+from registry.split_spec import STEPS
 
 CANARY = Canary(
     model="loan",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import CorruptModel, RegistryUnreachable, Unwritable
-from registry.directory import verify
 from registry.follow import Follower
+from registry.model_directory import verify
 from registry.promote import manifest_of, promote
 from registry.pull import pull, pull_all
 from registry.rollout import Rollout

@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from contracts.errors import CorruptModel, NotRegistered
 from registry.doctor import examine
 from registry.history import history
+from registry.listing import versions
 from registry.production import reconcile
 from registry.promote import promote, rollback
 from registry.pull import pull_all
-from registry.versions import versions
 from tests.conftest import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")

@@ -23,7 +23,7 @@ from contracts.decision import Check, Decision
 from contracts.errors import GateRefused, InvalidRecipe, NotRegistered, PlatformError
 from contracts.manifest import Manifest
 from contracts.schema import Schema, boolean, category, integer, number
-from registry.decide import Comparison, contract, decide
+from registry.gate import Comparison, contract, decide
 from registry.history import history
 from registry.production import reconcile
 from registry.promote import Promotion, manifest_of, promote, rollback

@@ -16,14 +16,14 @@ import pytest
 
 from contracts.errors import CorruptModel, RegistryUnreachable
 from contracts.names import Layout
-from registry.directory import verify
 from registry.doctor import examine
 from registry.history import history
+from registry.listing import versions
+from registry.model_directory import verify
 from registry.promote import promote
 from registry.pull import pull_all
 from registry.settings import RegistrySettings
 from registry.store import Store
-from registry.versions import versions
 from tests import tiny
 from training.run import train_recipe
 

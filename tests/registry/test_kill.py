@@ -7,14 +7,14 @@ import pytest
 
 from contracts.errors import CorruptModel
 from contracts.manifest import Pointer
-from registry.directory import verify
 from registry.doctor import examine, repair
+from registry.model_directory import verify
 from registry.promote import promote
 from registry.pull import pull_all
 from tests.conftest import Workplace
 from tests.registry.processes import Step, ended, pull_and_die, pull_command, start
 
-DOWNLOAD, IMPORT, POINT = "registry.store", "registry.bento", "registry.pull"
+DOWNLOAD, IMPORT, POINT = "registry.store", "registry.bento_store", "registry.pull"
 
 STEPS = {
     "before the download": Step(DOWNLOAD, "Store.download"),

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from contracts.errors import GateRefused, InvalidData, NotRegistered
 from contracts.manifest import GateResult, Manifest
 from contracts.schema import Schema, category, integer, number
-from registry.decide import decide
+from registry.gate import decide
 from registry.history import history
+from registry.listing import versions
 from registry.production import Switches, intention, reconcile
 from registry.promote import manifest_of, promote, rollback
-from registry.versions import versions
 from tests import tiny
 from tests.conftest import Workplace
 from training.run import train_recipe

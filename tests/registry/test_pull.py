@@ -11,8 +11,8 @@ import pytest
 
 from contracts.errors import CorruptModel, NotRegistered, Unwritable
 from contracts.manifest import Pointer
-from registry.directory import verify
-from registry.explain import lineage
+from registry.lineage import lineage
+from registry.model_directory import verify
 from registry.pull import pull, pull_all
 from tests.conftest import Workplace
 from tests.registry.processes import ended, pull_command, start

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.lifecycle.racing import race
 from contracts.errors import NotRegistered, PlatformError, Unwritable
-from registry import turn
+from registry import lock as model_lock
 from registry.history import history
 from registry.production import read_switches, reconcile, reconcile_in_turn
 from registry.promote import promote, rollback
@@ -66,7 +66,7 @@ def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_
 def test_who_gets_no_turn_is_told_who_may_hang(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(model_lock, "LONGEST_WAIT_S", 0.1)
     lock = trained.layout.var / "locks" / "tiny.lock"
     lock.parent.mkdir(parents=True)
     with lock.open("w") as held:

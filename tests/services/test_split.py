@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from contracts.split import TrafficSplit, place_of
 from contracts.traffic import TrafficRecord
-from registry.roles import split_of
+from registry.alias_pointers import split_of
 from services.serving.watcher import LOOK_S
 from tests.services.conftest import ROOT, Followed, Service, following, serving
 from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric

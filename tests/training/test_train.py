@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from contracts.errors import CertificateFailed, InvalidRecipe, PlatformError
 from contracts.manifest import Manifest
 from contracts.reference import Reference
-from registry.directory import verify
+from registry.model_directory import verify
 from registry.store import Store
 from tests import tiny
 from tests.conftest import Workplace

@@ -12,8 +12,8 @@ from contracts.decision import Check, Exam, Subject
 from contracts.errors import CorruptModel, InvalidData, InvalidRecipe, NotRegistered
 from contracts.manifest import Manifest
 from contracts.names import MODEL_DIRECTORY, MODEL_FILE, TAG_DIGEST, Layout
-from registry.decide import Comparison, not_compared
-from registry.directory import verify
+from registry.gate import Comparison, not_compared
+from registry.model_directory import verify
 from registry.store import Store
 from training.dataset import rows_of
 from training.evaluation.bootstrap import (

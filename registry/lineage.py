@@ -9,7 +9,7 @@ from contracts.errors import NotRegistered
 from contracts.files import unwritable
 from contracts.manifest import Manifest
 from contracts.names import TAG_DIGEST
-from registry.decide import decide
+from registry.gate import decide
 from registry.history import Event, history
 from registry.promote import manifest_of
 from registry.store import Store

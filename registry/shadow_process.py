@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from contracts.names import SHADOW, Layout
-from registry.roles import split_of
+from registry.alias_pointers import split_of
 
 logger = logging.getLogger("slipway.follow")
 

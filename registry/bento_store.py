@@ -13,7 +13,7 @@ from contracts.files import INCOMING, flush, incoming
 from contracts.integrity import check_files
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
-from registry.directory import read_manifest, sha256_of_files
+from registry.model_directory import read_manifest, sha256_of_files
 
 MODEL_YAML = "model.yaml"
 """What BentoML itself adds to a model."""

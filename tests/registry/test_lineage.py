@@ -3,8 +3,8 @@
 from typer.testing import CliRunner
 
 from contracts.decision import Decision
-from registry.explain import lineage
 from registry.history import history
+from registry.lineage import lineage
 from registry.promote import promote, rollback
 from slipway.__main__ import app
 from tests.conftest import Workplace

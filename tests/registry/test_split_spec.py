@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import InvalidSplit
-from registry.wish import EACH, STEPS, Wish, parse
+from registry.split_spec import EACH, STEPS, Wish, parse
 
 SHARES = st.integers(1, 10**8).map(lambda n: n / 10**8).map(lambda share: round(share, 8))
 FEATURES = st.sampled_from(["", "account", "Kunde_7"])

@@ -14,7 +14,7 @@ from contracts.manifest import Pointer
 from contracts.names import TAG_CANARY, TAG_SPLIT, Layout
 from contracts.schema import Schema
 from contracts.split import TrafficSplit
-from registry import beside
+from registry import shadow_process
 from registry.doctor import examine
 from registry.follow import Follower
 from registry.history import history
@@ -34,7 +34,7 @@ def passing(_layout: Layout, _pointer: Pointer) -> None:
 @pytest.fixture
 def follower(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Follower:
     """A follower of three versions, of which the first is production; nothing looks on."""
-    monkeypatch.setattr(beside.Beside, "see_to_it", lambda _self: None)
+    monkeypatch.setattr(shadow_process.Beside, "see_to_it", lambda _self: None)
     promote(trained.store, "tiny", 1, actor="ada")
     rollout = Rollout(trained.layout, hold_s=0.0)
     follower = Follower(lambda: trained.store, trained.layout, passing, 1.0, rollout)

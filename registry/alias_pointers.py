@@ -13,12 +13,12 @@ from contracts.files import unwritable, write_whole
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, MANIFEST_FILE, TAG_SPLIT, Layout
 from contracts.split import TrafficSplit
-from registry.decide import contract
-from registry.directory import read_manifest
+from registry.gate import contract
+from registry.model_directory import read_manifest
 from registry.pull import bring, pointer_of, pull_version, remove_pointer
+from registry.split_spec import OFF, Wish, parse
 from registry.store import Store, StoredModel
 from registry.trial import Trial
-from registry.wish import OFF, Wish, parse
 
 logger = logging.getLogger("slipway.follow")
 
