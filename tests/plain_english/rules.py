@@ -55,10 +55,12 @@ def findings(passage: Passage, book: tuple[Rule, ...]) -> Iterator[Finding]:
 
 
 def _flat(text: str) -> tuple[str, list[int]]:
-    """The text with one space for each run of white space, and where each character was."""
-    offsets = [
-        place
-        for place, letter in enumerate(text)
-        if not (letter.isspace() and (place == 0 or text[place - 1].isspace()))
-    ]
-    return "".join(" " if text[i].isspace() else text[i] for i in offsets), offsets
+    """The text with one space for each run of white space, and where each character was.
+
+    A blank line stays a line break, so that no rule matches across two paragraphs.
+    """
+    letters, offsets = [], []
+    for run in re.finditer(r"\S|\s+", text):
+        letters.append(run[0] if not run[0].isspace() else "\n" if run[0].count("\n") > 1 else " ")
+        offsets.append(run.start())
+    return "".join(letters), offsets

@@ -36,6 +36,7 @@ def test_a_replacement_has_none_of_the_banned_words() -> None:
         "The service answers a request, records a prediction and looks up a model.",
         "36,175 requests a second.",
         "The same version answers again. See below.",
+        "One file\n\na model has.",
     ],
 )
 def test_plain_sentences_pass(plain: str) -> None:
@@ -63,7 +64,7 @@ def test_python_is_read_where_people_read_it(tmp_path: Path) -> None:
         "    what the log tells.\n"
         '    """\n'
         "    # A comment that is\n"
-        "    # looked at twice.\n"
+        "    # looked for twice.\n"
         "    return (\n"
         '        "first "\n'
         '        f"{told} is "\n'
