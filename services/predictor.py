@@ -82,7 +82,7 @@ class _Predictor:
         try:
             host, port = _address()
             # The workers, who cannot know the address, read what was settled here.
-            os.environ["SLIPWAY_SERVICE_KEYS"] = guard.settled(SETTINGS, host)
+            os.environ["SLIPWAY_SERVICE_KEYS"] = guard.resolve_mode(SETTINGS, host)
             if host is not None:
                 check_port(host, port)
             remove_metrics_of_the_dead()

@@ -1,4 +1,6 @@
-"""Who may ask, and how often: API keys, their scopes, their rates.
+"""Authentication: API keys, their scopes and their rate limits.
 
-In: a header and a path's scope. Out: nothing, or a fault (401, 403, 429), before a body is read.
+In: a request's headers and the scope that its path needs. Out: nothing, or a fault (`unauthorized`,
+`forbidden`, `rate_limited`), before the body is read.
+May import `services.settings`, `services.faults` and `contracts`.
 """

@@ -1,4 +1,4 @@
-"""The guard: whether a request may come in, before its body is read or a place is taken."""
+"""The guard: admits or refuses a request by its headers, before its body is read."""
 
 import ipaddress
 import logging
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bentoml.slipway")
 
-LOOK_AGAIN_S = 1.0
-"""So often the key file is looked at; a revoked key opens nothing after that time."""
+RELOAD_INTERVAL_S = 1.0
+"""Time between two checks of the key file: a revoked key is refused after at most this time."""
 Headers = Mapping[bytes, bytes]
 
 
 class Guard:
-    """Asks for a key, its scope and its rate; or for nothing, where keys are off."""
+    """Checks the key of a request, its scope and its rate; admits everyone where keys are off."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.is_off = settings.keys == "off"
         self._path = keys_path(settings)
         self._limiter = None if self.is_off else _limiter_of(settings)
         self._ring = KeyRing()
-        self._seen: tuple[int, int] | None = None
-        self._look_at = 0.0
+        self._loaded: tuple[int, int] | None = None
+        self._next_check = 0.0
 
     @property
-    def is_immediate(self) -> bool:
-        """Whether `admit` will do: nobody else must be asked."""
-        return self._limiter is None or self._limiter.is_immediate
+    def is_synchronous(self) -> bool:
+        """Whether `admit` is enough; if not, rates are counted elsewhere: await `aadmit`."""
+        return self._limiter is None or self._limiter.is_synchronous
 
     def admit(self, headers: Headers, scope: Scope) -> None:
-        """Let a request in.
+        """Admit a request, counting it against the rate of its key in this process.
 
         Raises:
             Fault: `unauthorized`, `forbidden` or `rate_limited`.
@@ -48,32 +48,37 @@ class Guard:
         """
         if self._limiter is None:
             return
-        key = self._key_of(headers, scope)
+        key = self._authorize(headers, scope)
         if key.rate:
-            _demand_no_wait(key, self._limiter.count(key.id, key.rate))
+            _require_no_wait(key, self._limiter.hit(key.id, key.rate))
 
-    async def admitted(self, headers: Headers, scope: Scope) -> None:
-        """The same, where rates are counted elsewhere."""
+    async def aadmit(self, headers: Headers, scope: Scope) -> None:
+        """Admit a request, counting it in Redis where rates are shared; async twin of `admit`.
+
+        Raises:
+            Fault: `unauthorized`, `forbidden` or `rate_limited`.
+
+        """
         if self._limiter is None:
             return
-        key = self._key_of(headers, scope)
+        key = self._authorize(headers, scope)
         if key.rate:
-            _demand_no_wait(key, await self._limiter.counted(key.id, key.rate))
+            _require_no_wait(key, await self._limiter.ahit(key.id, key.rate))
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Close the connection to Redis, if there is one."""
         if self._limiter is not None:
             await self._limiter.close()
 
-    def _key_of(self, headers: Headers, scope: Scope) -> Key:
-        presented = _presented(headers)
+    def _authorize(self, headers: Headers, scope: Scope) -> Key:
+        presented = _presented_key(headers)
         if presented is None:
             raise Fault("unauthorized", headers=[(b"www-authenticate", b"Bearer")])
-        key = self._read().find(presented, datetime.now(UTC))
+        key = self._current_ring().find(presented, datetime.now(UTC))
         if key is None:
             raise Fault(
                 "unauthorized",
-                "authorization: expected a valid key, got one that is wrong, expired or revoked",
+                "authorization: expected a valid key, got a wrong, expired or revoked one",
                 headers=[(b"www-authenticate", b'Bearer error="invalid_token"')],
             )
         if scope not in key.scopes:
@@ -84,52 +89,52 @@ class Guard:
             )
         return key
 
-    def _read(self) -> KeyRing:
-        """The key ring, read again when the file is another."""
+    def _current_ring(self) -> KeyRing:
+        """The key ring, read again when the file has changed; ignores an unreadable file."""
         now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK_AGAIN_S
-            seen = _identity(self._path)
-            if seen != self._seen:
-                self._seen = seen
+        if now >= self._next_check:
+            self._next_check = now + RELOAD_INTERVAL_S
+            found = _file_identity(self._path)
+            if found != self._loaded:
+                self._loaded = found
                 try:
                     self._ring = read_ring(self._path)
                 except InvalidDocument as err:
-                    logger.error("API keys stay as they were: %s", err)  # noqa: TRY400 - the place is known
+                    logger.error("API keys stay as they were: %s", err)  # noqa: TRY400 - the error names the file
         return self._ring
 
 
 def _limiter_of(settings: ServiceSettings) -> "Limiter":
-    # A service without keys does without the library.
+    # The `limits` library is loaded only where keys are in use.
     from services.auth.limiter import Limiter, SharedLimiter
 
     return SharedLimiter(settings) if settings.redis_url.reveal() else Limiter()
 
 
 def keys_path(settings: ServiceSettings) -> Path:
-    """The file of the keys."""
+    """The path of the key file."""
     return Path(settings.keys_file) if settings.keys_file else settings.var / "keys.json"
 
 
-def settled(settings: ServiceSettings, host: str | None) -> str:
-    """What `SLIPWAY_SERVICE_KEYS=auto` means for an address: `off` on loopback, else `required`.
+def resolve_mode(settings: ServiceSettings, host: str | None) -> str:
+    """Whether keys are `off` or `required` on this address: `auto` is `off` on loopback only.
 
     Raises:
-        InvalidSetting: keys are required, and there is none.
+        InvalidSetting: keys are required, and the key file has no valid one.
 
     """
-    word = settings.keys
-    if word == "auto":
-        word = "off" if _is_loopback(host) else "required"
+    mode: str = settings.keys
+    if mode == "auto":
+        mode = "off" if _is_loopback(host) else "required"
     path = keys_path(settings)
-    if word == "required" and not read_ring(path).has_valid(datetime.now(UTC)):
+    if mode == "required" and not read_ring(path).has_valid(datetime.now(UTC)):
         raise InvalidSetting(
             f"{path}: expected an API key, because the service listens on {host or 'any address'}"
             f" with SLIPWAY_SERVICE_KEYS={settings.keys}, got none",
             remedy="slipway keys create NAME, or listen on 127.0.0.1, "
-            "or let everybody in with SLIPWAY_SERVICE_KEYS=off",
+            "or admit everyone with SLIPWAY_SERVICE_KEYS=off",
         )
-    return word
+    return mode
 
 
 def _is_loopback(host: str | None) -> bool:
@@ -139,7 +144,7 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _file_identity(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -147,19 +152,19 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return stat.st_ino, stat.st_mtime_ns
 
 
-def _presented(headers: Headers) -> str | None:
+def _presented_key(headers: Headers) -> str | None:
     """The key in `Authorization: Bearer KEY` or in `x-api-key: KEY`."""
     own = headers.get(b"x-api-key")
     if own is not None:
         return own.decode("latin-1")
-    kind, _, word = headers.get(b"authorization", b"").partition(b" ")
-    return word.strip().decode("latin-1") if kind.lower() == b"bearer" and word else None
+    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+    return key.strip().decode("latin-1") if scheme.lower() == b"bearer" and key else None
 
 
-def _demand_no_wait(key: Key, wait_s: float) -> None:
+def _require_no_wait(key: Key, wait_s: float) -> None:
     if wait_s > 0:
         raise Fault(
             "rate_limited",
-            f"rate: expected up to {key.rate} with the key {key.name!r}, got more",
+            f"rate: expected at most {key.rate} with the key {key.name!r}, got more",
             headers=[(b"retry-after", b"%d" % wait_s)],
         )

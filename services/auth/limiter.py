@@ -1,4 +1,4 @@
-"""Rate limits: how often a key may ask, counted in this process or, for replicas, in Redis."""
+"""Rate limits: requests per key, counted in this process or, across replicas, in Redis."""
 
 import asyncio
 import logging
@@ -15,37 +15,37 @@ from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
-RETRY_S = 1.0
-"""So long a Redis that failed is left alone, and requests are counted here."""
+REDIS_RETRY_S = 1.0
+"""After a failure of Redis, requests are counted in process for this long."""
 
 
 class Limiter:
     """Counts requests in this process."""
 
-    is_immediate = True
+    is_synchronous = True
 
     def __init__(self) -> None:
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def count(self, key_id: str, rate: str) -> float:
-        """Count a request; 0 if it may pass, else the seconds after which one may."""
+    def hit(self, key_id: str, rate: str) -> float:
+        """Count a request; 0 if it is within the rate, else the seconds until one is."""
         item = rate_item(rate)
         if self._local.hit(item, key_id):
             return 0.0
         return _wait_s(self._local.get_window_stats(item, key_id).reset_time)
 
-    async def counted(self, key_id: str, rate: str) -> float:
-        """The same, where it may take a while."""
-        return self.count(key_id, rate)
+    async def ahit(self, key_id: str, rate: str) -> float:
+        """Count a request; async twin of `hit`, with the same result."""
+        return self.hit(key_id, rate)
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Release connections; this one has none."""
 
 
 class SharedLimiter(Limiter):
-    """Counts in Redis; if that does not answer in time, in this process."""
+    """Counts in Redis; if Redis does not answer in time, in this process."""
 
-    is_immediate = False
+    is_synchronous = False
 
     def __init__(self, settings: ServiceSettings) -> None:
         super().__init__()
@@ -59,17 +59,17 @@ class SharedLimiter(Limiter):
             socket_timeout=settings.redis_timeout_s,
             socket_connect_timeout=settings.redis_timeout_s,
         )
-        self._redis: Any = storage.bridge.storage  # type: ignore[attr-defined]  # of redis-py's bridge
+        self._redis: Any = storage.bridge.storage  # type: ignore[attr-defined]  # an attribute of the redis-py bridge only
         self._shared = SharedStrategy(storage)
         self._timeout_s = settings.redis_timeout_s
-        self._again = 0.0
+        self._retry_at = 0.0
 
-    async def counted(self, key_id: str, rate: str) -> float:
-        """See `Limiter`; the answer is there within the time allowed."""
+    async def ahit(self, key_id: str, rate: str) -> float:
+        """Count a request in Redis, waiting at most `redis_timeout_s`; else in this process."""
         from limits.errors import StorageError
 
-        if time.monotonic() < self._again:
-            return self.count(key_id, rate)
+        if time.monotonic() < self._retry_at:
+            return self.hit(key_id, rate)
         item = rate_item(rate)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -78,17 +78,17 @@ class SharedLimiter(Limiter):
                 return _wait_s((await self._shared.get_window_stats(item, key_id)).reset_time)
         except (StorageError, OSError, TimeoutError) as err:
             logger.warning("rate limits: Redis does not answer (%r); counting in process", err)
-            self._again = time.monotonic() + RETRY_S
-            return self.count(key_id, rate)
+            self._retry_at = time.monotonic() + REDIS_RETRY_S
+            return self.hit(key_id, rate)
 
     async def close(self) -> None:
-        """See `Limiter`."""
+        """Close the connections to Redis."""
         await self._redis.aclose()
 
 
 @lru_cache(maxsize=1024)
 def rate_item(rate: str) -> RateLimitItem:
-    """What a text like `100/second` means."""
+    """The parsed form of a rate like `100/second`."""
     return parse(rate)
 
 

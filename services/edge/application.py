@@ -75,7 +75,7 @@ class Edge:
         body = b""
         try:
             if is_handed_on:
-                await self.guard.admitted(headers, _scope_of(path))
+                await self.guard.aadmit(headers, _scope_of(path))
             else:
                 body = await self._answer(route, scope, receive, request_id, headers)
         except ClientLeft:
@@ -134,10 +134,10 @@ class Edge:
         if len(scope["headers"]) > MOST_HEADERS:
             raise Fault("headers_too_large", headers=[CLOSE])
         if route is None:
-            await self.guard.admitted(headers, "predict")
+            await self.guard.aadmit(headers, "predict")
             raise no_route(scope["path"], self.hall)
         if route.scope is not None:
-            await self.guard.admitted(headers, route.scope)
+            await self.guard.aadmit(headers, route.scope)
         _demand_method(scope, route.method)
         body = await self._body(receive, headers) if route.method == "POST" else b""
         if route.takes_unit:

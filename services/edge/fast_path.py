@@ -178,7 +178,7 @@ class Wire(HttpToolsProtocol):
             and length.isdigit()
             and int(length) <= edge.body_bytes
         )
-        if not is_usual or not route.desk.is_immediate or not edge.guard.is_immediate:
+        if not is_usual or not route.desk.is_immediate or not edge.guard.is_synchronous:
             return None
         return Head(scope["path"], headers, int(length), headers.get(UNIT_HEADER, b""))
 

@@ -1,4 +1,4 @@
-"""Who has no key is told so before anything is read, and a key opens what it shall."""
+"""A request without a valid key is refused before its body is read; a key opens its scopes."""
 
 import json
 import stat
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere
 from contracts.settings import Secret
-from services.auth.guard import Guard, settled
+from services.auth.guard import Guard, resolve_mode
 from services.auth.keys import KeyRing, create_key, read_ring, revoke_key, rotate_key
 from services.faults import Fault
 from services.settings import ServiceSettings
@@ -65,14 +65,14 @@ def test_a_key_ends_when_it_expires_is_rotated_or_revoked(tmp_path: Path) -> Non
     assert (new.name, new.scopes, new.rate) == (old.name, old.scopes, old.rate)
     revoke_key(path, new.id)
     assert not opens(new_text, 0)
-    with pytest.raises(NotFoundHere, match="expected a valid one"):
+    with pytest.raises(NotFoundHere, match="expected a valid key"):
         rotate_key(path, new.id, timedelta())
     with pytest.raises(NotFoundHere, match=f"expected one of {brief.id}"):
         revoke_key(path, "nobody")
 
 
-def test_a_key_file_that_is_a_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDocument, match="expected a file of keys to read"):
+def test_a_key_file_that_is_a_folder_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDocument, match="expected a readable key file"):
         read_ring(tmp_path)
 
 
@@ -116,10 +116,10 @@ def test_keys_made_by_many_processes_are_all_kept(tmp_path: Path) -> None:
     [
         (("predict", "root"), "", "scope: expected some of predict, labels, admin, got root"),
         ((), "", "got none"),
-        (("predict",), "often", "rate: expected a number of requests in a time, got 'often'"),
+        (("predict",), "often", "rate: expected a number of requests per time, got 'often'"),
     ],
 )
-def test_a_key_with_a_wrong_wish_is_not_made(
+def test_a_key_with_a_wrong_scope_or_rate_is_not_made(
     tmp_path: Path, scopes: tuple[str, ...], rate: str, message: str
 ) -> None:
     with pytest.raises(InvalidSetting, match=message):
@@ -163,7 +163,7 @@ def test_a_key_file_that_was_spoilt_leaves_the_keys_as_they_were(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("host", "word", "expected"),
+    ("host", "mode", "expected"),
     [
         ("127.0.0.1", "auto", "off"),
         ("::1", "auto", "off"),
@@ -177,16 +177,16 @@ def test_a_key_file_that_was_spoilt_leaves_the_keys_as_they_were(tmp_path: Path)
     ],
 )
 def test_off_loopback_the_service_starts_with_keys_only(
-    tmp_path: Path, host: str | None, word: Any, expected: str
+    tmp_path: Path, host: str | None, mode: Any, expected: str
 ) -> None:
-    settings = ServiceSettings(var=tmp_path, keys=word)
+    settings = ServiceSettings(var=tmp_path, keys=mode)
     if expected == "refused":
         with pytest.raises(InvalidSetting, match="expected an API key"):
-            settled(settings, host)
+            resolve_mode(settings, host)
         create_key(tmp_path / "keys.json", "shop", ("predict",))
-        assert settled(settings, host) == "required"
+        assert resolve_mode(settings, host) == "required"
     else:
-        assert settled(settings, host) == expected
+        assert resolve_mode(settings, host) == expected
 
 
 @pytest.mark.slow
@@ -206,8 +206,8 @@ def test_a_service_with_keys_opens_to_the_right_ones(models: Path, tmp_path: Pat
     shop, shop_key = create_key(ring, "shop", ("predict",))
     _, slow_key = create_key(ring, "slow", ("predict",), "3/hour")
     _, admin_key = create_key(ring, "prometheus", ("admin",))
-    wishes = {"SLIPWAY_SERVICE_KEYS": "required", "SLIPWAY_SERVICE_KEYS_FILE": str(ring)}
-    with serving(tmp_path, models, **wishes) as service:
+    environ = {"SLIPWAY_SERVICE_KEYS": "required", "SLIPWAY_SERVICE_KEYS_FILE": str(ring)}
+    with serving(tmp_path, models, **environ) as service:
 
         def status(path: str, key: str = "", method: str = "POST") -> int:
             headers = JSON | ({"authorization": f"Bearer {key}"} if key else {})
@@ -219,10 +219,10 @@ def test_a_service_with_keys_opens_to_the_right_ones(models: Path, tmp_path: Pat
         assert status("/models/tiny/predict", admin_key) == 403
         limited = [status("/models/tiny/predict", slow_key) for _ in range(5)]
         assert limited == [422, 422, 422, 429, 429]
-        _, told, headers = ask(
+        _, body, headers = ask(
             service, "/v2/models/tiny/infer", headers=JSON | {"x-api-key": slow_key}
         )
-        assert told["code"] == "rate_limited"
+        assert body["code"] == "rate_limited"
         assert int(headers["retry-after"]) >= 1
         for path in ("/livez", "/readyz", "/healthz", "/v2/health/ready", "/ping"):
             assert status(path, method="GET") == 200, path
@@ -246,14 +246,14 @@ def test_rates_are_shared_through_redis_and_survive_its_end(tmp_path: Path, redi
 
     async def admitted(guard: Guard) -> str:
         try:
-            await guard.admitted(headers, "predict")
+            await guard.aadmit(headers, "predict")
         except Fault as fault:
             return str(fault).split(":")[0]
         return "admitted"
 
     async def story() -> None:
-        wish = {"redis_url": Secret(redis.url), "redis_timeout_s": 1.0}
-        guards = [guard_of(tmp_path, **wish) for _ in range(2)]
+        shared = {"redis_url": Secret(redis.url), "redis_timeout_s": 1.0}
+        guards = [guard_of(tmp_path, **shared) for _ in range(2)]
         assert [await admitted(guards[n % 2]) for n in range(4)] == ["admitted"] * 3 + [
             "rate_limited"
         ]
