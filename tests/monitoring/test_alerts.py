@@ -189,7 +189,8 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
         "import sys\nfrom pathlib import Path\nfrom contracts.names import Layout\n"
         "from contracts.settings import Secret\nfrom monitoring.alerting import episodes\n"
         "from monitoring.alerting.notify import addresses_of, deliver\n"
-        "episodes.send(Layout(Path(sys.argv[1])), 'tiny', addresses_of(Secret(sys.argv[2])), deliver)"
+        "layout, addresses = Layout(Path(sys.argv[1])), addresses_of(Secret(sys.argv[2]))\n"
+        "episodes.send(layout, 'tiny', addresses, deliver)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path), receiver.url]) as job:
         while len(receiver.bodies) < 2:
