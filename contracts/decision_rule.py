@@ -1,0 +1,77 @@
+"""Which class a model decides for, and which of its scores is monitored for drift."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.manifest import Manifest, Task
+
+DEFAULT_THRESHOLD = 0.5
+POSITIVE = 1
+"""The index of a binary model's positive class among its classes."""
+
+Scores = NDArray[np.float64]
+"""The scores of rows, shape `(n_rows, n_outputs)`: one probability per class, or one value per
+output of a regression."""
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How scores become a decision, the same in training, in the service and in monitoring.
+
+    A binary model decides for its second class when that one's score is at least `threshold`,
+    a multiclass model for the class with the highest score, the first of them in a tie. A
+    regression decides nothing; its class index is 0.
+    """
+
+    task: Task
+    threshold: float = DEFAULT_THRESHOLD
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """The rule of a model version."""
+        threshold = manifest.threshold
+        return cls(manifest.task, DEFAULT_THRESHOLD if threshold is None else threshold)
+
+    def class_indices(self, scores: Scores) -> NDArray[np.int64]:
+        """The index of each row's class, shape `(n_rows,)`.
+
+        >>> DecisionRule("binary", 0.3).class_indices(np.array([[0.7, 0.3], [0.8, 0.2]])).tolist()
+        [1, 0]
+        """
+        if self.task == "regression":
+            return np.zeros(len(scores), dtype=np.int64)
+        if self.task == "binary":
+            return (scores[:, POSITIVE] >= self.threshold).astype(np.int64)
+        return scores.argmax(axis=1)
+
+    def class_index(self, scores: Sequence[float]) -> int:
+        """The class index of one row, without numpy.
+
+        >>> DecisionRule("multiclass").class_index([0.2, 0.4, 0.4])
+        1
+        """
+        if self.task == "regression":
+            return 0
+        if self.task == "binary":
+            return POSITIVE if scores[POSITIVE] >= self.threshold else 0
+        return scores.index(max(scores))
+
+    def monitored_scores(self, scores: Scores) -> Scores:
+        """The score of each row that is monitored for drift, shape `(n_rows,)`.
+
+        That is the positive class's of a binary model, the highest of a multiclass model, and
+        the first value of a regression.
+        """
+        if self.task == "multiclass":
+            return np.asarray(scores.max(axis=1))
+        return scores[:, self.monitored_index(0)]
+
+    def monitored_index(self, class_index: int) -> int:
+        """Which score of a row is monitored, given the class that was decided for."""
+        if self.task == "binary":
+            return POSITIVE
+        return class_index if self.task == "multiclass" else 0
