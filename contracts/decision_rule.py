@@ -46,7 +46,7 @@ class DecisionRule:
             return np.zeros(len(scores), dtype=np.int64)
         if self.task == "binary":
             return (scores[:, POSITIVE] >= self.threshold).astype(np.int64)
-        return scores.argmax(axis=1)
+        return np.asarray(scores.argmax(axis=1))
 
     def class_index(self, scores: Sequence[float]) -> int:
         """The class index of one row, without numpy.

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
+from contracts.decision_rule import DecisionRule
 from contracts.manifest import Metric, Task
+from metrics.classification import accuracy, brier, f1, log_loss, macro_f1, true_class_score
+from metrics.ranking import roc_auc
+from metrics.regression import mae, r2, rmse
 
 Scores = NDArray[np.float64]
 Truth = NDArray[Any]
@@ -19,74 +22,43 @@ MOST_ROWS = 5_000
 """Held-out rows beyond this add seconds to the bootstrap and nothing to the interval's use."""
 
 
-def _auc(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(sk.roc_auc_score(truth == 1, scores[:, 1]))
+def _binary(scores: Scores, threshold: float) -> NDArray[np.int64]:
+    return DecisionRule("binary", threshold).class_indices(scores)
 
 
-def _brier(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(np.mean((scores[:, 1] - truth) ** 2))
+def _multiclass(scores: Scores, threshold: float) -> NDArray[np.int64]:
+    return DecisionRule("multiclass", threshold).class_indices(scores)
 
 
 def _log_loss(truth: Truth, scores: Scores, _threshold: float) -> float:
-    chosen = scores[np.arange(len(truth)), truth.astype(int)]
-    return float(-np.mean(np.log(np.clip(chosen, 1e-15, 1))))
-
-
-def decided(scores: Scores, task: Task, threshold: float) -> NDArray[np.int64]:
-    """The class of each row, as a place in the list of classes; shape `(n_rows,)`."""
-    if task == "binary":
-        return (scores[:, 1] >= threshold).astype(np.int64)
-    return scores.argmax(axis=1)
-
-
-def _accuracy(truth: Truth, scores: Scores, threshold: float) -> float:
-    task: Task = "binary" if scores.shape[1] == 2 else "multiclass"  # noqa: PLR2004 - two classes
-    return float(np.mean(decided(scores, task, threshold) == truth))
-
-
-def _f1(truth: Truth, scores: Scores, threshold: float) -> float:
-    return float(sk.f1_score(truth, scores[:, 1] >= threshold, zero_division=0.0))
-
-
-def _macro_f1(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(sk.f1_score(truth, scores.argmax(axis=1), average="macro", zero_division=0.0))
-
-
-def _rmse(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(np.sqrt(np.mean((scores - _columns(truth)) ** 2, axis=0)).mean())
-
-
-def _mae(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return float(np.abs(scores - _columns(truth)).mean())
-
-
-def _r2(truth: Truth, scores: Scores, _threshold: float) -> float:
-    values = _columns(truth)
-    residual = np.sum((scores - values) ** 2, axis=0)
-    spread = np.sum((values - values.mean(axis=0)) ** 2, axis=0)
-    return float(np.mean(1 - residual / np.maximum(spread, 1e-300)))
-
-
-def _columns(truth: Truth) -> NDArray[Any]:
-    """The values as `(n_rows, n_outputs)`; several outputs count alike, each in its own unit."""
-    return truth.reshape(len(truth), -1)
+    return log_loss(true_class_score(truth, scores)).value
 
 
 _Function = Callable[[Truth, Scores, float], float]
 METRICS: Mapping[Task, Mapping[str, tuple[_Function, bool]]] = {
     "binary": {
-        "roc_auc": (_auc, True),
-        "accuracy": (_accuracy, True),
-        "f1": (_f1, True),
-        "brier": (_brier, False),
+        "roc_auc": (lambda truth, scores, _: roc_auc(truth, scores[:, 1]).value, True),
+        "accuracy": (lambda truth, scores, at: accuracy(truth, _binary(scores, at)).value, True),
+        "f1": (lambda truth, scores, at: f1(truth, _binary(scores, at)).value, True),
+        "brier": (lambda truth, scores, _: brier(truth, scores[:, 1]).value, False),
         "log_loss": (_log_loss, False),
     },
     "multiclass": {
-        "accuracy": (_accuracy, True),
-        "macro_f1": (_macro_f1, True),
+        "accuracy": (
+            lambda truth, scores, at: accuracy(truth, _multiclass(scores, at)).value,
+            True,
+        ),
+        "macro_f1": (
+            lambda truth, scores, at: macro_f1(truth, _multiclass(scores, at)).value,
+            True,
+        ),
         "log_loss": (_log_loss, False),
     },
-    "regression": {"rmse": (_rmse, False), "mae": (_mae, False), "r2": (_r2, True)},
+    "regression": {
+        "rmse": (lambda truth, scores, _: rmse(truth, scores).value, False),
+        "mae": (lambda truth, scores, _: mae(truth, scores).value, False),
+        "r2": (lambda truth, scores, _: r2(truth, scores).value, True),
+    },
 }
 """By task and name: the function and whether greater is better. `truth` are places in the
 list of classes, or values."""

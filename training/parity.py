@@ -12,7 +12,6 @@ from contracts.errors import CertificateFailed
 from contracts.manifest import Certificate
 from contracts.schema import LARGEST, Feature
 from training.dataset import rows_of
-from training.metrics import decided
 from training.onnx_session import onnx_scores
 from training.pipeline import scores_of, thresholds_of
 from training.recipe import Recipe
@@ -167,8 +166,8 @@ def _class_differences(answers: _Answers, recipe: Recipe) -> int:
     """Rows whose class differs, where the pipeline itself is not within the tolerance of a tie."""
     if not recipe.is_classifier:
         return 0
-    fitted = decided(answers.fitted, recipe.task, recipe.threshold)
-    exported = decided(answers.exported, recipe.task, recipe.threshold)
+    fitted = recipe.decision_rule.class_indices(answers.fitted)
+    exported = recipe.decision_rule.class_indices(answers.exported)
     if recipe.task == "binary":
         margin = np.abs(answers.fitted[:, 1] - recipe.threshold)
     else:

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from training.metrics import decided
 from training.recipe import Recipe
 
 INK = "#1f2933"
@@ -58,7 +57,7 @@ def _importance(importance: Mapping[str, float]) -> bytes:
 def _confusion(recipe: Recipe, truth: NDArray[Any], scores: NDArray[np.float64]) -> bytes:
     n_classes = len(recipe.classes)
     counts = np.zeros((n_classes, n_classes), dtype=int)
-    np.add.at(counts, (truth.astype(int), decided(scores, recipe.task, recipe.threshold)), 1)
+    np.add.at(counts, (truth.astype(int), recipe.decision_rule.class_indices(scores)), 1)
     side = 2.6 + 0.7 * n_classes
     figure, axes = _sheet("Confusion (held-out rows)", side, side * 0.9)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

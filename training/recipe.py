@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contracts.decision_rule import DecisionRule
 from contracts.errors import InvalidRecipe, PlatformError
 from contracts.manifest import Task
 from contracts.names import check_model_name
@@ -81,6 +82,11 @@ class Recipe:
     def is_classifier(self) -> bool:
         """Whether answers are classes."""
         return self.task != "regression"
+
+    @property
+    def decision_rule(self) -> DecisionRule:
+        """Which class the model decides for."""
+        return DecisionRule(self.task, self.threshold)
 
     @property
     def targets(self) -> tuple[str, ...]:

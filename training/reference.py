@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
 from contracts.schema import Feature
 from training.dataset import Split
-from training.metrics import decided
 from training.recipe import Recipe
 
 BINS = 64
@@ -19,7 +18,9 @@ SAMPLE_ROWS = 20_000
 def reference_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> Reference:
     """The sketch of the usual rows' features and of the answers on held-out rows."""
     usual = split.train if split.usual is None else split.usual
-    answers: dict[str, ColumnReference] = {"score": number_reference(watched(recipe, scores))}
+    answers: dict[str, ColumnReference] = {
+        "score": number_reference(recipe.decision_rule.monitored_scores(scores))
+    }
     if recipe.is_classifier:
         answers["prediction"] = _category_reference(pd.Series(predictions(recipe, scores)))
     return Reference(
@@ -34,7 +35,7 @@ def sample_parquet(recipe: Recipe, split: Split, scores: NDArray[np.float64]) ->
     """Held-out rows as Parquet: features, `prediction`, `score`, `label` (of the first output)."""
     sample = split.holdout.assign(
         prediction=predictions(recipe, scores),
-        score=watched(recipe, scores),
+        score=recipe.decision_rule.monitored_scores(scores),
         label=split.holdout_target.reshape(len(scores), -1)[:, 0],
     )
     buffer = io.BytesIO()
@@ -46,15 +47,8 @@ def predictions(recipe: Recipe, scores: NDArray[np.float64]) -> NDArray[np.objec
     """The answer of each row: its class, or its value."""
     if not recipe.is_classifier:
         return scores[:, 0].astype(object)
-    places = decided(scores, recipe.task, recipe.threshold)
+    places = recipe.decision_rule.class_indices(scores)
     return np.array(recipe.classes, dtype=object)[places]
-
-
-def watched(recipe: Recipe, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The number that is watched for drift: see `contracts.reference.Reference`."""
-    if recipe.task == "binary":
-        return scores[:, 1]
-    return scores.max(axis=1) if recipe.task == "multiclass" else scores[:, 0]
 
 
 def number_reference(values: NDArray[np.float64]) -> NumberReference:

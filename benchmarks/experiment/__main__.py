@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.experiment.scenarios import World
 from benchmarks.gate.__main__ import say, shown
+from metrics.interval import Z95
 from monitoring.experiment.effect import Answered, difference, sequence
 from monitoring.experiment.sample_ratio import ratio_check
-from monitoring.performance.metrics import Z95
 
 SEED = 20260520
 UNITS = 10_000

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate.scenarios import World, blunderer, classifier, regressor, true_improvement
+from metrics.interval import wilson
+from metrics.weighted import Resampled, Weights
 from training.evaluation.bootstrap import (
     Bounds,
-    Resampled,
-    Weights,
     alpha_of,
     bounds,
     draws,
@@ -124,21 +124,9 @@ def promotions(world: World, margin: float, repetitions: int) -> NDArray[np.bool
     return np.array(came_in)
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share.
-
-    >>> [round(end, 3) for end in wilson(0.05, 500)]
-    [0.034, 0.073]
-    """
-    z = 1.959964
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return float(middle - half), float(middle + half)
-
-
 def shown(share: float, n: int) -> str:
     """A share in per cent with its interval."""
-    low, high = wilson(share, n)
+    low, high = wilson(share * n, n)
     return f"{100 * share:5.1f} ({100 * low:.1f}..{100 * high:.1f})"
 
 

@@ -19,10 +19,11 @@ from benchmarks.monitoring.scenarios import manifest
 from contracts.manifest import Metric
 from contracts.reference import Reference
 from contracts.verdict import Decision
+from metrics.estimate import estimate_roc_auc
+from metrics.interval import wilson
 from monitoring.drift.histograms import WindowCounts
 from monitoring.drift.rule import Rule, decide, findings_of
 from monitoring.labels.join import realised
-from monitoring.performance import metrics as outcome
 from monitoring.performance.realized import Joined
 from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
@@ -145,23 +146,11 @@ def share_of_falls(fall: float, positives: float, repetitions: int, seed: int) -
         rng = np.random.default_rng([seed, round(fall * 1000), repetition])
         held_out = labelled(5_000, 0.80, positives, rng)
         now = labelled(1_000, 0.80 - fall, positives, rng)
-        told = outcome.roc_auc(held_out.truths, held_out.scores)
+        told = estimate_roc_auc(held_out.truths, held_out.scores)
         baseline = Metric(value=told.value, low=told.low, high=told.high, greater_is_better=True)
         found = realised(now, manifest(roc_auc=baseline), SETTINGS.alpha)
         hits += any(metric.worse for metric in found)
     return hits / repetitions
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927).
-
-    >>> [round(x, 3) for x in wilson(0.0, 300)]
-    [0.0, 0.013]
-    """
-    z = 1.959964
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(float(middle - half), 0.0), float(middle + half)
 
 
 def _judged(case: Case, share: float) -> str:
@@ -190,7 +179,7 @@ def main() -> int:
             share = share_of_alarms(case, reference_rows, wishes.repetitions, wishes.seed)
             word = _judged(case, share)
             missed += word.endswith("MISSED")
-            low, high = wilson(share, wishes.repetitions)
+            low, high = wilson(share * wishes.repetitions, wishes.repetitions)
             say(
                 f"{case.name:<24} {case.rows:>6} {reference_rows:>9} {share:>8.1%}"
                 f"   {low:6.1%} - {high:6.1%}  {word:<13}  {time.perf_counter() - begin:5.1f} s\n"
@@ -203,13 +192,13 @@ def main() -> int:
         case = Case(name, scenarios.unchanged, 1_000, bar, ALARMS, power=power)
         word = _judged(case, share)
         missed += word.endswith("MISSED")
-        low, high = wilson(share, wishes.repetitions)
+        low, high = wilson(share * wishes.repetitions, wishes.repetitions)
         say(f"{name:<24} {1000:>6} {5000:>9} {share:>8.1%}   {low:6.1%} - {high:6.1%}  {word}\n")
     for name, change, rows in TWICE:
         title = f"{name}, twice"
         for reference_rows in (1_000, 50_000) if wishes.only in title else ():
             share = share_of_lasting(change, rows, reference_rows, wishes.repetitions, wishes.seed)
-            low, high = wilson(share, wishes.repetitions)
+            low, high = wilson(share * wishes.repetitions, wishes.repetitions)
             say(f"{title:<26} {rows:>4} {reference_rows:>9} {share:>8.1%}")
             say(f"   {low:6.1%} - {high:6.1%}\n")
     return int(missed > 0)

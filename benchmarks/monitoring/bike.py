@@ -20,9 +20,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, Reference
+from metrics.estimate import estimate_rmse, p_value_worse
 from monitoring.drift.histograms import WindowCounts
 from monitoring.drift.rule import Rule, findings_of
-from monitoring.performance import metrics as outcome
 from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import Rows
@@ -141,7 +141,7 @@ def judge(table: pd.DataFrame, *, with_evidently: bool) -> Mapping[str, Month]:
     scores = model.predict(matrix(held_out))  # type: ignore[attr-defined]  # scikit-learn's
     reference = reference_of(learned, scores)
     learned = learned.assign(score=model.predict(matrix(learned)))  # type: ignore[attr-defined]
-    baseline = outcome.rmse(scores - held_out.cnt.to_numpy(float))
+    baseline = estimate_rmse(scores - held_out.cnt.to_numpy(float))
     say(f"trained on {len(learned):,} hours; RMSE held out {baseline.value:.0f} rentals an hour")
     months: dict[str, Month] = {}
     for start in pd.date_range(HALF, table.time.max() - WEEK, freq=WEEK):
@@ -158,8 +158,10 @@ def judge(table: pd.DataFrame, *, with_evidently: bool) -> Mapping[str, Month]:
             columns, drifted = theirs(learned, week)
             month.theirs.update(columns)
             month.their_alarms += drifted
-        now = outcome.rmse((week.score - week.cnt).to_numpy(float))
-        p_value = outcome.chance_worse(now, baseline.value, baseline.error, greater_is_better=False)
+        now = estimate_rmse((week.score - week.cnt).to_numpy(float))
+        p_value = p_value_worse(
+            now, baseline.value, baseline.standard_error, greater_is_better=False
+        )
         month.worse += p_value < SETTINGS.alpha and now.value >= (1 + WORSE) * baseline.value
         month.errors.append(now.value)
     return months

@@ -20,6 +20,7 @@ from contracts.experiment import (
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.verdict import Window
+from metrics.interval import Z95
 from monitoring.experiment.effect import (
     ALPHA,
     FEWEST_UNITS,
@@ -36,7 +37,6 @@ from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.labels import store as labels
 from monitoring.monitor import Baseline, verdict_id
-from monitoring.performance.metrics import Z95
 from monitoring.reporting import artifacts
 from monitoring.traffic.window import Reading, Span, utc_text
 from monitoring.verdicts.summary import METRICS as METRIC_WORDS

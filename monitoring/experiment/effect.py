@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.performance.metrics import Numbers
+from metrics.classification import accuracy, brier, f1, log_loss
+from metrics.ranking import roc_auc
+from metrics.regression import mae, rmse
+from metrics.value import MetricValue, Values, undefined
 
 ALPHA = 0.05
 FEWEST_UNITS = 100
@@ -30,10 +33,10 @@ class Answered:
     `strata` number the weights that were in force.
     """
 
-    truths: Numbers
-    answers: Numbers
-    scores: Numbers
-    certain: Numbers
+    truths: Values
+    answers: Values
+    scores: Values
+    certain: Values
     units: NDArray[np.uint64]
     treated: NDArray[np.bool_]
     strata: NDArray[np.int64]
@@ -56,72 +59,21 @@ class Difference:
     rows: int
 
 
-Influence = tuple[float, Numbers]
-"""A metric, and by how much each row moves it, times the number of rows; adds up to zero."""
+def _roc_auc(rows: Answered) -> MetricValue:
+    positive = int((rows.truths == 1).sum())
+    if min(positive, len(rows) - positive) < FEWEST_OF_A_CLASS:
+        return undefined(len(rows))
+    return roc_auc(rows.truths, rows.scores)
 
 
-def _mean(values: Numbers) -> Influence:
-    mean = float(values.mean())
-    return mean, values - mean
-
-
-def _accuracy(rows: Answered) -> Influence:
-    return _mean((rows.answers == rows.truths).astype(np.float64))
-
-
-def _brier(rows: Answered) -> Influence:
-    return _mean((rows.scores - rows.truths) ** 2)
-
-
-def _log_loss(rows: Answered) -> Influence:
-    return _mean(-np.log(np.clip(rows.certain, 1e-15, 1)))
-
-
-def _mae(rows: Answered) -> Influence:
-    return _mean(np.abs(rows.answers - rows.truths))
-
-
-def _rmse(rows: Answered) -> Influence:
-    square, influence = _mean((rows.answers - rows.truths) ** 2)
-    root = float(np.sqrt(square))
-    return root, influence / (2 * root) if root else influence
-
-
-def _f1(rows: Answered) -> Influence:
-    hit = (rows.answers == 1) & (rows.truths == 1)
-    either = (rows.answers == 1).astype(np.float64) + (rows.truths == 1)
-    if not either.any():
-        return np.nan, either
-    value = 2 * float(hit.sum()) / float(either.sum())
-    return value, (2 * hit - value * either) / float(either.mean())
-
-
-def _roc_auc(rows: Answered) -> Influence:
-    """DeLong's components (1988): the share of the other class that each row is ranked above."""
-    positive = rows.truths == 1
-    m, n = int(positive.sum()), int((~positive).sum())
-    if min(m, n) < FEWEST_OF_A_CLASS:
-        return np.nan, np.zeros(len(rows))
-    high, low = np.sort(rows.scores[positive]), np.sort(rows.scores[~positive])
-    components = np.where(positive, _below(low, rows.scores), 1 - _below(high, rows.scores))
-    value = float(components[positive].mean())
-    return value, (components - value) * np.where(positive, (m + n) / m, (m + n) / n)
-
-
-def _below(among: Numbers, values: Numbers) -> Numbers:
-    """The share of `among`, which rises, below each value; equals by half."""
-    left, right = (np.searchsorted(among, values, side=side) for side in ("left", "right"))
-    return (left + right) / (2 * len(among))
-
-
-METRICS: Mapping[str, tuple[Callable[[Answered], Influence], bool]] = {
+METRICS: Mapping[str, tuple[Callable[[Answered], MetricValue], bool]] = {
     "roc_auc": (_roc_auc, True),
-    "accuracy": (_accuracy, True),
-    "f1": (_f1, True),
-    "brier": (_brier, False),
-    "log_loss": (_log_loss, False),
-    "rmse": (_rmse, False),
-    "mae": (_mae, False),
+    "accuracy": (lambda rows: accuracy(rows.truths, rows.answers), True),
+    "f1": (lambda rows: f1(rows.truths, rows.answers, zero_division=np.nan), True),
+    "brier": (lambda rows: brier(rows.truths, rows.scores), False),
+    "log_loss": (lambda rows: log_loss(rows.certain), False),
+    "rmse": (lambda rows: rmse(rows.truths, rows.answers), False),
+    "mae": (lambda rows: mae(rows.truths, rows.answers), False),
 }
 """By name: the metric with its influence, and whether greater is better."""
 OF_TASK: Mapping[str, tuple[str, ...]] = {
@@ -133,9 +85,9 @@ OF_TASK: Mapping[str, tuple[str, ...]] = {
 
 def level(rows: Answered, metric: str) -> Difference:
     """The metric itself, with its standard error."""
-    value, influence = METRICS[metric][0](rows) if len(rows) else (np.nan, np.empty(0))
-    error, units = _clustered(influence / max(len(rows), 1), rows.units)
-    return Difference(value, error, units, len(rows))
+    found = METRICS[metric][0](rows) if len(rows) else undefined(0)
+    error, units = _clustered(found.influence / max(len(rows), 1), rows.units)
+    return Difference(found.value, error, units, len(rows))
 
 
 def difference(rows: Answered, metric: str) -> Difference | None:
@@ -153,7 +105,7 @@ def difference(rows: Answered, metric: str) -> Difference | None:
         if not all(arm.any() for arm in arms):
             continue
         found = [function(rows.where(arm)) for arm in arms]
-        if not all(np.isfinite(value) for value, _ in found):
+        if not all(np.isfinite(of_arm.value) for of_arm in found):
             continue
         kept |= mine
         parts.append((int(mine.sum()), arms, found))
@@ -162,14 +114,14 @@ def difference(rows: Answered, metric: str) -> Difference | None:
     total = sum(n for n, _, _ in parts)
     value, moved = 0.0, np.zeros(len(rows))
     for n, arms, found in parts:
-        for sign, arm, (metric_value, influence) in zip((1, -1), arms, found, strict=True):
-            value += sign * n / total * metric_value
-            moved[arm] = sign * n / total * influence / len(influence)
+        for sign, arm, of_arm in zip((1, -1), arms, found, strict=True):
+            value += sign * n / total * of_arm.value
+            moved[arm] = sign * n / total * of_arm.influence / len(of_arm.influence)
     error, units = _clustered(moved[kept], rows.units[kept])
     return Difference(value, error, units, total)
 
 
-def _clustered(moved: Numbers, units: NDArray[np.uint64]) -> tuple[float, int]:
+def _clustered(moved: Values, units: NDArray[np.uint64]) -> tuple[float, int]:
     """The standard error of a sum over rows whose units are independent, and their number."""
     if not len(moved):
         return np.nan, 0

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from contracts.manifest import Manifest
 from contracts.names import Layout
+from metrics.value import Values
 from monitoring.experiment.effect import Answered
 from monitoring.labels.store import Labels, hash_ids
-from monitoring.performance.metrics import Numbers
 from monitoring.traffic.batch import Times
 from monitoring.traffic.compaction_manifest import folded_of, open_lines, reading
 from monitoring.traffic.decode import TIME_FORMAT
@@ -45,11 +45,11 @@ class Rows:
     units: NDArray[np.uint64]
     groups: NDArray[np.int16]
     assigned: NDArray[np.bool_]
-    weights: Numbers
-    truths: Numbers
-    answers: Numbers
-    scores: Numbers
-    certain: Numbers
+    weights: Values
+    truths: Values
+    answers: Values
+    scores: Values
+    certain: Values
     pairs: tuple[tuple[int, str], ...]
 
     def __len__(self) -> int:
@@ -207,7 +207,7 @@ def _arrays(
     )
 
 
-def _truths(ids: NDArray[np.uint64], labels: Labels | None) -> Numbers:
+def _truths(ids: NDArray[np.uint64], labels: Labels | None) -> Values:
     truths = np.full(len(ids), np.nan)
     if labels is not None and len(labels.hashes):
         places = np.minimum(np.searchsorted(labels.hashes, ids), len(labels.hashes) - 1)
@@ -216,7 +216,7 @@ def _truths(ids: NDArray[np.uint64], labels: Labels | None) -> Numbers:
     return truths
 
 
-def _answers(frame: pl.DataFrame, manifest: Manifest, truths: Numbers) -> tuple[Numbers, Numbers]:
+def _answers(frame: pl.DataFrame, manifest: Manifest, truths: Values) -> tuple[Values, Values]:
     """What was answered, as a place or a value, and the score of the class that was true."""
     certain = np.full(len(frame), np.nan)
     if not manifest.classes:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.verdict import GroupPerformance, Performance, Realised
+from metrics.estimate import MetricEstimate
 from monitoring.drift.statistics import holm
 from monitoring.labels.store import Labels, folder_of, hash_ids, read
-from monitoring.performance import metrics as outcome
 from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, measure, p_value_of
 from monitoring.performance.segments import places_of, slices_of
 from monitoring.traffic.decode import feature_key
@@ -122,7 +122,7 @@ def realised(joined: Joined, manifest: Manifest, alpha: float) -> tuple[Realised
 
 
 def _realised(
-    name: str, value: outcome.Measured, baseline: Metric, p_value: float, alpha: float
+    name: str, value: MetricEstimate, baseline: Metric, p_value: float, alpha: float
 ) -> Realised:
     least = least_fall(name, baseline.value)
     change = value.value - baseline.value

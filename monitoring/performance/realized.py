@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.manifest import Manifest, Metric
-from monitoring.performance import metrics as outcome
+from metrics.classification import brier_losses, log_losses
+from metrics.estimate import (
+    MetricEstimate,
+    estimate_accuracy,
+    estimate_mean,
+    estimate_rmse,
+    estimate_roc_auc,
+    p_value_worse,
+)
+from metrics.interval import Z95
 
 FEWEST_LABELS = 100
 FEWEST_OF_A_CLASS = 10
@@ -55,30 +64,28 @@ class Joined:
         return self.where(np.isin(self.groups, places))
 
 
-def measure(joined: Joined, manifest: Manifest) -> dict[str, outcome.Measured]:
+def measure(joined: Joined, manifest: Manifest) -> dict[str, MetricEstimate]:
     """The metrics of the task; the first is the one that people look at."""
     if manifest.task == "regression":
         errors = joined.answers - joined.truths
-        return {"rmse": outcome.rmse(errors), "mae": outcome.mean_loss(np.abs(errors))}
-    found: dict[str, outcome.Measured] = {}
+        return {"rmse": estimate_rmse(errors), "mae": estimate_mean(np.abs(errors))}
+    found: dict[str, MetricEstimate] = {}
     if manifest.task == "binary":
         smaller = min((joined.truths == 1).sum(), (joined.truths == 0).sum())
         if smaller >= FEWEST_OF_A_CLASS:
-            found["roc_auc"] = outcome.roc_auc(joined.truths, joined.scores)
-        found["brier"] = outcome.mean_loss((joined.scores - joined.truths) ** 2)
-    found["accuracy"] = outcome.accuracy(joined.answers == joined.truths)
+            found["roc_auc"] = estimate_roc_auc(joined.truths, joined.scores)
+        found["brier"] = estimate_mean(brier_losses(joined.truths, joined.scores))
+    found["accuracy"] = estimate_accuracy(joined.answers == joined.truths)
     certain = joined.certain[np.isfinite(joined.certain)]
     if len(certain):
-        found["log_loss"] = outcome.mean_loss(-np.log(np.clip(certain, 1e-15, 1)))
+        found["log_loss"] = estimate_mean(log_losses(certain))
     return found
 
 
-def p_value_of(value: outcome.Measured, baseline: Metric) -> float:
+def p_value_of(value: MetricEstimate, baseline: Metric) -> float:
     """One-sided p-value that a metric is not worse than the run's."""
-    error = (baseline.high - baseline.low) / (2 * outcome.Z95)
-    return outcome.chance_worse(
-        value, baseline.value, error, greater_is_better=baseline.greater_is_better
-    )
+    error = (baseline.high - baseline.low) / (2 * Z95)
+    return p_value_worse(value, baseline.value, error, greater_is_better=baseline.greater_is_better)
 
 
 def least_fall(metric: str, baseline: float) -> float:

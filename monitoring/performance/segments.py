@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from contracts.manifest import Manifest
 from contracts.verdict import SlicePerformance
+from metrics.estimate import MetricEstimate, p_value_worse
 from monitoring.drift.statistics import holm
-from monitoring.performance import metrics as outcome
 from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, measure
 
 MISSING, UNSEEN = "(missing)", "(unseen)"
@@ -48,7 +48,7 @@ def slices_of(
     greater = manifest.metrics[metric].greater_is_better
     found = list(_measured(joined, before, manifest, metric))
     p_values = [
-        outcome.chance_worse(now, base.value, base.error, greater_is_better=greater)
+        p_value_worse(now, base.value, base.standard_error, greater_is_better=greater)
         for _, _, now, base, _, _ in found
     ]
     told = []
@@ -77,7 +77,7 @@ def slices_of(
     return sorted(told, key=lambda s: (not s.worse, sign * (s.now - s.baseline)))
 
 
-_Pair = tuple[str, str, outcome.Measured, outcome.Measured, int, int]
+_Pair = tuple[str, str, MetricEstimate, MetricEstimate, int, int]
 
 
 def _measured(joined: Joined, before: Joined, manifest: Manifest, metric: str) -> Iterator[_Pair]:

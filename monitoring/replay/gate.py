@@ -3,7 +3,7 @@
 from contracts.decision import Check
 from contracts.errors import InvalidData
 from contracts.replay import Replay
-from monitoring.performance.metrics import wilson
+from metrics.interval import wilson
 
 
 def flips_check(replay: Replay, most: float | None) -> Check:

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import special
 
+from contracts.decision_rule import DecisionRule
 from contracts.manifest import Manifest
 from contracts.replay import (
     Answer,
@@ -23,7 +24,7 @@ from contracts.replay import (
     Shift,
 )
 from contracts.schema import Value
-from monitoring.performance.metrics import Z95, wilson
+from metrics.interval import Z95, wilson
 from monitoring.replay.rows import Block
 from monitoring.reporting.sampling import Reservoir
 
@@ -50,13 +51,8 @@ class Answers:
 
 def answers_of(manifest: Manifest, scores: NDArray[np.float64]) -> Answers:
     """The decision and the watched number of each row, as the service makes them."""
-    none = np.zeros(len(scores), dtype=np.int64)
-    if manifest.task == "regression":
-        return Answers(scores, scores[:, 0], none)
-    if manifest.task == "binary":
-        threshold = 0.5 if manifest.threshold is None else manifest.threshold
-        return Answers(scores, scores[:, 1], (scores[:, 1] >= threshold).astype(np.int64))
-    return Answers(scores, scores.max(axis=1), scores.argmax(axis=1))
+    rule = DecisionRule.of(manifest)
+    return Answers(scores, rule.monitored_scores(scores), rule.class_indices(scores))
 
 
 def decisions_of(manifest: Manifest, predictions: Sequence[str | float]) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from contracts.errors import NotFoundHere
 from contracts.experiment import Experiment
 from contracts.manifest import GateResult, Manifest
 from contracts.names import Layout
+from metrics.estimate import estimate_mean, estimate_roc_auc
 from monitoring.experiment.analysis import Plan, analyse, keep
 from monitoring.experiment.effect import (
     METRICS,
@@ -33,7 +34,6 @@ from monitoring.experiment.effect import (
 from monitoring.experiment.page import page_of
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.monitor import Baseline
-from monitoring.performance import metrics as outcome
 from monitoring.traffic.window import Span
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
@@ -371,11 +371,11 @@ def test_a_metric_is_sklearns_and_its_error_that_of_drawing_units_again(metric: 
 
 def test_rows_that_are_units_have_the_errors_of_the_verdict() -> None:
     rows = World("once", "roc_auc", visits=1.0).draw(800, np.random.default_rng(2))
-    auc = outcome.roc_auc(rows.truths, rows.scores)
+    auc = estimate_roc_auc(rows.truths, rows.scores)
 
-    assert level(rows, "roc_auc").error == pytest.approx(auc.error, rel=0.01)
-    losses = outcome.mean_loss((rows.scores - rows.truths) ** 2)
-    assert level(rows, "brier").error == pytest.approx(losses.error, rel=0.01)
+    assert level(rows, "roc_auc").error == pytest.approx(auc.standard_error, rel=0.01)
+    losses = estimate_mean((rows.scores - rows.truths) ** 2)
+    assert level(rows, "brier").error == pytest.approx(losses.standard_error, rel=0.01)
 
 
 def test_times_that_change_with_the_weight_are_no_effect() -> None:

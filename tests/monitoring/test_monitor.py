@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from contracts.decision_rule import DecisionRule
 from contracts.errors import NotFoundHere, NotRegistered, PlatformError, Unwritable
 from contracts.names import Layout
 from contracts.reference import CategoryReference, NumberReference, Reference
@@ -36,7 +37,6 @@ from tests import tiny
 from tests.conftest import Workplace, working_in
 from tests.monitoring.receiver import Receiver
 from training.dataset import rows_of
-from training.metrics import decided
 from training.reference import number_reference
 from training.run import train_recipe
 
@@ -110,7 +110,7 @@ def served_rows(place: Workplace, n: int, seed: int) -> list[TrafficRecord]:
     rows = rows_of(tiny.people(n, seed), tiny.SCHEMA)
     model = (place.layout.model("tiny", 1) / "model.onnx").read_bytes()
     scores = onnx_scores(model, tiny.SCHEMA.matrix(rows)).astype(float)
-    words = np.array(["no", "yes"])[decided(scores, "binary", 0.6)]
+    words = np.array(["no", "yes"])[DecisionRule("binary", 0.6).class_indices(scores)]
     return [
         record(row, i, score=float(s[1]), prediction=str(word))
         for i, (row, s, word) in enumerate(zip(rows, scores, words, strict=True))

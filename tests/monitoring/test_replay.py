@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from typer.testing import CliRunner
 
+from contracts.decision_rule import DecisionRule
 from contracts.errors import CorruptModel, GateRefused, NotFoundHere, PlatformError
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.replay import Replay
 from contracts.traffic import TrafficRecord
+from metrics.interval import wilson
 from monitoring.explanation.scoring_process import Scorer
 from monitoring.monitor import Baseline, find_baseline
-from monitoring.performance.metrics import wilson
 from monitoring.replay.gate import flips_check
 from monitoring.replay.page import page_of
 from monitoring.replay.run import Wish, keep, replay
@@ -38,7 +39,6 @@ from slipway.commands.replay import share_of
 from tests import tiny
 from tests.conftest import Workplace
 from training.dataset import rows_of
-from training.metrics import decided
 from training.onnx_session import onnx_scores
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -73,7 +73,7 @@ def scores_of(place: Workplace, version: int, rows: Sequence[Any]) -> Any:
 def answered(place: Workplace, n: int, seed: int = 3) -> list[TrafficRecord]:
     rows = rows_of(tiny.people(n, seed), tiny.SCHEMA)
     scores = scores_of(place, 1, rows)
-    words = np.array(["no", "yes"])[decided(scores, "binary", 0.6)]
+    words = np.array(["no", "yes"])[DecisionRule("binary", 0.6).class_indices(scores)]
     return [
         TrafficRecord(
             prediction_id=f"id-{i:05d}",

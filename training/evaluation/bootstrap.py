@@ -13,9 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from contracts.decision_rule import DecisionRule
 from contracts.manifest import Task
+from metrics.classification import brier_losses, hits, log_losses, true_class_score
+from metrics.regression import absolute_errors
+from metrics.weighted import (
+    Resampled,
+    WeightedMetric,
+    Weights,
+    weighted_f1,
+    weighted_macro_f1,
+    weighted_mean,
+    weighted_r2,
+    weighted_rmse,
+    weighted_roc_auc,
+)
 from training.evaluation.paired import Sheet
-from training.metrics import METRICS, Scores, Truth, decided
+from training.metrics import METRICS, Scores, Truth
 
 ALPHA = 0.05
 """The share of worthless challengers that may be promoted, over all attempts at one exam."""
@@ -27,10 +41,6 @@ SEED = 20260401
 CHUNK = 50
 """Resamples at once: 8 MB of weights at 20,000 rows."""
 
-Weights = NDArray[np.float64]
-"""How often each row was drawn, shape `(n_resamples, n_rows)`."""
-Resampled = NDArray[np.float64]
-"""A number for each resample, shape `(n_resamples,)`; NaN where it is not defined."""
 BY_CLASS = frozenset({"roc_auc", "f1", "macro_f1"})
 """Metrics that are as uncertain as the smallest class is small."""
 
@@ -159,103 +169,47 @@ def _differing(
 ) -> NDArray[np.bool_]:
     if metric not in {"accuracy", "f1", "macro_f1"}:
         return np.any(ours.scores != theirs.scores, axis=1)
-    mine, other = (decided(s.scores, task, s.threshold) for s in (ours, theirs))
+    mine, other = (
+        DecisionRule(task, sheet.threshold).class_indices(sheet.scores) for sheet in (ours, theirs)
+    )
     if metric == "accuracy":
         return (mine == truth) != (other == truth)
     return mine != other
 
 
-def resampled(
-    task: Task, metric: str, truth: Truth, sheet: Sheet
-) -> Callable[[Weights], Resampled]:
+def resampled(task: Task, metric: str, truth: Truth, sheet: Sheet) -> WeightedMetric:
     """The metric of `training.metrics` on weighted rows, for many weightings at once.
 
-    A metric that has no such form here is computed resample by resample, slowly.
+    A metric that has no such form is computed resample by resample, slowly.
     """
     scores, threshold = sheet.scores, sheet.threshold
-    if metric == "roc_auc":
-        return _auc(truth, scores[:, 1])
-    if metric in {"f1", "macro_f1"}:
-        return _f1(truth, decided(scores, task, threshold), task)
-    if metric == "r2":
-        return _r2(_columns(truth), scores)
-    if metric == "rmse":
-        squares = (scores - _columns(truth)) ** 2
-        return lambda weights: np.sqrt(_mean(weights, squares)).mean(axis=1)
+    answers = DecisionRule(task, threshold).class_indices(scores)
     if metric in ROW_LOSSES:
-        loss = ROW_LOSSES[metric](truth, scores, decided(scores, task, threshold))
-        return lambda weights: _mean(weights, loss[:, None])[:, 0]
+        return weighted_mean(ROW_LOSSES[metric](truth, scores, answers))
+    if metric in WEIGHTED:
+        return WEIGHTED[metric](truth, scores, answers)
     plain, _ = METRICS[task][metric]
     return lambda weights: np.array(
         [plain(truth[rows], scores[rows], threshold) for rows in map(_drawn, weights)]
     )
 
 
-def _columns(truth: Truth) -> NDArray[np.float64]:
-    return truth.reshape(len(truth), -1)
-
-
 ROW_LOSSES: Mapping[str, Callable[[Truth, Scores, NDArray[np.int64]], NDArray[np.float64]]] = {
-    "accuracy": lambda truth, _scores, answers: (answers == truth).astype(np.float64),
-    "brier": lambda truth, scores, _answers: (scores[:, 1] - truth) ** 2,
-    "log_loss": lambda truth, scores, _answers: (
-        -np.log(np.clip(scores[np.arange(len(truth)), truth.astype(int)], 1e-15, 1))
-    ),
-    "mae": lambda truth, scores, _answers: np.abs(scores - _columns(truth)).mean(axis=1),
+    "accuracy": lambda truth, _scores, answers: hits(truth, answers),
+    "brier": lambda truth, scores, _answers: brier_losses(truth, scores[:, 1]),
+    "log_loss": lambda truth, scores, _answers: log_losses(true_class_score(truth, scores)),
+    "mae": lambda truth, scores, _answers: absolute_errors(truth, scores),
 }
 """Metrics that are a mean over rows: each row's share, shape `(n_rows,)`."""
-
-
-def _mean(weights: Weights, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted means of columns, shape `(n_resamples, n_columns)`."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ values) / weights.sum(axis=1, keepdims=True)
+WEIGHTED: Mapping[str, Callable[[Truth, Scores, NDArray[np.int64]], WeightedMetric]] = {
+    "roc_auc": lambda truth, scores, _answers: weighted_roc_auc(truth, scores[:, 1]),
+    "f1": lambda truth, _scores, answers: weighted_f1(truth, answers),
+    "macro_f1": lambda truth, _scores, answers: weighted_macro_f1(truth, answers),
+    "rmse": lambda truth, scores, _answers: weighted_rmse(truth, scores),
+    "r2": lambda truth, scores, _answers: weighted_r2(truth, scores),
+}
+"""The other metrics of weighted rows."""
 
 
 def _drawn(weights: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(weights)), weights.astype(np.int64))
-
-
-def _auc(truth: Truth, scores: NDArray[np.float64]) -> Callable[[Weights], Resampled]:
-    """Mann and Whitney's (1947) count: positives above negatives, ties half."""
-    order = np.argsort(scores, kind="stable")
-    positive, negative = order[truth[order] == 1], order[truth[order] != 1]
-    first, last = (
-        np.searchsorted(scores[negative], scores[positive], side="left"),
-        np.searchsorted(scores[negative], scores[positive], side="right"),
-    )
-
-    def of(weights: Weights) -> Resampled:
-        by_row = np.ascontiguousarray(weights.T)
-        above, below = by_row[positive], by_row[negative]
-        passed = np.vstack([np.zeros(len(weights)), below.cumsum(axis=0)])
-        pairs = (above * (passed[first] + passed[last])).sum(axis=0) / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return pairs / (above.sum(axis=0) * passed[-1])
-
-    return of
-
-
-def _f1(truth: Truth, answers: NDArray[np.int64], task: Task) -> Callable[[Weights], Resampled]:
-    """2 TP / (2 TP + FP + FN) of the positive class, or its mean over the classes there are."""
-    names = [1] if task == "binary" else np.unique(np.concatenate([truth, answers])).tolist()
-    hits = np.stack([(truth == n) & (answers == n) for n in names], axis=1).astype(np.float64)
-    named = np.stack([(truth == n) * 1.0 + (answers == n) for n in names], axis=1)
-
-    def of(weights: Weights) -> Resampled:
-        top, bottom = 2 * (weights @ hits), weights @ named
-        each = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
-        return each.sum(axis=1) / np.maximum((bottom > 0).sum(axis=1), 1)
-
-    return of
-
-
-def _r2(truth: NDArray[np.float64], scores: Scores) -> Callable[[Weights], Resampled]:
-    centred = truth - truth.mean(axis=0)
-    residual = (scores - truth) ** 2
-
-    def of(weights: Weights) -> Resampled:
-        spread = _mean(weights, centred**2) - _mean(weights, centred) ** 2
-        return np.mean(1 - _mean(weights, residual) / np.maximum(spread, 1e-300), axis=1)
-
-    return of

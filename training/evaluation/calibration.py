@@ -1,13 +1,13 @@
 """Whether scores mean what they say: of rows scored 0.8, eight in ten should be right."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.manifest import Task
-from training.evaluation.bootstrap import Resampled, Weights, draws
+from metrics.weighted import WeightedMetric, Weights
+from training.evaluation.bootstrap import draws
 from training.evaluation.paired import Sheet
 from training.metrics import Truth
 
@@ -48,7 +48,7 @@ def worsening(task: Task, truth: Truth, ours: Sheet, theirs: Sheet) -> Worsening
     return Worsening(here, there, here - there - ONE_SIDED_95 * float(drawn.std(ddof=1)))
 
 
-def _error(task: Task, truth: Truth, sheet: Sheet) -> Callable[[Weights], Resampled]:
+def _error(task: Task, truth: Truth, sheet: Sheet) -> WeightedMetric:
     if task == "regression":
         values = truth.reshape(len(truth), -1)
         gaps = (sheet.scores - values) / np.maximum(values.std(axis=0), 1e-300)

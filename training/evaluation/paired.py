@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contracts.decision_rule import DecisionRule
 from contracts.errors import InvalidData
 from contracts.manifest import Manifest
 from training.dataset import rows_of
@@ -113,7 +114,7 @@ def _answered(sitter: Sitter, rows: pd.DataFrame) -> Sheet:
     schema = sitter.manifest.schema
     settled = [schema.settle(row)[0] for row in rows_of(rows, schema)]
     scores = onnx_scores(sitter.model, schema.matrix(settled)).astype(np.float64)
-    return Sheet(scores, 0.5 if sitter.manifest.threshold is None else sitter.manifest.threshold)
+    return Sheet(scores, DecisionRule.of(sitter.manifest).threshold)
 
 
 def golden_difference(sitter: Sitter) -> float:

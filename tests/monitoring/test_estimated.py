@@ -1,0 +1,55 @@
+"""The estimate without labels, against worlds where its assumption holds and where it fails."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+from sklearn.isotonic import IsotonicRegression
+
+from metrics.value import Values
+from monitoring.performance.estimated import _MIDDLES, ScoreCells, calibrated, expected_auc
+
+
+def world(n: int, seed: int, slope: float = 3.0) -> tuple[Values, Values]:
+    """Truths and calibrated scores."""
+    rng = np.random.default_rng(seed)
+    scores = 1 / (1 + np.exp(-slope * rng.normal(size=n)))
+    return (rng.random(n) < scores).astype(float), scores
+
+
+@given(st.integers(0, 500))
+def test_calibration_is_sklearns_isotonic_regression(seed: int) -> None:
+    truths, scores = world(150, seed)
+    scores = scores.round(2)
+    theirs = IsotonicRegression(out_of_bounds="clip").fit(scores, truths)
+    probe = np.unique(scores)
+
+    assert calibrated(scores, truths)(probe) == pytest.approx(theirs.predict(probe), abs=1e-9)
+
+
+@pytest.mark.parametrize("slope", [1.0, 3.0])
+def test_the_estimate_follows_a_harder_mix_of_cases(slope: float) -> None:
+    """Calibrated on one mix, it tells the AUC of another, which only labels could."""
+    truths, scores = world(20_000, 3, 2.0)
+    window_truths, window_scores = world(20_000, 4, slope)
+    cells = ScoreCells()
+    cells.add(window_scores)
+    told = expected_auc(calibrated(scores, truths)(_MIDDLES), cells.counts)
+
+    assert told == pytest.approx(sk.roc_auc_score(window_truths, window_scores), abs=0.015)
+
+
+def test_the_estimate_is_blind_to_a_world_that_answers_otherwise() -> None:
+    truths, scores = world(20_000, 3)
+    window_truths, window_scores = world(20_000, 4)
+    cells = ScoreCells()
+    cells.add(window_scores)
+    told = expected_auc(calibrated(scores, truths)(_MIDDLES), cells.counts)
+
+    assert sk.roc_auc_score(1 - window_truths, window_scores) < 0.2
+    assert told > 0.8
+
+
+def test_no_pair_has_no_expected_auc() -> None:
+    assert np.isnan(expected_auc(np.zeros(3), np.array([1, 2, 3])))
