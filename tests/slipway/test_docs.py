@@ -1,4 +1,4 @@
-"""What the pages tell people to type exists, with these options; links lead somewhere."""
+"""The commands in the pages exist, with these options; every link and every page is reachable."""
 
 import re
 import shlex
@@ -10,9 +10,14 @@ from typer.testing import CliRunner
 from slipway.__main__ import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "ARCHITECTURE.md"]
+INDEX = ROOT / "docs" / "README.md"
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "deploy").glob("*/README.md")),
+]
 BLOCK = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
 
 
 def commands_of(page: Path) -> list[str]:
@@ -40,7 +45,27 @@ def test_a_command_of_a_page_exists(command: str) -> None:
     assert is_known(shlex.split(command.replace("<name>", "loan"))[1:])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def links_of(page: Path) -> list[tuple[Path, str]]:
+    """File and anchor of each link of the page to another page or to itself."""
+    links = LINK.findall(page.read_text())
+    return [((page.parent / file).resolve() if file else page, anchor) for file, anchor in links]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, by GitHub's rule."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text()):
-        assert (page.parent / target).exists(), target
+    for target, anchor in links_of(page):
+        assert target.exists(), target
+        assert not anchor or anchor in anchors_of(target), f"{target}#{anchor}"
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    linked = {target for target, _ in links_of(INDEX)}
+
+    assert set(PAGES) - {INDEX} <= linked
+    assert INDEX in {target for target, _ in links_of(ROOT / "README.md")}
