@@ -1,16 +1,26 @@
-"""The door to onnxruntime in training: run a graph on a matrix."""
+"""The only import of ONNX Runtime in training: a model, opened as the service opens it."""
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
+from contracts.onnx_session import PROVIDERS, SESSION_OPTIONS
+
+
+class OnnxSession:
+    """An exported model in memory, with the options of the service."""
+
+    def __init__(self, model: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        SESSION_OPTIONS.apply_to(options)
+        self._session = onnxruntime.InferenceSession(model, options, providers=[*PROVIDERS])
+
+    def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores `(n_rows, n_outputs)` of a matrix `(n_rows, n_features)`."""
+        return np.asarray(self._session.run([MODEL_OUTPUT], {MODEL_INPUT: matrix})[0])
 
 
 def onnx_scores(model: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The graph's scores, shape `(n_rows, n_outputs)`, with one thread, as it is served."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run([MODEL_OUTPUT], {MODEL_INPUT: matrix})[0])
+    """Scores `(n_rows, n_outputs)` of a model that is needed once."""
+    return OnnxSession(model).run(matrix)

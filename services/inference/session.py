@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import CorruptModel
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
+from contracts.onnx_session import PROVIDERS, SESSION_OPTIONS
 
 
 def first_line(err: Exception) -> str:
@@ -18,15 +19,9 @@ class Session:
 
     def __init__(self, model: bytes, place: str) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Only what is fatal: an error is raised as well, and logged once, by whoever catches it.
-        options.log_severity_level = 4
+        SESSION_OPTIONS.apply_to(options)
         try:
-            self._session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(model, options, providers=[*PROVIDERS])
         except Exception as err:  # onnxruntime raises classes of its own for each way to fail
             raise CorruptModel(
                 f"{place}: expected an ONNX model that loads, got {first_line(err)}",

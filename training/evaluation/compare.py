@@ -30,6 +30,7 @@ from training.evaluation.calibration import error_name, worsening
 from training.evaluation.holdout import Sitter
 from training.evaluation.latency import CALLS, latencies_ms
 from training.evaluation.paired import SatExam, Sheet, golden_difference, sit
+from training.onnx_session import OnnxSession
 from training.recipe import Recipe, load_recipe
 
 TAG_EXAM = "slipway.exam."
@@ -231,12 +232,12 @@ def _largest_golden(manifest: Manifest) -> float:
 
 
 def _latency(exam: SatExam, ours: Sitter, theirs: Sitter) -> Iterator[Check]:
-    models = {"ours": ours.model, "theirs": theirs.model}
+    sessions = {"ours": OnnxSession(ours.model), "theirs": OnnxSession(theirs.model)}
     rows = exam.rows.iloc[: max(CALLS)]
     matrices = {"ours": _matrix(ours, rows), "theirs": _matrix(theirs, rows)}
     factor = exam.recipe.latency_factor
     for n_rows in CALLS:
-        taken = latencies_ms(models, matrices, n_rows)
+        taken = latencies_ms(sessions, matrices, n_rows)
         limit = max(factor * taken["theirs"], UNNOTICED_MS * (1 if n_rows == 1 else 10))
         expected = f"at most {limit:.3g} ms"
         got = f"{taken['ours']:.3g} ms (production {taken['theirs']:.3g} ms)"
