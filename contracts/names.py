@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.errors import InvalidRecipe
@@ -62,6 +63,18 @@ def check_model_name(name: str) -> str:
             remedy="rename the recipe's file",
         )
     return name
+
+
+def window_id(name: str, version: int, start: datetime, end: datetime) -> str:
+    """The id of a verdict, replay or experiment: one for each window of a version.
+
+    Times are in UTC, with milliseconds.
+
+    >>> window_id("loan", 7, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    'loan-7-20260101T000000.000Z-20260102T000000.000Z'
+    """
+    ends = [f"{t.astimezone(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + "Z" for t in (start, end)]
+    return f"{name}-{version}-{ends[0]}-{ends[1]}"
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import InvalidDocument, NotFoundHere, NotRegistered, Unwritable
+from contracts.errors import InvalidDocument, Unwritable
 from contracts.files import write_whole
-from contracts.manifest import Manifest, Pointer
-from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
-from contracts.reference import CategoryReference, Reference
+from contracts.names import Layout, window_id
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
 from monitoring.alerting import episodes
 from monitoring.alerting.notify import addresses_of, deliver
 from monitoring.alerting.prometheus import write_gauges
+from monitoring.baseline import Baseline, find_baseline, select_segments
 from monitoring.drift.attribution import SegmentCounts, segments_of_sample
 from monitoring.drift.histograms import WindowCounts
 from monitoring.drift.rule import Rule, decide, findings_of
@@ -30,25 +29,10 @@ from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import Reading, Span, read_window, utc_text
 from monitoring.verdicts import history
 from monitoring.verdicts.summary import sentence_of
-from registry.model_directory import verify
-from registry.pull import pull_version
 from registry.store import Store
 
 JUDGED = ("stable", "drift", "quality", "performance")
 MOST_SHAPES = 12
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What a version's traffic is held against."""
-
-    name: str
-    version: int
-    digest: str
-    directory: Path
-    manifest: Manifest
-    reference: Reference
-    is_served: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +82,7 @@ def run(
     baseline = find_baseline(store, layout, name, version)
     span = Span(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
     earlier = history.earlier_verdicts(layout, span)
-    cuts = checked_segments(baseline, segments)
+    cuts = select_segments(baseline, segments)
     counted = count(layout, baseline, span, settings, cuts)
     verdict = judge(layout, baseline, span, counted, settings, now, earlier)
     verdict, evidently, note = drawn(
@@ -146,59 +130,6 @@ def write_index(layout: Layout, name: str) -> Path:
     return path
 
 
-def find_baseline(store: Store, layout: Layout, name: str, version: int | None) -> Baseline:
-    """The verified model directory of a version; fetched, if it is not here."""
-    pointer = _served(layout, name)
-    if version is None:
-        if pointer is None:
-            store.model(name)
-            raise NotRegistered(
-                f"no production version of {name!r} is served here",
-                remedy="slipway pull, or name one: --version",
-            )
-        version, digest = pointer.version, pointer.digest
-    else:
-        digest = store.version(name, version).tags.get(TAG_DIGEST, "")
-    directory = layout.model(name, version)
-    if not directory.is_dir():
-        pull_version(store, layout, name, version, point=False)
-    manifest = verify(directory, digest)
-    reference = Reference.read(
-        (directory / REFERENCE_FILE).read_bytes(), str(directory / REFERENCE_FILE)
-    )
-    served = pointer is not None and pointer.version == version
-    return Baseline(name, version, digest, directory, manifest, reference, served)
-
-
-def _served(layout: Layout, name: str) -> Pointer | None:
-    path = layout.pointer(name)
-    return Pointer.read(path.read_bytes(), str(path)) if path.is_file() else None
-
-
-def checked_segments(baseline: Baseline, wished: Sequence[str] | None) -> tuple[str, ...]:
-    """The segments that were wished for, else those of the manifest.
-
-    Raises:
-        NotFoundHere: one is no category feature of the version.
-
-    """
-    if wished is None:
-        return baseline.manifest.segments
-    known = [
-        name
-        for name, column in baseline.reference.features.items()
-        if isinstance(column, CategoryReference)
-    ]
-    for name in wished:
-        if name not in known:
-            raise NotFoundHere(
-                f"segment: expected a category feature of {baseline.name!r} version "
-                f"{baseline.version}, got {name!r}",
-                remedy=f"one of {', '.join(known)}" if known else "this model has none",
-            )
-    return tuple(dict.fromkeys(wished))
-
-
 def count(
     layout: Layout,
     baseline: Baseline,
@@ -244,7 +175,7 @@ def judge(
         *_by_slice(quality_findings(counts, baseline.reference, settings), counted.slices),
         *history.time_gaps(profile, counts.rows, earlier),
     )
-    sample = baseline.directory / SAMPLE_FILE
+    sample = baseline.sample
     performance = performance_of(
         layout,
         baseline.manifest,
@@ -271,7 +202,7 @@ def judge(
     )
     title = f"{baseline.name} version {baseline.version}"
     return Verdict(
-        verdict_id=verdict_id(baseline.name, baseline.version, span.start, span.end),
+        verdict_id=window_id(baseline.name, baseline.version, span.start, span.end),
         model=baseline.name,
         version=baseline.version,
         run_id=baseline.manifest.run_id,
@@ -301,9 +232,7 @@ def _with_past(
         return tuple(findings)
     before = None
     if counted.slices.counts:
-        before = segments_of_sample(
-            baseline.directory / SAMPLE_FILE, baseline.reference, counted.slices.names
-        )
+        before = segments_of_sample(baseline.sample, baseline.reference, counted.slices.names)
     told = []
     for finding in findings:
         if finding.drifted:
@@ -344,16 +273,6 @@ def _torn_files(reading: Reading) -> list[QualityFinding]:
     ]
 
 
-def verdict_id(name: str, version: int, start: datetime, end: datetime) -> str:
-    """The name of a verdict: the same for the same window of the same version.
-
-    >>> verdict_id("loan", 7, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
-    'loan-7-20260101T000000.000Z-20260102T000000.000Z'
-    """
-    ends = [f"{t.astimezone(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + "Z" for t in (start, end)]
-    return f"{name}-{version}-{ends[0]}-{ends[1]}"
-
-
 def drawn(
     layout: Layout,
     verdict: Verdict,
@@ -374,7 +293,7 @@ def drawn(
     rows = counted.sample.frame()
     try:
         drawn = evidently_html(
-            reference_frame(baseline.directory / SAMPLE_FILE, drawable, settings.sample_rows),
+            reference_frame(baseline.sample, drawable, settings.sample_rows),
             window_frame(rows, drawable),
             drawable,
             shelf,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from contracts.errors import PlatformError
-from contracts.names import Layout
+from contracts.names import Layout, window_id
 from contracts.verdict import Verdict
-from monitoring.monitor import find_baseline, verdict_id
+from monitoring.baseline import served_version
 from registry.store import Store
 
 logger = logging.getLogger("slipway.monitor")
@@ -61,7 +61,7 @@ def judge_due(
     """
 
     def is_judged(start: datetime, end: datetime) -> bool:
-        return (layout.verdicts / name / f"{verdict_id(name, version, start, end)}.json").is_file()
+        return (layout.verdicts / name / f"{window_id(name, version, start, end)}.json").is_file()
 
     return [judge(start, end) for start, end in due_windows(now, every, is_judged)]
 
@@ -84,7 +84,7 @@ class Job:
         """
         while True:
             try:
-                version = find_baseline(self.store, self.layout, self.name, None).version
+                version = served_version(self.store, self.layout, self.name)
                 now = datetime.now(UTC)
                 for verdict in judge_due(
                     self.layout, self.name, version, self.every, now, self.judge

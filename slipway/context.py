@@ -225,8 +225,8 @@ def accept(model: str, verdict_id: str, because: str) -> "Acceptance":
 
 def add_labels(file: Path, model: str) -> "Added":
     """Take the labels in a file for the version of a model that is served here."""
+    from monitoring.baseline import find_baseline
     from monitoring.labels import store as labels
-    from monitoring.monitor import find_baseline
 
     manifest = find_baseline(store(), layout(), model, None).manifest
     return labels.add(layout(), manifest, file, now=datetime.now(UTC))

@@ -28,6 +28,7 @@ from contracts.names import SAMPLE_FILE, Layout
 from contracts.reference import Reference
 from contracts.traffic import TrafficRecord
 from monitoring import monitor
+from monitoring.baseline import Baseline
 from monitoring.labels import store as labels
 from monitoring.labels.join import performance_of
 from monitoring.reporting.drift_report import Page, page_of
@@ -56,7 +57,7 @@ def simulated() -> Manifest:
     return scenarios.manifest(roc_auc=one, accuracy=one)
 
 
-def baseline(folder: Path) -> monitor.Baseline:
+def baseline(folder: Path) -> Baseline:
     """A reference of 50,000 rows, and a sample of 20,000 for the pictures."""
     rng = np.random.default_rng(0)
     columns = scenarios.table(50_000, rng)
@@ -69,7 +70,7 @@ def baseline(folder: Path) -> monitor.Baseline:
         score=rng.random(20_000), prediction=pl.lit("no"), label=pl.lit("no")
     )
     sample.write_parquet(folder / SAMPLE_FILE)
-    return monitor.Baseline("loan", 1, "", folder, simulated(), reference)
+    return Baseline("loan", 1, "", folder, simulated(), reference)
 
 
 def traffic_table(n: int, seed: int) -> pl.DataFrame:

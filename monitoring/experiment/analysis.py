@@ -18,9 +18,10 @@ from contracts.experiment import (
     VariantResult,
 )
 from contracts.manifest import Manifest
-from contracts.names import Layout
+from contracts.names import Layout, window_id
 from contracts.verdict import Window
 from metrics.interval import Z95
+from monitoring.baseline import Baseline
 from monitoring.experiment.effect import (
     ALPHA,
     FEWEST_UNITS,
@@ -36,7 +37,6 @@ from monitoring.experiment.page import page_of
 from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.labels import store as labels
-from monitoring.monitor import Baseline, verdict_id
 from monitoring.reporting import artifacts
 from monitoring.traffic.window import Reading, Span, utc_text
 from monitoring.verdicts.summary import METRICS as METRIC_WORDS
@@ -94,7 +94,7 @@ def analyse(layout: Layout, baseline: Baseline, plan: Plan, *, now: datetime) ->
     outcome, why = _outcome(trial, answered, effect, (ratio, labelled_ratio), due)
     span, name = plan.span, baseline.name
     return Experiment(
-        experiment_id=verdict_id(name, trial.challenger or 0, span.start, span.end),
+        experiment_id=window_id(name, trial.challenger or 0, span.start, span.end),
         model=name,
         production_version=trial.production,
         challenger_version=trial.challenger,

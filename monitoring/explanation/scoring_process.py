@@ -20,7 +20,7 @@ from contracts.manifest import Pointer
 from contracts.names import Layout
 from contracts.process_error import read_error
 from contracts.replay import Scored
-from monitoring.monitor import Baseline
+from monitoring.baseline import Baseline
 
 LIMIT_S = 120.0
 """A request that takes longer is given up: it holds some thousand rows, a service would do

@@ -22,8 +22,8 @@ from contracts.manifest import Manifest
 from contracts.names import SAMPLE_FILE, Layout
 from contracts.schema import Feature, Schema, Value
 from contracts.traffic import TrafficRecord
+from monitoring.baseline import Baseline
 from monitoring.explanation.scoring_process import Scorer
-from monitoring.monitor import Baseline
 
 REFERENCE_ROWS = 100
 MOST_SCORES = 450_000

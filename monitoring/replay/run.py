@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import InvalidDocument
-from contracts.names import Layout
+from contracts.names import Layout, window_id
 from contracts.reference import CategoryReference, NumberReference
 from contracts.replay import Replay, Scored
 from contracts.verdict import Window
+from monitoring.baseline import Baseline, select_segments
 from monitoring.explanation.scoring_process import Scorer
-from monitoring.monitor import Baseline, checked_segments, verdict_id
 from monitoring.replay.page import page_of
 from monitoring.replay.results import Answers, ReplayCounts, answers_of, decisions_of
 from monitoring.replay.rows import Block, blocks
@@ -80,7 +80,7 @@ def keep(layout: Layout, document: Replay) -> tuple[Path, Path]:
 
 
 def _segments(baseline: Baseline, wish: Wish) -> tuple[str, ...]:
-    wished = checked_segments(baseline, wish.segments)
+    wished = select_segments(baseline, wish.segments)
     if wished or wish.segments is not None:
         return wished
     features = baseline.reference.features.items()
@@ -207,7 +207,7 @@ def _document(
     seconds: float,
 ) -> Replay:
     span = wish.span
-    name = verdict_id(baseline.name, baseline.version, span.start, span.end)
+    name = window_id(baseline.name, baseline.version, span.start, span.end)
     return Replay(
         replay_id=name if span.version is None else f"{name}-of-{span.version}",
         model=baseline.name,

@@ -13,8 +13,8 @@ from contracts.errors import NotJustified
 from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.retraining import Order, Retraining
+from monitoring.baseline import Baseline
 from monitoring.labels.training_rows import Labelled, labelled_rows
-from monitoring.monitor import Baseline
 from monitoring.retraining import records as retrainings
 from monitoring.retraining.trigger import Cause
 from monitoring.settings import MonitoringSettings

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from contracts.errors import GateRefused, InvalidData, NotJustified, NotRegistered, PlatformError
 from contracts.names import Layout
 from contracts.retraining import Order, Retraining, State
-from monitoring.monitor import Baseline, find_baseline
+from monitoring.baseline import Baseline, find_baseline
 from monitoring.retraining import records as retrainings
 from monitoring.retraining.dataset import Case, labelled_of, with_labels, written_order
 from monitoring.retraining.process import Train, run_training

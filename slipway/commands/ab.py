@@ -35,8 +35,8 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Compare challenger and production by their labels; valid at every look."""
+    from monitoring.baseline import find_baseline
     from monitoring.experiment.analysis import Plan, analyse, keep
-    from monitoring.monitor import find_baseline
     from monitoring.traffic.window import Span
 
     now = datetime.now(UTC)

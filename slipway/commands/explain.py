@@ -44,8 +44,8 @@ def command(
 
 def _contributions(record: "TrafficRecord") -> "Explanation":
     """What each feature contributed, by the version that answered."""
+    from monitoring.baseline import find_baseline
     from monitoring.explanation.shapley import explain
-    from monitoring.monitor import find_baseline
 
     baseline = find_baseline(context.store(), context.layout(), record.model, record.version)
     return explain(context.layout(), baseline, record)

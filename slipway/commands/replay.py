@@ -14,7 +14,7 @@ from slipway.durations import span, window_of
 if TYPE_CHECKING:
     from contracts.decision import Check
     from contracts.replay import Example, Flips, Replay
-    from monitoring.monitor import Baseline
+    from monitoring.baseline import Baseline
 
 app = typer.Typer()
 
@@ -56,7 +56,7 @@ def command(
 
 def replayed(model: str, version: int | None, wish: Any, now: datetime) -> "tuple[Replay, Path]":
     """The replay through a version (default: the newest), and where its page lies."""
-    from monitoring.monitor import find_baseline
+    from monitoring.baseline import find_baseline
     from monitoring.replay.run import keep, replay
 
     store = context.store()
@@ -87,7 +87,7 @@ def demand_of(model: str, window: str, max_flips: str) -> "Callable[[int, int], 
     most = share_of(max_flips, "--max-flips") if max_flips else None
 
     def check(challenger: int, production: int) -> "Check":
-        from monitoring.monitor import find_baseline
+        from monitoring.baseline import find_baseline
         from monitoring.replay.gate import flips_check
         from monitoring.replay.run import Wish, keep, replay
         from monitoring.reporting.mlflow import log_to_run

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from contracts.errors import InvalidData
 from contracts.manifest import Manifest
 from contracts.traffic import TrafficRecord
+from monitoring.baseline import Baseline, find_baseline
 from monitoring.explanation.shapley import exact, explain, sampled
-from monitoring.monitor import Baseline, find_baseline
 from slipway.__main__ import app
 from tests import tiny
 from tests.conftest import Workplace

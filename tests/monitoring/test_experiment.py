@@ -21,6 +21,7 @@ from contracts.experiment import Experiment
 from contracts.manifest import GateResult, Manifest
 from contracts.names import Layout
 from metrics.estimate import estimate_mean, estimate_roc_auc
+from monitoring.baseline import Baseline
 from monitoring.experiment.analysis import Plan, analyse, keep
 from monitoring.experiment.effect import (
     METRICS,
@@ -33,7 +34,6 @@ from monitoring.experiment.effect import (
 )
 from monitoring.experiment.page import page_of
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
-from monitoring.monitor import Baseline
 from monitoring.traffic.window import Span
 from tests.monitoring.test_monitor import TINY_REFERENCE
 

@@ -11,13 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.errors import PlatformError
-from contracts.names import Layout
+from contracts.names import Layout, window_id
 from contracts.reference import CategoryReference, Reference
 from contracts.verdict import Acceptance, Finding, Verdict, Window
 from monitoring.drift.attribution import SegmentCounts, parts_of, segments_of_sample
 from monitoring.drift.histograms import WindowCounts
 from monitoring.drift.rule import Rule, findings_of
-from monitoring.monitor import verdict_id
 from monitoring.reporting.drift_report import index_of
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import Rows
@@ -215,7 +214,7 @@ def test_a_window_is_past_once_a_later_one_of_its_length_was_judged(tmp_path: Pa
     folder.mkdir(parents=True)
 
     def stored(start: datetime, end: datetime, version: int = 1) -> None:
-        (folder / f"{verdict_id('tiny', version, start, end)}.json").touch()
+        (folder / f"{window_id('tiny', version, start, end)}.json").touch()
 
     (folder / "tiny-1-notes.json").touch()
     stored(MONDAY, MONDAY + DAY)

@@ -22,9 +22,10 @@ from contracts.names import Layout
 from contracts.reference import CategoryReference, NumberReference, Reference
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
+from monitoring.baseline import find_baseline
 from monitoring.drift.histograms import WindowCounts
 from monitoring.drift.rule import Rule, decide, findings_of
-from monitoring.monitor import find_baseline, run
+from monitoring.monitor import run
 from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import Rows

@@ -25,8 +25,8 @@ from contracts.names import Layout
 from contracts.replay import Replay
 from contracts.traffic import TrafficRecord
 from metrics.interval import wilson
+from monitoring.baseline import Baseline, find_baseline
 from monitoring.explanation.scoring_process import Scorer
-from monitoring.monitor import Baseline, find_baseline
 from monitoring.replay.gate import flips_check
 from monitoring.replay.page import page_of
 from monitoring.replay.run import Wish, keep, replay

@@ -33,7 +33,8 @@ from contracts.retraining import Order, Retraining
 from contracts.schema import Value
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
-from monitoring.monitor import count, find_baseline
+from monitoring.baseline import find_baseline
+from monitoring.monitor import count
 from monitoring.monitor import judge as judge_window
 from monitoring.retraining import records as retrainings
 from monitoring.retraining.job import retrain

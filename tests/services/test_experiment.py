@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from contracts.split import place_of
+from monitoring.baseline import find_baseline
 from monitoring.experiment.analysis import Plan, analyse
-from monitoring.monitor import find_baseline
 from monitoring.replay.run import Wish, replay
 from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.window import Span

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.replay import Replay
-from monitoring.monitor import find_baseline
+from monitoring.baseline import find_baseline
 from monitoring.replay.run import Wish, replay
 from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.window import Span
