@@ -14,7 +14,16 @@ import pytest
 from contracts.settings import SHARED, Secret, variables
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("contracts", "metrics", "training", "registry", "services", "monitoring", "slipway")
+ROOMS = (
+    "contracts",
+    "metrics",
+    "pages",
+    "training",
+    "registry",
+    "services",
+    "monitoring",
+    "slipway",
+)
 SETTINGS = {
     "registry.settings": "RegistrySettings",
     "services.settings": "ServiceSettings",
@@ -50,6 +59,7 @@ def test_the_service_loads_no_training_library(tmp_path: Path) -> None:
     assert "bentoml" in loaded
     assert not loaded & {
         "metrics",
+        "pages",
         "mlflow",
         "sklearn",
         "pandas",

@@ -1,0 +1,1 @@
+"""Tests of the frame, the style and the rendering of HTML pages."""
