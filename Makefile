@@ -1,7 +1,7 @@
-# The only task vocabulary: people and CI call the same words.
+# All tasks: people and CI run the same ones.
 PYTHON ?= python3
 PORT ?= 3000
-# Tests mostly wait for servers and processes of their own; each file stays in one process.
+# Tests mostly wait for the servers they start; all tests of a file run in one process.
 PROCESSES ?= 2
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -25,7 +25,7 @@ $(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requireme
 	@cp requirements/environment.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
-lock: setup ## Resolve requirements/*.in anew into hash-pinned locks
+lock: setup ## Resolve requirements/*.in again into hash-pinned locks
 	cd requirements && for name in bootstrap development; do ../$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving.in -o serving.txt
 
@@ -47,7 +47,7 @@ test: lint type ## Run every check and test
 test-fast: setup ## Run the tests that start no servers
 	$(BIN)/pytest -m "not slow"
 
-demo: setup ## Train, promote, serve, send traffic, draw the drift report
+demo: setup ## Train, promote, serve, send traffic, write the drift reports
 	$(BIN)/slipway demo --port $(PORT)
 
 train: setup ## Train and register every recipe

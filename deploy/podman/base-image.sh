@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the base image of bentofile.yaml available: it is here already, or its registry gives
-# it, or a stand-in is built from Debian's packages (root, mmdebstrap, a Debian mirror).
+# Makes the base image of bentofile.yaml available: from the local store, from its registry, or
+# as a substitute built from Debian packages (needs root, mmdebstrap and a Debian mirror).
 # Call it through here.py: deploy/podman/here.py deploy/podman/base-image.sh
 set -euo pipefail
 
@@ -23,7 +23,7 @@ fi
 echo "No registry gives $image: building a stand-in from Debian bookworm"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-# Of the packages the official image has too, without what nobody reads in an image.
+# Packages that the official image has too, without documentation.
 mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/i18n/*' \

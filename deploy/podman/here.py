@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Run a command with podman set up for this machine.
+"""Run a command with podman configured for this machine.
 
     deploy/podman/here.py podman run ...
     deploy/podman/here.py --build bentoml containerize predictor:latest --backend podman
 
-Every command sees `containers.conf` of this folder; with `--build`, pip in the image build
-sees what pip sees here (index, certificates, folders of wheels). That comes in by mounts,
-so no layer keeps it. Standard library only: it must run before anything is installed.
+Every command uses `containers.conf` of this folder. With `--build`, pip in the image build
+uses the same index, certificates and wheel folders as pip on this machine. They are mounted,
+so no layer keeps them. Standard library only: the script runs before anything is installed.
 """
 
 import ast
@@ -23,13 +23,13 @@ FOLDER = Path(__file__).resolve().parent
 PIP_CONF = "/etc/pip.conf"
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 SYSTEMD = Path("/run/systemd/system")
-"""Exists where systemd runs; elsewhere nobody but us calls `podman healthcheck run`."""
+"""Exists if systemd runs. Without systemd nothing else calls `podman healthcheck run`."""
 SCOPES = ("global.", "install.", ":env:.")
-"""The scopes of `pip config list` that `pip install` obeys, the strongest last."""
+"""The scopes of `pip config list` that apply to `pip install`; the last one wins."""
 
 
 def pip_settings(listing: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The options that hold for `pip install`, from the text of `pip config list`."""
+    """Return the options that apply to `pip install`, from the output of `pip config list`."""
     found: dict[str, str] = {}
     for scope in SCOPES:
         for line in listing.splitlines():
@@ -41,16 +41,16 @@ def pip_settings(listing: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def pip_conf(settings: Mapping[str, str]) -> str:
-    """The same options as the text of a pip.conf."""
+    """Return the text of a pip.conf with these options."""
     lines = (f"{key} = {' '.join(value.split())}" for key, value in settings.items())
     return "\n".join(["[global]", *lines, ""])
 
 
 def named_paths(settings: Mapping[str, str]) -> list[Path]:
-    """The files and folders of this machine that the options name, if they exist.
+    """Return the existing files and folders of this machine that the options name.
 
-    Of a folder of the form `.../simple` (an index on disk) the parent, because its pages
-    point to files beside it.
+    A folder of the form `.../simple` (an index on disk) is replaced by its parent, because its
+    pages point to files next to it.
     """
     words = [word.removeprefix("file://") for text in settings.values() for word in text.split()]
     paths = {Path(word) for word in words if word.startswith("/")}
@@ -58,7 +58,10 @@ def named_paths(settings: Mapping[str, str]) -> list[Path]:
 
 
 def package_volumes(folder: Path, environ: Mapping[str, str]) -> list[str]:
-    """Mounts that give pip in an image build what pip has here; writes into `folder`."""
+    """Return the mounts that give pip in an image build this machine's pip configuration.
+
+    Writes a pip.conf into `folder`.
+    """
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
@@ -69,12 +72,12 @@ def package_volumes(folder: Path, environ: Mapping[str, str]) -> list[str]:
 
 
 def containers_conf(volumes: Iterable[str]) -> str:
-    """`containers.conf` of this folder with the mounts in its last table, `[containers]`."""
+    """Return `containers.conf` of this folder with the mounts in its last table, `[containers]`."""
     return f"{(FOLDER / 'containers.conf').read_text()}volumes = {json.dumps(list(volumes))}\n"
 
 
 def storage_driver(environ: Mapping[str, str]) -> str:
-    """The user's choice, else podman's if it works here, else plain copies (vfs)."""
+    """Return the user's choice, else podman's own if it works here, else plain copies (vfs)."""
     if chosen := environ.get("STORAGE_DRIVER"):
         return chosen
     info = ["podman", "info", "--format", "{{.Store.GraphDriverName}}"]
@@ -83,7 +86,7 @@ def storage_driver(environ: Mapping[str, str]) -> str:
 
 
 def environment(folder: Path, *, build: bool) -> dict[str, str]:
-    """Our environment, and what podman must be told; writes into `folder`."""
+    """Return this process's environment with podman's settings; writes into `folder`."""
     conf = folder / "containers.conf"
     conf.write_text(containers_conf(package_volumes(folder, os.environ) if build else []))
     return {
@@ -99,7 +102,7 @@ def environment(folder: Path, *, build: bool) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code of the command."""
+    """Run the command and return its exit code."""
     if not shutil.which("podman"):
         sys.stderr.write("error: podman: expected it on the PATH, got nothing\n")
         sys.stderr.write("help: apt-get install podman runc\n")
