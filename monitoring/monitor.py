@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from contracts.errors import InvalidDocument, Unwritable
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
+from contracts.times import parse_utc, utc_text
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
 from monitoring.alerting import episodes
 from monitoring.alerting.notify import addresses_of, deliver
@@ -26,7 +27,7 @@ from monitoring.reporting.histograms import shape_of
 from monitoring.reporting.mlflow import log_to_run
 from monitoring.reporting.sampling import Reservoir, reference_frame, window_frame
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import Reading, Span, read_window, utc_text
+from monitoring.traffic.window import Reading, Span, read_window
 from monitoring.verdicts import history
 from monitoring.verdicts.summary import sentence_of
 from registry.store import Store
@@ -288,7 +289,7 @@ def drawn(
         return verdict, "", "There is nothing for Evidently to draw."
     from monitoring.reporting.evidently import Shelf, evidently_html
 
-    end = history.moment(verdict.window.end)
+    end = parse_utc(verdict.window.end)
     shelf = Shelf(layout.evidently, verdict.model, verdict.verdict_id, end) if workspace else None
     rows = counted.sample.frame()
     try:

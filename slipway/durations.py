@@ -1,9 +1,10 @@
 """Which window of time a person means."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from contracts.errors import InvalidData
+from contracts.times import parse_utc
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -26,8 +27,8 @@ def window_of(
 
     """
     back, begins, ends = options
-    last = _moment(ends, end) if end else now
-    first = _moment(begins, start) if start else last - span(since, back)
+    last = _parse_time(ends, end) if end else now
+    first = _parse_time(begins, start) if start else last - span(since, back)
     if first >= last:
         raise InvalidData(
             f"window: expected an end after {first.isoformat()}, got {last.isoformat()}",
@@ -58,12 +59,11 @@ def span(text: str, option: str = "--since") -> timedelta:
         ) from err
 
 
-def _moment(option: str, text: str) -> datetime:
+def _parse_time(option: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_utc(text, assume_utc=True)
     except ValueError as err:
         raise InvalidData(
             f"{option}: expected a time in RFC 3339, got {text!r}",
             remedy="for example 2026-01-31T12:00:00Z",
         ) from err
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -23,6 +23,7 @@ from contracts.manifest import (
     Retrained,
 )
 from contracts.names import MANIFEST_FILE, MODEL_FILE, REFERENCE_FILE, SAMPLE_FILE
+from contracts.times import utc_text
 from registry.register import register_version
 from registry.store import Store
 from training import tracking
@@ -208,7 +209,7 @@ def _manifest(fitted: _Fitted, run_id: str, commit: str, files: Mapping[str, byt
         description=recipe.description,
         run_id=run_id,
         recipe=recipe.name,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created_at=utc_text(datetime.now(UTC), "seconds"),
         git_commit=commit,
         data=DataIdentity(
             source=_source_of(fitted),

@@ -23,8 +23,8 @@ from contracts.documents import Document
 from contracts.errors import InvalidDocument, Unwritable
 from contracts.files import lock_file, write_whole
 from contracts.names import Layout
+from contracts.times import parse_utc
 from contracts.verdict import Decision, Verdict
-from monitoring.verdicts.history import moment
 
 logger = logging.getLogger("slipway.monitor")
 
@@ -116,7 +116,7 @@ def _with_silence(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: 
         return _told(alerts, others, _resolved(verdict, silent, to))
     since = alerts.quiet_since or verdict.window.start
     alerts = replace(alerts, quiet_since=since)
-    lasted_s = (moment(verdict.window.end) - moment(since)).total_seconds()
+    lasted_s = (parse_utc(verdict.window.end) - parse_utc(since)).total_seconds()
     if silent or not quiet_s or lasted_s < quiet_s:
         return alerts
     return _told(alerts, (*alerts.episodes, _begun(verdict, since)), _alarm(verdict, to))

@@ -15,8 +15,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from contracts.files import write_whole
 from contracts.names import Layout
+from contracts.times import parse_utc
 from contracts.verdict import Decision, Verdict
-from monitoring.verdicts.history import moment
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -55,7 +55,7 @@ class _Gauges:
 
     def _window(self) -> Iterator[GaugeMetricFamily]:
         verdict, window = self._verdict, self._verdict.window
-        start, end = moment(window.start), moment(window.end)
+        start, end = parse_utc(window.start), parse_utc(window.end)
         yield self._gauge(
             "slipway_verdict",
             "1 for the decision on the newest window, 0 for all others",

@@ -19,6 +19,7 @@ from contracts.experiment import (
 )
 from contracts.manifest import Manifest
 from contracts.names import Layout, window_id
+from contracts.times import utc_text
 from contracts.verdict import Window
 from metrics.interval import Z95
 from monitoring.baseline import Baseline
@@ -38,7 +39,7 @@ from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.labels import store as labels
 from monitoring.reporting import artifacts
-from monitoring.traffic.window import Reading, Span, utc_text
+from monitoring.traffic.window import Reading, Span
 from monitoring.verdicts.summary import METRICS as METRIC_WORDS
 
 LOOKS = 30

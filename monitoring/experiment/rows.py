@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contracts.manifest import Manifest
 from contracts.names import Layout
+from contracts.times import utc_text
 from metrics.value import Values
 from monitoring.experiment.effect import Answered
 from monitoring.labels.store import Labels, hash_ids
@@ -19,7 +20,7 @@ from monitoring.traffic.compaction_manifest import folded_of, open_lines, readin
 from monitoring.traffic.decode import TIME_FORMAT
 from monitoring.traffic.jsonl import LineReader
 from monitoring.traffic.predictions import Answer
-from monitoring.traffic.window import Reading, Span, days, read_stored, utc_text
+from monitoring.traffic.window import Reading, Span, days, read_stored
 
 PRODUCTION, CHALLENGER = "production", "challenger"
 _TABLE_ROWS = 50_000

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
+from contracts.times import utc_text
 from contracts.verdict import GroupPerformance, Performance, Realised
 from metrics.estimate import MetricEstimate
 from monitoring.drift.statistics import holm
@@ -24,7 +25,7 @@ from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, m
 from monitoring.performance.segments import places_of, slices_of
 from monitoring.traffic.decode import feature_key
 from monitoring.traffic.predictions import answers_of
-from monitoring.traffic.window import Span, utc_text
+from monitoring.traffic.window import Span
 
 
 def performance_of(

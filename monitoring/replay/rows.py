@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.schema import Value
+from contracts.times import utc_text
 from monitoring.traffic.compaction_manifest import Folded, folded_of, open_lines, reading
 from monitoring.traffic.decode import feature_key
 from monitoring.traffic.jsonl import LineReader
-from monitoring.traffic.window import Reading, Span, days, read_stored, utc_text
+from monitoring.traffic.window import Reading, Span, days, read_stored
 
 BLOCK_ROWS = 4096
 STORED_TIME = "%Y-%m-%dT%H:%M:%S%.6fZ"

@@ -13,6 +13,7 @@ from contracts.errors import InvalidDocument
 from contracts.names import Layout, window_id
 from contracts.reference import CategoryReference, NumberReference
 from contracts.replay import Replay, Scored
+from contracts.times import utc_text
 from contracts.verdict import Window
 from monitoring.baseline import Baseline, select_segments
 from monitoring.explanation.scoring_process import Scorer
@@ -20,7 +21,7 @@ from monitoring.replay.page import page_of
 from monitoring.replay.results import Answers, ReplayCounts, answers_of, decisions_of
 from monitoring.replay.rows import Block, blocks
 from monitoring.reporting import artifacts
-from monitoring.traffic.window import Reading, Span, utc_text
+from monitoring.traffic.window import Reading, Span
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from contracts.errors import NotJustified
 from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.retraining import Order, Retraining
+from contracts.times import parse_utc, utc_text
 from monitoring.baseline import Baseline
 from monitoring.labels.training_rows import Labelled, labelled_rows
 from monitoring.retraining import records as retrainings
 from monitoring.retraining.trigger import Cause
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import utc_text
-from monitoring.verdicts import history
 
 ROWS_FILE = "labelled.parquet"
 EXAM_SHARE = 0.3
@@ -60,7 +59,7 @@ def with_labels(case: Case, labelled: Labelled, settings: MonitoringSettings) ->
     manifest = case.baseline.manifest
     known = manifest.retrained.learned_until if manifest.retrained else manifest.created_at
     since = case.cause.since or known
-    recent = len(labelled.since(history.moment(since)))
+    recent = len(labelled.since(parse_utc(since)))
     least = settings.retrain_labels
     objections = list(case.objections)
     if recent < least:
@@ -84,7 +83,7 @@ def written_order(
 ) -> Order:
     """Write the rows and the order; the order is written last."""
     cause, baseline = case.cause, case.baseline
-    recent = labelled.since(history.moment(cause.since))
+    recent = labelled.since(parse_utc(cause.since))
     exam = _exam(recent, case)
     data = io.BytesIO()
     labelled.rows.write_parquet(data)

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from contracts.errors import GateRefused, InvalidData, NotJustified, NotRegistered, PlatformError
 from contracts.names import Layout
 from contracts.retraining import Order, Retraining, State
+from contracts.times import parse_utc, utc_text
 from monitoring.baseline import Baseline, find_baseline
 from monitoring.retraining import records as retrainings
 from monitoring.retraining.dataset import Case, labelled_of, with_labels, written_order
 from monitoring.retraining.process import Train, run_training
 from monitoring.retraining.trigger import Cause, Judged, judged
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import Span, utc_text
+from monitoring.traffic.window import Span
 from monitoring.verdicts import history
 from registry.production import reconcile
 from registry.promote import Promotion
@@ -150,9 +151,9 @@ def _judged(
             f"got {because!r}",
             remedy=f'for example --because {SCHEDULE}, or --because "prices rose in May"',
         )
-    start = history.moment(verdict.window.start)
+    start = parse_utc(verdict.window.start)
     earlier = history.earlier_verdicts(
-        layout, Span(name, verdict.version, start, history.moment(verdict.window.end))
+        layout, Span(name, verdict.version, start, parse_utc(verdict.window.end))
     )
     found = judged(
         verdict,

@@ -17,10 +17,9 @@ from contracts.errors import InvalidDocument, NotJustified
 from contracts.files import alone, write_whole
 from contracts.names import TAG_RETRAINING, Layout
 from contracts.retraining import Order, Retraining
+from contracts.times import parse_utc, utc_text
 from contracts.verdict import Verdict
 from monitoring.alerting.episodes import ALARMING
-from monitoring.traffic.window import utc_text
-from monitoring.verdicts.history import moment
 from registry.store import StoredVersion
 
 DOCUMENT = "retraining.json"
@@ -117,7 +116,7 @@ def too_soon(before: Sequence[Retraining], pause_s: float, *, now: datetime) -> 
     """Why a retraining would come too soon after the last, or nothing."""
     if not before:
         return ""
-    last = moment(before[-1].order.made_at)
+    last = parse_utc(before[-1].order.made_at)
     free = last + timedelta(seconds=pause_s)
     if now >= free:
         return ""

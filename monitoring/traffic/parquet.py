@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 from msgspec import UNSET
 
+from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
 from monitoring.traffic.decode import TIME_FORMAT
 
@@ -96,7 +97,7 @@ def record_of(row: Mapping[str, Any]) -> TrafficRecord:
     }
     return TrafficRecord(
         prediction_id=row["prediction_id"],
-        time=f"{row['time']:%Y-%m-%dT%H:%M:%S.%f}Z",
+        time=utc_text(row["time"]),
         model=row["model"],
         version=row["version"],
         variant=row["variant"],

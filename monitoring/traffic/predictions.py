@@ -8,10 +8,11 @@ import msgspec
 import polars as pl
 
 from contracts.names import Layout
+from contracts.times import utc_text
 from monitoring.traffic.compaction_manifest import folded_of, open_lines, reading
 from monitoring.traffic.decode import feature_key
 from monitoring.traffic.jsonl import LineReader
-from monitoring.traffic.window import Span, days, read_stored, utc_text
+from monitoring.traffic.window import Span, days, read_stored
 
 _ANSWER_ROWS = 50_000
 

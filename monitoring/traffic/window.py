@@ -12,6 +12,7 @@ import polars.selectors as cs
 
 from contracts.names import Layout
 from contracts.reference import Reference
+from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
 from monitoring.traffic import decode as col
 from monitoring.traffic.batch import Rows
@@ -186,12 +187,3 @@ def _piece(
         ),
         frame,
     )
-
-
-def utc_text(moment: datetime) -> str:
-    """RFC 3339 in UTC with microseconds: as text in the order of time.
-
-    >>> utc_text(datetime(2026, 1, 31, 12, tzinfo=UTC))
-    '2026-01-31T12:00:00.000000Z'
-    """
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"

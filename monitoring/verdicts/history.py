@@ -14,10 +14,11 @@ from scipy import stats
 from contracts.errors import InvalidData, InvalidDocument, NotFoundHere
 from contracts.files import write_whole
 from contracts.names import Layout
+from contracts.times import parse_utc, utc_text
 from contracts.verdict import Acceptance, Finding, QualityFinding, Verdict
 from monitoring.drift.histograms import WindowCounts
 from monitoring.drift.rule import Limit
-from monitoring.traffic.window import Span, utc_text
+from monitoring.traffic.window import Span
 
 FEWEST_WINDOWS = 20
 """Undrifted windows from which limits are calibrated."""
@@ -46,7 +47,7 @@ def earlier_verdicts(layout: Layout, span: Span) -> list[Verdict]:
             verdict = Verdict.read(path.read_bytes(), str(path))
         except (InvalidDocument, OSError):
             continue
-        if moment(verdict.window.end) <= span.start:
+        if parse_utc(verdict.window.end) <= span.start:
             found.append(verdict)
     return sorted(found, key=lambda v: (v.window.start, v.window.end))
 
@@ -120,7 +121,7 @@ def calibrated_limits(
     ]
     if len(quiet) < FEWEST_WINDOWS:
         return {}
-    same_day = [v for v in quiet if moment(v.window.start).weekday() == span.start.weekday()]
+    same_day = [v for v in quiet if parse_utc(v.window.start).weekday() == span.start.weekday()]
     days = (span.end - span.start) < timedelta(days=2)
     basis = same_day if days and len(same_day) >= FEWEST_OF_A_WEEKDAY else quiet
     word = f"{len(basis)} undrifted windows"
@@ -228,13 +229,13 @@ def is_past(layout: Layout, verdict: Verdict) -> bool:
     Windows of other lengths say nothing about it: a person may look at the last hour while the
     job is behind with its days.
     """
-    end, length = moment(verdict.window.end), _seconds(verdict)
+    end, length = parse_utc(verdict.window.end), _seconds(verdict)
     for path in (layout.verdicts / verdict.model).glob(f"{verdict.model}-{verdict.version}-*.json"):
         # A verdict's name says which window it is on, so thousands of them need not be read.
         named = _WINDOW.search(path.stem)
         if named is None:
             continue
-        first, last = moment(named[1]), moment(named[2])
+        first, last = parse_utc(named[1]), parse_utc(named[2])
         alike = math.isclose((last - first).total_seconds(), length, rel_tol=0.1)
         if alike and first >= end:
             return True
@@ -248,10 +249,5 @@ def strongest(findings: Sequence[Finding]) -> list[Finding]:
     )
 
 
-def moment(text: str) -> datetime:
-    """A time of a document."""
-    return datetime.fromisoformat(text)
-
-
 def _seconds(verdict: Verdict) -> float:
-    return (moment(verdict.window.end) - moment(verdict.window.start)).total_seconds()
+    return (parse_utc(verdict.window.end) - parse_utc(verdict.window.start)).total_seconds()

@@ -18,7 +18,7 @@ import msgspec
 from contracts.documents import Document
 from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere, Unwritable
 from contracts.files import lock_file, write_whole
-from contracts.times import utc_text
+from contracts.times import parse_utc, utc_text
 
 Scope = Literal["predict", "labels", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -44,7 +44,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the key is neither revoked nor expired at that time."""
         if self.revoked_at:
             return False
-        return not self.expires_at or now < datetime.fromisoformat(self.expires_at)
+        return not self.expires_at or now < parse_utc(self.expires_at)
 
 
 class KeyRing(Document, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from services.inference.traffic_log import utc_text
+from contracts.times import utc_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import Thread
 
@@ -123,16 +123,3 @@ def check_writable(folder: Path) -> None:
             f"{folder}: expected a folder to write traffic to, got {err.strerror}",
             remedy="give it to this user, free space, or set SLIPWAY_VAR to another folder",
         ) from err
-
-
-def utc_text(moment: datetime) -> str:
-    """RFC 3339 with microseconds and `Z`.
-
-    >>> utc_text(datetime(2026, 1, 31, 12, tzinfo=UTC))
-    '2026-01-31T12:00:00.000000Z'
-    """
-    return (
-        f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
-        if moment.tzinfo is UTC
-        else utc_text(moment.astimezone(UTC))
-    )

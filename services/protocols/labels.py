@@ -8,9 +8,9 @@ import msgspec
 
 from contracts.manifest import Manifest
 from contracts.schema import Violation
+from contracts.times import utc_text
 from services.faults import Fault
 from services.inference.decode import parse, refused
-from services.inference.traffic_log import utc_text
 
 FIELDS = frozenset({"prediction_id", "truth", "time"})
 LONGEST_ID = 128

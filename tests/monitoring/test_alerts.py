@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from contracts.errors import InvalidSetting
 from contracts.names import Layout
 from contracts.settings import Secret
+from contracts.times import utc_text
 from contracts.verdict import Decision, Verdict, Window
 from monitoring.alerting import episodes
 from monitoring.alerting.episodes import ALARMING, Alerts, Message
 from monitoring.alerting.notify import addresses_of, deliver
-from monitoring.traffic.window import utc_text
 from tests.monitoring.receiver import Receiver
 from tests.monitoring.test_history import DAY, MONDAY
 from tests.monitoring.test_workspace import DRIFTED

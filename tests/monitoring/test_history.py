@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from contracts.errors import PlatformError
 from contracts.names import Layout, window_id
 from contracts.reference import CategoryReference, Reference
+from contracts.times import utc_text
 from contracts.verdict import Acceptance, Finding, Verdict, Window
 from monitoring.drift.attribution import SegmentCounts, parts_of, segments_of_sample
 from monitoring.drift.histograms import WindowCounts
@@ -20,7 +21,7 @@ from monitoring.drift.rule import Rule, findings_of
 from monitoring.reporting.drift_report import index_of
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import Rows
-from monitoring.traffic.window import Span, utc_text
+from monitoring.traffic.window import Span
 from monitoring.verdicts import history
 from slipway.__main__ import app
 from training.reference import number_reference
