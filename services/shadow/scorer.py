@@ -19,7 +19,7 @@ from services.inference.loader import load
 from services.inference.render import encode
 from services.inference.traffic_log import TrafficLog
 from services.settings import ServiceSettings
-from services.shadow.comparison import Comparison
+from services.shadow.model import Comparison
 from services.shadow.cpu_budget import Pace
 from services.shadow.evidence import Tally
 from services.shadow.log_entry import Line, line_of
