@@ -24,8 +24,8 @@ from benchmarks.lifecycle.scenarios import World, lines_of, record_of, requests
 from contracts.canary import Canary, CanaryEvidence
 from registry.canary import decide
 from registry.split_spec import EACH, parse
-from services.shadow.evidence import Tally
-from services.shadow.log_entry import Line
+from services.shadow.evidence import EvidenceCounter
+from services.shadow.log_entry import LogEntry
 
 SEED = 20260420
 LOOK = 25
@@ -76,22 +76,22 @@ class End:
 def run(world: World, weights: tuple[float, ...], rng: np.random.Generator) -> End:
     """One canary from its beginning to its end."""
     canary = _canary(weights)
-    tally = Tally(CanaryEvidence(canary=canary.began))
+    counter = EvidenceCounter(CanaryEvidence(canary=canary.began))
     source = requests(world, rng)
     seen = 0
     while seen < PATIENCE:
         # A weight is in force for a chunk at least, as it is for seconds in a service.
         for look in _looks(lines_of(world, next(source), canary.weights[canary.step])):
             agrees = {line.request_id: same for line, same in look}
-            answers = tally.see(line for line, _ in look)
-            tally.compare([(a, AGREED if agrees[a.request_id] else DIFFERED) for a in answers])
+            answers = counter.count(entry for entry, _ in look)
+            counter.compare([(a, AGREED if agrees[a.request_id] else DIFFERED) for a in answers])
             seen += len(look)
-            evidence = tally.evidence
+            evidence = counter.evidence
             decision = decide(canary, evidence, held_s=0.0, hold_s=0.0)
             if decision.action in {"abort", "complete"}:
                 return End(decision.action, seen, evidence.requests)
             if decision.action == "advance":
-                tally.new_step()
+                counter.new_step()
                 canary = replace(
                     canary,
                     step=canary.step + 1,
@@ -100,10 +100,10 @@ def run(world: World, weights: tuple[float, ...], rng: np.random.Generator) -> E
                     compared_before=evidence.compared,
                 )
                 break
-    return End("wait", seen, tally.evidence.requests)
+    return End("wait", seen, counter.evidence.requests)
 
 
-def _looks(lines: list[tuple[Line, bool]]) -> Iterator[list[tuple[Line, bool]]]:
+def _looks(lines: list[tuple[LogEntry, bool]]) -> Iterator[list[tuple[LogEntry, bool]]]:
     for start in range(0, len(lines), LOOK):
         yield lines[start : start + LOOK]
 

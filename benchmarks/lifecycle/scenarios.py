@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.shadow import ShadowRecord
-from services.shadow.log_entry import Line
+from services.shadow.log_entry import LogEntry
 
 MEDIAN_MS = 2.0
 SPREAD = 0.4
@@ -90,14 +90,14 @@ def requests(world: World, rng: np.random.Generator) -> Iterator[Asked]:
         yield Asked(times, units, at, own + lates, rng.random(CHUNK) < world.failing, changes)
 
 
-def lines_of(world: World, asked: Asked, weight: float) -> list[tuple[Line, bool]]:
+def lines_of(world: World, asked: Asked, weight: float) -> list[tuple[LogEntry, bool]]:
     """The lines of the traffic log at a weight, and whether production says the same."""
     found = []
     for i in range(len(asked.times)):
         is_challenged = bool(asked.points[i] < weight)
         fails = is_challenged and bool(asked.fails[i])
         slower = world.slower if is_challenged and not fails else 1.0
-        line = Line(
+        line = LogEntry(
             prediction_id="",
             time=f"{asked.times[i]:012d}",
             version=1,

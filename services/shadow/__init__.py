@@ -1,7 +1,7 @@
-"""A process beside the service: what would another version have said?
+"""Shadow scoring: a process that scores logged requests again with another version.
 
-In: the traffic log, and the pointers to the versions that look on. Out: a line for each answer
-that was scored again, gauges of how often they agree, and the evidence of a canary. It reads
-what the workers wrote and shares nothing else with them, so it cannot slow an answer or break
-one; the follower starts it when there is something to look at.
+In: the traffic log, and the pointers to shadow and production versions. Out: a log of both
+versions' answers, counters of how often they agree, and the evidence of a canary. It shares no
+memory with the workers, so it can neither slow nor break an answer; the follower starts it.
+May import `services.inference`, `services.settings`, `services.faults` and `contracts`.
 """

@@ -1,7 +1,7 @@
-"""`python -m services.shadow`: look on at the traffic of this machine until the parent is gone.
+"""`python -m services.shadow`: score this machine's traffic again until the parent process ends.
 
-One at a time looks on at a folder: who comes second ends at once. It runs when the workers leave
-a core idle; what it cannot look at in time it drops and counts.
+Only one instance runs per data folder; a second one exits immediately. It runs on idle cores;
+requests that it cannot score in time are dropped and counted.
 """
 
 import logging
@@ -17,58 +17,58 @@ from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
 from services.inference.loader import find_beside, find_pointers, find_splits
 from services.settings import ServiceSettings
-from services.shadow.scorer import Onlooker
+from services.shadow.scorer import ShadowScorer
 
-LOOK_S = 0.25
-NICE = 19
+POLL_INTERVAL_S = 0.25
+NICENESS = 19
 
 logger = logging.getLogger("slipway.shadow")
 
 
 def main() -> None:
-    """Look on; exit with the error's code where that cannot begin."""
+    """Poll until the parent ends; exits with the error's code if the settings are invalid."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s [%(levelname)s] [shadow] %(message)s"
     )
     parent = os.getppid()
     try:
-        wishes = settings.load(ServiceSettings, os.environ)
+        own = settings.load(ServiceSettings, os.environ)
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
-    give_way()
-    layout = Layout(wishes.var)
+    lower_priority()
+    layout = Layout(own.var)
     with alone(layout.var / "locks" / f"{SHADOW}.lock") as lock:
-        onlookers: dict[str, Onlooker] = {}
+        scorers: dict[str, ShadowScorer] = {}
         while lock is not None and os.getppid() == parent:
-            look(onlookers, layout, wishes)
-            time.sleep(LOOK_S)
+            poll(scorers, layout, own)
+            time.sleep(POLL_INTERVAL_S)
 
 
-def give_way() -> None:
-    """Run only when nobody else wants to: a nice process still keeps its turn of milliseconds."""
-    os.nice(NICE)
+def lower_priority() -> None:
+    """Run on idle cores only: niceness alone does not yield a core at once."""
+    os.nice(NICENESS)
     if sys.platform == "linux":
-        # A container may forbid it; then it is nice at least.
+        # A container may forbid it; the niceness above stays in force.
         with suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def look(onlookers: dict[str, Onlooker], layout: Layout, wishes: ServiceSettings) -> None:
-    """Look once at every model that has a shadow or a canary; what fails is told."""
+def poll(scorers: dict[str, ShadowScorer], layout: Layout, own: ServiceSettings) -> None:
+    """Read the new traffic of every model with a shadow or a canary; logs what fails."""
     try:
         shadows = _by_name(find_beside(layout, SHADOW))
         splits = find_splits(layout)
         productions = _by_name(find_pointers(layout))
         watched = shadows.keys() | {name for name, split in splits.items() if split.canary}
-        for name in onlookers.keys() - watched:
-            onlookers.pop(name).close()
+        for name in scorers.keys() - watched:
+            scorers.pop(name).close()
         for name in sorted(watched):
-            if name not in onlookers:
-                onlookers[name] = Onlooker(name, layout, wishes)
-            onlookers[name].look(shadows.get(name), productions.get(name), splits.get(name))
+            if name not in scorers:
+                scorers[name] = ShadowScorer(name, layout, own)
+            scorers[name].poll(shadows.get(name), productions.get(name), splits.get(name))
     except (PlatformError, OSError) as err:
-        logger.error("shadow: %s", err)  # noqa: TRY400 - the place is in the text
+        logger.error("shadow: %s", err)  # noqa: TRY400 - the text names the file
 
 
 def _by_name(pointers: list[Pointer]) -> dict[str, Pointer]:

@@ -1,8 +1,8 @@
-"""The evidence of a canary, counted from the lines of the traffic log.
+"""The evidence of a canary, counted from the entries of the traffic log.
 
-What is counted is what `registry.canary` bets on, so it must be as good as independent: one
-latency for each model call and unit, among production's latencies on both sides of it and none
-of them used twice; one compared answer for each unit.
+`registry.canary` bets on these counts, so they must be nearly independent: one latency per model
+call and unit, ranked among production's latencies before and after it, none of which is used
+twice; one compared answer per unit.
 """
 
 from collections import deque
@@ -13,13 +13,14 @@ from msgspec.structs import replace
 from contracts.canary import REFERENCES, SLACK_MS, SLOWER, CanaryEvidence
 from contracts.names import CHALLENGER, PRODUCTION
 from contracts.shadow import ShadowRecord
-from services.shadow.log_entry import Line
+from services.shadow.log_entry import LogEntry
 
-BESIDE = REFERENCES // 2
+NEIGHBOURS = REFERENCES // 2
+"""Latencies of production on each side of one of the challenger's."""
 
 
-class Tally:
-    """Counts for one canary; `new_step` when its weight has moved."""
+class EvidenceCounter:
+    """Counts the evidence of one canary; call `new_step` when its weight has changed."""
 
     def __init__(self, evidence: CanaryEvidence) -> None:
         self._seen = evidence.seen
@@ -31,16 +32,18 @@ class Tally:
         self._changed = evidence.changed
         self._dropped = evidence.dropped
         self._canary = evidence.canary
-        self._last: dict[str, str] = {}
-        self._timed: set[str] = set()
+        self._last_request: str | None = None
+        self._last_production_call: str | None = None
+        self._last_challenger_call: str | None = None
+        self._timed_units: set[str] = set()
         self._compared_units: set[str] = set()
-        self._before: deque[float] = deque(maxlen=BESIDE)
+        self._before: deque[float] = deque(maxlen=NEIGHBOURS)
         self._after: list[float] = []
-        self._between: float | None = None
+        self._pending: float | None = None
 
     @property
     def evidence(self) -> CanaryEvidence:
-        """What was counted."""
+        """The counts so far."""
         return replace(
             CanaryEvidence(canary=self._canary),
             seen=self._seen,
@@ -54,66 +57,66 @@ class Tally:
         )
 
     def new_step(self) -> None:
-        """At another weight other units meet the challenger: each is new again."""
-        self._timed.clear()
+        """Count every unit again: another weight sends other units to the challenger."""
+        self._timed_units.clear()
         self._compared_units.clear()
 
-    def drop(self, lines: int) -> None:
-        """Some lines could not be looked at."""
-        self._dropped += lines
+    def drop(self, n_entries: int) -> None:
+        """Record that entries were skipped unread."""
+        self._dropped += n_entries
 
-    def see(self, lines: Iterable[Line]) -> list[Line]:
-        """Count lines in the order of time; gives the challenger's answers, one a request."""
-        return [line for line in lines if self._counts(line)]
+    def count(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
+        """Count entries, ordered by time; returns the challenger's answers, one per request."""
+        return [entry for entry in entries if self._count(entry)]
 
-    def compare(self, answers: Sequence[tuple[Line, ShadowRecord]]) -> None:
-        """Count the challenger's answers beside what production says to the same features."""
-        for line, record in answers:
+    def compare(self, answers: Sequence[tuple[LogEntry, ShadowRecord]]) -> None:
+        """Count answers of the challenger, each with production's on the same features."""
+        for entry, record in answers:
             if record.error:
-                # It cannot be known what production would have said.
+                # Production's answer is unknown.
                 continue
             self._compared += 1
-            if line.unit not in self._compared_units:
-                self._compared_units.add(line.unit)
+            if entry.unit not in self._compared_units:
+                self._compared_units.add(entry.unit)
                 self._units += 1
                 self._changed += not record.agrees
 
-    def _counts(self, line: Line) -> bool:
-        """Count one line; whether it is the first of an answer of the challenger's."""
-        if not line.assigned or self._last.get("request") == line.request_id:
+    def _count(self, entry: LogEntry) -> bool:
+        """Count one entry; True for the first entry of a request that the challenger answered."""
+        if not entry.assigned or self._last_request == entry.request_id:
             return False
-        self._last["request"] = line.request_id
+        self._last_request = entry.request_id
         self._seen += 1
-        if line.assigned == PRODUCTION:
-            if self._last.get(PRODUCTION) != line.time:
-                # Rows of one model call wait together: they are one latency.
-                self._last[PRODUCTION] = line.time
-                self._beside(line.latency_ms)
+        if entry.assigned == PRODUCTION:
+            # Rows of one model call share their time: they are one latency.
+            if self._last_production_call != entry.time:
+                self._last_production_call = entry.time
+                self._add_production_latency(entry.latency_ms)
             return False
         self._requests += 1
-        if line.variant != CHALLENGER:
+        if entry.variant != CHALLENGER:
             self._failed += 1
             return False
-        if self._last.get(CHALLENGER) != line.time and line.unit not in self._timed:
-            self._last[CHALLENGER] = line.time
-            self._between_them(line)
+        if self._last_challenger_call != entry.time and entry.unit not in self._timed_units:
+            self._last_challenger_call = entry.time
+            self._add_challenger_latency(entry)
         return True
 
-    def _between_them(self, line: Line) -> None:
-        """Take a latency of the challenger's, once there are enough of production's before it."""
-        if self._between is None and len(self._before) == BESIDE:
-            self._timed.add(line.unit)
-            self._between = (line.latency_ms - SLACK_MS) / SLOWER
+    def _add_challenger_latency(self, entry: LogEntry) -> None:
+        """Hold a latency of the challenger's for ranking, once enough of production's precede."""
+        if self._pending is None and len(self._before) == NEIGHBOURS:
+            self._timed_units.add(entry.unit)
+            self._pending = (entry.latency_ms - SLACK_MS) / SLOWER
 
-    def _beside(self, latency_ms: float) -> None:
-        """Take a latency of production's; the last of those behind tells the rank."""
-        if self._between is None:
+    def _add_production_latency(self, latency_ms: float) -> None:
+        """Take a latency of production's; with enough after the pending one, rank that one."""
+        if self._pending is None:
             self._before.append(latency_ms)
             return
         self._after.append(latency_ms)
-        if len(self._after) == BESIDE:
-            rank = sum(each < self._between for each in (*self._before, *self._after))
+        if len(self._after) == NEIGHBOURS:
+            rank = sum(each < self._pending for each in (*self._before, *self._after))
             self._ranks[rank] += 1
-            self._between = None
+            self._pending = None
             self._before.clear()
             self._after.clear()

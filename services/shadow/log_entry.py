@@ -1,10 +1,10 @@
-"""What the process beside the service must know of a line of traffic."""
+"""The fields of a traffic record that the shadow process needs."""
 
 import msgspec
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """A traffic record without what nobody here looks at; see `contracts.traffic`."""
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
+    """A line of the traffic log; `contracts.traffic.TrafficRecord` has all its fields."""
 
     prediction_id: str
     time: str
@@ -19,12 +19,12 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     assigned: str = ""
 
 
-_decode = msgspec.json.Decoder(Line).decode
+_decode = msgspec.json.Decoder(LogEntry).decode
 
 
-def line_of(text: bytes) -> Line | None:
-    """The line in a text; None for one that was torn, or is no traffic."""
+def parse_entry(line: bytes) -> LogEntry | None:
+    """The entry on a line; None if the line is torn or holds something else."""
     try:
-        return _decode(text)
+        return _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

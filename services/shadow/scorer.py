@@ -1,4 +1,4 @@
-"""One model looked on at: its new traffic is scored again, compared, counted and written down."""
+"""Scores the new traffic of one model again, for its shadow and for its canary."""
 
 import logging
 import shutil
@@ -19,26 +19,26 @@ from services.inference.loader import load
 from services.inference.render import encode
 from services.inference.traffic_log import TrafficLog
 from services.settings import ServiceSettings
-from services.shadow.model import Comparison
-from services.shadow.cpu_budget import Pace
-from services.shadow.evidence import Tally
-from services.shadow.log_entry import Line, line_of
+from services.shadow.cpu_budget import CpuBudget
+from services.shadow.evidence import EvidenceCounter
+from services.shadow.log_entry import LogEntry, parse_entry
+from services.shadow.model import ShadowModel
 from services.shadow.tail import Tail
 
-MOST_BYTES = 4 * 1024 * 1024
-"""So much of the log is looked at a time: some ten thousand answers."""
-LEAST_BYTES = 64 * 1024
-LINE_BYTES = 1024
-"""For a row that a shadow will score, so much is read; most lines are shorter."""
-JUDGED = 64
-"""So many of the challenger's answers are compared a look in any case: a canary must end."""
-ANSWERED = frozenset({PRODUCTION, CHALLENGER})
+MAX_POLL_BYTES = 4 * 1024 * 1024
+"""Read per poll at most: some ten thousand entries."""
+MIN_POLL_BYTES = 64 * 1024
+ENTRY_BYTES = 1024
+"""Read per row that a shadow can score; most entries are shorter."""
+MIN_COMPARED = 64
+"""Answers of the challenger compared per poll whatever the budget: a canary must end."""
+ANSWERING = frozenset({PRODUCTION, CHALLENGER})
 
 logger = logging.getLogger("slipway.shadow")
 
 
-class Onlooker:
-    """What looks on at one model: a shadow, a canary, or both."""
+class ShadowScorer:
+    """Scores one model's traffic again for its shadow, its canary, or both."""
 
     def __init__(self, name: str, layout: Layout, settings: ServiceSettings) -> None:
         self._name = name
@@ -46,116 +46,123 @@ class Onlooker:
         self._days = settings.shadow_days
         self._tail = Tail(layout.traffic(name))
         self._log = TrafficLog(layout.shadow(name), settings.segment_bytes)
-        self._comparisons: dict[tuple[str, str], Comparison | None] = {}
-        self._pace = Pace(settings.shadow_core)
-        self._tally: Tally | None = None
+        self._models: dict[tuple[str, str], ShadowModel | None] = {}
+        self._budget = CpuBudget(settings.shadow_core)
+        self._counter: EvidenceCounter | None = None
         self._split: TrafficSplit | None = None
         self._counts: Counter[tuple[str, int, str]] = Counter()
         self._day = ""
 
-    def look(
+    def poll(
         self, shadow: Pointer | None, production: Pointer | None, split: TrafficSplit | None
     ) -> None:
-        """Look once at what was answered since.
+        """Score and count the traffic that was logged since the last poll.
 
         Raises:
-            OSError, Unwritable: what was found cannot be written.
+            OSError, Unwritable: a result cannot be written.
 
         """
-        begun = time.thread_time()
+        started = time.thread_time()
         self._follow(split)
-        lines, lost = self._read()
-        found: list[ShadowRecord] = []
+        entries, skipped = self._read()
+        records: list[ShadowRecord] = []
         if shadow is not None:
-            answers = [line for line in lines if line.variant in ANSWERED]
-            chosen = self._pace.chosen(answers)
-            found += self._compared(shadow, chosen)
-            self._counts[SHADOW, shadow.version, "dropped"] += lost + len(answers) - len(chosen)
-        if self._tally is not None and production is not None:
-            found += self._watched(self._tally, production, lines, lost)
-        self._write(found)
-        self._pace.pay(time.thread_time() - begun)
+            answered = [entry for entry in entries if entry.variant in ANSWERING]
+            sample = self._budget.sample(answered)
+            records += self._score(shadow, sample)
+            dropped = skipped + len(answered) - len(sample)
+            self._counts[SHADOW, shadow.version, "dropped"] += dropped
+        if self._counter is not None and production is not None:
+            records += self._observe(self._counter, production, entries, skipped)
+        self._write(records)
+        self._budget.pay(time.thread_time() - started)
 
     def close(self) -> None:
         """Seal the log."""
         self._log.close()
 
-    def _read(self) -> tuple[list[Line], int]:
-        """New lines in the order of time, and how many were not looked at.
+    def _read(self) -> tuple[list[LogEntry], int]:
+        """New entries ordered by time, and how many were skipped.
 
-        A canary counts every line; a shadow looks at as many as there is time for.
+        A canary counts every entry; a shadow takes as many as its budget allows.
         """
-        if self._tally is None:
-            rows = self._pace.rows()
-            texts, skipped = self._tail.read(min(MOST_BYTES, LEAST_BYTES + rows * LINE_BYTES))
-            taken = self._pace.chosen(texts)
+        if self._counter is None:
+            wanted_bytes = MIN_POLL_BYTES + self._budget.rows() * ENTRY_BYTES
+            lines, skipped = self._tail.read(min(MAX_POLL_BYTES, wanted_bytes))
+            sample = self._budget.sample(lines)
         else:
-            texts, skipped = self._tail.read(MOST_BYTES)
-            taken = texts
-        lines = [line for text in taken if (line := line_of(text)) is not None]
-        return sorted(lines, key=lambda line: line.time), skipped + len(texts) - len(lines)
+            lines, skipped = self._tail.read(MAX_POLL_BYTES)
+            sample = lines
+        entries = [entry for line in sample if (entry := parse_entry(line)) is not None]
+        entries.sort(key=lambda entry: entry.time)
+        return entries, skipped + len(lines) - len(entries)
 
     def _follow(self, split: TrafficSplit | None) -> None:
-        """Begin to count for a canary, go on where another process was, or end."""
+        """Start counting for a canary, resume the counts of an earlier process, or stop."""
         canary = "" if split is None else split.canary
         before = self._split
         self._split = split
         if not canary:
-            self._tally = None
-        elif self._tally is None or before is None or before.canary != canary:
-            self._tally = Tally(self._kept(canary))
+            self._counter = None
+        elif self._counter is None or before is None or before.canary != canary:
+            self._counter = EvidenceCounter(self._stored_evidence(canary))
         elif split is not None and before.since != split.since:
-            self._tally.new_step()
+            self._counter.new_step()
 
-    def _kept(self, canary: str) -> CanaryEvidence:
+    def _stored_evidence(self, canary: str) -> CanaryEvidence:
         path = self._layout.evidence(self._name)
         try:
-            kept = CanaryEvidence.read(path.read_bytes(), str(path))
+            stored = CanaryEvidence.read(path.read_bytes(), str(path))
         except (FileNotFoundError, InvalidDocument):
             return CanaryEvidence(canary=canary)
-        return kept if kept.canary == canary else CanaryEvidence(canary=canary)
+        return stored if stored.canary == canary else CanaryEvidence(canary=canary)
 
-    def _watched(
-        self, tally: Tally, production: Pointer, lines: Sequence[Line], lost: int
+    def _observe(
+        self,
+        counter: EvidenceCounter,
+        production: Pointer,
+        entries: Sequence[LogEntry],
+        skipped: int,
     ) -> list[ShadowRecord]:
-        """Count what a canary's challenger did, and let production say what it would have."""
-        before = tally.evidence
-        tally.drop(lost)
-        answered = tally.see(line for line in lines if line.time >= before.canary)
-        answers = self._pace.chosen(answered, least=JUDGED)
-        records = self._compared(production, answers)
-        tally.compare(list(zip(answers, records, strict=False)))
-        if tally.evidence != before:
+        """Count the challenger's answers, and compare a sample with production's."""
+        before = counter.evidence
+        counter.drop(skipped)
+        answered = counter.count(entry for entry in entries if entry.time >= before.canary)
+        sample = self._budget.sample(answered, at_least=MIN_COMPARED)
+        records = self._score(production, sample)
+        counter.compare(list(zip(sample, records, strict=False)))
+        if counter.evidence != before:
             path = self._layout.evidence(self._name)
-            write_whole(path, tally.evidence.write_pretty(), to_disk=False)
+            write_whole(path, counter.evidence.write_pretty(), to_disk=False)
         return records
 
-    def _compared(self, pointer: Pointer, lines: Sequence[Line]) -> list[ShadowRecord]:
-        comparison = self._comparison(pointer)
-        if comparison is None or not lines:
+    def _score(self, pointer: Pointer, entries: Sequence[LogEntry]) -> list[ShadowRecord]:
+        """One record per entry by the version of a pointer; none if it cannot be loaded."""
+        model = self._model(pointer)
+        if model is None or not entries:
             return []
-        begun = time.thread_time()
-        records = comparison.records(lines)
-        self._pace.learn(time.thread_time() - begun, len(lines))
+        started = time.thread_time()
+        records = model.records(entries)
+        self._budget.learn(time.thread_time() - started, len(entries))
         for record in records:
             outcome = "failed" if record.error else "agreed" if record.agrees else "differed"
             self._counts[pointer.alias, pointer.version, outcome] += 1
         return records
 
-    def _comparison(self, pointer: Pointer) -> Comparison | None:
-        """The version that looks on, loaded once; None for one that cannot be."""
+    def _model(self, pointer: Pointer) -> ShadowModel | None:
+        """The version of a pointer, loaded once; None if it cannot be loaded."""
         key = (pointer.alias, pointer.digest)
-        if key not in self._comparisons:
-            # Only what is needed now is kept: one version of each role.
-            for stale in [other for other in self._comparisons if other[0] == pointer.alias]:
-                del self._comparisons[stale]
+        if key not in self._models:
+            # At most one version per role stays in memory.
+            for stale in [other for other in self._models if other[0] == pointer.alias]:
+                del self._models[stale]
             try:
-                loaded = Comparison(load(self._layout, pointer), self._layout)
+                loaded = ShadowModel(load(self._layout, pointer), self._layout)
             except CorruptModel as err:
-                logger.error("%s version %d cannot look on: %s", self._name, pointer.version, err)  # noqa: TRY400 - the place is in the text
+                logger.error("%s version %d not loaded: %s", self._name, pointer.version, err)  # noqa: TRY400 - the text names the file
                 loaded = None
-            self._comparisons[key] = loaded
-        return self._comparisons[key]
+            self._models[key] = loaded
+        return self._models[key]
 
     def _write(self, records: Sequence[ShadowRecord]) -> None:
         if not records:
@@ -166,10 +173,10 @@ class Onlooker:
         write_whole(path, self._gauges().encode(), to_disk=False)
         if f"{now:%Y-%m-%d}" != self._day:
             self._day = f"{now:%Y-%m-%d}"
-            forget(self._layout.shadow(self._name), now - timedelta(days=self._days))
+            delete_older_than(self._layout.shadow(self._name), now - timedelta(days=self._days))
 
     def _gauges(self) -> str:
-        """How often a version that looks on agreed, for node_exporter's textfile collector."""
+        """How often a version agreed, for node_exporter's textfile collector."""
         head = "slipway_shadow_answers_total"
         lines = [
             f"# HELP {head} Answers scored again: agreed, differed, failed, or dropped",
@@ -181,8 +188,8 @@ class Onlooker:
         return "\n".join(lines) + "\n"
 
 
-def forget(folder: Path, oldest: datetime) -> None:
-    """Remove the days of a log that are older."""
+def delete_older_than(folder: Path, oldest: datetime) -> None:
+    """Delete the days of a log before `oldest`."""
     for day in folder.glob("????-??-??"):
         if day.name < f"{oldest:%Y-%m-%d}":
             shutil.rmtree(day)

@@ -1,4 +1,4 @@
-"""Whoever looks on sees each line once, whole, however the log is written and cut."""
+"""The reader of the log gets each line once and whole, however the log is written and cut."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -6,14 +6,14 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shadow.log_entry import line_of
+from services.shadow.log_entry import parse_entry
 from services.shadow.tail import Tail
 
 LINES = st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")))
 
 
 def is_line(text: bytes) -> bool:
-    """What `splitlines` of bytes takes for one."""
+    """Whether `bytes.splitlines` leaves the text whole."""
     return len(text.splitlines()) == 1
 
 
@@ -37,7 +37,7 @@ def test_every_line_is_seen_once_however_it_is_cut(lines: list[bytes], cuts: lis
     assert seen == lines
 
 
-def test_a_new_segment_is_read_from_its_beginning(tmp_path: Path) -> None:
+def test_a_new_log_file_is_read_from_its_beginning(tmp_path: Path) -> None:
     day = tmp_path / "2026-01-31"
     day.mkdir()
     (day / "a.jsonl").write_bytes(b"past\n")
@@ -52,21 +52,21 @@ def test_a_new_segment_is_read_from_its_beginning(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 400), st.integers(10, 200))
-def test_who_is_late_skips_the_oldest_and_counts_them(lines: int, most: int) -> None:
+def test_a_late_reader_skips_the_oldest_lines_and_counts_them(lines: int, max_bytes: int) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "2026-01-31", "a.jsonl")
         path.parent.mkdir()
         tail = Tail(Path(folder))
         texts = [b"%04d" % number for number in range(lines)]
         path.write_bytes(b"".join(text + b"\n" for text in texts))
-        found, skipped = tail.read(most)
+        found, skipped = tail.read(max_bytes)
 
         assert skipped + len(found) == lines
         assert found == texts[skipped:]
-        assert sum(len(line) + 1 for line in found) <= max(most, 5)
-        assert tail.read(most) == ([], 0)
+        assert sum(len(line) + 1 for line in found) <= max(max_bytes, 5)
+        assert tail.read(max_bytes) == ([], 0)
 
 
 @given(st.binary(max_size=80))
-def test_no_line_is_a_torn_one(text: bytes) -> None:
-    assert line_of(text) is None
+def test_a_torn_line_is_no_entry(text: bytes) -> None:
+    assert parse_entry(text) is None
