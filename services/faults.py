@@ -59,7 +59,7 @@ class Fault(Exception):
             "violations": [msgspec.to_builtins(violation) for violation in self.violations],
         }
 
-    def v2_body(self, request_id: str) -> bytes:
+    def open_inference_body(self, request_id: str) -> bytes:
         """The same as the Open Inference Protocol wants it: `error` is a text."""
         told = self.as_dict() | {"error": str(self), "request_id": request_id}
         return msgspec.json.encode(told)

@@ -23,9 +23,9 @@ from contracts.names import Layout
 from services.auth import guard
 from services.bento import deployment_hook
 from services.bento.api import api_methods
-from services.bento.docs_page import WelcomingService, welcome_text
+from services.bento.docs_page import DocumentedService, welcome_text
 from services.bento.graceful_stop import delay_stop
-from services.bento.metrics_folder import remove_metrics_of_the_dead, settle_metrics_folder
+from services.bento.metrics_folder import remove_metrics_of_the_dead, use_own_metrics_folder
 from services.bento.packing import NOTHING, PulledModel
 from services.bento.port import check_port
 from services.edge.application import App, Edge
@@ -36,8 +36,8 @@ from services.inference.loader import (
     models_layout,
     verified_manifest,
 )
-from services.serving.repository import Hall
-from services.serving.watcher import Watch
+from services.serving.repository import ModelRepository
+from services.serving.watcher import PointerWatcher
 from services.settings import ServiceSettings
 
 HOST = "127.0.0.1"
@@ -63,7 +63,7 @@ def _read_models(layout: Layout) -> list[tuple[Pointer, Manifest]]:
         return []
 
 
-settle_metrics_folder()
+use_own_metrics_folder()
 SETTINGS = _read_settings()
 _MODELS = _read_models(models_layout(SETTINGS))
 
@@ -72,7 +72,7 @@ class _Predictor:
     """Every Production model of this installation, with its own docs below."""
 
     def __init__(self) -> None:
-        self.hall: Hall | None = None
+        self.repository: ModelRepository | None = None
         self.watch: asyncio.Task[None] | None = None
 
     @bentoml.on_deployment
@@ -94,24 +94,28 @@ class _Predictor:
     @bentoml.on_startup
     async def open(self) -> None:
         """Load and warm the models, in the event loop that will serve them."""
-        self.hall = Hall.open(SETTINGS)
-        delay_stop(self.hall.drain, SETTINGS.drain_s)
+        self.repository = ModelRepository.open(SETTINGS)
+        delay_stop(self.repository.drain, SETTINGS.drain_s)
         freeze_heap()
-        _HALLS.append(self.hall)
+        _REPOSITORIES.append(self.repository)
         if deployment_hook.is_followed(SETTINGS):
-            self.watch = asyncio.create_task(Watch(self.hall, SETTINGS).run())
+            self.watch = asyncio.create_task(PointerWatcher(self.repository, SETTINGS).run())
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Seal the traffic log."""
         if self.watch is not None:
             self.watch.cancel()
-        if self.hall is not None:
-            await self.hall.close()
+        if self.repository is not None:
+            await self.repository.close()
 
     async def __is_ready__(self) -> bool:
         """Whether verified and warm models wait for requests."""
-        return self.hall is not None and self.hall.is_open and bool(self.hall.desks)
+        return (
+            self.repository is not None
+            and self.repository.is_open
+            and bool(self.repository.endpoints)
+        )
 
 
 def freeze_heap() -> None:
@@ -125,8 +129,8 @@ def freeze_heap() -> None:
     gc.set_threshold(GC_NEW_OBJECTS)
 
 
-_HALLS: list[Hall] = []
-"""The hall of this worker, for the edge, which BentoML makes before the service."""
+_REPOSITORIES: list[ModelRepository] = []
+"""The repository of this worker, for the edge, which BentoML makes before the service."""
 
 
 def _address() -> tuple[str | None, int]:
@@ -137,21 +141,21 @@ def _address() -> tuple[str | None, int]:
     return str(command.params.get("host") or HOST), int(command.params["port"] or PORT)
 
 
-def _hall_of(service: Any) -> Hall:
-    hall: Hall = service.hall
-    return hall
+def _repository_of(service: Any) -> ModelRepository:
+    repository: ModelRepository = service.repository
+    return repository
 
 
 def _make_edge(inner: App) -> Edge:
-    return Edge(inner, _HALLS[-1], SETTINGS)
+    return Edge(inner, _REPOSITORIES[-1], SETTINGS)
 
 
-for _name, _method in api_methods([manifest for _, manifest in _MODELS], _hall_of).items():
+for _name, _method in api_methods([manifest for _, manifest in _MODELS], _repository_of).items():
     setattr(_Predictor, _name, _method)
 
 Predictor = bentoml.service(
     name="predictor",
-    service_class=WelcomingService,
+    service_class=DocumentedService,
     workers=SETTINGS.workers,
     http={"host": HOST, "port": PORT},
     traffic={"timeout": 60},

@@ -30,7 +30,7 @@ from services.inference.decode import Rows
 from services.inference.loader import ServedModel, load
 from services.protocols.batch import rows_of
 
-MOST_ROWS = 1_000_000
+MAX_ROWS = 1_000_000
 """Beyond any request that we write; the limit of a service is for strangers."""
 FAILED = "the model gives no finite score for it"
 
@@ -57,7 +57,7 @@ def scored(served: ServedModel, line: bytes) -> Scored:
     """
     word, _, body = line.partition(b"\t")
     try:
-        parts = rows_of(body, served.decoder, MOST_ROWS)
+        parts = rows_of(body, served.decoder, MAX_ROWS)
     except Fault as fault:
         raise PlatformError(
             f"request: expected a body as /predict/batch takes it, got {fault.message}"

@@ -98,18 +98,18 @@ def _swap(step: Step | None, name: str, row: dict[str, Any], pointer: str) -> No
 
 async def _exchange(step: Step | None, name: str, row: bytes, pointer: str) -> None:
     from contracts.names import Layout
-    from services.serving.repository import Hall
-    from services.serving.watcher import Watch
+    from services.serving.repository import ModelRepository
+    from services.serving.watcher import PointerWatcher
     from services.settings import ServiceSettings
 
     settings = ServiceSettings(keys="off")
-    hall = Hall.open(settings)
-    watch = Watch(hall, settings)
-    await watch.look()
+    repository = ModelRepository.open(settings)
+    watcher = PointerWatcher(repository, settings)
+    await watcher.poll()
     with Path(ANSWERED).open("ab", buffering=0) as answered:  # noqa: ASYNC230 - a line, at once
 
         async def ask() -> None:
-            answer = json.loads(await hall.desk(name).predict(row, "kills"))
+            answer = json.loads(await repository.endpoint(name).predict(row, "kills"))
             answered.write(
                 json.dumps([answer["prediction_id"], answer["version"]]).encode() + b"\n"
             )
@@ -121,11 +121,11 @@ async def _exchange(step: Step | None, name: str, row: bytes, pointer: str) -> N
         beside.replace(place)
         _arm(step)
         waiting = [asyncio.create_task(ask()) for _ in range(3)]
-        await watch.look()
+        await watcher.poll()
         await asyncio.gather(*waiting)
         await ask()
         await asyncio.sleep(0.1)
-        await hall.close()
+        await repository.close()
 
 
 def _arm(step: Step | None) -> None:

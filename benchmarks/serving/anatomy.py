@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.serving.workplace import Workplace
 from contracts.names import Layout
-from services.inference.batch_result import Moment
-from services.inference.decode import Rows, joined
+from services.inference.batch_result import BatchClock
+from services.inference.decode import Rows, join_rows
 from services.inference.loader import find_pointers, load
-from services.inference.pending import Ticket
-from services.inference.render import Clerk
+from services.inference.pending import PendingRequest
+from services.inference.render import Renderer
 from services.inference.traffic_log import TrafficLog
 
 BATCH = 32
@@ -33,32 +33,35 @@ def steps_us(place: Workplace, folder: Path) -> dict[str, float]:
     layout = Layout(place.root / "var")
     pointer = next(p for p in find_pointers(layout) if p.name == "loan")
     served = load(layout, pointer)
-    clerk, log = Clerk(pointer, served.manifest), TrafficLog(folder / "anatomy", SEGMENT_BYTES)
+    renderer, log = (
+        Renderer(pointer, served.manifest),
+        TrafficLog(folder / "anatomy", SEGMENT_BYTES),
+    )
     bodies = [msgspec.json.encode(row) for row in place.works["loan"].rows[:BATCH]]
-    rows = joined([served.decoder.one(body) for body in bodies])
+    rows = join_rows([served.decoder.one(body) for body in bodies])
     matrix = np.array(rows.numbers, dtype=np.float32)
     scores = served.session.run(matrix).tolist()
-    tickets = [_scored(one, each) for one, each in zip(rows.alone(), scores, strict=True)]
-    moment, waits_s = Moment.now(), [0.001] * BATCH
-    page = clerk.page(tickets, moment)
-    lines = clerk.lines(page, tickets, waits_s)
+    batch = [_scored(one, each) for one, each in zip(rows.split(), scores, strict=True)]
+    clock, waits_s = BatchClock.now(), [0.001] * BATCH
+    result = renderer.result(batch, clock)
+    lines = renderer.lines(result, batch, waits_s)
     found = {
         "decode and validate": _us(lambda: [served.decoder.one(body) for body in bodies]),
         "make the matrix": _us(lambda: np.array(rows.numbers, dtype=np.float32)),
         "score (onnxruntime)": _us(lambda: served.session.run(matrix).tolist()),
-        "decide": _us(partial(clerk.page, tickets, moment)),
-        "make the traffic lines": _us(partial(clerk.lines, page, tickets, waits_s)),
-        "write them": _us(partial(log.append_block, lines, moment.datetime)),
-        "make the answers": _us(lambda: [clerk.answer(page, index) for index in range(BATCH)]),
+        "decide": _us(partial(renderer.result, batch, clock)),
+        "make the traffic lines": _us(partial(renderer.lines, result, batch, waits_s)),
+        "write them": _us(partial(log.append_block, lines, clock.datetime)),
+        "make the answers": _us(lambda: [renderer.answer(result, index) for index in range(BATCH)]),
     }
     log.close()
     return found
 
 
-def _scored(rows: Rows, scores: Sequence[float]) -> Ticket:
+def _scored(rows: Rows, scores: Sequence[float]) -> PendingRequest:
     """A request as the batcher leaves it; here nobody waits for the answer."""
     nobody: Any = None
-    return Ticket(rows, "request", 0.0, nobody, nobody, [scores])
+    return PendingRequest(rows, "request", 0.0, nobody, nobody, [scores])
 
 
 def _us(step: Callable[[], object]) -> float:

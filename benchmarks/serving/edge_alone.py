@@ -1,7 +1,7 @@
 """Our edge and wire under bare uvicorn, whole or with parts left out: `... VARIANT PORT`.
 
 There is no setting that leaves out validation, metrics or the traffic log, and there shall be
-none. To know what they cost, this opens the same hall with parts of it left out.
+none. To know what they cost, this opens the same repository with parts of it left out.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from benchmarks.serving.server import HOST
 from contracts import settings as settings_loader
 from contracts.schema import Schema
 from services.edge import fast_path
-from services.edge.application import Edge, Receive, Scope, Send
+from services.edge.application import ASGIScope, Edge, Receive, Send
 from services.inference import loader
 from services.inference.decode import NO_FLAGS, Decoder, Rows
 from services.metrics import Metrics
 from services.serving import repository
-from services.serving.endpoint import Desk
-from services.serving.repository import Hall
+from services.serving.endpoint import SingleEndpoint
+from services.serving.repository import ModelRepository
 from services.settings import ServiceSettings
 
 
@@ -47,9 +47,9 @@ class Trusting(Decoder):
         return Rows((body,), (self._numbers(msgspec.structs.astuple(row)),), NO_FLAGS)
 
 
-def unlogged(desk: Desk, *record: object) -> bool:
-    """What a desk without a traffic log does in the place of `Desk._recorded`: nothing."""
-    del desk, record
+def unlogged(endpoint: SingleEndpoint, *record: object) -> bool:
+    """Replace `SingleEndpoint._recorded` by nothing: no traffic log."""
+    del endpoint, record
     return True
 
 
@@ -94,8 +94,8 @@ class _Nothing:
 async def serve(parts: Parts, port: int) -> None:
     """Serve the pulled models until the process is asked to end."""
     settings = settings_loader.load(ServiceSettings, os.environ)
-    hall = _hall(parts, settings)
-    edge = Edge(_ready, hall, settings)
+    repository = _repository(parts, settings)
+    edge = Edge(_ready, repository, settings)
     config = uvicorn.Config(
         edge,
         host=HOST,
@@ -109,23 +109,25 @@ async def serve(parts: Parts, port: int) -> None:
     if not fast_path.install(config, edge):
         raise RuntimeError("uvicorn: expected the protocol class that the wire knows, got another")
     await uvicorn.Server(config).serve()
-    await hall.close()
+    await repository.close()
 
 
-def _hall(parts: Parts, settings: ServiceSettings) -> Hall:
-    """The hall as it opens for the service, where classes without a part stand in for its own."""
+def _repository(parts: Parts, settings: ServiceSettings) -> ModelRepository:
+    """The repository of the service, with some of its parts left out."""
     with ExitStack() as stack:
         if not parts.validates:
             stack.enter_context(patch.object(loader, "Decoder", Trusting))
         if not parts.counts:
             stack.enter_context(patch.object(repository, "Metrics", Uncounted))
-        opened = Hall.open(settings)
+        opened = ModelRepository.open(settings)
     if not parts.logs:
-        patch.object(Desk, "_recorded", unlogged).start()  # for as long as the process lives
+        patch.object(
+            SingleEndpoint, "_recorded", unlogged
+        ).start()  # for as long as the process lives
     return opened
 
 
-async def _ready(scope: Scope, receive: Receive, send: Send) -> None:
+async def _ready(scope: ASGIScope, receive: Receive, send: Send) -> None:
     """What the edge hands on: the lifespan, and readiness."""
     if scope["type"] == "lifespan":
         await receive()

@@ -16,29 +16,33 @@ from contracts.manifest import Manifest
 from contracts.schema import Feature
 from services.faults import Fault
 from services.inference.batch_result import new_request_id
-from services.serving.repository import Hall
+from services.serving.repository import ModelRepository
 
 CLIENT_FAULTS = range(400, 500)
 
 
-def api_methods(manifests: list[Manifest], hall_of: Callable[[Any], Hall]) -> dict[str, Any]:
-    """By name, the API methods of a service with these models; `hall_of` finds its hall."""
+def api_methods(
+    manifests: list[Manifest], repository_of: Callable[[Any], ModelRepository]
+) -> dict[str, Any]:
+    """The API methods of a service with these models, by name of the method."""
     methods: dict[str, Any] = {}
     for manifest in manifests:
         name = manifest.name
-        methods[f"predict_{name}"] = _predict(manifest, f"/models/{name}/predict", hall_of)
-        methods[f"predict_{name}_batch"] = _predict_batch(manifest, hall_of)
+        methods[f"predict_{name}"] = _predict(manifest, f"/models/{name}/predict", repository_of)
+        methods[f"predict_{name}_batch"] = _predict_batch(manifest, repository_of)
     if len(manifests) == 1:
-        methods["predict"] = _predict(manifests[0], "/predict", hall_of)
+        methods["predict"] = _predict(manifests[0], "/predict", repository_of)
     return methods
 
 
-def _predict(manifest: Manifest, route: str, hall_of: Callable[[Any], Hall]) -> Any:
+def _predict(
+    manifest: Manifest, route: str, repository_of: Callable[[Any], ModelRepository]
+) -> Any:
     async def predict(self: Any, **features: Any) -> Any:
         given = {name: value for name, value in features.items() if value is not None}
-        hall = hall_of(self)
-        asked = hall.desk(manifest.name).predict_row(given, new_request_id())
-        return await _answered(asked, hall, manifest.name)
+        repository = repository_of(self)
+        asked = repository.endpoint(manifest.name).predict_row(given, new_request_id())
+        return await _answered(asked, repository, manifest.name)
 
     predict.__doc__ = f"{manifest.description or manifest.name}: one prediction."
     predict.__name__ = predict.__qualname__ = f"predict_{manifest.name}"
@@ -47,7 +51,7 @@ def _predict(manifest: Manifest, route: str, hall_of: Callable[[Any], Hall]) -> 
     )(predict)
 
 
-def _predict_batch(manifest: Manifest, hall_of: Callable[[Any], Hall]) -> Any:
+def _predict_batch(manifest: Manifest, repository_of: Callable[[Any], ModelRepository]) -> Any:
     row = input_type(manifest)
     rows = create_model(
         f"{manifest.name.title()}Rows",
@@ -62,9 +66,9 @@ def _predict_batch(manifest: Manifest, hall_of: Callable[[Any], Hall]) -> Any:
 
     async def predict_batch(self: Any, rows: list[BaseModel]) -> Any:
         body = msgspec.json.encode({"rows": [r.model_dump(exclude_none=True) for r in rows]})
-        hall = hall_of(self)
-        asked = hall.desk(manifest.name).predict_batch(body, new_request_id())
-        return await _answered(asked, hall, manifest.name)
+        repository = repository_of(self)
+        asked = repository.endpoint(manifest.name).predict_batch(body, new_request_id())
+        return await _answered(asked, repository, manifest.name)
 
     predict_batch.__doc__ = f"{manifest.description or manifest.name}: a prediction for each row."
     predict_batch.__name__ = predict_batch.__qualname__ = f"predict_{manifest.name}_batch"
@@ -126,12 +130,12 @@ def _field(feature: Feature, example: object) -> tuple[Any, Any]:
     return (bounded | None if feature.nullable else bounded), field
 
 
-async def _answered(asked: Awaitable[bytes], hall: Hall, name: str) -> Any:
-    """What the desk answers, as BentoML wants it; a refusal is counted."""
+async def _answered(asked: Awaitable[bytes], repository: ModelRepository, name: str) -> Any:
+    """What the endpoint answers, as BentoML wants it; a refusal is counted."""
     try:
         return msgspec.json.decode(await asked)
     except Fault as fault:
-        hall.count_refused(name, fault)
+        repository.count_refused(name, fault)
         raise _as_bentoml(fault) from fault
 
 

@@ -9,7 +9,7 @@ from contracts.manifest import Manifest, Pointer
 from services.bento.openapi import completed
 
 
-class WelcomingService(Service):
+class DocumentedService(Service):
     """A BentoML service with a text of its own at the head of its docs page."""
 
     welcome: str = ""

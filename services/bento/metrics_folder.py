@@ -14,7 +14,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """How BentoML tells its workers where the folder is."""
 
 
-def settle_metrics_folder() -> None:
+def use_own_metrics_folder() -> None:
     """Let BentoML use a folder of this process, or in a worker that of its service."""
     given = os.environ.get(VARIABLE)
     BentoMLContainer.prometheus_multiproc_dir.set(given or str(_root() / str(os.getpid())))

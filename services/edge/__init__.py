@@ -1,6 +1,5 @@
-"""From the socket to a desk: the hoist, the outermost application, and the wire below it.
+"""HTTP: bytes or ASGI messages in, bytes out.
 
-In: bytes or ASGI messages. Out: bytes. Knows HTTP, paths and limits, and nothing of models;
-what is not ours goes on to BentoML. Stands on `access` and on the hall; nothing of ours stands
-on it but the predictor.
+Paths, limits, keys, statuses and the shape of errors. Paths that are not ours go on to BentoML.
+May import `services.serving`, `services.auth` and below; only the predictor imports it.
 """

@@ -10,29 +10,29 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from contracts.split import UNIT_HEADER
-from services.auth.keys import Scope as KeyScope
+from services.auth.keys import Scope
 from services.edge.routes import Route, is_ours, no_route, routes_of
-from services.edge.timeout import Patience
+from services.edge.timeout import SharedTimeout
 from services.faults import Fault
 from services.inference.batch_result import new_request_id
-from services.serving.repository import Hall
-from services.serving.split_endpoint import Front
+from services.serving.repository import ModelRepository
+from services.serving.split_endpoint import Endpoint
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
-Scope = MutableMapping[str, Any]
+ASGIScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
 Pairs = Sequence[tuple[bytes, bytes]]
 Headers = Mapping[bytes, bytes]
 
 JSON = b"application/json"
 CLOSE = (b"connection", b"close")
-MOST_HEADERS = 128
-DRAINED = 8
+MAX_HEADERS = 128
+DRAIN_LIMIT_FACTOR = 8
 """A body up to this many times the limit is read and thrown away before it is refused: a
 client that still writes when the connection is closed never reads why."""
 OPEN_TO_ALL = ("/livez", "/readyz", "/healthz")
@@ -48,18 +48,18 @@ class ClientLeft(Exception):
 class Edge:
     """Answers our paths, and hands on the rest to `inner`."""
 
-    def __init__(self, inner: App, hall: Hall, settings: ServiceSettings) -> None:
-        self.hall = hall
-        self.guard = hall.guard
+    def __init__(self, inner: App, repository: ModelRepository, settings: ServiceSettings) -> None:
+        self.repository = repository
+        self.guard = repository.guard
         self.routes: Mapping[str, Route] = {}
-        self._desks: Mapping[str, Front] = {}
+        self._endpoints: Mapping[str, Endpoint] = {}
         self.head_timeout_s = settings.body_timeout_s
         self.body_bytes = settings.body_bytes
         self._inner = inner
         self._settings = settings
-        self._patience = Patience(settings.body_timeout_s)
+        self._body_timeout = SharedTimeout(settings.body_timeout_s)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Answer, or hand on; ASGI's own signature."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
@@ -81,7 +81,7 @@ class Edge:
         except ClientLeft:
             return
         except Exception as err:  # noqa: BLE001 - whatever it is, the client must not wait for ever
-            status, body, extra = self.refusal(err, route, path, request_id)
+            status, body, extra = self.error_response(err, route, path, request_id)
             await self._send(send, status, body, request_id, extra)
             return
         if is_handed_on:
@@ -99,43 +99,47 @@ class Edge:
             (b"x-request-id", request_id.encode()),
             *extra,
         ]
-        if not self.hall.is_open and CLOSE not in extra:
+        if not self.repository.is_open and CLOSE not in extra:
             headers.append(CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def route(self, path: str) -> Route | None:
         """Who answers a path at this moment."""
-        if self._desks is not self.hall.desks:
-            self._desks = self.hall.desks
-            self.routes = routes_of(self.hall)
+        if self._endpoints is not self.repository.endpoints:
+            self._endpoints = self.repository.endpoints
+            self.routes = routes_of(self.repository)
         return self.routes.get(path)
 
-    def refusal(
+    def error_response(
         self, err: BaseException, route: Route | None, path: str, request_id: str
     ) -> tuple[int, bytes, Pairs]:
         """Status, body and headers for a request that failed; it is counted."""
         if not isinstance(err, Fault):
             logger.error("request %s to %s failed", request_id, path, exc_info=err)
         fault = err if isinstance(err, Fault) else Fault("internal_error")
-        self.hall.count_refused(route.desk.name if route and route.desk else "", fault)
-        is_v2 = route.is_v2 if route else path.startswith("/v2")
-        body = fault.v2_body(request_id) if is_v2 else fault.body(request_id)
+        self.repository.count_refused(
+            route.endpoint.name if route and route.endpoint else "", fault
+        )
+        is_open_inference = route.is_open_inference if route else path.startswith("/v2")
+        body = (
+            fault.open_inference_body(request_id) if is_open_inference else fault.body(request_id)
+        )
         return fault.status, body, fault.headers
 
     async def _answer(
         self,
         route: Route | None,
-        scope: Scope,
+        scope: ASGIScope,
         receive: Receive,
         request_id: str,
         headers: Headers,
     ) -> bytes:
-        if len(scope["headers"]) > MOST_HEADERS:
+        if len(scope["headers"]) > MAX_HEADERS:
             raise Fault("headers_too_large", headers=[CLOSE])
         if route is None:
             await self.guard.aadmit(headers, "predict")
-            raise no_route(scope["path"], self.hall)
+            raise no_route(scope["path"], self.repository)
         if route.scope is not None:
             await self.guard.aadmit(headers, route.scope)
         _demand_method(scope, route.method)
@@ -150,13 +154,13 @@ class Edge:
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else 0
         try:
-            return await self._patience.wait(self._received(receive, declared))
+            return await self._body_timeout.wait(self._received(receive, declared))
         except TimeoutError as err:
             raise Fault("body_timeout", headers=[CLOSE]) from err
 
     async def _received(self, receive: Receive, declared: int) -> bytes:
         if declared > self._settings.body_bytes:
-            if declared <= DRAINED * self._settings.body_bytes:
+            if declared <= DRAIN_LIMIT_FACTOR * self._settings.body_bytes:
                 await _drain(receive)
             raise self._too_large(str(declared))
         message = await receive()
@@ -194,7 +198,7 @@ def demand_json(headers: Headers) -> None:
         )
 
 
-def _scope_of(path: str) -> KeyScope:
+def _scope_of(path: str) -> Scope:
     """What a key must open for a path of BentoML's: its docs show what `predict` may ask."""
     return "admin" if path == "/metrics" else "predict"
 
@@ -204,7 +208,7 @@ async def _drain(receive: Receive) -> None:
         pass
 
 
-def _demand_method(scope: Scope, method: str) -> None:
+def _demand_method(scope: ASGIScope, method: str) -> None:
     if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
         raise Fault(
             "method_not_allowed",

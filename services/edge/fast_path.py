@@ -1,10 +1,10 @@
-"""The wire: predictions answered inside uvicorn's HTTP protocol class.
+"""The protocol: predictions answered inside uvicorn's HTTP protocol class.
 
 What a request costs beside the model is mostly parsing its head and running it through ASGI.
 Clients that keep a connection send the same head again and again, to the byte. So the first
 request with a head goes the ordinary way (uvicorn's parser, the edge); the head is kept, and
 when a whole request comes that begins with the same bytes, its meaning is known: the body goes
-straight to the model's desk, and the answer to the socket. Everything else (another method,
+straight to the model's endpoint, and the answer to the socket. Everything else (another method,
 path or header, a body in pieces, a pipelined request) goes the ordinary way, always.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from contracts.split import UNIT_HEADER
-from services.edge.application import CLOSE, JSON, MOST_HEADERS, Edge, Headers, Pairs, demand_json
+from services.edge.application import CLOSE, JSON, MAX_HEADERS, Edge, Headers, Pairs, demand_json
 from services.edge.routes import Ask, Route
 from services.faults import Fault
 from services.inference.batch_result import new_request_id
@@ -25,19 +25,19 @@ from services.inference.batch_result import new_request_id
 logger = logging.getLogger("bentoml.slipway")
 
 END = b"\r\n\r\n"
-MOST_HEADS = 4096
+MAX_CACHED_HEADS = 4096
 """So many heads are kept; when there are more, all are forgotten."""
-LONGEST_HEAD = 4096
-LARGEST_HEAD = 64 * 1024
+MAX_CACHEABLE_HEAD_BYTES = 4096
+MAX_HEAD_BYTES = 64 * 1024
 """A head of more bytes is refused."""
-OF_ONE_REQUEST = frozenset({b"x-request-id", b"traceparent"})
+PER_REQUEST_HEADERS = frozenset({b"x-request-id", b"traceparent"})
 """Headers that differ each time: a head with one of them is not worth keeping."""
-ORDINARY = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
+BODY_HEADERS = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
 """Headers that change how a body is read: only the ordinary way knows them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CachedHead:
     """What the bytes of a head mean."""
 
     path: str
@@ -46,7 +46,7 @@ class Head:
     unit: bytes
 
 
-class Wire(HttpToolsProtocol):
+class FastPathProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with a memory for heads. One for each connection.
 
     With slots for our own, uvicorn's attributes stay few enough for Python to keep their names
@@ -54,18 +54,25 @@ class Wire(HttpToolsProtocol):
     """
 
     __slots__ = (
-        "_begun", "_edge", "_head_bytes", "_head_timer", "_heads", "_in_head", "_last_answer",
-        "_new_head", "_whole",
+        "_at_message_boundary",
+        "_edge",
+        "_head_bytes",
+        "_head_timer",
+        "_heads",
+        "_in_head",
+        "_last_answer",
+        "_messages_begun",
+        "_new_head",
     )  # fmt: skip
 
-    def __init__(self, *, edge: Edge, heads: dict[bytes, Head], **uvicorns: Any) -> None:
+    def __init__(self, *, edge: Edge, heads: dict[bytes, CachedHead], **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._edge = edge
         self._heads = heads
         self._new_head = b""
-        self._whole = True
+        self._at_message_boundary = True
         self._in_head = False
-        self._begun = 0
+        self._messages_begun = 0
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._last_answer = 0.0
@@ -73,29 +80,31 @@ class Wire(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Answer a known request, or let uvicorn read the data."""
         end = data.find(END) + len(END)
-        is_between = self._whole and (self.cycle is None or self.cycle.response_complete)
-        if is_between and not self.flow.write_paused:
+        between_messages = self._at_message_boundary and (
+            self.cycle is None or self.cycle.response_complete
+        )
+        if between_messages and not self.flow.write_paused:
             head = self._heads.get(data[:end])
             if head is not None and len(data) - end == head.body_bytes:
                 route = self._edge.route(head.path)
                 if route is not None and route.ask is not None:
                     self._answer(head, route, route.ask, data[end:])
                     return
-        self._new_head = data[:end] if is_between and _is_plain(data[:end]) else b""
-        self._whole = False
+        self._new_head = data[:end] if between_messages and _is_plain(data[:end]) else b""
+        self._at_message_boundary = False
         # Behind another request in the same piece it is not known where a head begins; else the
         # piece is all head.
-        self._begun = 0
+        self._messages_begun = 0
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
-            self._bound_head(len(data) if self._begun <= is_between else 0)
+            self._bound_head(len(data) if self._messages_begun <= between_messages else 0)
 
     def _bound_head(self, received: int) -> None:
         """Refuse a head that is too long or takes too long; uvicorn would wait for ever."""
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self._edge.head_timeout_s, self._head_is_late)
         self._head_bytes += received
-        if self._head_bytes > LARGEST_HEAD:
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._end_with(Fault("headers_too_large"))
 
     def _head_is_late(self) -> None:
@@ -108,30 +117,30 @@ class Wire(HttpToolsProtocol):
     def _end_with(self, fault: Fault) -> None:
         """Refuse what cannot be read to its end, and close the connection."""
         request_id = new_request_id()
-        status, body, _ = self._edge.refusal(fault, None, "", request_id)
+        status, body, _ = self._edge.error_response(fault, None, "", request_id)
         self.transport.write(_answer_bytes(status, body, request_id, [], keep_alive=False))
         self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Uvicorn's set-up, lighter; who says nothing at all is not waited for."""
         super().connection_made(transport)
-        self.flow = Flow(transport)  # type: ignore[assignment]  # it does what uvicorn's does
-        self.pipeline = Pipeline()  # type: ignore[assignment]  # the same
+        self.flow = LeanFlowControl(transport)  # type: ignore[assignment]  # it does what uvicorn's does
+        self.pipeline = LeanDeque()  # type: ignore[assignment]  # the same
         self.timeout_keep_alive_task = self.loop.call_later(
             self._edge.head_timeout_s, self.timeout_keep_alive_handler
         )
 
     def on_message_complete(self) -> None:
         """Uvicorn's parser has read a request to its end."""
-        self._whole = True
+        self._at_message_boundary = True
         super().on_message_complete()
 
     def on_message_begin(self) -> None:
         """Uvicorn's parser begins a request."""
-        self._whole = False
+        self._at_message_boundary = False
         self._in_head = True
         self._head_bytes = 0
-        self._begun += 1
+        self._messages_begun += 1
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -142,9 +151,9 @@ class Wire(HttpToolsProtocol):
             self._head_timer = None
         super().on_headers_complete()
         if self._new_head:
-            head = self._understood()
+            head = self._cacheable_head()
             if head is not None:
-                if len(self._heads) >= MOST_HEADS:
+                if len(self._heads) >= MAX_CACHED_HEADS:
                     self._heads.clear()
                 self._heads[self._new_head] = head
             self._new_head = b""
@@ -160,11 +169,11 @@ class Wire(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    def _understood(self) -> Head | None:
-        """The meaning of the head just read, if the desk can be asked without the edge."""
+    def _cacheable_head(self) -> CachedHead | None:
+        """The meaning of the head just read, if the endpoint can be asked without the edge."""
         scope, edge = self.scope, self._edge
         route = edge.route(scope["path"])
-        if route is None or route.ask is None or route.desk is None:
+        if route is None or route.ask is None or route.endpoint is None:
             return None
         headers: Mapping[bytes, bytes] = dict(self.headers)
         length = headers.get(b"content-length", b"")
@@ -172,38 +181,38 @@ class Wire(HttpToolsProtocol):
             scope["method"] == route.method
             and scope["http_version"] == "1.1"
             and not scope["query_string"]
-            and len(headers) == len(self.headers) <= MOST_HEADERS
-            and not headers.keys() & (ORDINARY | OF_ONE_REQUEST)
+            and len(headers) == len(self.headers) <= MAX_HEADERS
+            and not headers.keys() & (BODY_HEADERS | PER_REQUEST_HEADERS)
             and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
             and length.isdigit()
             and int(length) <= edge.body_bytes
         )
-        if not is_usual or not route.desk.is_immediate or not edge.guard.is_synchronous:
+        if not is_usual or not route.endpoint.is_synchronous or not edge.guard.is_synchronous:
             return None
-        return Head(scope["path"], headers, int(length), headers.get(UNIT_HEADER, b""))
+        return CachedHead(scope["path"], headers, int(length), headers.get(UNIT_HEADER, b""))
 
-    def _answer(self, head: Head, route: Route, ask: Ask, body: bytes) -> None:
-        exchange = Exchange(self, head.path, route, new_request_id())
-        self.cycle = exchange  # type: ignore[assignment]  # uvicorn looks at the same attributes
+    def _answer(self, head: CachedHead, route: Route, ask: Ask, body: bytes) -> None:
+        cycle = FastPathCycle(self, head.path, route, new_request_id())
+        self.cycle = cycle  # type: ignore[assignment]  # uvicorn looks at the same attributes
         try:
             if route.scope is not None:
                 self._edge.guard.admit(head.headers, route.scope)
             demand_json(head.headers)
             if route.takes_unit:
-                ask(body, exchange.request_id, exchange, head.unit)
+                ask(body, cycle.request_id, cycle, head.unit)
             else:
-                ask(body, exchange.request_id, exchange)
+                ask(body, cycle.request_id, cycle)
         except Exception as err:  # noqa: BLE001 - the client must not wait for ever
-            exchange.set_exception(err)
+            cycle.set_exception(err)
 
-    def answered(self, exchange: "Exchange", status: int, body: bytes, extra: Pairs) -> None:
+    def answered(self, cycle: "FastPathCycle", status: int, body: bytes, extra: Pairs) -> None:
         """Write an answer, and go on as uvicorn does after one."""
-        keep_alive = exchange.keep_alive and self._edge.hall.is_open and CLOSE not in extra
+        keep_alive = cycle.keep_alive and self._edge.repository.is_open and CLOSE not in extra
         headers = [*self.server_state.default_headers, *extra]
         self.transport.write(
-            _answer_bytes(status, body, exchange.request_id, headers, keep_alive=keep_alive)
+            _answer_bytes(status, body, cycle.request_id, headers, keep_alive=keep_alive)
         )
-        exchange.response_complete = True
+        cycle.response_complete = True
         if not keep_alive:
             self.transport.close()
         elif self.pipeline or self.flow.read_paused:
@@ -212,31 +221,41 @@ class Wire(HttpToolsProtocol):
         self._last_answer = self.loop.time()
         self.server_state.total_requests += 1
 
-    def refused(self, exchange: "Exchange", err: BaseException) -> None:
+    def refused(self, cycle: "FastPathCycle", err: BaseException) -> None:
         """Write a refusal."""
-        status, body, extra = self._edge.refusal(
-            err, exchange.route, exchange.path, exchange.request_id
+        status, body, extra = self._edge.error_response(
+            err, cycle.route, cycle.path, cycle.request_id
         )
-        self.answered(exchange, status, body, extra)
+        self.answered(cycle, status, body, extra)
 
 
-class Exchange:
+class FastPathCycle:
     """A known request that waits for its answer; uvicorn takes it for one of its cycles."""
 
     __slots__ = (
-        "body", "disconnected", "keep_alive", "message_event", "more_body", "path",
-        "request_id", "response_complete", "route", "wire",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "path",
+        "protocol",
+        "request_id",
+        "response_complete",
+        "route",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire, path: str, route: Route, request_id: str) -> None:
-        self.wire = wire
+    def __init__(
+        self, protocol: FastPathProtocol, path: str, route: Route, request_id: str
+    ) -> None:
+        self.protocol = protocol
         self.path = path
         self.route = route
         self.request_id = request_id
         self.keep_alive = True
         self.disconnected = False
         self.response_complete = False
-        self.message_event = _NOBODY_WAITS
+        self.message_event = _NULL_EVENT
         self.more_body = False
         self.body = b""
 
@@ -247,23 +266,23 @@ class Exchange:
     def set_result(self, result: bytes, /) -> None:
         """Answer."""
         if not self.done():
-            self.wire.answered(self, 200, result, ())
+            self.protocol.answered(self, 200, result, ())
 
     def set_exception(self, fault: BaseException, /) -> None:
         """Refuse."""
         if not self.done():
-            self.wire.refused(self, fault)
+            self.protocol.refused(self, fault)
 
 
-class _Nobody:
+class _NullEvent:
     def set(self) -> None:
         """Wake nobody."""
 
 
-_NOBODY_WAITS = _Nobody()
+_NULL_EVENT = _NullEvent()
 
 
-class Flow:
+class LeanFlowControl:
     """What uvicorn's `FlowControl` does, in a fifth of the memory: most connections are idle."""
 
     __slots__ = ("_transport", "_writable", "read_paused", "write_paused")
@@ -304,7 +323,7 @@ class Flow:
             self._writable = None
 
 
-class Pipeline(list[Any]):
+class LeanDeque(list[Any]):
     """A deque of uvicorn's without its block of 64 places: few clients send before they read."""
 
     __slots__ = ()
@@ -335,7 +354,7 @@ def _is_plain(head: bytes) -> bool:
     Only then is it sure that uvicorn's parser, too, sees its end where `END` stands.
     """
     return (
-        len(END) < len(head) <= LONGEST_HEAD
+        len(END) < len(head) <= MAX_CACHEABLE_HEAD_BYTES
         and head.startswith(b"POST /")
         and head.count(b"\n") == head.count(b"\r\n") == head.count(b"\r")
         and b"\r\n " not in head
@@ -347,10 +366,10 @@ def install(config: object, edge: Edge) -> bool:
     """Let new connections be wires; False if `config` is not a uvicorn that we know."""
     if getattr(config, "http_protocol_class", None) is not HttpToolsProtocol:
         return False
-    heads: dict[bytes, Head] = {}
+    heads: dict[bytes, CachedHead] = {}
 
-    def protocol(**uvicorns: Any) -> Wire:
-        return Wire(edge=edge, heads=heads, **uvicorns)
+    def protocol(**uvicorns: Any) -> FastPathProtocol:
+        return FastPathProtocol(edge=edge, heads=heads, **uvicorns)
 
     config.http_protocol_class = protocol  # type: ignore[attr-defined]  # uvicorn's Config
     return True

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from services.edge import fast_path
-from services.edge.application import App, Edge, Message, Receive, Scope, Send
+from services.edge.application import App, ASGIScope, Edge, Message, Receive, Send
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -27,7 +27,7 @@ class Hoist:
         self._make_edge = make_edge
         self._edge: App | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Hand on, and hoist the edge at start-up; ASGI's own signature."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, self._hoisting(scope, send))
@@ -36,7 +36,7 @@ class Hoist:
         else:
             await self._app(scope, receive, send)
 
-    def _hoisting(self, scope: Scope, send: Send) -> Send:
+    def _hoisting(self, scope: ASGIScope, send: Send) -> Send:
         async def send_and_hoist(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._place(scope.get("app"), send)

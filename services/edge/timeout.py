@@ -13,7 +13,7 @@ SWEEPS = 8
 """So often in the time allowed it is looked who is late."""
 
 
-class Patience:
+class SharedTimeout:
     """Waits up to `limit_s` seconds, or an eighth more, for what is awaited."""
 
     def __init__(self, limit_s: float) -> None:

@@ -16,23 +16,23 @@ from contracts.times import utc_text
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BatchResult:
     """The rows of one model call, each column of length `n_rows`.
 
-    `scores` holds a column for each class or output. `words` are the predictions: classes, or
+    `scores` holds a column for each class or output. `predictions` are the predictions: classes, or
     the numbers themselves. `flags` is empty if nothing is flagged. Ids begin with `id_head`.
     """
 
     time: bytes
     id_head: bytes
     ids: Sequence[bytes]
-    words: Sequence[bytes]
-    watched: Sequence[bytes]
+    predictions: Sequence[bytes]
+    monitored_scores: Sequence[bytes]
     scores: Sequence[Sequence[bytes]]
     flags: Sequence[bytes]
 
 
-class Serial:
+class IdCounter:
     """A number that counts on, from a random one."""
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class Serial:
 
 
 _process = secrets.token_hex(4)
-_serial = Serial()
+_id_counter = IdCounter()
 
 
-class Moment:
+class BatchClock:
     """A time as the records of one batch tell it: RFC 3339 in UTC, and the head of their ids.
 
     A prediction's id sorts by time and is unique: UUID version 7 (RFC 9562, section 5.7) of 48
@@ -64,14 +64,14 @@ class Moment:
         self.id_head = head.encode()
 
     @classmethod
-    def now(cls) -> "Moment":
+    def now(cls) -> "BatchClock":
         """The present."""
         return cls(datetime.now(UTC))
 
 
 def new_id_tails(count: int) -> list[bytes]:
     """The ends of ids that were never given."""
-    first = _serial.take(count)
+    first = _id_counter.take(count)
     if count == 1:
         return [b"%08x" % (first & 0xFFFFFFFF)]
     numbers = np.arange(first, first + count, dtype=np.uint64).astype(">u4")
@@ -80,4 +80,4 @@ def new_id_tails(count: int) -> list[bytes]:
 
 def new_request_id() -> str:
     """What a request is called that came without a name: the process and a counter."""
-    return f"{_process}{_serial.take(1) & 0xFFFFFFFF:08x}"
+    return f"{_process}{_id_counter.take(1) & 0xFFFFFFFF:08x}"

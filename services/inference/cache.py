@@ -25,17 +25,17 @@ logger = logging.getLogger("bentoml.slipway")
 Scores = Sequence[float]
 RETRY_S = 1.0
 """So long a Redis that failed is left alone."""
-MOST_WRITES = 64
+MAX_PENDING_WRITES = 64
 """Writes to Redis that may be under way; beyond, results are not kept."""
 
 
 class ResultCache(Protocol):
     """Remembers the scores of rows."""
 
-    async def recall(self, rows: Rows) -> list[Scores] | None:
+    async def get_many(self, rows: Rows) -> list[Scores] | None:
         """The scores of all of these rows, or None if one of them is not known."""
 
-    def keep(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
         """Remember what the model gave for each row."""
 
     async def close(self) -> None:
@@ -53,13 +53,13 @@ def open_cache(
     if not wanted & {pointer.name, "*"}:
         return None
     prefix = f"{pointer.name}:{pointer.version}:{pointer.digest}".encode()
-    tally = Tally(pointer.name, outcomes)
+    metrics = CacheMetrics(pointer.name, outcomes)
     if settings.redis_url.reveal():
-        return RedisCache(prefix, tally, settings)
-    return MemoryCache(prefix, tally, settings)
+        return RedisCache(prefix, metrics, settings)
+    return MemoryCache(prefix, metrics, settings)
 
 
-class Tally:
+class CacheMetrics:
     """Counts what a model's cache knew."""
 
     def __init__(self, model: str, outcomes: Counter) -> None:
@@ -71,26 +71,26 @@ class Tally:
 class MemoryCache:
     """The last rows of one worker: at most `cache_rows`, each for `cache_ttl_s` seconds."""
 
-    def __init__(self, prefix: bytes, tally: Tally, settings: ServiceSettings) -> None:
+    def __init__(self, prefix: bytes, metrics: CacheMetrics, settings: ServiceSettings) -> None:
         from cachetools import TTLCache
 
         self._prefix = prefix
-        self._tally = tally
+        self._metrics = metrics
         self._known: TTLCache[bytes, Scores] = TTLCache(
             settings.cache_rows, settings.cache_ttl_s, timer=time.monotonic
         )
 
-    async def recall(self, rows: Rows) -> list[Scores] | None:
+    async def get_many(self, rows: Rows) -> list[Scores] | None:
         """See `ResultCache`."""
         known = [self._known.get(key) for key in keys_of(self._prefix, rows)]
         found = [scores for scores in known if scores is not None]
         if len(found) < len(rows):
-            self._tally.miss.inc()
+            self._metrics.miss.inc()
             return None
-        self._tally.hit.inc()
+        self._metrics.hit.inc()
         return found
 
-    def keep(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
         """See `ResultCache`."""
         self._known.update(zip(keys_of(self._prefix, rows), scores, strict=True))
 
@@ -102,19 +102,19 @@ class MemoryCache:
 class RedisCache:
     """The same for all replicas. A Redis that does not answer is as good as an empty one."""
 
-    def __init__(self, prefix: bytes, tally: Tally, settings: ServiceSettings) -> None:
+    def __init__(self, prefix: bytes, metrics: CacheMetrics, settings: ServiceSettings) -> None:
         self._redis = connect(settings)
         self._prefix = prefix
-        self._tally = tally
+        self._metrics = metrics
         self._ttl_ms = max(1, round(settings.cache_ttl_s * 1e3))
         self._timeout_s = settings.redis_timeout_s
         self._again = 0.0
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def recall(self, rows: Rows) -> list[Scores] | None:
+    async def get_many(self, rows: Rows) -> list[Scores] | None:
         """See `ResultCache`; the answer is there within the time allowed."""
         if time.monotonic() < self._again:
-            self._tally.error.inc()
+            self._metrics.error.inc()
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -123,14 +123,14 @@ class RedisCache:
             self._leave_alone(err)
             return None
         if None in texts:
-            self._tally.miss.inc()
+            self._metrics.miss.inc()
             return None
-        self._tally.hit.inc()
+        self._metrics.hit.inc()
         return [array("f", text).tolist() for text in texts]
 
-    def keep(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
         """See `ResultCache`; the answer does not wait for it."""
-        if time.monotonic() < self._again or len(self._writes) >= MOST_WRITES:
+        if time.monotonic() < self._again or len(self._writes) >= MAX_PENDING_WRITES:
             return
         task = asyncio.get_running_loop().create_task(self._write(rows, scores))
         self._writes.add(task)
@@ -152,7 +152,7 @@ class RedisCache:
             self._leave_alone(err)
 
     def _leave_alone(self, err: BaseException) -> None:
-        self._tally.error.inc()
+        self._metrics.error.inc()
         if time.monotonic() >= self._again:
             logger.warning("result cache: Redis does not answer (%r); scoring without it", err)
         self._again = time.monotonic() + RETRY_S

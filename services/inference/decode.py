@@ -49,7 +49,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.features)
 
-    def alone(self) -> "list[Rows]":
+    def split(self) -> "list[Rows]":
         """Each row by itself."""
         return [
             Rows((features,), (numbers,), (flags,))
@@ -59,7 +59,7 @@ class Rows:
         ]
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
+def join_rows(parts: Sequence[Rows]) -> Rows:
     """Several rows as one."""
     return Rows(
         [features for part in parts for features in part.features],
@@ -203,7 +203,7 @@ class Decoder:
         if any(UNSET in columns[i] for i in self._nullable):
             return None
         rows = zip(*columns, strict=True)
-        return joined([self._settled(dict(zip(self._names, row, strict=True))) for row in rows])
+        return join_rows([self._settled(dict(zip(self._names, row, strict=True))) for row in rows])
 
     def _matrix(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float32] | None:
         """What the model is fed, shape `(n_rows, n_features)`; None if a feature is not there."""

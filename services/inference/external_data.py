@@ -26,7 +26,7 @@ INSIDE: dict[str, dict[int, str]] = {
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """How a field is written (protobuf.dev/programming-guides/encoding)."""
 SIZES = {FIXED64: 8, FIXED32: 4}
-MOST_DIGITS = 10
+MAX_VARINT_BYTES = 10
 """Bytes of the longest varint."""
 
 
@@ -84,7 +84,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """A number written in groups of seven bits, and where it ends."""
     number = 0
-    for place in range(MOST_DIGITS):
+    for place in range(MAX_VARINT_BYTES):
         byte = message[at + place]
         number |= (byte & 127) << (7 * place)
         if byte < 128:  # noqa: PLR2004 - the eighth bit says that more follows

@@ -31,9 +31,9 @@ logger = logging.getLogger("bentoml.slipway")
 GOLDEN_MARGIN = 10.0
 """Golden answers may differ by this many times the certificate's tolerance: another processor
 rounds otherwise, another model differs by far more."""
-MOMENT_S = 0.002
+INLINE_BUDGET_S = 0.002
 """So long the event loop may stand still for one batch; nobody notices."""
-LARGEST_INLINE = 4096
+MAX_INLINE_ROWS = 4096
 
 
 _CODE = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def find_pointers(layout: Layout) -> list[Pointer]:
     return [Pointer.read(data, place) for data, place in _files(layout, f"{PRODUCTION}.json")]
 
 
-def find_beside(layout: Layout, role: str) -> list[Pointer]:
+def find_role_pointers(layout: Layout, role: str) -> list[Pointer]:
     """The pointers of another role; one that cannot be read is told, and disturbs nobody."""
     return list(_readable(Pointer, layout, f"{role}.json"))
 
@@ -189,12 +189,12 @@ def _model_bytes(place: Path) -> bytes:
 def inline_rows(session: Session, matrix: NDArray[np.float32]) -> int:
     """The most rows like those of `matrix` that are scored in a moment, in powers of two."""
     n_rows = 1
-    while n_rows <= LARGEST_INLINE:
+    while n_rows <= MAX_INLINE_ROWS:
         batch = np.resize(matrix, (n_rows, matrix.shape[1]))
-        if min(_timed(session, batch) for _ in range(3)) > MOMENT_S:
+        if min(_timed(session, batch) for _ in range(3)) > INLINE_BUDGET_S:
             return n_rows // 2
         n_rows *= 2
-    return LARGEST_INLINE
+    return MAX_INLINE_ROWS
 
 
 def _timed(session: Session, matrix: NDArray[np.float32]) -> float:

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.faults import Fault
-from services.inference.batch_result import Page
+from services.inference.batch_result import BatchResult
 from services.inference.decode import Rows
 
-Render = Callable[[Page, slice], Any]
-"""Makes an answer of the page of a model call, and of where in it the rows of a ticket stand."""
+Render = Callable[[BatchResult, slice], Any]
+"""Makes an answer of the result of a model call, and of where in it the rows of a pending stand."""
 
 
-class Answer(Protocol):
+class ResponseSink(Protocol):
     """Where an answer goes: a future, or a connection that waits."""
 
     def done(self) -> bool:
         """Whether it was answered already, or nobody waits any more."""
 
     def set_result(self, result: Any, /) -> None:
-        """Answer."""
+        """ResponseSink."""
 
     def set_exception(self, fault: BaseException, /) -> None:
         """Refuse."""
@@ -29,17 +29,17 @@ class Answer(Protocol):
 class Assignment:
     """The variant that a request's unit was given, at which weight of the challenger.
 
-    `lost_s` is what the challenger took of the request's time, before it failed.
+    `failed_attempt_s` is what the challenger took of the request's time, before it failed.
     """
 
     unit: str
     assigned: str
     weight: float
-    lost_s: float = 0.0
+    failed_attempt_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class PendingRequest:
     """A request that waits: its rows, its own context, and where its answer goes.
 
     `assignment` is None where one version answers all.
@@ -48,31 +48,31 @@ class Ticket:
     rows: Rows
     request_id: str
     arrived: float
-    answer: Answer
+    answer: ResponseSink
     render: Render
     scores: Sequence[Sequence[float]] = ()
     assignment: Assignment | None = None
 
 
-def lost_s(ticket: Ticket) -> float:
+def failed_attempt_s(pending: PendingRequest) -> float:
     """What another version took of a request's time before it failed."""
-    return 0.0 if ticket.assignment is None else ticket.assignment.lost_s
+    return 0.0 if pending.assignment is None else pending.assignment.failed_attempt_s
 
 
-class SecondChance:
+class FallbackSink:
     """Where an answer goes while there is another way: a model that fails is asked otherwise.
 
-    `ask_otherwise` is given the fault, if it has one of the `codes`, and answers instead.
+    `ask_fallback` is given the fault, if it has one of the `codes`, and answers instead.
     """
 
-    __slots__ = ("_answer", "_ask_otherwise", "_codes", "_is_spent")
+    __slots__ = ("_answer", "_ask_fallback", "_codes", "_is_spent")
 
     def __init__(
-        self, answer: Answer, codes: Container[str], ask_otherwise: Callable[[Fault], None]
+        self, answer: ResponseSink, codes: Container[str], ask_fallback: Callable[[Fault], None]
     ) -> None:
         self._answer = answer
         self._codes = codes
-        self._ask_otherwise = ask_otherwise
+        self._ask_fallback = ask_fallback
         self._is_spent = False
 
     def done(self) -> bool:
@@ -80,7 +80,7 @@ class SecondChance:
         return self._is_spent or self._answer.done()
 
     def set_result(self, result: Any, /) -> None:
-        """Answer."""
+        """ResponseSink."""
         self._answer.set_result(result)
 
     def set_exception(self, fault: BaseException, /) -> None:
@@ -90,6 +90,6 @@ class SecondChance:
             return
         self._is_spent = True
         try:
-            self._ask_otherwise(fault)
+            self._ask_fallback(fault)
         except Fault as second:
             self._answer.set_exception(second)

@@ -8,9 +8,9 @@ from msgspec import UNSET
 
 from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
-from services.inference.batch_result import Moment, Page, new_id_tails
+from services.inference.batch_result import BatchClock, BatchResult, new_id_tails
 from services.inference.decode import Text
-from services.inference.pending import Assignment, Ticket
+from services.inference.pending import Assignment, PendingRequest
 
 encode = msgspec.json.Encoder().encode
 Column = Sequence[Text]
@@ -19,8 +19,8 @@ NONE = b"[]"
 NO_ENDS = (b"",)
 
 
-class Clerk:
-    """Writes records and answers for one model: templates, filled with the texts of a page."""
+class Renderer:
+    """Writes records and answers for one model: templates, filled with the texts of a result."""
 
     def __init__(self, pointer: Pointer, manifest: Manifest) -> None:
         self._task = manifest.task
@@ -54,59 +54,67 @@ class Clerk:
         blanks = dict.fromkeys(("features", "score", "latency_ms", "request_id"), b"%b")
         self._line = _pieces(_line_of(same | blanks | {"scores": scores}))
 
-    def page(self, tickets: Sequence[Ticket], moment: Moment) -> Page:
-        """What is answered to scored tickets, row after row."""
-        scores = list(chain.from_iterable(ticket.scores for ticket in tickets))
+    def result(self, batch: Sequence[PendingRequest], clock: BatchClock) -> BatchResult:
+        """What is answered to scored batch, row after row."""
+        scores = list(chain.from_iterable(pending.scores for pending in batch))
         texts = encode(list(chain.from_iterable(scores)))[1:-1].split(b",")
         columns = [texts[index :: self._n_scores] for index in range(self._n_scores)]
-        words, watched = self.decided(scores, columns)
-        return Page(
-            time=moment.text.encode(),
-            id_head=moment.id_head,
+        predictions, monitored_scores = self.decide(scores, columns)
+        return BatchResult(
+            time=clock.text.encode(),
+            id_head=clock.id_head,
             ids=new_id_tails(len(scores)),
-            words=words,
-            watched=watched,
+            predictions=predictions,
+            monitored_scores=monitored_scores,
             scores=columns,
-            flags=_flags_of(tickets),
+            flags=_flags_of(batch),
         )
 
     def lines(
         self,
-        page: Page,
-        tickets: Sequence[Ticket],
+        result: BatchResult,
+        batch: Sequence[PendingRequest],
         waits_s: Sequence[float],
-        is_divided: bool = False,
+        has_split: bool = False,
     ) -> bytes:
-        """The lines of traffic of these tickets; `is_divided`: some may have an assignment."""
+        """The lines of traffic of these batch; `has_split`: some may have an assignment."""
         waits_ms = [b"%.3f" % (wait_s * 1e3) for wait_s in waits_s]
         ends: Sequence[bytes] = NO_ENDS
-        if is_divided:
-            ends = [_end_of(ticket.assignment) for ticket in tickets]
-        names = [encode(ticket.request_id) for ticket in tickets]
-        sizes = [len(ticket.rows) for ticket in tickets]
-        features = [text for ticket in tickets for text in ticket.rows.features]
+        if has_split:
+            ends = [_end_of(pending.assignment) for pending in batch]
+        names = [encode(pending.request_id) for pending in batch]
+        sizes = [len(pending.rows) for pending in batch]
+        features = [text for pending in batch for text in pending.rows.features]
         return _filled(
-            self._line, page.id_head, page.ids, page.time, features, page.words, page.watched,
-            *page.scores, page.flags or NONE, _spread(waits_ms, sizes), _spread(names, sizes),
-            _spread(ends, sizes),
+            self._line, result.id_head, result.ids, result.time, features, result.predictions,
+            result.monitored_scores, *result.scores, result.flags or NONE,
+            _spread(waits_ms, sizes), _spread(names, sizes), _spread(ends, sizes),
         )  # fmt: skip
 
-    def answers(self, page: Page, place: slice) -> bytes:
+    def answers(self, result: BatchResult, place: slice) -> bytes:
         """What the client is told of the rows that stand there, with a comma behind each."""
-        flags = page.flags[place] if page.flags else NONE
+        flags = result.flags[place] if result.flags else NONE
         return _filled(
-            self._answers, page.id_head, page.ids[place], page.time, page.words[place],
-            *(column[place] for column in page.scores), flags,
+            self._answers, result.id_head, result.ids[place], result.time,
+            result.predictions[place],
+            *(column[place] for column in result.scores), flags,
         )  # fmt: skip
 
-    def answer(self, page: Page, index: int) -> bytes:
+    def answer(self, result: BatchResult, index: int) -> bytes:
         """What the client is told of one row."""
-        scores = [column[index] for column in page.scores]
-        flags = page.flags[index] if page.flags else NONE
-        row = (page.id_head, page.ids[index], page.time, page.words[index], *scores, flags)
+        scores = [column[index] for column in result.scores]
+        flags = result.flags[index] if result.flags else NONE
+        row = (
+            result.id_head,
+            result.ids[index],
+            result.time,
+            result.predictions[index],
+            *scores,
+            flags,
+        )
         return self._answer % row
 
-    def decided(
+    def decide(
         self, scores: Sequence[Sequence[float]], columns: Sequence[Sequence[bytes]]
     ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """The predictions, and the numbers that are watched for drift."""
@@ -121,10 +129,10 @@ class Clerk:
         return [self._classes[index] for index in highest], watched
 
 
-def _flags_of(tickets: Sequence[Ticket]) -> Sequence[bytes]:
-    if not any(any(ticket.rows.flags) for ticket in tickets):
+def _flags_of(batch: Sequence[PendingRequest]) -> Sequence[bytes]:
+    if not any(any(pending.rows.flags) for pending in batch):
         return ()
-    return [encode(each) for ticket in tickets for each in ticket.rows.flags]
+    return [encode(each) for pending in batch for each in pending.rows.flags]
 
 
 def _filled(pieces: Sequence[bytes], *columns: Column | bytes) -> bytes:
@@ -151,7 +159,7 @@ def _pieces(template: bytes) -> list[bytes]:
 
 
 def _spread(values: Sequence[bytes], sizes: Sequence[int]) -> Column | bytes:
-    """The value of each ticket for each of its rows."""
+    """The value of each pending for each of its rows."""
     if len(values) == 1:
         return values[0]
     return [value for value, size in zip(values, sizes, strict=True) for _ in range(size)]

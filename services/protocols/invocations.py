@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.schema import Violation
-from services.inference.batch_result import Page
+from services.inference.batch_result import BatchResult
 from services.inference.decode import Decoder, Rows, parse, refused
 from services.protocols.table import Table, checked, from_columns, from_rows, from_split, only_key
 
@@ -29,9 +29,9 @@ def rows_of(body: bytes, decoder: Decoder, limit: int) -> Rows:
     return checked(_table(way, document[way], decoder.names), decoder, limit)  # type: ignore[index]  # the same
 
 
-def body_of(page: Page, place: slice) -> bytes:
+def body_of(result: BatchResult, place: slice) -> bytes:
     """The answer."""
-    return b'{"predictions":[%b]}' % b",".join(page.words[place])
+    return b'{"predictions":[%b]}' % b",".join(result.predictions[place])
 
 
 def _table(way: str, content: Any, names: Sequence[str]) -> Table:

@@ -13,8 +13,8 @@ from services.faults import Fault
 from services.inference.decode import parse, refused
 
 FIELDS = frozenset({"prediction_id", "truth", "time"})
-LONGEST_ID = 128
-MOST_TOLD = 100
+MAX_ID_CHARS = 128
+MAX_VIOLATIONS = 100
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -44,10 +44,10 @@ def labels_of(body: bytes, manifest: Manifest, limit: int, now: datetime) -> lis
     found: list[Violation] = []
     for index, label in enumerate(given):
         found += _violations(label, f"{path}[{index}]." if path else "", manifest)
-        if len(found) >= MOST_TOLD:
+        if len(found) >= MAX_VIOLATIONS:
             break
     if found:
-        raise refused(found[:MOST_TOLD])
+        raise refused(found[:MAX_VIOLATIONS])
     return [_label(each, now) for each in given]
 
 
@@ -56,7 +56,7 @@ def _violations(label: object, path: str, manifest: Manifest) -> list[Violation]
         return [Violation(path.rstrip(".") or "body", "a label", _kind(label))]
     found = [Violation(f"{path}{n}", "no such field", "a value") for n in label if n not in FIELDS]
     identity = label.get("prediction_id")
-    if not isinstance(identity, str) or not 0 < len(identity) <= LONGEST_ID:
+    if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID_CHARS:
         found.append(Violation(f"{path}prediction_id", "the id of a prediction", _shown(identity)))
     if not _is_truth(label.get("truth"), manifest):
         expected = f"one of {', '.join(manifest.classes)}" if manifest.classes else "a number"

@@ -14,7 +14,7 @@ import msgspec
 
 from contracts.manifest import Manifest, Pointer
 from contracts.schema import MISSING, Feature, Violation
-from services.inference.batch_result import Page
+from services.inference.batch_result import BatchResult
 from services.inference.decode import Decoder, Rows, parse, refused
 from services.inference.pending import Render
 from services.inference.render import encode
@@ -35,7 +35,7 @@ BEST = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 REQUEST = frozenset({"id", "parameters", "inputs", "outputs"})
 
 
-class V2:
+class OpenInference:
     """The protocol for one model."""
 
     def __init__(self, pointer: Pointer, manifest: Manifest, decoder: Decoder) -> None:
@@ -74,7 +74,7 @@ class V2:
         request_id = _text(request.get("id", ""), "id")
         wanted = self._wanted(request.get("outputs"))
         rows = checked(self._table(request["inputs"]), self._decoder, limit)
-        return rows, lambda page, place: self._body(page, place, request_id, wanted)
+        return rows, lambda result, place: self._body(result, place, request_id, wanted)
 
     def _table(self, tensors: Sequence[object]) -> Table:
         read = [_Tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(tensors)]
@@ -179,11 +179,13 @@ class V2:
             {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
         ]
 
-    def _body(self, page: Page, place: slice, request_id: str, wanted: Sequence[str]) -> bytes:
-        ids = [b'"%b%b"' % (page.id_head, each) for each in page.ids[place]]
-        scores = zip(*(column[place] for column in page.scores), strict=True)
+    def _body(
+        self, result: BatchResult, place: slice, request_id: str, wanted: Sequence[str]
+    ) -> bytes:
+        ids = [b'"%b%b"' % (result.id_head, each) for each in result.ids[place]]
+        scores = zip(*(column[place] for column in result.scores), strict=True)
         data = {
-            "prediction": page.words[place],
+            "prediction": result.predictions[place],
             self._names[1]: [text for row in scores for text in row],
             "prediction_id": ids,
         }

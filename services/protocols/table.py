@@ -8,11 +8,11 @@ import msgspec
 
 from contracts.schema import Violation
 from services.faults import Fault
-from services.inference.decode import Decoder, Rows, joined, refused
+from services.inference.decode import Decoder, Rows, join_rows, refused
 
 Place = Callable[[int, str], str]
 """Where a feature of a row stands in the body, for messages."""
-MOST_TOLD = 100
+MAX_VIOLATIONS = 100
 """So many violations are told at the most."""
 
 
@@ -86,11 +86,11 @@ def checked(table: Table, decoder: Decoder, limit: int) -> Rows:
             rows.append(each)
         else:
             found += each.violations
-        if len(found) >= MOST_TOLD:
+        if len(found) >= MAX_VIOLATIONS:
             break
     if found:
-        raise refused(found[:MOST_TOLD])
-    return joined(rows)
+        raise refused(found[:MAX_VIOLATIONS])
+    return join_rows(rows)
 
 
 def each_checked(table: Table, decoder: Decoder) -> Sequence[Rows | Fault]:

@@ -1,4 +1,4 @@
-"""The desk of one model: a request is decoded, scored in a batch, recorded and answered."""
+"""The endpoint of one model: a request is decoded, scored in a batch, recorded and answered."""
 
 import asyncio
 import logging
@@ -12,17 +12,24 @@ from typing import Any
 
 from contracts.names import CHALLENGER, Layout
 from services.faults import Fault
-from services.inference.batch_result import Moment, Page
+from services.inference.batch_result import BatchClock, BatchResult
 from services.inference.batcher import DRAINED, FULL, Batcher
 from services.inference.cache import ResultCache
-from services.inference.decode import Rows, joined
+from services.inference.decode import Rows, join_rows
 from services.inference.loader import ServedModel
-from services.inference.pending import Answer, Assignment, Render, SecondChance, Ticket, lost_s
-from services.inference.render import Clerk, encode
+from services.inference.pending import (
+    Assignment,
+    FallbackSink,
+    PendingRequest,
+    Render,
+    ResponseSink,
+    failed_attempt_s,
+)
+from services.inference.render import Renderer, encode
 from services.inference.traffic_log import TrafficLog
 from services.metrics import Metrics, observe_all
 from services.protocols import batch, invocations, labels
-from services.protocols.open_inference import V2
+from services.protocols.open_inference import OpenInference
 from services.settings import ServiceSettings
 
 RETIRE_LOOK_S = 0.02
@@ -32,7 +39,7 @@ ERROR = b'{"error":'
 logger = logging.getLogger("bentoml.slipway")
 
 
-class Desk:
+class SingleEndpoint:
     """Everything that answers for one model, in one worker's event loop."""
 
     def __init__(
@@ -47,16 +54,16 @@ class Desk:
         self.name = served.pointer.name
         self.version = served.pointer.version
         self.variant = served.pointer.alias
-        self.is_divided = False
-        self.v2 = V2(served.pointer, served.manifest, served.decoder)
+        self.has_split = False
+        self.open_inference = OpenInference(served.pointer, served.manifest, served.decoder)
         self._cache = cache
         self._settings = settings
         self._decoder = served.decoder
-        self._clerk = Clerk(served.pointer, served.manifest)
+        self._renderer = Renderer(served.pointer, served.manifest)
         self._labels = TrafficLog(layout.labels(self.name), settings.segment_bytes, by_day=False)
         self._log = TrafficLog(layout.traffic(served.pointer.name), settings.segment_bytes)
         self._tasks: set[asyncio.Task[bytes]] = set()
-        self._recalling = 0
+        self._cache_lookups = 0
         self._executor = ThreadPoolExecutor(1, served.pointer.name)
         self._batcher = Batcher(
             served.session.run,
@@ -92,12 +99,16 @@ class Desk:
         self._info.set(1)
 
     @property
-    def is_immediate(self) -> bool:
+    def is_synchronous(self) -> bool:
         """Whether `ask` will do: no cache must be asked first."""
         return self._cache is None
 
     def ask(
-        self, body: bytes, request_id: str, answer: Answer, assignment: Assignment | None = None
+        self,
+        body: bytes,
+        request_id: str,
+        answer: ResponseSink,
+        assignment: Assignment | None = None,
     ) -> None:
         """Let the encoded answer to a body that is one row be given to `answer`.
 
@@ -108,11 +119,15 @@ class Desk:
         arrived = time.monotonic()
         rows = self._decoder.one(body)
         self._batcher.submit(
-            Ticket(rows, request_id, arrived, answer, self._one_answer, (), assignment)
+            PendingRequest(rows, request_id, arrived, answer, self._one_answer, (), assignment)
         )
 
     def ask_batch(
-        self, body: bytes, request_id: str, answer: Answer, assignment: Assignment | None = None
+        self,
+        body: bytes,
+        request_id: str,
+        answer: ResponseSink,
+        assignment: Assignment | None = None,
     ) -> None:
         """The same for a batch, whose answer may be errors for some of its rows.
 
@@ -131,14 +146,14 @@ class Desk:
             return
         to = (
             answer
-            if self._is_replaced(assignment)
-            else SecondChance(answer, MODEL_FAILED, ask_slowly)
+            if self._has_fallback(assignment)
+            else FallbackSink(answer, MODEL_FAILED, ask_slowly)
         )
         self._batcher.submit(
-            Ticket(rows, request_id, arrived, to, self._batch_answer, (), assignment)
+            PendingRequest(rows, request_id, arrived, to, self._batch_answer, (), assignment)
         )
 
-    def _follow_up(self, asked: Coroutine[Any, Any, bytes], answer: Answer) -> None:
+    def _follow_up(self, asked: Coroutine[Any, Any, bytes], answer: ResponseSink) -> None:
         """Let what is asked in a task of its own be given to `answer`."""
 
         def answered(task: asyncio.Task[bytes]) -> None:
@@ -223,7 +238,7 @@ class Desk:
 
         """
         arrived = time.monotonic()
-        rows, render = self.v2.read(body, self._settings.request_rows)
+        rows, render = self.open_inference.read(body, self._settings.request_rows)
         answer: bytes = await self.scored(rows, request_id, arrived, render, assignment)
         return answer
 
@@ -254,19 +269,19 @@ class Desk:
         """An answer for each row; if the model fails on them, each is tried alone."""
         if not parts:
             return ()
-        rows = parts[0] if len(parts) == 1 else joined(parts)
+        rows = parts[0] if len(parts) == 1 else join_rows(parts)
         try:
             answers: Sequence[bytes] = await self.scored(
                 rows, request_id, arrived, self._each_answer, assignment
             )
         except Fault as fault:
-            if fault.code != "prediction_failed" or self._is_replaced(assignment):
+            if fault.code != "prediction_failed" or self._has_fallback(assignment):
                 raise
         else:
             return answers
         alone = [
             self.scored(row, request_id, arrived, self._each_answer, assignment)
-            for row in rows.alone()
+            for row in rows.split()
         ]
         tried = await asyncio.gather(*alone, return_exceptions=True)
         return [error_of(a) if isinstance(a, BaseException) else a[0] for a in tried]
@@ -286,34 +301,34 @@ class Desk:
 
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(rows, request_id, arrived, answer, render, (), assignment)
-        known = None if self._cache is None else await self._recalled(rows, self._cache)
+        pending = PendingRequest(rows, request_id, arrived, answer, render, (), assignment)
+        known = None if self._cache is None else await self._cached_scores(rows, self._cache)
         if known is not None:
-            ticket.scores = known
-            self.conclude([ticket])
+            pending.scores = known
+            self.complete([pending])
         else:
-            self._batcher.submit(ticket)
+            self._batcher.submit(pending)
         return await answer
 
-    async def _recalled(self, rows: Rows, cache: ResultCache) -> Any:
-        self._recalling += 1
+    async def _cached_scores(self, rows: Rows, cache: ResultCache) -> Any:
+        self._cache_lookups += 1
         try:
-            return await cache.recall(rows)
+            return await cache.get_many(rows)
         finally:
-            self._recalling -= 1
+            self._cache_lookups -= 1
 
-    def _is_replaced(self, assignment: Assignment | None) -> bool:
-        """Whether production is asked for what this desk fails to answer."""
+    def _has_fallback(self, assignment: Assignment | None) -> bool:
+        """Whether production is asked for what this endpoint fails to answer."""
         return assignment is not None and self.variant == assignment.assigned == CHALLENGER
 
-    def _one_answer(self, page: Page, place: slice) -> bytes:
-        return self._clerk.answer(page, place.start)
+    def _one_answer(self, result: BatchResult, place: slice) -> bytes:
+        return self._renderer.answer(result, place.start)
 
-    def _each_answer(self, page: Page, place: slice) -> list[bytes]:
-        return [self._clerk.answer(page, index) for index in range(place.start, place.stop)]
+    def _each_answer(self, result: BatchResult, place: slice) -> list[bytes]:
+        return [self._renderer.answer(result, index) for index in range(place.start, place.stop)]
 
-    def _batch_answer(self, page: Page, place: slice) -> bytes:
-        return _batch_of(self._clerk.answers(page, place)[:-1])
+    def _batch_answer(self, result: BatchResult, place: slice) -> bytes:
+        return _batch_of(self._renderer.answers(result, place)[:-1])
 
     def describe(self) -> dict[str, Any]:
         """What the model is, for `GET /models/{name}`."""
@@ -337,7 +352,7 @@ class Desk:
 
     async def retire(self) -> None:
         """Close, once all that was accepted is answered."""
-        while self._recalling or self._tasks or not self._batcher.is_idle:  # noqa: ASYNC110 - an event would cost every batch
+        while self._cache_lookups or self._tasks or not self._batcher.is_idle:  # noqa: ASYNC110 - an event would cost every batch
             await asyncio.sleep(RETIRE_LOOK_S)
         self._info.set(0)
         await self.close()
@@ -356,49 +371,53 @@ class Desk:
         self._batches[reason].inc()
         self._queue_rows.set(n_waiting)
 
-    def remember(self, tickets: Sequence[Ticket]) -> None:
+    def cache_scores(self, batch: Sequence[PendingRequest]) -> None:
         """Keep the scores of a model call for whoever asks the same."""
         if self._cache is not None:
-            for ticket in tickets:
-                self._cache.keep(ticket.rows, ticket.scores)
+            for pending in batch:
+                self._cache.put_many(pending.rows, pending.scores)
 
-    def conclude(self, tickets: Sequence[Ticket]) -> None:
-        """Record scored tickets with one write, then answer them."""
-        moment, monotonic = Moment.now(), time.monotonic()
-        waits_s = [monotonic - ticket.arrived for ticket in tickets]
-        if self.is_divided:
-            waits_s = [w + lost_s(t) for w, t in zip(waits_s, tickets, strict=True)]
-        page = self._clerk.page(tickets, moment)
-        if not self._recorded(page, tickets, waits_s, moment):
-            for ticket in tickets:
-                ticket.answer.set_exception(Fault("traffic_log_unavailable"))
+    def complete(self, batch: Sequence[PendingRequest]) -> None:
+        """Record scored batch with one write, then answer them."""
+        clock, monotonic = BatchClock.now(), time.monotonic()
+        waits_s = [monotonic - pending.arrived for pending in batch]
+        if self.has_split:
+            waits_s = [w + failed_attempt_s(t) for w, t in zip(waits_s, batch, strict=True)]
+        result = self._renderer.result(batch, clock)
+        if not self._recorded(result, batch, waits_s, clock):
+            for pending in batch:
+                pending.answer.set_exception(Fault("traffic_log_unavailable"))
             return
         start = 0
-        for ticket in tickets:
-            place = slice(start, start + len(ticket.rows))
-            ticket.answer.set_result(ticket.render(page, place))
+        for pending in batch:
+            place = slice(start, start + len(pending.rows))
+            pending.answer.set_result(pending.render(result, place))
             start = place.stop
-        self._answered.inc(len(tickets))
+        self._answered.inc(len(batch))
         observe_all(self._latency, waits_s)
 
     def _recorded(
-        self, page: Page, tickets: Sequence[Ticket], waits_s: Sequence[float], moment: Moment
+        self,
+        result: BatchResult,
+        batch: Sequence[PendingRequest],
+        waits_s: Sequence[float],
+        clock: BatchClock,
     ) -> bool:
         """Whether the answers may be given: the records are written, or may be dropped."""
         try:
             self._log.append_block(
-                self._clerk.lines(page, tickets, waits_s, self.is_divided), moment.datetime
+                self._renderer.lines(result, batch, waits_s, self.has_split), clock.datetime
             )
         except OSError as err:
-            self._traffic_errors.inc(len(page.ids))
+            self._traffic_errors.inc(len(result.ids))
             logger.error("traffic log of %s: %s", self.served.pointer.name, err)  # noqa: TRY400 - the place is known, the cause is in the text
             if self._settings.traffic_on_error == "refuse":
                 return False
         if self._values is None:
-            for word, times in Counter(page.words).items():
+            for word, times in Counter(result.predictions).items():
                 self._predictions[word].inc(times)
         else:
-            self._values.inc(len(page.ids))
+            self._values.inc(len(result.ids))
         return True
 
 

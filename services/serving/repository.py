@@ -1,7 +1,7 @@
-"""The hall of the service: one desk for each model behind one guard, in one worker.
+"""All models that a worker holds, by name.
 
-A model of which a share of the requests is given to a challenger has two desks, and a third that
-chooses between them; a model without one is asked directly, and pays nothing for the others.
+A model with a traffic split has an endpoint for each version and a split endpoint above them; any
+other model has one endpoint.
 """
 
 import logging
@@ -18,27 +18,27 @@ from services.faults import Fault
 from services.inference.cache import open_cache
 from services.inference.loader import (
     ServedModel,
-    find_beside,
     find_pointers,
+    find_role_pointers,
     find_splits,
     load,
     models_layout,
 )
 from services.inference.traffic_log import check_writable
 from services.metrics import Metrics
-from services.serving.endpoint import Desk
-from services.serving.split_endpoint import Front, SplitDesk
+from services.serving.endpoint import SingleEndpoint
+from services.serving.split_endpoint import Endpoint, SplitEndpoint
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
 
-class Hall:
-    """All desks of a worker. Open it in the event loop in which it answers."""
+class ModelRepository:
+    """All endpoints of a worker. Open it in the event loop in which it answers."""
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics, guard: Guard) -> None:
-        self.desks: dict[str, Front] = {}
-        self.seats: dict[tuple[str, str], Desk] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.versions: dict[tuple[str, str], SingleEndpoint] = {}
         self._splits: Mapping[str, TrafficSplit] = {}
         self.metrics = metrics
         self.guard = guard
@@ -46,8 +46,8 @@ class Hall:
         self._settings = settings
 
     @classmethod
-    def open(cls, settings: ServiceSettings) -> "Hall":
-        """A hall with every model that is pointed at, verified and warm.
+    def open(cls, settings: ServiceSettings) -> "ModelRepository":
+        """A repository with every model that is pointed at, verified and warm.
 
         Raises:
             CorruptModel: a model is not what was registered; none is served then.
@@ -58,83 +58,83 @@ class Hall:
         check_writable(layout.var / "traffic")
         metrics = Metrics()
         models = models_layout(settings)
-        hall = cls(settings, metrics, Guard(settings))
+        repository = cls(settings, metrics, Guard(settings))
         for served in [load(models, pointer) for pointer in find_pointers(models)]:
-            hall.seat(served)
-        hall.divide(find_splits(models))
-        for pointer in hall.wanted_challengers(models):
+            repository.load(served)
+        repository.set_splits(find_splits(models))
+        for pointer in repository.challenger_pointers(models):
             try:
-                hall.seat(load(models, pointer))
+                repository.load(load(models, pointer))
             except PlatformError as err:
-                hall.count_unfit(pointer, err)
-        return hall
+                repository.record_load_failure(pointer, err)
+        return repository
 
-    def wanted_challengers(self, models: Layout) -> list[Pointer]:
+    def challenger_pointers(self, models: Layout) -> list[Pointer]:
         """The pointers of challengers that shall answer a share of the requests."""
-        return [p for p in find_beside(models, CHALLENGER) if p.name in self._splits]
+        return [p for p in find_role_pointers(models, CHALLENGER) if p.name in self._splits]
 
-    def count_unfit(self, pointer: Pointer, err: PlatformError) -> None:
+    def record_load_failure(self, pointer: Pointer, err: PlatformError) -> None:
         """Count and tell a version that is pointed at and cannot be served."""
         self.metrics.versions_refused.labels(pointer.name).inc()
         logger.error("refused %s version %d: %s", pointer.name, pointer.version, err)
 
-    def seat(self, served: ServedModel) -> Desk | None:
-        """Let a model answer from now on; gives the desk that answered for it until now.
+    def load(self, served: ServedModel) -> SingleEndpoint | None:
+        """Let a model answer from now on; gives the endpoint that answered for it until now.
 
-        What that one has accepted it answers still: `Desk.retire` it.
+        What that one has accepted it answers still: `SingleEndpoint.retire` it.
         """
         key = (served.pointer.name, served.pointer.alias)
-        before = self.seats.get(key)
+        before = self.versions.get(key)
         cache = open_cache(served.pointer, self._settings, self.metrics.cache)
         layout = Layout(self._settings.var)
-        self.seats[key] = Desk(served, layout, self._settings, self.metrics, cache)
-        self._arrange()
+        self.versions[key] = SingleEndpoint(served, layout, self._settings, self.metrics, cache)
+        self._rebuild()
         return before
 
-    def unseat(self, name: str, role: str = PRODUCTION) -> Desk:
-        """Let a version answer no more; gives its desk."""
-        desk = self.seats.pop((name, role))
-        self._arrange()
-        return desk
+    def unload(self, name: str, role: str = PRODUCTION) -> SingleEndpoint:
+        """Let a version answer no more; gives its endpoint."""
+        endpoint = self.versions.pop((name, role))
+        self._rebuild()
+        return endpoint
 
-    def divide(self, splits: Mapping[str, TrafficSplit]) -> None:
+    def set_splits(self, splits: Mapping[str, TrafficSplit]) -> None:
         """Divide the requests of models between production and challenger from now on."""
         if splits != self._splits:
             self._splits = splits
-            self._arrange()
+            self._rebuild()
 
-    def _arrange(self) -> None:
+    def _rebuild(self) -> None:
         """Who is asked for each model: an assignment, so that no request sees half of it."""
-        names = [name for name, role in self.seats if role == PRODUCTION]
-        self.desks = {name: self._front(name) for name in names}
+        names = [name for name, role in self.versions if role == PRODUCTION]
+        self.endpoints = {name: self._endpoint_for(name) for name in names}
 
-    def _front(self, name: str) -> Front:
-        production = self.seats[name, PRODUCTION]
-        challenger = self.seats.get((name, CHALLENGER))
+    def _endpoint_for(self, name: str) -> Endpoint:
+        production = self.versions[name, PRODUCTION]
+        challenger = self.versions.get((name, CHALLENGER))
         split = self._splits.get(name)
         if challenger is None or split is None:
             return production
         if challenger.served.pointer.digest != split.challenger_digest:
             return production
-        now = partial(self.seats.get, (name, PRODUCTION))
-        return SplitDesk(production, challenger, split, self.metrics, now)
+        now = partial(self.versions.get, (name, PRODUCTION))
+        return SplitEndpoint(production, challenger, split, self.metrics, now)
 
-    def desk(self, name: str) -> Front:
-        """The desk of a model.
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint of a model.
 
         Raises:
             Fault: `unknown_model`, with those there are.
 
         """
-        desk = self.desks.get(name)
-        if desk is None:
-            known = ", ".join(sorted(self.desks)) or "none"
+        endpoint = self.endpoints.get(name)
+        if endpoint is None:
+            known = ", ".join(sorted(self.endpoints)) or "none"
             raise Fault("unknown_model", f"model: expected one of {known}, got {name[:80]!r}")
-        return desk
+        return endpoint
 
     def describe(self) -> list[dict[str, Any]]:
         """What every model is, by name."""
-        return [desk.describe() for _, desk in sorted(self.desks.items())]
+        return [endpoint.describe() for _, endpoint in sorted(self.endpoints.items())]
 
     def count_refused(self, model: str, fault: Fault) -> None:
         """Count a request that was refused; `model` is empty where it was for none."""
@@ -149,5 +149,5 @@ class Hall:
         """Not ready any more, and the traffic logs sealed."""
         self.drain()
         await self.guard.close()
-        for desk in self.seats.values():
-            await desk.close()
+        for endpoint in self.versions.values():
+            await endpoint.close()

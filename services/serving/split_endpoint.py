@@ -1,4 +1,4 @@
-"""Two desks of one model: production's, and the challenger's for its share of the units.
+"""Two endpoints of one model: production's, and the challenger's for its share of the units.
 
 Which of them answers is fixed by the unit (`contracts.split`): the header `x-user-id`, else the
 feature that the split names, else the request itself. What the challenger fails to answer,
@@ -17,44 +17,43 @@ from contracts.names import PRODUCTION
 from contracts.split import TrafficSplit, place_of
 from services.faults import Fault
 from services.inference.loader import ServedModel
-from services.inference.pending import Answer, Assignment, SecondChance
+from services.inference.pending import Assignment, FallbackSink, ResponseSink
 from services.metrics import Metrics
-from services.protocols.open_inference import V2
-from services.serving.endpoint import Desk
+from services.protocols.open_inference import OpenInference
+from services.serving.endpoint import SingleEndpoint
 
-ANSWERED_BY_PRODUCTION = frozenset({"prediction_failed", "overloaded", "deadline_exceeded"})
+FALLBACK_CODES = frozenset({"prediction_failed", "overloaded", "deadline_exceeded"})
 """Faults of a version, and not of the request, the traffic log or the machine."""
-MOST_UNITS = 4096
+MAX_CACHED_ASSIGNMENTS = 4096
 """So many units' variants are kept; when there are more, all are forgotten and hashed again."""
 
-Ask = Callable[[Desk, Assignment], Awaitable[bytes]]
-AskFor = Callable[[Desk, Answer, Assignment], None]
+Ask = Callable[[SingleEndpoint, Assignment], Awaitable[bytes]]
+AskFor = Callable[[SingleEndpoint, ResponseSink, Assignment], None]
 
 
-class SplitDesk:
-    """Answers as a `Desk` does, by one of two versions."""
+class SplitEndpoint:
+    """Answers as a `SingleEndpoint` does, by one of two versions."""
 
     def __init__(
         self,
-        production: Desk,
-        challenger: Desk,
+        production: SingleEndpoint,
+        challenger: SingleEndpoint,
         split: TrafficSplit,
         metrics: Metrics,
-        production_now: Callable[[], Desk | None],
+        production_now: Callable[[], SingleEndpoint | None],
     ) -> None:
         self.production = production
         self.challenger = challenger
         self.split = split
         self.name = production.name
         # Until they are retired; a model without a challenger pays nothing.
-        production.is_divided = challenger.is_divided = True
-        self.is_immediate = production.is_immediate and challenger.is_immediate
+        production.has_split = challenger.has_split = True
+        self.is_synchronous = production.is_synchronous and challenger.is_synchronous
         self._production_now = production_now
         self._known: dict[bytes, Assignment] = {}
         self._unit_of = _unit_reader(split.by) if split.by else None
         self._failures = {
-            code: metrics.challenger_failures.labels(self.name, code)
-            for code in ANSWERED_BY_PRODUCTION
+            code: metrics.challenger_failures.labels(self.name, code) for code in FALLBACK_CODES
         }
 
     @property
@@ -68,11 +67,11 @@ class SplitDesk:
         return self.production.version
 
     @property
-    def v2(self) -> V2:
+    def open_inference(self) -> OpenInference:
         """Production's side of the Open Inference Protocol."""
-        return self.production.v2
+        return self.production.open_inference
 
-    def ask(self, body: bytes, request_id: str, answer: Answer, unit: bytes) -> None:
+    def ask(self, body: bytes, request_id: str, answer: ResponseSink, unit: bytes) -> None:
         """Let the encoded answer to a body that is one row be given to `answer`.
 
         Raises:
@@ -82,7 +81,7 @@ class SplitDesk:
         assignment = self._assigned(unit, body, request_id)
         self._ask(lambda d, to, a: d.ask(body, request_id, to, a), answer, assignment)
 
-    def ask_batch(self, body: bytes, request_id: str, answer: Answer, unit: bytes) -> None:
+    def ask_batch(self, body: bytes, request_id: str, answer: ResponseSink, unit: bytes) -> None:
         """The same for a batch; all its rows are answered by one version.
 
         Raises:
@@ -92,7 +91,7 @@ class SplitDesk:
         assignment = self._assigned(unit, b"", request_id)
         self._ask(lambda d, to, a: d.ask_batch(body, request_id, to, a), answer, assignment)
 
-    def _ask(self, ask: AskFor, answer: Answer, assignment: Assignment) -> None:
+    def _ask(self, ask: AskFor, answer: ResponseSink, assignment: Assignment) -> None:
         if assignment.assigned == PRODUCTION:
             ask(self.production, answer, assignment)
             return
@@ -100,41 +99,41 @@ class SplitDesk:
 
         def ask_production(fault: Fault) -> None:
             again = self._failed(fault, assignment, since)
-            ask(self._stand_in(), answer, again)
+            ask(self._fallback(), answer, again)
 
-        attempt = SecondChance(answer, ANSWERED_BY_PRODUCTION, ask_production)
+        attempt = FallbackSink(answer, FALLBACK_CODES, ask_production)
         try:
             ask(self.challenger, attempt, assignment)
         except Fault as fault:
             attempt.set_exception(fault)
 
     async def predict(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `Desk.predict`."""
+        """See `SingleEndpoint.predict`."""
         assignment = self._assigned(unit, body, request_id)
         return await self._answered(lambda d, a: d.predict(body, request_id, a), assignment)
 
     async def predict_row(self, row: object, request_id: str) -> bytes:
-        """See `Desk.predict_row`; such a request has no unit of its own."""
+        """See `SingleEndpoint.predict_row`; such a request has no unit of its own."""
         assignment = self._assigned(b"", b"", request_id)
         return await self._answered(lambda d, a: d.predict_row(row, request_id, a), assignment)
 
     async def predict_batch(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `Desk.predict_batch`; all its rows are answered by one version."""
+        """See `SingleEndpoint.predict_batch`; all its rows are answered by one version."""
         assignment = self._assigned(unit, b"", request_id)
         return await self._answered(lambda d, a: d.predict_batch(body, request_id, a), assignment)
 
     async def invoke(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `Desk.invoke`."""
+        """See `SingleEndpoint.invoke`."""
         assignment = self._assigned(unit, b"", request_id)
         return await self._answered(lambda d, a: d.invoke(body, request_id, a), assignment)
 
     async def infer(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `Desk.infer`."""
+        """See `SingleEndpoint.infer`."""
         assignment = self._assigned(unit, b"", request_id)
         return await self._answered(lambda d, a: d.infer(body, request_id, a), assignment)
 
     async def label(self, body: bytes, request_id: str, _unit: bytes = b"") -> bytes:
-        """See `Desk.label`: labels are of predictions, whoever made them."""
+        """See `SingleEndpoint.label`: labels are of predictions, whoever made them."""
         return await self.production.label(body, request_id)
 
     def describe(self) -> dict[str, Any]:
@@ -145,20 +144,20 @@ class SplitDesk:
     def _failed(self, fault: Fault, assignment: Assignment, since: float) -> Assignment:
         """Count a request that the challenger failed; the assignment for who answers instead."""
         self._failures[fault.code].inc()
-        return replace(assignment, lost_s=time.monotonic() - since)
+        return replace(assignment, failed_attempt_s=time.monotonic() - since)
 
-    def _stand_in(self) -> Desk:
-        """Production's desk as it is at this moment.
+    def _fallback(self) -> SingleEndpoint:
+        """Production's endpoint as it is at this moment.
 
         Raises:
             Fault: `unknown_model`; nothing is in production any more.
 
         """
-        desk = self._production_now()
-        if desk is None:
+        endpoint = self._production_now()
+        if endpoint is None:
             raise Fault("unknown_model")
-        desk.is_divided = True
-        return desk
+        endpoint.has_split = True
+        return endpoint
 
     async def _answered(self, ask: Ask, assignment: Assignment) -> bytes:
         if assignment.assigned == PRODUCTION:
@@ -167,9 +166,9 @@ class SplitDesk:
         try:
             return await ask(self.challenger, assignment)
         except Fault as fault:
-            if fault.code not in ANSWERED_BY_PRODUCTION:
+            if fault.code not in FALLBACK_CODES:
                 raise
-            return await ask(self._stand_in(), self._failed(fault, assignment, since))
+            return await ask(self._fallback(), self._failed(fault, assignment, since))
 
     def _assigned(self, unit: bytes, body: bytes, request_id: str) -> Assignment:
         """The variant of a request; `body` is that of one row, or empty."""
@@ -179,7 +178,7 @@ class SplitDesk:
             return self._new_assignment(request_id.encode())
         known = self._known.get(unit)
         if known is None:
-            if len(self._known) >= MOST_UNITS:
+            if len(self._known) >= MAX_CACHED_ASSIGNMENTS:
                 self._known.clear()
             known = self._known[unit] = self._new_assignment(unit)
         return known
@@ -200,7 +199,7 @@ def _unit_reader(name: str) -> Callable[[bytes], bytes]:
         try:
             value: object = decode(body).value  # type: ignore[attr-defined]  # the field just made
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # The desk will say what is wrong with the body.
+            # The endpoint will say what is wrong with the body.
             return b""
         return b"" if value is None else _text_of(value).encode()
 
@@ -214,5 +213,5 @@ def _text_of(value: object) -> str:
     return str(value)
 
 
-Front = Desk | SplitDesk
+Endpoint = SingleEndpoint | SplitEndpoint
 """Who is asked for a model."""

@@ -15,7 +15,7 @@ from contracts.errors import PlatformError
 from contracts.files import alone
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
-from services.inference.loader import find_beside, find_pointers, find_splits
+from services.inference.loader import find_pointers, find_role_pointers, find_splits
 from services.settings import ServiceSettings
 from services.shadow.scorer import ShadowScorer
 
@@ -57,7 +57,7 @@ def lower_priority() -> None:
 def poll(scorers: dict[str, ShadowScorer], layout: Layout, own: ServiceSettings) -> None:
     """Read the new traffic of every model with a shadow or a canary; logs what fails."""
     try:
-        shadows = _by_name(find_beside(layout, SHADOW))
+        shadows = _by_name(find_role_pointers(layout, SHADOW))
         splits = find_splits(layout)
         productions = _by_name(find_pointers(layout))
         watched = shadows.keys() | {name for name, split in splits.items() if split.canary}

@@ -13,7 +13,7 @@ from contracts.shadow import ShadowRecord
 from services.faults import Fault
 from services.inference.decode import Rows
 from services.inference.loader import ServedModel, find_directory
-from services.inference.render import Clerk, encode
+from services.inference.render import Renderer, encode
 from services.shadow.log_entry import LogEntry
 
 BATCH_ROWS = 256
@@ -27,7 +27,7 @@ class ShadowModel:
 
     def __init__(self, served: ServedModel, layout: Layout) -> None:
         self.served = served
-        self._clerk = Clerk(served.pointer, served.manifest)
+        self._renderer = Renderer(served.pointer, served.manifest)
         self._spread = PROBABILITY_SPREAD
         if not served.manifest.classes:
             self._spread = _spread_of(served, layout)
@@ -89,7 +89,7 @@ class ShadowModel:
         )
         if isinstance(scores, str):
             return msgspec.structs.replace(record, error=scores)
-        predictions, monitored = self._clerk.decided(
+        predictions, monitored = self._renderer.decide(
             [scores], [[encode(score)] for score in scores]
         )
         prediction, score = msgspec.json.decode(predictions[0]), float(monitored[0])

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-LARGEST_BYTES = 1_000_000
+MAX_MODEL_BYTES = 1_000_000
 """What the service of these tests takes at most."""
 ENDLESS = 2**62
 
@@ -56,7 +56,7 @@ def with_other_answers(directory: Path) -> None:
 
 
 def oversized(directory: Path) -> None:
-    edit(directory, lambda model: setattr(model, "doc_string", "x" * LARGEST_BYTES))
+    edit(directory, lambda model: setattr(model, "doc_string", "x" * MAX_MODEL_BYTES))
 
 
 def answering_nan(directory: Path) -> None:
@@ -127,7 +127,7 @@ KINDS: dict[str, tuple[Damage, str]] = {
     "hanging load": (without_end, "expected it to load and answer within"),
     "wrong golden answers": (with_other_answers, "golden request"),
     "NaN outputs": (answering_nan, "got [nan, nan]"),
-    "oversized": (oversized, f"expected a model directory of at most {LARGEST_BYTES} bytes"),
+    "oversized": (oversized, f"expected a model directory of at most {MAX_MODEL_BYTES} bytes"),
     "external data path": (with_external_data, "outside.bin"),
     "unknown operator": (unknown, "Teleport"),
     "empty": (empty, "expected an ONNX model that loads"),

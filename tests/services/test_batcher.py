@@ -12,37 +12,37 @@ from numpy.typing import NDArray
 from services.faults import Fault
 from services.inference.batcher import Batcher
 from services.inference.decode import Rows
-from services.inference.pending import Ticket
+from services.inference.pending import PendingRequest
 
 
 class Counting:
-    """A ledger that answers with the scores."""
+    """An observer that answers with the scores."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, str]] = []
 
-    def conclude(self, tickets: Sequence[Ticket]) -> None:
-        for ticket in tickets:
-            ticket.answer.set_result(ticket.scores[0][0])
+    def complete(self, pendings: Sequence[PendingRequest]) -> None:
+        for pending in pendings:
+            pending.answer.set_result(pending.scores[0][0])
 
     def batch_done(self, n_rows: int, n_waiting: int, reason: str) -> None:
         self.batches.append((n_rows, reason))
         assert n_waiting >= 0
 
-    def remember(self, tickets: Sequence[Ticket]) -> None:
-        assert tickets
+    def cache_scores(self, pendings: Sequence[PendingRequest]) -> None:
+        assert pendings
 
 
-def ticket(value: float, arrived: float = 1e18) -> Ticket:
+def pending(value: float, arrived: float = 1e18) -> PendingRequest:
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    return Ticket(Rows((b"{}",), ([value],), ((),)), "r", arrived, answer, _no_answer)
+    return PendingRequest(Rows((b"{}",), ([value],), ((),)), "r", arrived, answer, _no_answer)
 
 
-def _no_answer(page: object, place: slice) -> None:
-    del page, place
+def _no_answer(result: object, place: slice) -> None:
+    del result, place
 
 
-def batcher(score: Any, ledger: Counting, **limits: Any) -> Batcher:
+def batcher(score: Any, observer: Counting, **limits: Any) -> Batcher:
     words: dict[str, Any] = {
         "batch_rows": 8,
         "queue_rows": 16,
@@ -50,10 +50,10 @@ def batcher(score: Any, ledger: Counting, **limits: Any) -> Batcher:
         "inline_rows": 4096,
         "executor": ThreadPoolExecutor(1),
     }
-    return Batcher(score, ledger, **(words | limits))
+    return Batcher(score, observer, **(words | limits))
 
 
-def is_accepted(queue: Batcher, each: Ticket) -> bool:
+def is_accepted(queue: Batcher, each: PendingRequest) -> bool:
     try:
         queue.submit(each)
     except Fault as fault:
@@ -61,8 +61,8 @@ def is_accepted(queue: Batcher, each: Ticket) -> bool:
     return True
 
 
-async def answers_of(tickets: Sequence[Ticket]) -> list[float]:
-    futures: list[Any] = [each.answer for each in tickets]
+async def answers_of(pendings: Sequence[PendingRequest]) -> list[float]:
+    futures: list[Any] = [each.answer for each in pendings]
     return [await future for future in futures]
 
 
@@ -78,14 +78,14 @@ def test_exactly_the_excess_is_refused_while_the_model_is_held() -> None:
         return double(matrix)
 
     async def story() -> None:
-        ledger = Counting()
-        queue = batcher(held, ledger, inline_rows=0)
-        first = ticket(0)
+        observer = Counting()
+        queue = batcher(held, observer, inline_rows=0)
+        first = pending(0)
         queue.submit(first)
         await asyncio.sleep(0.05)
         accepted, refused = [], 0
         for value in range(1, 41):
-            each = ticket(value)
+            each = pending(value)
             if is_accepted(queue, each):
                 accepted.append(each)
             else:
@@ -94,7 +94,7 @@ def test_exactly_the_excess_is_refused_while_the_model_is_held() -> None:
         answers = await answers_of([first, *accepted])
         assert (len(accepted), refused) == (16, 24)
         assert answers == [2.0 * value for value in range(17)]
-        assert ledger.batches == [(1, "drained"), (8, "full"), (8, "drained")]
+        assert observer.batches == [(1, "drained"), (8, "full"), (8, "drained")]
         assert queue.is_idle
 
     asyncio.run(story())
@@ -102,13 +102,13 @@ def test_exactly_the_excess_is_refused_while_the_model_is_held() -> None:
 
 def test_a_light_model_makes_room_instead_of_refusing() -> None:
     async def story() -> None:
-        ledger = Counting()
-        queue = batcher(double, ledger)
-        tickets = [ticket(value) for value in range(1000)]
-        for each in tickets:
+        observer = Counting()
+        queue = batcher(double, observer)
+        pendings = [pending(value) for value in range(1000)]
+        for each in pendings:
             queue.submit(each)
             assert queue.waiting_rows <= 16
-        answers = await answers_of(tickets)
+        answers = await answers_of(pendings)
         assert answers == [2.0 * value for value in range(1000)]
         await asyncio.sleep(0.01)
         assert queue.is_idle
@@ -120,11 +120,11 @@ def test_room_that_was_made_into_a_thread_is_scored_once() -> None:
     """A batch too large for the event loop may begin in `submit`, before its turn comes."""
 
     async def story() -> None:
-        ledger = Counting()
-        queue = batcher(double, ledger, inline_rows=4)
-        tickets, refused = [ticket(value) for value in range(60)], 0
+        observer = Counting()
+        queue = batcher(double, observer, inline_rows=4)
+        pendings, refused = [pending(value) for value in range(60)], 0
         kept = []
-        for each in tickets:
+        for each in pendings:
             if is_accepted(queue, each):
                 kept.append(each)
             else:
@@ -132,7 +132,7 @@ def test_room_that_was_made_into_a_thread_is_scored_once() -> None:
         answers = await answers_of(kept)
         assert answers == [2.0 * value for value in range(len(kept))]
         assert len(kept) + refused == 60
-        assert sum(n for n, _ in ledger.batches) == len(kept)
+        assert sum(n for n, _ in observer.batches) == len(kept)
         await asyncio.sleep(0.01)
         assert queue.is_idle
 

@@ -79,7 +79,7 @@ def ward(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[War
         "SLIPWAY_SERVICE_PULL": "true",
         "SLIPWAY_REGISTRY_POLL_S": "0.3",
         "SLIPWAY_REGISTRY_TRIAL_S": str(TRIAL_S),
-        "SLIPWAY_REGISTRY_MODEL_BYTES": str(broken.LARGEST_BYTES),
+        "SLIPWAY_REGISTRY_MODEL_BYTES": str(broken.MAX_MODEL_BYTES),
     }
     with working_in(folder) as place, serving(folder, models, **wishes) as service:
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)

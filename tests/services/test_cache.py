@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 from contracts.manifest import Pointer
 from contracts.settings import Secret
 from services.inference.cache import ResultCache, open_cache
-from services.inference.decode import Decoder, Rows, joined
+from services.inference.decode import Decoder, Rows, join_rows
 from services.settings import ServiceSettings
 from tests import tiny
 from tests.services.conftest import Redis, serving
@@ -53,13 +53,13 @@ def test_scores_are_known_by_row_and_version_until_they_are_old() -> None:
     async def story() -> None:
         outcomes = counter()
         cache = cache_of(outcomes, cache_ttl_s=0.2)
-        assert await cache.recall(row()) is None
-        cache.keep(joined([row(), row(age=41)]), [[0.25, 0.75], [0.5, 0.5]])
-        assert await cache.recall(joined([row(age=41), row()])) == [[0.5, 0.5], [0.25, 0.75]]
-        assert await cache.recall(joined([row(), row(age=42)])) is None
+        assert await cache.get_many(row()) is None
+        cache.put_many(join_rows([row(), row(age=41)]), [[0.25, 0.75], [0.5, 0.5]])
+        assert await cache.get_many(join_rows([row(age=41), row()])) == [[0.5, 0.5], [0.25, 0.75]]
+        assert await cache.get_many(join_rows([row(), row(age=42)])) is None
         assert (count(outcomes, "hit"), count(outcomes, "miss")) == (1, 2)
         await asyncio.sleep(0.3)
-        assert await cache.recall(row()) is None
+        assert await cache.get_many(row()) is None
 
     asyncio.run(story())
 
@@ -67,10 +67,10 @@ def test_scores_are_known_by_row_and_version_until_they_are_old() -> None:
 def test_a_missing_value_is_a_value_and_the_rows_are_bounded() -> None:
     async def story() -> None:
         cache = cache_of(counter(), cache_rows=2)
-        cache.keep(row(income=None), [[1.0]])
-        assert await cache.recall(row(income=None)) == [[1.0]]
-        cache.keep(joined([row(age=a) for a in (20, 21, 22)]), [[1.0]] * 3)
-        known = [await cache.recall(row(age=a)) for a in (20, 21, 22)]
+        cache.put_many(row(income=None), [[1.0]])
+        assert await cache.get_many(row(income=None)) == [[1.0]]
+        cache.put_many(join_rows([row(age=a) for a in (20, 21, 22)]), [[1.0]] * 3)
+        known = [await cache.get_many(row(age=a)) for a in (20, 21, 22)]
         assert known == [None, [[1.0]], [[1.0]]]
 
     asyncio.run(story())
@@ -85,15 +85,15 @@ def test_replicas_share_a_redis_and_versions_do_not_mix(redis: Redis) -> None:
         wish: dict[str, Any] = {"redis_url": Secret(redis.url), "redis_timeout_s": 1.0}
         ours, other = (cache_of(outcomes, **wish) for _ in range(2))
         newer = cache_of(outcomes, msgspec.structs.replace(POINTER, digest="f" * 64), **wish)
-        ours.keep(row(), [[0.1, 0.9]])
+        ours.put_many(row(), [[0.1, 0.9]])
         for _ in range(50):
-            known = await other.recall(row())
+            known = await other.get_many(row())
             if known:
                 break
             await asyncio.sleep(0.02)
         assert known is not None
         assert known[0] == pytest.approx([0.1, 0.9], abs=1e-7)
-        assert await newer.recall(row()) is None
+        assert await newer.get_many(row()) is None
         for cache in (ours, other, newer):
             await cache.close()
 
@@ -108,13 +108,13 @@ def test_a_redis_that_dies_or_hangs_costs_fifty_milliseconds_once(redis: Redis) 
     async def story() -> None:
         outcomes = counter()
         cache = cache_of(outcomes, redis_url=Secret(redis.url))
-        await cache.recall(row())
+        await cache.get_many(row())
         os.kill(redis.process.pid, signal.SIGSTOP)
         waits = []
         for _ in range(20):
             begin = time.monotonic()
-            assert await cache.recall(row()) is None
-            cache.keep(row(), [[1.0]])
+            assert await cache.get_many(row()) is None
+            cache.put_many(row(), [[1.0]])
             waits.append(time.monotonic() - begin)
         os.kill(redis.process.pid, signal.SIGCONT)
         assert max(waits) < 0.5
@@ -122,7 +122,7 @@ def test_a_redis_that_dies_or_hangs_costs_fifty_milliseconds_once(redis: Redis) 
         assert count(outcomes, "error") >= 20
         redis.stop()
         await asyncio.sleep(1.1)
-        assert await cache.recall(row()) is None
+        assert await cache.get_many(row()) is None
         await cache.close()
 
     asyncio.run(story())

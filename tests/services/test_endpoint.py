@@ -14,7 +14,7 @@ from contracts.names import Layout
 from services.inference.loader import find_pointers, load
 from services.inference.session import Session
 from services.metrics import Metrics
-from services.serving.endpoint import Desk
+from services.serving.endpoint import SingleEndpoint
 from services.settings import ServiceSettings
 from tests import tiny
 
@@ -39,13 +39,15 @@ def metrics() -> Metrics:
     return Metrics()
 
 
-async def _asked_at_once(desk: Desk, body: bytes) -> bytes:
+async def _asked_at_once(endpoint: SingleEndpoint, body: bytes) -> bytes:
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    desk.ask_batch(body, "r", answer)
+    endpoint.ask_batch(body, "r", answer)
     return bytes(await answer)
 
 
-@pytest.mark.parametrize("ask", [Desk.predict_batch, _asked_at_once], ids=["task", "wire"])
+@pytest.mark.parametrize(
+    "ask", [SingleEndpoint.predict_batch, _asked_at_once], ids=["task", "wire"]
+)
 def test_only_the_rows_on_which_the_model_fails_are_errors(
     models: Path, tmp_path: Path, metrics: Metrics, ask: Any
 ) -> None:
@@ -53,12 +55,12 @@ def test_only_the_rows_on_which_the_model_fails_are_errors(
         pointer = next(p for p in find_pointers(Layout(models)) if p.name == "tiny")
         served = load(Layout(models), pointer)
         poisoned = replace(served, session=cast("Session", Failing(served.session)))
-        desk = Desk(poisoned, Layout(tmp_path), ServiceSettings(), metrics)
+        endpoint = SingleEndpoint(poisoned, Layout(tmp_path), ServiceSettings(), metrics)
         rows = [tiny.GOOD | {"age": age} for age in (20, POISON, 40)]
         words = (json.dumps({"rows": rows}).encode(),)
-        asked = ask(desk, *words) if ask is _asked_at_once else ask(desk, *words, "r")
+        asked = ask(endpoint, *words) if ask is _asked_at_once else ask(endpoint, *words, "r")
         answer: dict[str, Any] = json.loads(await asked)
-        await desk.close()
+        await endpoint.close()
         return answer
 
     answer = asyncio.run(story())

@@ -342,7 +342,7 @@ from services.predictor import Predictor
     ("name", "value", "warning"),
     [
         ("OUTERMOST", "'gone'", "the edge stays inside BentoML's middleware"),
-        ("wire.install", "lambda config, edge: False", "connections stay uvicorn's own"),
+        ("fast_path.install", "lambda config, edge: False", "connections stay uvicorn's own"),
     ],
     ids=["no hoist", "no wire"],
 )

@@ -19,16 +19,16 @@ from tritonclient.utils import InferenceServerException
 
 from contracts.manifest import Manifest, Pointer
 from services.faults import FAULTS, Fault
-from services.inference.decode import Decoder, Rows, joined
+from services.inference.decode import Decoder, Rows, join_rows
 from services.protocols import batch, invocations
-from services.protocols.open_inference import V2
+from services.protocols.open_inference import OpenInference
 from tests import tiny
 from tests.services.conftest import Service
 from tests.services.http_client import JSON, ask
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 DECODER = Decoder(tiny.SCHEMA)
-V2_OF_TINY = V2(
+OPEN_INFERENCE = OpenInference(
     Pointer.read((GOLDEN / "pointer.v1.json").read_bytes()),
     msgspec.structs.replace(
         Manifest.read((GOLDEN / "manifest.v1.json").read_bytes()), schema=tiny.SCHEMA
@@ -38,7 +38,7 @@ V2_OF_TINY = V2(
 READERS: dict[str, Callable[[bytes], object]] = {
     "batch": lambda body: batch.rows_of(body, DECODER, 10),
     "invocations": lambda body: invocations.rows_of(body, DECODER, 10),
-    "infer": lambda body: V2_OF_TINY.read(body, 10),
+    "infer": lambda body: OPEN_INFERENCE.read(body, 10),
 }
 ROWS = [
     tiny.GOOD,
@@ -76,7 +76,7 @@ def test_columns_mean_what_the_same_rows_mean(rows: list[dict[str, Any]]) -> Non
     by_row = batch.rows_of(json.dumps({"rows": rows}).encode(), DECODER, 10)
     by_column = batch.rows_of(json.dumps({"columns": columns}).encode(), DECODER, 10)
     one, other = (
-        joined([p for p in parts if isinstance(p, Rows)]) for parts in (by_row, by_column)
+        join_rows([p for p in parts if isinstance(p, Rows)]) for parts in (by_row, by_column)
     )
     wrong = [
         [(i, v.path) for i, p in enumerate(parts) if isinstance(p, Fault) for v in p.violations]

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.faults import Fault
-from services.inference.batch_result import Moment, new_id_tails
+from services.inference.batch_result import BatchClock, new_id_tails
 from services.inference.decode import Rows
-from services.inference.pending import Assignment, SecondChance, Ticket
-from services.inference.render import Clerk
+from services.inference.pending import Assignment, FallbackSink, PendingRequest
+from services.inference.render import Renderer
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())
@@ -34,7 +34,7 @@ FLAGS = st.lists(st.sampled_from(["age:clipped", 'x"%b:unseen']), max_size=2).ma
 ASSIGNMENTS = st.none() | st.builds(
     Assignment, st.just("3f4d5a1b8e1a3ecb"), st.just("challenger"), st.floats(0.01, 1)
 )
-MOMENT = Moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
+MOMENT = BatchClock(datetime(2026, 1, 31, 12, tzinfo=UTC))
 
 
 def manifest(task: str) -> Manifest:
@@ -46,7 +46,7 @@ def manifest(task: str) -> Manifest:
 
 
 @st.composite
-def tickets(draw: st.DrawFn, task: str) -> list[Ticket]:
+def pendings(draw: st.DrawFn, task: str) -> list[PendingRequest]:
     """Requests of some rows each, as the decoder and the batcher leave them."""
     found = []
     for _ in range(draw(st.integers(1, 4))):
@@ -64,26 +64,28 @@ def tickets(draw: st.DrawFn, task: str) -> list[Ticket]:
         listed = [draw(scores) for _ in range(n_rows)]
         given_to = draw(ASSIGNMENTS)
         words = (rows, name, time.monotonic(), answer, lambda *_: None, listed, given_to)
-        found.append(Ticket(*words))
+        found.append(PendingRequest(*words))
     return found
 
 
-@given(TASKS.flatmap(lambda task: st.tuples(st.just(task), tickets(task))))
-def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[Ticket]]) -> None:
+@given(TASKS.flatmap(lambda task: st.tuples(st.just(task), pendings(task))))
+def test_lines_and_answers_say_what_was_asked_and_scored(
+    drawn: tuple[str, list[PendingRequest]],
+) -> None:
     task, asked = drawn
-    clerk = Clerk(POINTER, manifest(task))
-    page = clerk.page(asked, MOMENT)
+    renderer = Renderer(POINTER, manifest(task))
+    result = renderer.result(asked, MOMENT)
     waits_s = [0.001 * (index + 1) for index in range(len(asked))]
-    lines = clerk.lines(page, asked, waits_s, is_divided=True).splitlines(keepends=True)
-    together = json.loads(b"[" + clerk.answers(page, slice(0, len(lines)))[:-1] + b"]")
+    lines = renderer.lines(result, asked, waits_s, has_split=True).splitlines(keepends=True)
+    together = json.loads(b"[" + renderer.answers(result, slice(0, len(lines)))[:-1] + b"]")
     rows = [
         (t, i, wait_s) for t, wait_s in zip(asked, waits_s, strict=True) for i in range(len(t.rows))
     ]
     assert len(lines) == len(rows) == len(together)
 
-    for index, (line, (ticket, row, wait_s)) in enumerate(zip(lines, rows, strict=True)):
+    for index, (line, (pending, row, wait_s)) in enumerate(zip(lines, rows, strict=True)):
         record = TrafficRecord.read(line)
-        scores = ticket.scores[row]
+        scores = pending.scores[row]
         by_name = dict(zip(NAMES[task], scores, strict=True))
         likeliest = max(by_name, key=lambda name: by_name[name])
         expected: tuple[object, float] = (likeliest, max(scores))
@@ -94,18 +96,18 @@ def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[
 
         assert line.endswith(b"}\n")
         assert json.loads(line) == json.loads(record.write())
-        assert record.features == json.loads(bytes(ticket.rows.features[row]))
+        assert record.features == json.loads(bytes(pending.rows.features[row]))
         assert (record.prediction, record.score) == expected
         assert record.scores == by_name
-        assert record.flags == ticket.rows.flags[row]
-        assert record.request_id == ticket.request_id
+        assert record.flags == pending.rows.flags[row]
+        assert record.request_id == pending.request_id
         assert record.latency_ms == pytest.approx(wait_s * 1e3)
         assert (record.model, record.version) == (POINTER.name, POINTER.version)
-        split = ticket.assignment or Assignment("", "", 0.0)
+        split = pending.assignment or Assignment("", "", 0.0)
         assert (record.unit or "", record.assigned or "") == (split.unit, split.assigned)
         assert (record.weight or 0.0) == split.weight
-        assert (b'"assigned"' in line) == (ticket.assignment is not None)
-        alone = json.loads(clerk.answer(page, index))
+        assert (b'"assigned"' in line) == (pending.assignment is not None)
+        alone = json.loads(renderer.answer(result, index))
         assert alone == together[index]
         told = "values" if task == "regression" else "probabilities"
         assert alone.pop(told) == record.scores
@@ -117,7 +119,7 @@ def test_lines_and_answers_say_what_was_asked_and_scored(drawn: tuple[str, list[
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6))
 def test_prediction_ids_are_never_given_twice_and_sort_by_time(sizes: list[int]) -> None:
-    later = Moment(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC))
+    later = BatchClock(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC))
     ids = [MOMENT.id_head + tail for size in sizes for tail in new_id_tails(size)]
 
     assert len(set(ids)) == sum(sizes)
@@ -134,7 +136,7 @@ def test_only_a_model_that_fails_gives_a_batch_a_second_chance(
     loop = new_event_loop()
     first: Future[bytes] = Future(loop=loop)
     again: list[bool] = []
-    chance = SecondChance(first, {"prediction_failed"}, lambda _fault: again.append(True))
+    chance = FallbackSink(first, {"prediction_failed"}, lambda _fault: again.append(True))
     chance.set_exception(Fault(code))
 
     assert chance.done()

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from contracts.split import TrafficSplit, place_of
 from contracts.traffic import TrafficRecord
 from registry.alias_pointers import split_of
-from services.serving.watcher import LOOK_S
+from services.serving.watcher import POLL_S
 from tests.services.conftest import ROOT, Followed, Service, following, serving
 from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.poison import poisoned
@@ -147,7 +147,7 @@ def await_weight(service: Service, weight: float) -> None:
     eventually(lambda: weight_of(service) == weight, service.log)
     eventually(all_agree, service.log)
     # Connections are not dealt out evenly: who was not asked has looked by now, too.
-    time.sleep(2 * LOOK_S)
+    time.sleep(2 * POLL_S)
     eventually(all_agree, service.log)
 
 
@@ -317,7 +317,7 @@ def test_production_answers_what_the_challenger_fails(followed: Followed) -> Non
     variants = {result["variant"] for batch in batches for result in batch["results"]}
     assert variants == {"production"}
     assert metric(service, FAILURES) - before == 7 + 6 + 3
-    assert "could not be concluded" not in service.log.read_text()
+    assert "could not be completed" not in service.log.read_text()
 
 
 @pytest.mark.slow
