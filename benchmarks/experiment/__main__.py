@@ -3,10 +3,10 @@
     python -m benchmarks.experiment [--repetitions 200]
 
 Each repetition draws a new experiment and looks at it 30 times on the way from 200 to 10,000
-units, as the page does; it counts if any look decides. Beside it stands what looking so often
-does to the 95 % interval for a single look, and to one that takes rows for independent. The
-ratio check is shown all units, and some of the challenger's lost. Shares are printed with
-their 95 % Wilson interval (1927). The exit code is 1 if a bar is missed.
+units, as the page does; it counts if any look decides. For comparison, the table shows the 95 %
+interval made for a single look but used at every look, and the one that treats rows as
+independent. The ratio check runs on all units, and with some of the challenger's units lost.
+Shares are printed with their 95 % Wilson interval (1927). The exit code is 1 if a bar is missed.
 """
 
 import argparse
@@ -28,19 +28,19 @@ LOOKS = 30
 FALSE_BAR, POWER_BAR, MISMATCH_BAR = 0.05, 0.8, 0.01
 
 NO_BETTER = (
-    World("people come once", "accuracy", visits=1.0),
-    World("people come again", "accuracy"),
-    World("people come again", "roc_auc"),
-    World("people come again", "brier"),
-    World("people come again", "rmse"),
-    World("one in ten challenged", "roc_auc", weights=(0.1,)),
+    World("users come once", "accuracy", visits=1.0),
+    World("users come again", "accuracy"),
+    World("users come again", "roc_auc"),
+    World("users come again", "brier"),
+    World("users come again", "rmse"),
+    World("one in ten meets the challenger", "roc_auc", weights=(0.1,)),
     World("the weight rises", "roc_auc", weights=(0.05, 0.25, 0.5)),
-    World("people come often", "accuracy", visits=10.0, alike=2.0),
+    World("users come ten times", "accuracy", visits=10.0, alike=2.0),
 )
 BETTER = (
     World("better", "accuracy", gain=0.15),
     World("better", "roc_auc", gain=0.15),
-    World("better, one in ten", "roc_auc", gain=0.25, weights=(0.1,)),
+    World("better, one in ten meets the challenger", "roc_auc", gain=0.25, weights=(0.1,)),
     World("better, the weight rises", "roc_auc", gain=0.2, weights=(0.05, 0.25, 0.5)),
 )
 
@@ -48,7 +48,8 @@ BETTER = (
 def looks(world: World, rng: np.random.Generator, n_units: int = UNITS) -> np.ndarray:
     """Whether each kind of interval decides at any of the looks, shape `(3,)`.
 
-    The confidence sequence, the interval for a single look, and the same without clusters.
+    In this order: the confidence sequence, the single-look interval, and the single-look
+    interval that ignores clusters.
     """
     whole = world.draw(n_units, rng)
     decided = np.zeros(3, dtype=bool)
@@ -68,12 +69,12 @@ def looks(world: World, rng: np.random.Generator, n_units: int = UNITS) -> np.nd
 
 
 def _unclustered(rows: Answered) -> Answered:
-    """The same rows as if each were a unit."""
+    """Return these rows as if each were its own unit."""
     return Answered(**(vars(rows) | {"units": np.arange(len(rows), dtype=np.uint64)}))
 
 
 def mismatches(lost: float, weight: float, repetitions: int) -> float:
-    """How often the ratio check fails when so many of the challenger's units are lost."""
+    """Return how often the ratio check fails when a share of the challenger's units is lost."""
     failed = 0
     for repetition in range(repetitions):
         rng = np.random.default_rng([SEED, round(lost * 1000), round(weight * 1000), repetition])
@@ -91,13 +92,13 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=200)
     repetitions = parser.parse_args().repetitions
     missed = 0
-    sys.stdout.write(f"{repetitions} repetitions a line, seed {SEED}, {LOOKS} looks each\n\n")
+    sys.stdout.write(f"{repetitions} repetitions per line, seed {SEED}, {LOOKS} looks each\n\n")
     say(
-        "world",
+        "scenario",
         "metric",
         "decided at any look, %",
-        "single look's, %",
-        "no clusters, %",
+        "single-look interval, %",
+        "ignoring clusters, %",
         "bar",
         "s",
     )
@@ -116,14 +117,14 @@ def main() -> int:
             cells = [shown(float(share), repetitions) for share in shares]
             say(world.name, world.metric, *cells, words, f"{time.monotonic() - begin:.0f}")
     sys.stdout.write("\n")
-    say("ratio of 10,000 units", "weight", "told, %", "bar")
+    say("challenger's users lost", "weight", "mismatch detected, %", "bar")
     say(*["---"] * 4)
     for lost, weight in ((0.0, 0.5), (0.0, 0.1), (0.1, 0.5), (0.2, 0.1)):
         share = mismatches(lost, weight, repetitions)
         met = share >= POWER_BAR if lost else share <= MISMATCH_BAR
         missed += not met
         words = f"{'>= 80 %' if lost else '<= 1 %'} {'met' if met else 'MISSED'}"
-        say(f"{lost:.0%} of challenger's lost", weight, shown(share, repetitions), words)
+        say(f"{lost:.0%}", weight, shown(share, repetitions), words)
     return int(missed > 0)
 
 

@@ -24,7 +24,7 @@ class World:
     weights: tuple[float, ...] = (0.5,)
 
     def draw(self, n_units: int, rng: np.random.Generator) -> Answered:
-        """The labelled rows of so many units, in the order in which the units came."""
+        """Return the labelled rows of `n_units` units, in the order in which the units came."""
         visits = rng.geometric(1 / self.visits, size=n_units)
         unit = np.repeat(np.arange(n_units), visits)
         stratum = unit * len(self.weights) // n_units

@@ -3,8 +3,8 @@
     python -m benchmarks.gate [--repetitions 500]
 
 Each repetition draws a new exam. For the first bar 20 challengers that are no better than
-production sit it, one after the other, and it counts if any of them is promoted. For the
-second one challenger is better by the margin, and sits it as the first, fifth, tenth or
+production take it, one after the other, and it counts if any of them is promoted. For the
+second bar one challenger is better by the margin, and takes it as the first, fifth, tenth or
 twentieth. Shares are printed with their 95 % Wilson interval (1927). The exit code is 1 if a
 bar is missed.
 """
@@ -147,7 +147,7 @@ def main() -> int:
         "metric",
         "rows",
         "promoted at attempt 1, %",
-        "in 20 attempts, %",
+        "in any of 20 attempts, %",
         "<= 5 %",
         "s",
     )

@@ -1,4 +1,4 @@
-"""What many hands do to a registry at once, each in a process of its own."""
+"""What several people do to a registry at once, each in a separate process."""
 
 import json
 import random
@@ -14,9 +14,9 @@ from registry.settings import RegistrySettings
 from registry.store import Store
 
 CLICKS = 100
-"""So often a person clicks again who gets an error."""
+"""How many times a person who gets an error clicks again."""
 DONE = "done"
-"""The file that tells readers to stop."""
+"""The file whose presence stops the readers."""
 EACH_ROLLBACK = 5
 
 
@@ -43,7 +43,7 @@ def promote_by_command(
 def move_by_hand(
     name: str, actor: str, switch: str, targets: Sequence[int], longest_pause_s: float
 ) -> None:
-    """Move alias or stage as a person does in `mlflow ui`: who gets an error clicks again."""
+    """Move alias or stage as a person does in `mlflow ui`, clicking again after an error."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

@@ -4,8 +4,8 @@
 
 Each repetition is a canary of its own with the steps and numbers of `slipway traffic-split NAME
 challenger=canary`, from the first request to its end: the traffic is simulated
-(`benchmarks/lifecycle/scenarios.py`), counting and deciding are the code that runs beside the
-service, and it is looked at every 25 requests. Shares are printed with their 95 % Wilson
+(`benchmarks/lifecycle/scenarios.py`), counting and deciding are the code that runs next to the
+service, and the canary is evaluated every 25 requests. Shares are printed with their 95 % Wilson
 interval; requests are counted from the beginning, all of them, production's as well. The exit
 code is 1 if a bar is missed.
 """
@@ -40,7 +40,7 @@ HARMLESS = (
     World("no user ids", users=0),
     World("40 users", users=40),
     World("1.5 times slower", slower=1.5),
-    World("one user in ten answered otherwise", changed=0.10),
+    World("one user in ten answered differently", changed=0.10),
     World("wide latencies", spread=1.0),
     World("fails 1 request in 500", failing=0.002),
     World("at every limit at once", failing=0.01, slower=1.5, changed=0.2),
@@ -56,7 +56,7 @@ HARMFUL = (
 SUBTLE = (
     World("errors in a tenth", failing=0.1),
     World("3.5 times slower", slower=3.5),
-    World("half of the users answered otherwise", changed=0.5),
+    World("half of the users answered differently", changed=0.5),
     World("5 times slower, wide latencies", slower=5.0, spread=1.0),
 )
 """Harmful, but not the gross faults of the bar: when are they seen?"""

@@ -1,9 +1,9 @@
-"""A person at `mlflow ui`, as a process: moves the alias when told so, and says when.
+"""A person at `mlflow ui`, as a process: moves the alias on request, and reports when.
 
     python -m benchmarks.lifecycle.hand URI MODEL
 
-reads version numbers, one a line, and answers each with the moment, on the machine's monotonic
-clock, right before it was moved. A process of its own, so that its work delays no client.
+reads version numbers, one per line, and answers each with the time right before the move, on
+the machine's monotonic clock. A separate process, so that its work delays no client.
 """
 
 import subprocess

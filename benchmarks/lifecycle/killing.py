@@ -2,8 +2,8 @@
 
 In one folder, one process after the other trains, registers, promotes, rolls back, pulls,
 follows, refuses or swaps, and is killed: right before or after a named step, and at random
-moments. After each kill everything that is served or promoted is held against what was
-registered, the doctor repairs, and what is left is looked for without the doctor's eyes.
+moments. After each kill, everything that is served or promoted is compared with what was
+registered, the doctor repairs, and a search independent of the doctor looks for leftovers.
 """
 
 import itertools
@@ -93,7 +93,7 @@ class Ground:
         self._temporary = set(self._temporary_files())
 
     def words(self, act: str) -> tuple[str, list[Any], int]:
-        """The act, what it is told, and the version that is in production if it succeeds."""
+        """Return the act, its arguments, and the version in production if it succeeds."""
         now = reconcile(self.store, MODEL) or 1
         other = 2 if now == 1 else 1
         if act == "train":
@@ -131,7 +131,7 @@ class Ground:
         yield from self._lost()
 
     def left(self) -> Iterator[str]:
-        """What is left behind, looked for otherwise than the doctor does."""
+        """Return what is left behind, found independently of the doctor."""
         from mlflow import MlflowClient
         from mlflow.entities import LoggedModelStatus
 
@@ -191,7 +191,7 @@ class Ground:
                 yield f"prediction {line.decode()} is not in the traffic log once"
 
     def _forget(self, version: int) -> None:
-        """Let a version be here no more, so that it is fetched."""
+        """Remove a version from this machine, so that it is fetched again."""
         shutil.rmtree(self.layout.model(MODEL, version), ignore_errors=True)
         for path in (self.root / "bentoml" / "models" / MODEL).glob(f"{version}-*"):
             shutil.rmtree(path)

@@ -1,6 +1,6 @@
 """`python -m benchmarks.lifecycle.kills`: kill at every step, see `killing.py`.
 
-It imports nothing heavy, because each process that is forked imports it anew.
+It imports nothing heavy, because each forked process imports it again.
 """
 
 if __name__ == "__main__":

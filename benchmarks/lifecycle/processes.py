@@ -1,8 +1,8 @@
 """Processes that act on a registry, and may be killed at a named step.
 
-They are forked from a server that has imported the heavy libraries once: ten processes would
-spend most of a minute on imports else. What they do stands in files that import little, because
-a process imports the file in which it stands.
+They are forked from a server that has imported the heavy libraries once; otherwise ten
+processes would spend most of a minute on imports. Their tasks are defined in files that import
+little, because a process imports the file that defines its task.
 """
 
 import importlib

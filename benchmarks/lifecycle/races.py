@@ -1,6 +1,6 @@
 """`python -m benchmarks.lifecycle.races`: race for Production, see `racing.py`.
 
-It imports nothing heavy, because each process that is forked imports it anew.
+It imports nothing heavy, because each forked process imports it again.
 """
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Racing promotions: `python -m benchmarks.lifecycle.races`.
 
 Half of the processes promote and roll back as our commands do; of the others, half move MLflow's
-alias and half its stage, as people do in `mlflow ui`, without any lock of ours. Readers ask all
-the while what is in production. Then the history is held against what everybody did and saw.
+alias and half its stage, as people do in `mlflow ui`, without taking Slipway's lock. Readers ask
+throughout what is in production. Then the history is compared with what everybody did and saw.
 """
 
 import itertools
@@ -58,11 +58,11 @@ class Race:
     """Reads at which not exactly one version was in production."""
     events: int
     gaps: int
-    """Events that do not begin where the one before ended."""
+    """Events that do not begin where the previous one ended."""
     not_in_order: int
-    """Events that are told before an earlier one."""
-    not_told: int
-    """Moves by command that the history has not, or not once, or otherwise."""
+    """Events that are recorded before an earlier one."""
+    not_recorded: int
+    """Moves by command that are missing from the history, recorded twice, or wrong."""
     unknown: int
     """Versions that a reader saw in production, which the history has not in that order."""
     not_settled: int
@@ -72,7 +72,7 @@ class Race:
     @property
     def faults(self) -> int:
         """All of them."""
-        wrong = (self.not_one, self.gaps, self.not_in_order, self.not_told, self.unknown)
+        wrong = (self.not_one, self.gaps, self.not_in_order, self.not_recorded, self.unknown)
         return sum(wrong) + self.not_settled + self.ended_badly
 
 
@@ -109,7 +109,7 @@ def race(
 
 
 def hands_of(moves: int, processes: int) -> Iterator[Hand]:
-    """Who moves what, round and round through the versions."""
+    """Yield which process moves what, cycling through the versions."""
     for place in range(processes):
         n = moves // processes + (place < moves % processes)
         targets = itertools.islice(itertools.cycle(VERSIONS), place, place + n)
@@ -144,7 +144,7 @@ def _judged(
         events=len(events),
         gaps=sum(a.to_version != b.from_version for a, b in itertools.pairwise(events)),
         not_in_order=sum(a.when > b.when for a, b in itertools.pairwise(events)),
-        not_told=_not_told(events, done),
+        not_recorded=_not_recorded(events, done),
         unknown=sum(
             _unknown(events, [v for pair in each for v in _in_order(pair)]) for each in seen
         ),
@@ -169,7 +169,9 @@ def _in_order(pair: tuple[int, list[int]]) -> list[int]:
     return [*marked, answer]
 
 
-def _not_told(events: Sequence[Event], done: Sequence[tuple[str, int | None, int | None]]) -> int:
+def _not_recorded(
+    events: Sequence[Event], done: Sequence[tuple[str, int | None, int | None]]
+) -> int:
     """Moves by command that the history has not exactly so, or that it has and nobody made."""
     told = Counter((e.why, e.from_version, e.to_version) for e in events if e.who.startswith(HANDS))
     made = Counter(done)
@@ -251,7 +253,11 @@ def bars_of(found: Race, asked: int) -> list[Bar]:
         at_most(f"reads of {found.reads} with other than one production version", 0, found.not_one),
         at_most(f"gaps in {found.events} events", 0, found.gaps),
         at_most("events out of order", 0, found.not_in_order),
-        at_most(f"of {found.by_command} moves by command: not told once", 0, found.not_told),
+        at_most(
+            f"of {found.by_command} moves by command: not recorded exactly once",
+            0,
+            found.not_recorded,
+        ),
         at_most("versions seen that are not in the history", 0, found.unknown),
         at_most("switches that disagree in the end", 0, found.not_settled),
         at_most(f"processes of {asked} moves that failed", 0, found.ended_badly),

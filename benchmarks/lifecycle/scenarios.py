@@ -33,10 +33,10 @@ NO_FEATURES = msgspec.Raw(b"{}")
 
 @dataclass(frozen=True)
 class World:
-    """A challenger beside production.
+    """A challenger and production.
 
     `failing`: the share of its requests that it fails; `slower`: how many times production's
-    latencies its own are; `changed`: the share of users whom it answers otherwise. `users`:
+    latencies its own are; `changed`: the share of users whom it answers differently. `users`:
     how many there are; 0 for requests without a user.
     """
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.lifecycle.shadow [--rounds 10] [--seconds 3] [--connections 32]
 
-One `bentoml serve` answers wrk, in turns alone and with `python -m services.shadow` beside it,
-which scores the same model again (how much of it is told: it has the lowest priority, and these
-turns leave no core idle); the p99 of the turns with it may be at most 1.1 times that
+One `bentoml serve` answers wrk, alternately alone and with `python -m services.shadow`, which
+scores the same model again (the share scored is reported: it has the lowest priority, and these
+runs leave no core idle); the p99 of the turns with it may be at most 1.1 times that
 of the turns without (medians). wrk and the server have a core each, as in
 `benchmarks.serving`; the shadow may use both. The exit code is 1 if a bar is missed.
 """

@@ -153,7 +153,7 @@ def _asked(uri: str) -> tuple[list[Any], list[float], list[float]]:
 
 
 async def ask_on(port: int, ground: Ground, seen: Seen, stop: asyncio.Event) -> None:
-    """Let the clients ask until they are told to stop; every answer is checked."""
+    """Let the clients send requests until `stop` is set; every answer is checked."""
     requests = [request_of(PATH, msgspec.json.encode(row)) for row in ground.rows]
     given = msgspec.json.Decoder(Given)
 
@@ -190,7 +190,7 @@ async def ask_on(port: int, ground: Ground, seen: Seen, stop: asyncio.Event) -> 
 
 
 async def calm(port: int, ground: Ground, seconds: float) -> Seen:
-    """The same clients, while nothing is swapped."""
+    """Let the clients send requests for `seconds` while nothing is swapped."""
     seen, stop = Seen(), asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, stop.set)
     await ask_on(port, ground, seen, stop)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.monitoring.alarms [--repetitions 300] [--seed 20260131]
 
-Each repetition draws a new reference and a new window; a share of alarms is printed with its
-95 % Wilson interval (1927) and held against its bar.
+Each repetition draws a new reference and a new window. Each share of alarms is printed with its
+95 % Wilson interval (1927) and compared with its bar.
 """
 
 import argparse
@@ -51,7 +51,7 @@ TWICE = (
     ("shift of 0.2 sigma", scenarios.shifted("normal", 0.2), 5_000),
     ("shift of 0.3 sigma", scenarios.shifted("normal", 0.3), 500),
 )
-"""What is told to people: a column that drifted in two windows in a row. No bar is set on it."""
+"""What sends a message: a column that drifted in two consecutive windows. It has no bar."""
 CASES = (
     Case("nothing changes", scenarios.unchanged, 500, 0.02, ALARMS, power=False),
     Case("nothing changes", scenarios.unchanged, 5_000, 0.02, ALARMS, power=False),
@@ -130,7 +130,7 @@ def share_of_alarms(case: Case, reference_rows: int, repetitions: int, seed: int
 
 
 def labelled(n: int, auc: float, positives: float, rng: np.random.Generator) -> Joined:
-    """Labels and scores of so high an AUC (binormal, Hanley 1988)."""
+    """Return labels and scores with this AUC (binormal, Hanley 1988)."""
     truths = (rng.random(n) < positives).astype(np.float64)
     gap = np.sqrt(2) * special.ndtri(auc)
     scores = special.ndtr(rng.normal(size=n) + gap * truths - gap / 2)
@@ -140,14 +140,14 @@ def labelled(n: int, auc: float, positives: float, rng: np.random.Generator) -> 
 
 
 def share_of_falls(fall: float, positives: float, repetitions: int, seed: int) -> float:
-    """How often a fall of the AUC from 0.80 is told from one chunk of 1,000 labels."""
+    """Return how often a fall of the AUC from 0.80 is detected from 1,000 labels."""
     hits = 0
     for repetition in range(repetitions):
         rng = np.random.default_rng([seed, round(fall * 1000), repetition])
         held_out = labelled(5_000, 0.80, positives, rng)
         now = labelled(1_000, 0.80 - fall, positives, rng)
-        told = estimate_roc_auc(held_out.truths, held_out.scores)
-        baseline = Metric(value=told.value, low=told.low, high=told.high, greater_is_better=True)
+        known = estimate_roc_auc(held_out.truths, held_out.scores)
+        baseline = Metric(value=known.value, low=known.low, high=known.high, greater_is_better=True)
         found = realised(now, manifest(roc_auc=baseline), SETTINGS.alpha)
         hits += any(metric.worse for metric in found)
     return hits / repetitions
@@ -169,7 +169,7 @@ def main() -> int:
     wishes = parser.parse_args()
     missed = 0
     say = sys.stdout.write
-    say(f"{wishes.repetitions} repetitions a line, seed {wishes.seed}\n")
+    say(f"{wishes.repetitions} repetitions per line, seed {wishes.seed}\n")
     say("case                     rows   reference  alarms   95 % interval    bar\n")
     for case in CASES:
         if wishes.only not in case.name:

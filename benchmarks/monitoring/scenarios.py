@@ -22,7 +22,7 @@ _ZIPF = 1 / np.arange(1, 41)
 def table(n: int, rng: np.random.Generator, wobble: float = 0.0) -> dict[str, NDArray[np.generic]]:
     """Ten columns as they come in practice: skewed, tied, heavy-tailed, with gaps, in words.
 
-    `wobble` moves the mean of each column of numbers by so many of its deviations.
+    `wobble` moves the mean of each numeric column by this many of its standard deviations.
     """
     gaps = rng.normal(wobble, size=n)
     gaps[rng.random(n) < 0.1] = np.nan  # noqa: PLR2004 - a tenth is missing
@@ -61,7 +61,7 @@ def _column(values: NDArray[np.generic]) -> ColumnReference:
     if values.dtype.kind != "f":
         counts = pl.Series(values).value_counts(sort=True).rows()
         return CategoryReference(counts=dict(counts), missing=0)
-    # The sketch that training writes; only the benchmarks and tests may know both rooms.
+    # The sketch that training writes; only benchmarks and tests may import both packages.
     from training.reference import number_reference
 
     reference: NumberReference = number_reference(values.astype(np.float64))
@@ -90,7 +90,7 @@ def manifest(**metrics: Metric) -> Manifest:
 
 
 def shifted(column: str, sigmas: float) -> Change:
-    """A shift of a column by so many standard deviations."""
+    """Return a change that shifts a column by `sigmas` standard deviations."""
 
     def change(columns: dict[str, NDArray[np.generic]], _rng: np.random.Generator) -> None:
         values = columns[column].astype(np.float64)
@@ -109,7 +109,7 @@ def wobbling(sigmas: float) -> Change:
 
 
 def mixed(points: float) -> Change:
-    """Another mix of regions: so many points from the largest to the smallest."""
+    """Return a change that moves a share of `points` from the largest region to the smallest."""
 
     def change(columns: dict[str, NDArray[np.generic]], rng: np.random.Generator) -> None:
         shares = [0.4 - points, 0.3, 0.2, 0.1 + points]

@@ -102,7 +102,7 @@ def traffic_table(n: int, seed: int) -> pl.DataFrame:
 
 
 def write_day(layout: Layout, rows: int) -> None:
-    """A compacted day of so many rows."""
+    """Write a compacted day of `rows` rows."""
     folder = layout.traffic("loan") / "2026-01-31"
     folder.mkdir(parents=True)
     names: list[str] = []

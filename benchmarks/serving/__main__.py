@@ -47,8 +47,8 @@ def run(
     scenario: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     cost: Annotated[bool, typer.Option(help="Of validation, metrics and traffic log.")] = False,
     start: Annotated[bool, typer.Option(help="Start, and memory over time.")] = False,
-    neighbours: Annotated[bool, typer.Option(help="Good clients beside bad ones.")] = False,
-    overload: Annotated[bool, typer.Option(help="Too much of everything.")] = False,
+    neighbours: Annotated[bool, typer.Option(help="Good clients next to bad ones.")] = False,
+    overload: Annotated[bool, typer.Option(help="Overload.")] = False,
     stops: Annotated[bool, typer.Option(help="Stops under load.")] = False,
 ) -> None:
     """Compare with the peers, or with options measure ourselves in other ways.
@@ -151,7 +151,7 @@ def known(given: list[str], names: list[str], option: str) -> None:
         if word not in names:
             raise PlatformError(
                 f"{option}: expected some of {', '.join(names)}, got {word!r}",
-                remedy="mend the word",
+                remedy="correct the option",
             )
 
 

@@ -1,4 +1,4 @@
-"""Clients that do everything wrong, each in one way; what each deserves is beside it."""
+"""Clients that do everything wrong, each in one way, and the answer that each must get."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

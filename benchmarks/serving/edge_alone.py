@@ -1,7 +1,7 @@
 """Our edge and wire under bare uvicorn, whole or with parts left out: `... VARIANT PORT`.
 
-There is no setting that leaves out validation, metrics or the traffic log, and there shall be
-none. To know what they cost, this opens the same repository with parts of it left out.
+There is no setting that leaves out validation, metrics or the traffic log, and there must not
+be one. To know what they cost, this opens the same repository with parts of it left out.
 """
 
 import asyncio

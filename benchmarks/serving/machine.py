@@ -15,7 +15,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What a figure depends on beside the code."""
+    """What a figure depends on, apart from the code."""
 
     cpu: str
     n_cores: int

@@ -1,4 +1,4 @@
-"""Good clients beside bad ones: whether any good request suffers."""
+"""Good clients next to bad ones: whether any good request suffers."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def measure(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], list[Bar]]:
-    """The figures and bars of good clients alone, and beside bad ones."""
+    """Return the figures and bars of good clients alone, and next to bad ones."""
     try:
         with us.server(setting, field.cores.server) as server:
             return _measure(us, server, field.place.works["loan"], field.cores)
@@ -73,7 +73,7 @@ def _measure(
         at_least("good requests", GOOD_REQUESTS, beside.good),
         at_most("good requests that failed", 0, len(beside.failed)),
         at_least("kinds of badness", KINDS_WANTED, len(beside.bad)),
-        at_most("bad requests answered otherwise than they deserve", 0, len(beside.undeserved)),
+        at_most("bad requests that got the wrong answer", 0, len(beside.undeserved)),
     ]
     return figures, bars
 
@@ -135,7 +135,7 @@ def _fault(status: int, head: bytes, body: bytes, name: str, expected: float) ->
 async def _bad_client(
     port: int, kinds: list[Badness], first: int, over: asyncio.Event, outcome: Outcome
 ) -> None:
-    """One kind after the other; what takes long goes on beside the next."""
+    """Send one kind after the other; a slow one continues while the next starts."""
     slow: list[asyncio.Task[None]] = []
     begin = first * len(kinds) // BAD_CLIENTS
     for kind in itertools.islice(itertools.cycle(kinds), begin, None):

@@ -33,7 +33,7 @@ CROWD_S = 10
 SHORT_QUEUE = 64
 """Rows that may wait, so that 1,280 connections are more than are taken."""
 FOREST_QUEUE = 256
-"""The same for a model that is slow enough to score a full batch in a thread, and so to refuse."""
+"""Queue rows of a model slow enough to score full batches in a thread, and so to refuse."""
 RETRY_AFTER_S = 1.0
 IDLE = 5000
 DRIPPING = 100
@@ -221,7 +221,7 @@ def _idle(field: Field, us: Peer, setting: Setting) -> tuple[dict[str, object], 
 
 @dataclass(frozen=True)
 class Beside:
-    """Good requests beside connections that say little, of which some are open still."""
+    """Good requests next to connections that send little, some of which are still open."""
 
     load: Load
     weight: Weight

@@ -55,10 +55,10 @@ class Peer(ABC):
 
     @abstractmethod
     def scores(self, answer: Any, *, batch: bool) -> list[float]:
-        """One number a row: the probability of the second class, or the value."""
+        """Return one number per row: the probability of the second class, or the value."""
 
     def environ(self, setting: Setting, port: int) -> Mapping[str, str]:
-        """What it is started with beside the pipeline's place."""
+        """Return the environment variables to start it with, besides the pipeline's path."""
         del setting, port
         return {}
 
@@ -156,7 +156,9 @@ class FastApi(Peer):
     """What most people write first."""
 
     name = "fastapi"
-    about = "the tutorial: FastAPI, pydantic, joblib pipeline, a DataFrame a request, one worker"
+    about = (
+        "the tutorial: FastAPI, pydantic, joblib pipeline, one DataFrame per request, one worker"
+    )
 
     def command(self, setting: Setting, port: int) -> Sequence[str]:
         """Uvicorn with the extras that FastAPI's own pages install, and no access log."""
@@ -166,7 +168,7 @@ class FastApi(Peer):
         ]
 
     def path(self, model: str, *, batch: bool) -> str:
-        """A function a model."""
+        """Return the path of the model's own function."""
         return f"/{model}/batch" if batch else f"/{model}"
 
     def scores(self, answer: Any, *, batch: bool) -> list[float]:
@@ -211,7 +213,7 @@ class LitServe(Peer):
     """LitServe with batching."""
 
     name = "litserve"
-    about = "LitServe, up to 32 requests a batch, 2 workers"
+    about = "LitServe, up to 32 requests per batch, 2 workers"
     takes_batches = False
     ready_path = "/health"
 

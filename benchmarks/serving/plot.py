@@ -13,7 +13,7 @@ from benchmarks.serving.compare import Measurement
 def draw(medians: Sequence[Measurement], scenario: str, title: str, path: Path) -> None:
     """Requests a second of each peer in a scenario, as bars on a scale of powers of ten."""
     found = sorted((m for m in medians if m.scenario == scenario), key=lambda m: m.requests_per_s)
-    # The same figures shall make the same file.
+    # The same figures must make the same file.
     with mpl.rc_context({"svg.hashsalt": "slipway", "svg.fonttype": "none"}):
         figure = Figure(figsize=(7, 0.4 * len(found) + 1.1), layout="constrained")
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""What is asked: which model, how many rows a request, over how many connections."""
+"""The load: which model, how many rows per request, over how many connections."""
 
 from dataclasses import dataclass
 
@@ -18,6 +18,6 @@ SCENARIOS = (
     Scenario("one-1", "loan", 1, batch=False, about="one row, logistic regression, 1 connection"),
     Scenario("one-32", "loan", 32, batch=False, about="the same, 32 connections"),
     Scenario("one-128", "loan", 128, batch=False, about="the same, 128 connections"),
-    Scenario("batch-8", "loan", 8, batch=True, about="100 rows a request, 8 connections"),
+    Scenario("batch-8", "loan", 8, batch=True, about="100 rows per request, 8 connections"),
     Scenario("forest-32", "diabetes", 32, batch=False, about="one row, 100 trees, 32 connections"),
 )

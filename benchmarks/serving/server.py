@@ -88,7 +88,7 @@ class Server:
         """Wait until it answers 200.
 
         Raises:
-            PlatformError: it ended, or did not answer in time; the end of its log is told.
+            PlatformError: it ended, or did not answer in time; the message has the end of its log.
 
         """
         deadline = time.monotonic() + READY_WITHIN_S
@@ -161,7 +161,7 @@ class Server:
             self.process.kill()
             self.process.wait()
         for pid in tree:
-            # A child may have outlived its parent; the session tells that it is still ours.
+            # A child may have outlived its parent; the session shows that it is still ours.
             if _session(pid) == self.process.pid:
                 os.kill(pid, signal.SIGKILL)
 

@@ -74,7 +74,7 @@ def _start(field: Field, us: Peer, setting: Setting) -> Start:
 
 
 def _sizes(field: Field, us: Peer, setting: Setting) -> dict[int, float]:
-    """The worker's resident megabytes after so many requests."""
+    """Return the worker's resident megabytes by number of requests."""
     work = field.place.works["loan"]
     bodies = bodies_of(field.folder, us, work, batch=False)
     sizes: dict[int, float] = {}

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = ("loan", "diabetes")
 """A logistic regression of 12 columns, and a forest of 100 trees of 10 columns."""
 MAKERS = ("contracts", "metrics", "training", "registry")
-"""The rooms whose code decides what a model directory holds."""
+"""The packages whose code decides what a model directory holds."""
 MADE = "made"
 BENTOFILE = 'service: "services.predictor:Predictor"\n'
 N_SINGLE = 64
@@ -44,7 +44,7 @@ class Work:
     """What is asked of a model, and what the fitted pipeline answers.
 
     `rows` holds `N_BATCHES * BATCH_ROWS` rows without gaps, since not every peer takes them;
-    `expected` one number a row: the probability of the second class, or the value.
+    `expected` one number per row: the probability of the second class, or the value.
     """
 
     model: str
@@ -76,12 +76,12 @@ class Workplace:
         return self.root / "pipelines" / model / "model.joblib"
 
     def mlflow_model(self, model: str) -> Path:
-        """The same pipeline as an MLflow model that answers scores."""
+        """Return the folder of the pipeline as an MLflow model that returns scores."""
         return self.root / "pipelines" / model / "mlflow"
 
 
 def prepare(folder: Path) -> Workplace:
-    """The workplace in `folder`; made anew when the code that makes models has changed."""
+    """Return the workplace in `folder`; made again when the code that makes models has changed."""
     root = folder / f"workplace-{_digest_of_makers()}"
     environ = environ_of(root)
     place = Workplace(root, environ, {})
@@ -145,7 +145,7 @@ def slipway(words: Sequence[str], place: Workplace) -> None:
         raise PlatformError(
             f"slipway {' '.join(words)}: expected it to succeed, got {done.returncode}\n"
             f"{done.stderr or done.stdout}",
-            remedy="run the same command in a checkout, and mend what it says",
+            remedy="run the same command in a checkout, and fix what it reports",
         )
 
 
@@ -157,7 +157,7 @@ def _work(place: Workplace, recipe: Recipe) -> Work:
 
 
 def whole_rows(recipe: Recipe, n: int) -> list[dict[str, Value]]:
-    """So many rows like those of training, without gaps.
+    """Return `n` rows like those of training, without missing values.
 
     Raises:
         PlatformError: too many of them have some.

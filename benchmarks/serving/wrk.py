@@ -1,4 +1,4 @@
-"""The load generator: wrk, told what to POST by a script."""
+"""The load generator: wrk, with a script that defines what it POSTs."""
 
 import shutil
 import subprocess

@@ -23,13 +23,13 @@ def event(why: str, before: int | None, after: int, who: str = "hand0") -> Event
     return Event("2026-01-31T12:00:00Z", "promoted", before, after, who, why)
 
 
-def test_a_race_finds_moves_that_are_not_told_or_told_twice_or_otherwise() -> None:
+def test_a_race_finds_moves_that_are_missing_recorded_twice_or_wrong() -> None:
     events = [event("a", None, 1), event("b", 1, 2), event("by hand", 2, 3, who="mlflow")]
 
-    assert racing._not_told(events, [("a", None, 1), ("b", 1, 2)]) == 0
-    assert racing._not_told(events, [("a", None, 1)]) == 1
-    assert racing._not_told([*events, event("b", 1, 2)], [("a", None, 1), ("b", 1, 2)]) == 1
-    assert racing._not_told(events, [("a", None, 1), ("b", 3, 2)]) == 2
+    assert racing._not_recorded(events, [("a", None, 1), ("b", 1, 2)]) == 0
+    assert racing._not_recorded(events, [("a", None, 1)]) == 1
+    assert racing._not_recorded([*events, event("b", 1, 2)], [("a", None, 1), ("b", 1, 2)]) == 1
+    assert racing._not_recorded(events, [("a", None, 1), ("b", 3, 2)]) == 2
 
 
 def test_a_race_finds_versions_that_a_reader_saw_in_no_order_of_the_history() -> None:
