@@ -1,1 +1,1 @@
-"""Tests read as sentences; each folder watches one room from outside."""
+"""Tests read as sentences; each folder tests one package from outside."""

@@ -31,7 +31,7 @@ WHOLE = Schema(
         for f in SCHEMA.features
     )
 )
-"""The same without missing numbers, which most trees cannot take."""
+"""`SCHEMA` without missing numbers, which most trees cannot handle."""
 GOOD = {"region": "north", "age": 40, "income": 5e4, "lines": 3, "owner": True, "work": "yes"}
 NUMBERS = ["age", "income", "lines", "owner"]
 WORDS = ["region", "work"]

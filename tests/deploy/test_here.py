@@ -1,4 +1,4 @@
-"""What an image build is told of this machine."""
+"""What an image build learns about this machine."""
 
 import os
 import runpy
@@ -56,14 +56,14 @@ def test_named_files_and_folders_are_mounted_if_they_exist(tmp_path: Path) -> No
     assert HERE["named_paths"](settings) == [tmp_path / "index", wheels]
 
 
-def test_the_mounts_stand_in_the_table_of_containers() -> None:
+def test_the_mounts_are_in_the_table_of_containers() -> None:
     conf = tomllib.loads(HERE["containers_conf"](["/a b:/a b:ro"]))
 
     assert conf["containers"]["volumes"] == ["/a b:/a b:ro"]
     assert conf["engine"]["runtime"] == "runc"
 
 
-def test_podman_that_is_absent_is_told_with_a_remedy(tmp_path: Path) -> None:
+def test_a_missing_podman_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     environ = os.environ | {"PATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "true"],
@@ -80,7 +80,7 @@ def test_podman_that_is_absent_is_told_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_bentoml_still_refuses_a_template_in_a_temporary_folder(tmp_path: Path) -> None:
-    """When this fails, BentoML#5566 is mended: drop TMPDIR from `here.py` and the README."""
+    """When this fails, BentoML#5566 is fixed: drop TMPDIR from `here.py` and the README."""
     (tmp_path / "Dockerfile.template").touch()
 
     with pytest.raises(ValueError, match="outside of current working directory"):
