@@ -17,7 +17,7 @@ from monitoring.alerting.notify import addresses_of, deliver
 from monitoring.alerting.prometheus import write_gauges
 from monitoring.baseline import Baseline, find_baseline, select_segments
 from monitoring.drift.attribution import SegmentCounts, segments_of_sample
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Rule, decide, findings_of
 from monitoring.labels.join import performance_of
 from monitoring.performance.estimated import ScoreCells, estimate_of
@@ -27,7 +27,7 @@ from monitoring.reporting.histograms import shape_of
 from monitoring.reporting.mlflow import log_to_run
 from monitoring.reporting.sampling import Reservoir, reference_frame, window_frame
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import Reading, Span, read_window
+from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from monitoring.verdicts import history
 from monitoring.verdicts.summary import sentence_of
 from registry.store import Store
@@ -40,11 +40,11 @@ MOST_SHAPES = 12
 class Counted:
     """A window after every row of it was read once."""
 
-    counts: WindowCounts
+    counts: WindowHistograms
     sample: Reservoir
     cells: ScoreCells
     slices: SegmentCounts
-    reading: Reading
+    reading: ReadStats
 
 
 def run(
@@ -81,7 +81,7 @@ def run(
     """
     addresses = addresses_of(settings.notify)
     baseline = find_baseline(store, layout, name, version)
-    span = Span(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
+    span = TimeWindow(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
     earlier = history.earlier_verdicts(layout, span)
     cuts = select_segments(baseline, segments)
     counted = count(layout, baseline, span, settings, cuts)
@@ -134,18 +134,18 @@ def write_index(layout: Layout, name: str) -> Path:
 def count(
     layout: Layout,
     baseline: Baseline,
-    span: Span,
+    span: TimeWindow,
     settings: MonitoringSettings,
     segments: Sequence[str] = (),
 ) -> Counted:
     """Read every row of a window once."""
     reference = baseline.reference
     counted = Counted(
-        WindowCounts(reference),
+        WindowHistograms(reference),
         Reservoir(settings.sample_rows),
         ScoreCells(),
         SegmentCounts(reference, segments),
-        Reading(),
+        ReadStats(),
     )
     for rows, frame in read_window(layout, span, reference, counted.reading):
         counted.counts.add(rows)
@@ -159,7 +159,7 @@ def count(
 def judge(
     layout: Layout,
     baseline: Baseline,
-    span: Span,
+    span: TimeWindow,
     counted: Counted,
     settings: MonitoringSettings,
     now: datetime,
@@ -225,7 +225,7 @@ def _with_past(
     findings: Sequence[Finding],
     baseline: Baseline,
     counted: Counted,
-    span: Span,
+    span: TimeWindow,
     earlier: Sequence[Verdict],
 ) -> tuple[Finding, ...]:
     """The findings with since when a drift is there, and in which slice."""
@@ -259,7 +259,7 @@ def _by_slice(faults: Iterable[QualityFinding], slices: SegmentCounts) -> Iterat
         yield replace(fault, segment=str(part), segment_share=part.share) if part else fault
 
 
-def _torn_files(reading: Reading) -> list[QualityFinding]:
+def _torn_files(reading: ReadStats) -> list[QualityFinding]:
     if not reading.torn_files:
         return []
     return [

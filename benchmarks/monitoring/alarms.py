@@ -21,7 +21,7 @@ from contracts.reference import Reference
 from contracts.verdict import Decision
 from metrics.estimate import estimate_roc_auc
 from metrics.interval import wilson
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Rule, decide, findings_of
 from monitoring.labels.join import realised
 from monitoring.performance.realized import Joined
@@ -82,9 +82,11 @@ FALLS = (
 )
 
 
-def counted(sketch: Reference, window: scenarios.Table, rng: np.random.Generator) -> WindowCounts:
+def counted(
+    sketch: Reference, window: scenarios.Table, rng: np.random.Generator
+) -> WindowHistograms:
     """A window's counts against the sketch of a reference."""
-    counts = WindowCounts(sketch)
+    counts = WindowHistograms(sketch)
     counts.add(scenarios.rows_of(window, rng))
     return counts
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, Reference
 from metrics.estimate import estimate_rmse, p_value_worse
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Rule, findings_of
 from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.batch import Rows
+from monitoring.traffic.batch import TrafficBatch
 
 NUMBERS = ("temp", "hum", "windspeed", "hr")
 WORDS = ("weathersit", "workingday", "weekday")
@@ -97,11 +97,11 @@ def reference_of(learned: pd.DataFrame, scores: NDArray[np.float64]) -> Referenc
 
 def ours(reference: Reference, week: pd.DataFrame) -> list[str]:
     """Columns that fired here."""
-    counts = WindowCounts(reference)
+    counts = WindowHistograms(reference)
     columns = {name: pl.Series(week[name].to_numpy(float)) for name in (*NUMBERS, "score")}
     columns |= {name: pl.Series(week[name].to_list()) for name in WORDS}
     times = week.time.to_numpy().astype("datetime64[us]").astype(np.int64)
-    counts.add(Rows(times, pl.Series(times), columns))
+    counts.add(TrafficBatch(times, pl.Series(times), columns))
     faults = [f.column for f in quality_findings(counts, reference, SETTINGS) if f.alarming]
     return faults + [f.column for f in findings_of(counts, Rule(SETTINGS)) if f.drifted]
 

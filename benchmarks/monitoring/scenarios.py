@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from contracts.manifest import Certificate, DataIdentity, Manifest, Metric
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
 from contracts.schema import Schema, number
-from monitoring.traffic.batch import Rows
+from monitoring.traffic.batch import TrafficBatch
 
 Table = Mapping[str, NDArray[np.generic]]
 Change = Callable[[dict[str, NDArray[np.generic]], np.random.Generator], None]
@@ -47,10 +47,10 @@ def reference_of(columns: Table) -> Reference:
     return Reference(n_rows=n, n_predictions=0, features=features, predictions={})
 
 
-def rows_of(columns: Table, rng: np.random.Generator) -> Rows:
+def rows_of(columns: Table, rng: np.random.Generator) -> TrafficBatch:
     """The columns as an hour of traffic."""
     n = len(next(iter(columns.values())))
-    return Rows(
+    return TrafficBatch(
         times=np.sort(rng.integers(0, HOUR_US, n)),
         ids=pl.Series(np.arange(n)),
         columns={name: pl.Series(values) for name, values in columns.items()},

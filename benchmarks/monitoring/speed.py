@@ -35,14 +35,14 @@ from monitoring.reporting.drift_report import Page, page_of
 from monitoring.reporting.histograms import shape_of
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic import compaction
-from monitoring.traffic.compaction_manifest import FOLDED, Folded
+from monitoring.traffic.compaction_manifest import COMPACTION_FILE, CompactionManifest
 from monitoring.traffic.decode import record_type
-from monitoring.traffic.jsonl import LineReader
-from monitoring.traffic.window import Span
+from monitoring.traffic.jsonl import JsonlReader
+from monitoring.traffic.window import TimeWindow
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 END = DAY + timedelta(days=1)
-SPAN = Span("loan", 1, DAY, END)
+SPAN = TimeWindow("loan", 1, DAY, END)
 NOW = DAY + timedelta(days=9)
 FILE_ROWS = 1_000_000
 DISTINCT = 4
@@ -114,8 +114,8 @@ def write_day(layout: Layout, rows: int) -> None:
         else:
             (folder / name).hardlink_to(folder / names[i % DISTINCT])
         names.append(name)
-    document = Folded(files=tuple(names), rows=rows)
-    (folder / FOLDED).write_bytes(document.write())
+    document = CompactionManifest(files=tuple(names), rows=rows)
+    (folder / COMPACTION_FILE).write_bytes(document.write())
 
 
 def judge_rows(folder: Path, rows: int) -> None:
@@ -173,7 +173,9 @@ def write_labels(layout: Layout, rows: int) -> None:
         )
         names.append(f"part-{i:016d}.parquet")
         table.write_parquet(place / names[-1], compression="lz4")
-    (place / FOLDED).write_bytes(Folded(files=tuple(names), rows=n_labels).write())
+    (place / COMPACTION_FILE).write_bytes(
+        CompactionManifest(files=tuple(names), rows=n_labels).write()
+    )
 
 
 def read_day(folder: Path, rows: int) -> None:
@@ -203,7 +205,7 @@ def read_day(folder: Path, rows: int) -> None:
     os.utime(path, (DAY.timestamp(), DAY.timestamp()))
     del records, table
     strict = record_type(base.reference)
-    lines = timed(lambda: sum(map(len, LineReader(strict).read(path))))
+    lines = timed(lambda: sum(map(len, JsonlReader(strict).read(path))))
     theirs = timed(lambda: len(pl.read_ndjson(path)))
     counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
     folded = timed(lambda: compaction.run(layout, "loan", now=NOW))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from contracts.reference import CategoryReference, NumberReference, Reference
 from contracts.verdict import Fault
 from monitoring.drift.histograms import Bins, usual_range
-from monitoring.traffic.batch import Rows
+from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.decode import is_boolean
 
 MOST_SLICES = 50
@@ -78,7 +78,7 @@ class SegmentCounts:
         """The segments that the reference knows."""
         return tuple(self._slices)
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: TrafficBatch) -> None:
         """Count more rows."""
         self._add(rows.columns)
 

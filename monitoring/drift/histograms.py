@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
-from monitoring.drift.timeline import SLICES, Refold, TimeLine
+from monitoring.drift.timeline import TIME_BINS, Rebin, Timeline
 from monitoring.quality.duplicates import DuplicateCount
-from monitoring.traffic.batch import Rows
+from monitoring.traffic.batch import TrafficBatch
 
 FAR = 1.0
 """A number counts as out of range beyond the reference's ends by this many of its spans."""
@@ -24,7 +24,7 @@ _PIECE = 65_536
 _CELLS = 4_096
 
 
-class ColumnCount(Protocol):
+class Histogram(Protocol):
     """The count of one column."""
 
     n: int
@@ -34,11 +34,11 @@ class ColumnCount(Protocol):
     def add(self, values: pl.Series, places: NDArray[np.int64]) -> None:
         """Count more rows; `places` is the slice of each."""
 
-    def refold(self, change: Refold) -> None:
+    def rebin(self, change: Rebin) -> None:
         """Follow a change of the time line."""
 
-    def by_slice(self) -> NDArray[np.int64]:
-        """The counts, shape `(SLICES, n_bins)`."""
+    def by_time_bin(self) -> NDArray[np.int64]:
+        """The counts, shape `(TIME_BINS, n_bins)`."""
 
 
 class Bins:
@@ -84,13 +84,13 @@ def usual_range(reference: NumberReference) -> tuple[float, float]:
     return reference.minimum - span, reference.maximum + span
 
 
-class NumberCount:
+class NumericHistogram:
     """A numeric column in the bins of its reference; null and what is not finite is missing."""
 
     def __init__(self, reference: NumberReference) -> None:
         self.reference = reference
         self._bins = Bins(np.array(reference.edges))
-        self._counts = np.zeros((SLICES, self._bins.n_bins), dtype=np.int64)
+        self._counts = np.zeros((TIME_BINS, self._bins.n_bins), dtype=np.int64)
         self._low, self._high = usual_range(reference)
         self.n = 0
         self.missing = 0
@@ -106,11 +106,11 @@ class NumberCount:
         """Rows by bin, over the whole window."""
         return self._counts.sum(axis=0)
 
-    def by_slice(self) -> NDArray[np.int64]:
-        """Rows by slice and bin, shape `(SLICES, n_bins)`."""
+    def by_time_bin(self) -> NDArray[np.int64]:
+        """Rows by slice and bin, shape `(TIME_BINS, n_bins)`."""
         return self._counts
 
-    def refold(self, change: Refold) -> None:
+    def rebin(self, change: Rebin) -> None:
         """Follow a change of the time line."""
         self._counts = change.apply(self._counts)
 
@@ -147,14 +147,14 @@ class NumberCount:
         self.far_values += numbers[: max(MOST_FAR - len(self.far_values), 0)].tolist()
 
 
-class CategoryCount:
+class CategoricalHistogram:
     """A categorical column by category; booleans are `true` and `false`."""
 
     def __init__(self, reference: CategoryReference) -> None:
         self.reference = reference
         self.words = list(reference.counts)
         self._columns = {word: i for i, word in enumerate(self.words)}
-        self._counts = np.zeros((SLICES, max(len(self.words), 1)), dtype=np.int64)
+        self._counts = np.zeros((TIME_BINS, max(len(self.words), 1)), dtype=np.int64)
         self.n = 0
         self.missing = 0
         self.mistyped = 0
@@ -165,11 +165,11 @@ class CategoryCount:
         totals = self._counts.sum(axis=0).tolist()
         return dict(zip(self.words, totals, strict=False))
 
-    def by_slice(self) -> NDArray[np.int64]:
-        """Rows by slice and category, shape `(SLICES, n_categories)`."""
+    def by_time_bin(self) -> NDArray[np.int64]:
+        """Rows by slice and category, shape `(TIME_BINS, n_categories)`."""
         return self._counts[:, : max(len(self.words), 1)]
 
-    def refold(self, change: Refold) -> None:
+    def rebin(self, change: Rebin) -> None:
         """Follow a change of the time line."""
         self._counts = change.apply(self._counts)
 
@@ -198,12 +198,12 @@ class CategoryCount:
         self._columns[word] = len(self.words)
         self.words.append(word)
         if len(self.words) > self._counts.shape[1]:
-            more = np.zeros((SLICES, len(self.words)), dtype=np.int64)
+            more = np.zeros((TIME_BINS, len(self.words)), dtype=np.int64)
             self._counts = np.hstack([self._counts, more])
         return self._columns[word]
 
 
-class WindowCounts:
+class WindowHistograms:
     """All columns of a window: the features, `score` and `prediction`."""
 
     def __init__(self, reference: Reference) -> None:
@@ -212,19 +212,19 @@ class WindowCounts:
         self.duplicates = DuplicateCount()
         self.strangers: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
-        self.line = TimeLine()
-        self.rows_by_slice = np.zeros(SLICES, dtype=np.int64)
+        self.line = Timeline()
+        self.rows_by_time_bin = np.zeros(TIME_BINS, dtype=np.int64)
         self.rows = 0
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: TrafficBatch) -> None:
         """Count more rows."""
         for change in self.line.fit(rows.times):
-            self.rows_by_slice = change.apply(self.rows_by_slice)
+            self.rows_by_time_bin = change.apply(self.rows_by_time_bin)
             for column in self.columns.values():
-                column.refold(change)
+                column.rebin(change)
         places = self.line.places(rows.times)
         self.rows += len(rows)
-        self.rows_by_slice += np.bincount(places, minlength=SLICES)
+        self.rows_by_time_bin += np.bincount(places, minlength=TIME_BINS)
         for name, column in self.columns.items():
             column.add(rows.columns[name], places)
             wrong = rows.mistyped.get(name, 0)
@@ -236,7 +236,7 @@ class WindowCounts:
         self.flags.update(rows.flags)
 
 
-def _counter(column: ColumnReference) -> NumberCount | CategoryCount:
+def _counter(column: ColumnReference) -> NumericHistogram | CategoricalHistogram:
     if isinstance(column, NumberReference):
-        return NumberCount(column)
-    return CategoryCount(column)
+        return NumericHistogram(column)
+    return CategoricalHistogram(column)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from contracts.reference import NumberReference
 from contracts.verdict import Decision, Finding, QualityFinding
 from monitoring.drift import statistics as st
-from monitoring.drift.histograms import CategoryCount, NumberCount, WindowCounts
+from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
 from monitoring.settings import MonitoringSettings
 
 PARTS = 3
@@ -72,11 +72,11 @@ class Rule:
         return own if own is not None and own.size > least else Limit(least, "settings")
 
 
-def findings_of(counts: WindowCounts, rule: Rule) -> list[Finding]:
+def findings_of(counts: WindowHistograms, rule: Rule) -> list[Finding]:
     """Each column against its reference: features, then `score` and `prediction`."""
     evidence = [
         _number_evidence(name, column, rule)
-        if isinstance(column, NumberCount)
+        if isinstance(column, NumericHistogram)
         else _category_evidence(name, column, rule)
         for name, column in counts.columns.items()
         if column.n > column.missing + column.mistyped
@@ -109,13 +109,13 @@ def decide(
     return "drift" if any(finding.drifted for finding in findings) else "stable"
 
 
-def _number_evidence(name: str, column: NumberCount, rule: Rule) -> _Evidence:
+def _number_evidence(name: str, column: NumericHistogram, rule: Rule) -> _Evidence:
     reference = column.reference
     p, q = np.array(reference.counts), column.counts
-    blocks = blocks_of(column.by_slice())
-    inflation = _inflation(blocks, st.inflation_of_numbers)
-    distance, p_any = st.kolmogorov_smirnov(p, q, inflation)
-    _, p_shift = st.mann_whitney(p, q, inflation)
+    blocks = blocks_of(column.by_time_bin())
+    design_effect = _design_effect(blocks, st.numeric_design_effect)
+    distance, p_any = st.kolmogorov_smirnov(p, q, design_effect)
+    _, p_shift = st.mann_whitney(p, q, design_effect)
     statistics = _distances(p, q) | {
         "ks": distance,
         "wasserstein_normed": st.normed_wasserstein(
@@ -131,7 +131,7 @@ def _number_evidence(name: str, column: NumberCount, rule: Rule) -> _Evidence:
         name=name,
         kind="number",
         n=n,
-        rows_effective=n / inflation,
+        rows_effective=n / design_effect,
         p_value=min(2 * min(p_any, p_shift), 1.0),
         test="Kolmogorov-Smirnov, Mann-Whitney",
         statistics=statistics,
@@ -140,17 +140,17 @@ def _number_evidence(name: str, column: NumberCount, rule: Rule) -> _Evidence:
     )
 
 
-def _category_evidence(name: str, column: CategoryCount, rule: Rule) -> _Evidence:
-    p, q = reference_counts(column), column.by_slice().sum(axis=0)
-    blocks = blocks_of(column.by_slice())
-    inflation = _inflation(blocks, st.inflation_of_categories)
-    _, p_value = st.chi_square(p, q, inflation)
+def _category_evidence(name: str, column: CategoricalHistogram, rule: Rule) -> _Evidence:
+    p, q = reference_counts(column), column.by_time_bin().sum(axis=0)
+    blocks = blocks_of(column.by_time_bin())
+    design_effect = _design_effect(blocks, st.categorical_design_effect)
+    _, p_value = st.chi_square(p, q, design_effect)
     n = int(q.sum())
     return _Evidence(
         name=name,
         kind="category",
         n=n,
-        rows_effective=n / inflation,
+        rows_effective=n / design_effect,
         p_value=p_value,
         test="chi-square",
         statistics=_distances(p, q),
@@ -159,7 +159,9 @@ def _category_evidence(name: str, column: CategoryCount, rule: Rule) -> _Evidenc
     )
 
 
-def _inflation(blocks: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float]) -> float:
+def _design_effect(
+    blocks: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float]
+) -> float:
     """The largest design effect over blocks of several lengths.
 
     Rows that resemble each other for longer than a block make the blocks themselves resemble
@@ -181,31 +183,31 @@ def ends_of(reference: NumberReference) -> tuple[float, float]:
     return low, high
 
 
-def reference_counts(column: NumberCount | CategoryCount) -> NDArray[np.int64]:
+def reference_counts(column: NumericHistogram | CategoricalHistogram) -> NDArray[np.int64]:
     """The reference's rows by bin or category, in the order of the window's counts."""
-    if isinstance(column, NumberCount):
+    if isinstance(column, NumericHistogram):
         return np.array(column.reference.counts)
     return np.array([column.reference.counts.get(word, 0) for word in column.words])
 
 
 def _distances(p: st.Counts, q: st.Counts) -> dict[str, float]:
     return {
-        "psi": st.population_stability(p, q),
+        "psi": st.psi(p, q),
         "jensen_shannon": st.jensen_shannon(p, q),
         "total_variation": st.total_variation(p, q),
         "chi_square": st.chi_square(p, q)[0],
     }
 
 
-def blocks_of(by_slice: NDArray[np.int64]) -> NDArray[np.int64]:
+def blocks_of(by_time_bin: NDArray[np.int64]) -> NDArray[np.int64]:
     """Slices of time joined into at most 24 blocks, about equal in rows."""
-    return joined(by_slice, MOST_BLOCKS)
+    return joined(by_time_bin, MOST_BLOCKS)
 
 
-def joined(by_slice: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def joined(by_time_bin: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Neighbouring rows of counts added up into at most `n`, about equal in size."""
-    sizes = by_slice.sum(axis=1)
-    filled = by_slice[sizes > 0]
+    sizes = by_time_bin.sum(axis=1)
+    filled = by_time_bin[sizes > 0]
     sizes = sizes[sizes > 0]
     if not len(sizes):
         return filled

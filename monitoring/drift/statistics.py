@@ -1,8 +1,8 @@
 """Distances and tests on counts: `p` of the reference, `q` of the window, bin by bin.
 
 All take two arrays of counts of shape `(n_bins,)`; the order of bins is that of the numbers.
-`inflation` is the design effect (Kish 1965): rows that follow each other resemble each other,
-so n rows tell as much as `n / inflation` independent ones.
+`design_effect` is Kish's (1965): rows that follow each other resemble each other,
+so n rows tell as much as `n / design_effect` independent ones.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def shares(counts: Counts) -> NDArray[np.float64]:
     return counts / max(float(counts.sum()), 1.0)
 
 
-def kolmogorov_smirnov(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[float, float]:
+def kolmogorov_smirnov(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[float, float]:
     """Largest difference of the two distribution functions at the bins' edges, and its p-value.
 
     Kolmogorov's limit with `sqrt(nm / (n + m))` (Smirnov 1948). Seen at the edges only, the
@@ -37,13 +37,13 @@ def kolmogorov_smirnov(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[fl
     (0.3, True)
     """
     distance = float(np.abs(np.cumsum(shares(p)) - np.cumsum(shares(q))).max(initial=0))
-    n, m = float(p.sum()), float(q.sum()) / inflation
+    n, m = float(p.sum()), float(q.sum()) / design_effect
     if not n or not m:
         return 0.0, 1.0
     return distance, float(special.kolmogorov(distance * np.sqrt(n * m / (n + m))))
 
 
-def mann_whitney(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[float, float]:
+def mann_whitney(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[float, float]:
     """P(window > reference) + P(equal) / 2 - 1/2, in -0.5 .. 0.5, and its two-sided p-value.
 
     The rank test of Mann and Whitney (1947) with the normal limit and the correction for ties;
@@ -59,8 +59,8 @@ def mann_whitney(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[float, f
         return 0.0, 1.0
     below = np.concatenate([[0.0], np.cumsum(p)[:-1]])
     theta = float((q * (below + p / 2)).sum() / (n * m)) - 0.5
-    m_effective = m / inflation
-    ties = shares(p + q / inflation)
+    m_effective = m / design_effect
+    ties = shares(p + q / design_effect)
     total = n + m_effective
     spread = (1.0 - float((ties**3).sum())) * (total + 1) / (12 * n * m_effective)
     if spread <= 0:
@@ -68,18 +68,18 @@ def mann_whitney(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[float, f
     return theta, float(2 * special.ndtr(-abs(theta) / np.sqrt(spread)))
 
 
-def chi_square(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[float, float]:
+def chi_square(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[float, float]:
     """Pearson's statistic (1900) that both counts come from the same shares, and its p-value.
 
     Categories that are rare in both together (fewer than 5 expected rows) are joined, as the
     test's limit demands (Cochran 1954). Clustered rows are allowed for as Rao and Scott (1981)
-    do, by dividing the window's counts by `inflation`.
+    do, by dividing the window's counts by `design_effect`.
 
     >>> statistic, p_value = chi_square(np.array([50, 50]), np.array([80, 20]))
     >>> round(statistic, 2), p_value < 1e-4
     (19.78, True)
     """
-    table = _joined(np.array([p, q / inflation], dtype=np.float64))
+    table = _joined(np.array([p, q / design_effect], dtype=np.float64))
     if table.shape[1] < 2 or not table.sum(axis=1).all():  # noqa: PLR2004 - one column says nothing
         return 0.0, 1.0
     return _pearson(table)
@@ -88,8 +88,8 @@ def chi_square(p: Counts, q: Counts, inflation: float = 1.0) -> tuple[float, flo
 def _pearson(table: NDArray[np.float64]) -> tuple[float, float]:
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     statistic = float(((table - expected) ** 2 / expected).sum())
-    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-    return statistic, float(special.chdtrc(freedom, statistic))
+    dof = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return statistic, float(special.chdtrc(dof, statistic))
 
 
 def _joined(table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,7 +111,7 @@ def total_variation(p: Counts, q: Counts) -> float:
     return round(float(np.abs(shares(p) - shares(q)).sum()) / 2, 12)
 
 
-def population_stability(p: Counts, q: Counts) -> float:
+def psi(p: Counts, q: Counts) -> float:
     """PSI: the symmetric Kullback-Leibler divergence in nats (Jeffreys 1946), 0 for equals."""
     a = np.maximum(shares(p), _EMPTY_SHARE)
     b = np.maximum(shares(q), _EMPTY_SHARE)
@@ -152,7 +152,7 @@ def normed_wasserstein(
     return float((np.nan_to_num(area) * widths).sum() / deviation)
 
 
-def rise_of_share(faulty: int, n: int, reference_faulty: int, reference_n: int) -> float:
+def fisher_exact_greater(faulty: int, n: int, reference_faulty: int, reference_n: int) -> float:
     """p-value of Fisher's exact test (1922) that the share of faulty rows did not rise."""
     total, bad = n + reference_n, faulty + reference_faulty
     return float(stats.hypergeom.sf(faulty - 1, total, bad, n))
@@ -172,7 +172,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p_value) for p_value in result]
 
 
-def inflation_of_numbers(blocks: NDArray[np.int64]) -> float:
+def numeric_design_effect(blocks: NDArray[np.int64]) -> float:
     """The design effect of a column of numbers, from counts of shape `(n_blocks, n_bins)`.
 
     The variance of the blocks' mean ranks over that of independent rows (the F ratio of a
@@ -198,18 +198,18 @@ def inflation_of_numbers(blocks: NDArray[np.int64]) -> float:
     return float(ratio) if surprising else 1.0
 
 
-def inflation_of_categories(blocks: NDArray[np.int64]) -> float:
+def categorical_design_effect(blocks: NDArray[np.int64]) -> float:
     """The design effect of a categorical column, from counts of shape `(n_blocks, n_bins)`.
 
-    The chi-square of blocks against categories over its degrees of freedom: the mean of the
+    The chi-square of blocks against categories over its degrees of dof: the mean of the
     categories' design effects (Rao, Scott 1981); 1 unless the blocks differ significantly.
     """
     table = _joined(blocks[blocks.sum(axis=1) > 0].astype(np.float64))
     if min(table.shape) < 2:  # noqa: PLR2004 - one row or column has no neighbour
         return 1.0
     statistic, p_value = _pearson(table)
-    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-    return max(statistic / freedom, 1.0) if p_value < _SURE else 1.0
+    dof = (table.shape[0] - 1) * (table.shape[1] - 1)
+    return max(statistic / dof, 1.0) if p_value < _SURE else 1.0
 
 
 def persistence(p: Counts, parts: Sequence[Counts], *, ordered: bool) -> float:

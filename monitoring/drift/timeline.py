@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 
 from monitoring.traffic.batch import Times
 
-SLICES = 128
+TIME_BINS = 128
 _FIRST_WIDTH = 1_000
 """Microseconds; doubles until the time seen fits."""
 
 
-class TimeLine:
+class Timeline:
     """Where a moment lies: slice `moment // width - first`.
 
     Slices are aligned to 1970, so doubling the width joins neighbours and keeps every count
@@ -23,25 +23,25 @@ class TimeLine:
         self._last = 0
         self._empty = True
 
-    def fit(self, times: Times) -> list["Refold"]:
+    def fit(self, times: Times) -> list["Rebin"]:
         """Make room for `times`; the changes that counts by slice must follow, in order."""
         if not len(times):
             return []
         low, high = int(times.min()), int(times.max())
         if self._empty:
             self._empty = False
-            while high // self.width - low // self.width >= SLICES:
+            while high // self.width - low // self.width >= TIME_BINS:
                 self.width *= 2
             self.first, self._last = low // self.width, high // self.width
             return []
-        changes: list[Refold] = []
-        while max(self._last, high // self.width) - min(self.first, low // self.width) >= SLICES:
-            changes.append(Refold(joins=True, shift=self.first % 2))
+        changes: list[Rebin] = []
+        while max(self._last, high // self.width) - min(self.first, low // self.width) >= TIME_BINS:
+            changes.append(Rebin(joins=True, shift=self.first % 2))
             self.width *= 2
             self.first //= 2
             self._last //= 2
         if low // self.width < self.first:
-            changes.append(Refold(joins=False, shift=self.first - low // self.width))
+            changes.append(Rebin(joins=False, shift=self.first - low // self.width))
             self.first = low // self.width
         self._last = max(self._last, high // self.width)
         return changes
@@ -51,12 +51,12 @@ class TimeLine:
         return times // self.width - self.first
 
     def middles(self) -> NDArray[np.float64]:
-        """The middle of each slice in microseconds, shape `(SLICES,)`."""
-        return (np.arange(self.first, self.first + SLICES, dtype=np.float64) + 0.5) * self.width
+        """The middle of each slice in microseconds, shape `(TIME_BINS,)`."""
+        return (np.arange(self.first, self.first + TIME_BINS, dtype=np.float64) + 0.5) * self.width
 
 
-class Refold:
-    """A change of a time line, to be done to counts of shape `(SLICES, ...)`."""
+class Rebin:
+    """A change of a time line, to be done to counts of shape `(TIME_BINS, ...)`."""
 
     def __init__(self, *, joins: bool, shift: int) -> None:
         self._joins = joins
@@ -66,7 +66,7 @@ class Refold:
         """The counts as they stand after the change."""
         moved = np.zeros_like(counts)
         if self._joins:
-            np.add.at(moved, (np.arange(SLICES) + self._shift) // 2, counts)
+            np.add.at(moved, (np.arange(TIME_BINS) + self._shift) // 2, counts)
         else:
-            moved[self._shift :] = counts[: SLICES - self._shift]
+            moved[self._shift :] = counts[: TIME_BINS - self._shift]
         return moved

@@ -39,7 +39,7 @@ from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.labels import store as labels
 from monitoring.reporting import artifacts
-from monitoring.traffic.window import Reading, Span
+from monitoring.traffic.window import ReadStats, TimeWindow
 from monitoring.verdicts.summary import METRICS as METRIC_WORDS
 
 LOOKS = 30
@@ -55,7 +55,7 @@ class Plan:
     none (another router divided), NaN if it is not known.
     """
 
-    span: Span
+    span: TimeWindow
     metric: str = ""
     planned_units: int = PLANNED_UNITS
     weight: float = float("nan")
@@ -80,7 +80,7 @@ def analyse(layout: Layout, baseline: Baseline, plan: Plan, *, now: datetime) ->
         InvalidDocument: a compacted file of labels cannot be read.
 
     """
-    manifest, met = baseline.manifest, Reading()
+    manifest, met = baseline.manifest, ReadStats()
     metric = metric_of(manifest, plan.metric)
     known = _labels(layout, manifest)
     rows = read_rows(layout, manifest, plan.span, known, met)
@@ -305,7 +305,9 @@ def _moment(microseconds: int) -> str:
     return utc_text(datetime.fromtimestamp(int(microseconds) / 1e6, UTC))
 
 
-def _notes(trial: _Trial, answered: Answered, effect: Effect | None, met: Reading) -> Iterator[str]:
+def _notes(
+    trial: _Trial, answered: Answered, effect: Effect | None, met: ReadStats
+) -> Iterator[str]:
     """What a reader must know to trust the numbers."""
     rows = trial.rows
     if len(rows) and not np.isfinite(trial.weights).any():

@@ -16,11 +16,15 @@ from metrics.value import Values
 from monitoring.experiment.effect import Answered
 from monitoring.labels.store import Labels, hash_ids
 from monitoring.traffic.batch import Times
-from monitoring.traffic.compaction_manifest import folded_of, open_lines, reading
+from monitoring.traffic.compaction_manifest import (
+    open_log_files,
+    read_compaction_manifest,
+    reading_lock,
+)
 from monitoring.traffic.decode import TIME_FORMAT
-from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.predictions import Answer
-from monitoring.traffic.window import Reading, Span, days, read_stored
+from monitoring.traffic.window import ReadStats, TimeWindow, days, read_stored
 
 PRODUCTION, CHALLENGER = "production", "challenger"
 _TABLE_ROWS = 50_000
@@ -90,7 +94,7 @@ _NOTHING = Rows(
 
 
 def read_rows(
-    layout: Layout, manifest: Manifest, span: Span, labels: Labels | None, met: Reading
+    layout: Layout, manifest: Manifest, span: TimeWindow, labels: Labels | None, met: ReadStats
 ) -> Rows:
     """The answers of a window, each with its label if it has one; in the order of time."""
     pairs: dict[tuple[int, str], int] = {}
@@ -107,16 +111,16 @@ def read_rows(
     return Rows(**{name: values[order] for name, values in arrays.items()}, pairs=tuple(pairs))
 
 
-def _frames(layout: Layout, span: Span, met: Reading) -> Iterator[pl.DataFrame]:
+def _frames(layout: Layout, span: TimeWindow, met: ReadStats) -> Iterator[pl.DataFrame]:
     """Tables of one form, whether they were lines or Parquet."""
     first, last = utc_text(span.start), utc_text(span.end)
-    with reading(layout.traffic(span.model)):
+    with reading_lock(layout.traffic(span.model)):
         for folder in days(layout, span):
-            folded = folded_of(folder)
+            folded = read_compaction_manifest(folder)
             met.torn_lines += folded.torn_lines
-            for path, start in open_lines(folder, folded):
+            for path, start in open_log_files(folder, folded):
                 met.files += 1
-                lines = LineReader(_Answer)
+                lines = JsonlReader(_Answer)
                 waiting: list[_Answer] = []
                 for block in lines.read(path, start):
                     waiting += [a for a in block if first <= a.time < last]
@@ -130,7 +134,7 @@ def _frames(layout: Layout, span: Span, met: Reading) -> Iterator[pl.DataFrame]:
                 yield _of_parquet(folder / name, span, met)
 
 
-def _of_lines(answers: Sequence[_Answer], met: Reading) -> pl.DataFrame:
+def _of_lines(answers: Sequence[_Answer], met: ReadStats) -> pl.DataFrame:
     if not answers:
         return pl.DataFrame()
     outputs = dict.fromkeys(key for a in answers for key in a.scores)
@@ -159,7 +163,7 @@ def _of_lines(answers: Sequence[_Answer], met: Reading) -> pl.DataFrame:
     return frame.filter(pl.col("time").is_not_null())
 
 
-def _of_parquet(path: Path, span: Span, met: Reading) -> pl.DataFrame:
+def _of_parquet(path: Path, span: TimeWindow, met: ReadStats) -> pl.DataFrame:
     """A compacted table; one of before experiments has no columns for them."""
     try:
         names = pl.scan_parquet(path, glob=False).collect_schema().names()

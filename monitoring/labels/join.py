@@ -25,14 +25,14 @@ from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, m
 from monitoring.performance.segments import places_of, slices_of
 from monitoring.traffic.decode import feature_key
 from monitoring.traffic.predictions import answers_of
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 
 
 def performance_of(
     layout: Layout,
     manifest: Manifest,
     version: int,
-    span: Span,
+    span: TimeWindow,
     *,
     now: datetime,
     alpha: float,
@@ -49,7 +49,7 @@ def performance_of(
     """
     delay = timedelta(seconds=manifest.label_delay_s)
     late = max(span.end + delay - now, timedelta(0))
-    span = Span(span.model, None, span.start - late, span.end - late)
+    span = TimeWindow(span.model, None, span.start - late, span.end - late)
     blank = Performance(
         status="no_labels",
         start=utc_text(span.start),
@@ -84,7 +84,7 @@ def performance_of(
 def join(
     layout: Layout,
     manifest: Manifest,
-    span: Span,
+    span: TimeWindow,
     labels: Labels,
     segments: Sequence[str] = (),
 ) -> tuple[Joined, Mapping[int, int], NDArray[np.bool_]]:
@@ -252,7 +252,7 @@ def _together(pieces: Sequence[Joined], pairs: Sequence[tuple[int, str]]) -> Joi
 
 
 def _orphans(
-    layout: Layout, labels: Labels, met: NDArray[np.bool_], span: Span, delay: timedelta
+    layout: Layout, labels: Labels, met: NDArray[np.bool_], span: TimeWindow, delay: timedelta
 ) -> int:
     """Labels that came while the window's were due, and that name no prediction.
 
@@ -263,7 +263,7 @@ def _orphans(
     due = (labels.times >= first) & (labels.times < last) & ~met
     if not due.any():
         return 0
-    wider = Span(span.model, None, span.start - delay, span.end + delay)
+    wider = TimeWindow(span.model, None, span.start - delay, span.end + delay)
     named = np.zeros(len(labels.hashes), dtype=bool)
     for frame in answers_of(layout, wider):
         named[matches(frame["prediction_id"], labels)[1]] = True

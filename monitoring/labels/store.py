@@ -23,9 +23,13 @@ from contracts.errors import InvalidData, InvalidDocument
 from contracts.files import write_whole
 from contracts.manifest import Manifest
 from contracts.names import Layout
-from monitoring.traffic.compaction_manifest import folded_of, open_lines, reading
+from monitoring.traffic.compaction_manifest import (
+    open_log_files,
+    read_compaction_manifest,
+    reading_lock,
+)
 from monitoring.traffic.decode import TIME_FORMAT
-from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.jsonl import JsonlReader
 
 CHUNK_ROWS = 100_000
 SHOWN = 5
@@ -210,11 +214,11 @@ def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
     truths: list[NDArray[np.float64]] = []
     times: list[NDArray[np.int64]] = []
     torn = 0
-    with reading(folder):
-        folded = folded_of(folder)
+    with reading_lock(folder):
+        folded = read_compaction_manifest(folder)
         torn += folded.torn_lines
         tables = (stored(folder / file) for file in folded.files)
-        lines = LineReader(Label)
+        lines = JsonlReader(Label)
         for table in chain(tables, _tables_of_lines(folder, lines)):
             hashes.append(hash_ids(table["prediction_id"]))
             truths.append(_truths(table["truth"], classes))
@@ -243,7 +247,7 @@ def stored(path: Path) -> pl.DataFrame:
 
 
 def tables_of(
-    paths: Iterable[tuple[Path, int]], lines: LineReader[Label]
+    paths: Iterable[tuple[Path, int]], lines: JsonlReader[Label]
 ) -> Iterator[pl.DataFrame]:
     """Labels of files from a byte on, as tables of `prediction_id`, `truth` and `time`.
 
@@ -260,9 +264,9 @@ def tables_of(
             yield _table(waiting)
 
 
-def _tables_of_lines(folder: Path, lines: LineReader[Label]) -> Iterator[pl.DataFrame]:
+def _tables_of_lines(folder: Path, lines: JsonlReader[Label]) -> Iterator[pl.DataFrame]:
     if folder.is_dir():
-        yield from tables_of(open_lines(folder, folded_of(folder)), lines)
+        yield from tables_of(open_log_files(folder, read_compaction_manifest(folder)), lines)
 
 
 def _table(labels: list[Label]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from contracts.reference import Reference
 from monitoring.labels.join import matches
 from monitoring.labels.store import Labels, read
 from monitoring.traffic.decode import feature_key
-from monitoring.traffic.window import Reading, Span, read_window
+from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 
 BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -69,8 +69,8 @@ def _pieces(
     layout: Layout, manifest: Manifest, reference: Reference, labels: Labels, now: datetime
 ) -> Iterator[pl.DataFrame]:
     """Pieces of traffic of which each row has a label; the truth is null where it is unusable."""
-    span = Span(manifest.name, None, BEGINNING, now)
-    for _, frame in read_window(layout, span, reference, Reading()):
+    span = TimeWindow(manifest.name, None, BEGINNING, now)
+    for _, frame in read_window(layout, span, reference, ReadStats()):
         rows, places = matches(frame["prediction_id"], labels)
         if not len(rows):
             continue

@@ -7,7 +7,7 @@ import numpy as np
 from contracts.reference import NumberReference, Reference
 from contracts.verdict import Fault, QualityFinding
 from monitoring.drift import statistics as st
-from monitoring.drift.histograms import CategoryCount, NumberCount, WindowCounts
+from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
 from monitoring.settings import MonitoringSettings
 
 AS_RARE = 2
@@ -21,7 +21,7 @@ _FITS = 0.3
 
 
 def quality_findings(
-    counts: WindowCounts, reference: Reference, settings: MonitoringSettings
+    counts: WindowHistograms, reference: Reference, settings: MonitoringSettings
 ) -> Iterator[QualityFinding]:
     """Each fault whose share rose significantly AND by enough; no row, no fault."""
     if not counts.rows:
@@ -34,12 +34,12 @@ def quality_findings(
 
 def _of_column(
     name: str,
-    counts: WindowCounts,
+    counts: WindowHistograms,
     reference: Reference,
     settings: MonitoringSettings,
 ) -> Iterator[QualityFinding]:
     column = counts.columns[name]
-    words_only = [c for c in counts.columns.values() if isinstance(c, CategoryCount)]
+    words_only = [c for c in counts.columns.values() if isinstance(c, CategoricalHistogram)]
     # Each kind of fault has its own chance of a false alarm, over the columns it can be in.
     alphas = {
         "missing": settings.alpha / len(reference.features),
@@ -53,23 +53,23 @@ def _of_column(
         return
     for fault, faulty, before, ways in _shares(name, column, counts):
         share = before / max(reference.n_rows, 1)
-        p_value = st.rise_of_share(faulty, column.n, before, reference.n_rows)
+        p_value = st.fisher_exact_greater(faulty, column.n, before, reference.n_rows)
         rise = faulty / max(column.n, 1) - share
         if p_value < alphas[fault] / ways and rise >= settings.fault_share:
             words = f"{faulty} of {column.n} rows; {share:.1%} at training"
             yield _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=words)
-    if isinstance(column, NumberCount):
+    if isinstance(column, NumericHistogram):
         yield from _far(name, column, counts, settings)
     if _is_constant(column):
         yield _fault(name, "constant", column.n, column.n, detail="one value in all rows")
 
 
 def _shares(
-    name: str, column: NumberCount | CategoryCount, counts: WindowCounts
+    name: str, column: NumericHistogram | CategoricalHistogram, counts: WindowHistograms
 ) -> Iterator[tuple[Fault, int, int, int]]:
     """Faults by name: faulty rows in the window and the reference, and the ways to be faulty."""
     yield "missing", column.missing, column.reference.missing, 1
-    if isinstance(column, CategoryCount):
+    if isinstance(column, CategoricalHistogram):
         # Of categories that training never saw, as many rows are to be expected as there are
         # categories that it saw once (Good 1953); none of those the schema does not know.
         once = sum(n == 1 for n in column.reference.counts.values())
@@ -83,7 +83,7 @@ def _shares(
 
 
 def _far(
-    name: str, column: NumberCount, counts: WindowCounts, settings: MonitoringSettings
+    name: str, column: NumericHistogram, counts: WindowHistograms, settings: MonitoringSettings
 ) -> Iterator[QualityFinding]:
     """Numbers beyond a span of the reference's ends, or out of the schema's range.
 
@@ -124,25 +124,25 @@ def _misfit(
     return st.kolmogorov_smirnov(np.array(reference.counts), found)[0] + 1 - float(inside)
 
 
-def _is_constant(column: NumberCount | CategoryCount) -> bool:
+def _is_constant(column: NumericHistogram | CategoricalHistogram) -> bool:
     if column.n - column.missing - column.mistyped < 2:  # noqa: PLR2004 - one row is one value
         return False
     reference = column.reference.counts
     sizes = list(reference.values()) if isinstance(reference, dict) else list(reference)
     varied = max(sizes, default=0) < NEARLY_CONSTANT * max(sum(sizes), 1)
-    if isinstance(column, NumberCount):
+    if isinstance(column, NumericHistogram):
         return varied and column.minimum == column.maximum
     return varied and sum(n > 0 for n in column.counts.values()) == 1
 
 
-def _strangers(counts: WindowCounts, settings: MonitoringSettings) -> Iterator[QualityFinding]:
+def _strangers(counts: WindowHistograms, settings: MonitoringSettings) -> Iterator[QualityFinding]:
     for name, n in sorted(counts.strangers.items()):
         if n >= settings.fault_share * counts.rows:
             words = f"{n} of {counts.rows} rows have a column that training did not know"
             yield _fault(name, "new_column", n, counts.rows, detail=words)
 
 
-def _duplicates(counts: WindowCounts, settings: MonitoringSettings) -> Iterator[QualityFinding]:
+def _duplicates(counts: WindowHistograms, settings: MonitoringSettings) -> Iterator[QualityFinding]:
     again, seen = counts.duplicates.found()
     if again and again >= settings.fault_share * seen:
         words = f"{again / seen:.1%} of the rows have the id of an earlier row"

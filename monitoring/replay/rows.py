@@ -13,10 +13,15 @@ from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.schema import Value
 from contracts.times import utc_text
-from monitoring.traffic.compaction_manifest import Folded, folded_of, open_lines, reading
+from monitoring.traffic.compaction_manifest import (
+    CompactionManifest,
+    open_log_files,
+    read_compaction_manifest,
+    reading_lock,
+)
 from monitoring.traffic.decode import feature_key
-from monitoring.traffic.jsonl import LineReader
-from monitoring.traffic.window import Reading, Span, days, read_stored
+from monitoring.traffic.jsonl import JsonlReader
+from monitoring.traffic.window import ReadStats, TimeWindow, days, read_stored
 
 BLOCK_ROWS = 4096
 STORED_TIME = "%Y-%m-%dT%H:%M:%S%.6fZ"
@@ -73,25 +78,25 @@ class Block:
         )
 
 
-def blocks(layout: Layout, manifest: Manifest, span: Span, met: Reading) -> Iterator[Block]:
+def blocks(layout: Layout, manifest: Manifest, span: TimeWindow, met: ReadStats) -> Iterator[Block]:
     """The traffic of a window for a version with that manifest, file by file, a block at a time.
 
     What cannot be read is counted in `met`, as are the rows of versions other than the span's.
     """
-    with reading(layout.traffic(span.model)):
+    with reading_lock(layout.traffic(span.model)):
         for folder in days(layout, span):
-            folded = folded_of(folder)
+            folded = read_compaction_manifest(folder)
             yield from _from_lines(folder, folded, manifest, span, met)
             yield from _from_parquet(folder, folded, manifest, span, met)
 
 
 def _from_lines(
-    folder: Path, folded: Folded, manifest: Manifest, span: Span, met: Reading
+    folder: Path, folded: CompactionManifest, manifest: Manifest, span: TimeWindow, met: ReadStats
 ) -> Iterator[Block]:
     first, last = utc_text(span.start), utc_text(span.end)
-    for path, start in open_lines(folder, folded):
+    for path, start in open_log_files(folder, folded):
         met.files += 1
-        lines = LineReader(_Record)
+        lines = JsonlReader(_Record)
         waiting: list[_Record] = []
         for found in lines.read(path, start):
             inside = [r for r in found if first <= r.time < last]
@@ -125,7 +130,7 @@ def _of_records(records: Sequence[_Record], manifest: Manifest) -> Block:
 
 
 def _from_parquet(
-    folder: Path, folded: Folded, manifest: Manifest, span: Span, met: Reading
+    folder: Path, folded: CompactionManifest, manifest: Manifest, span: TimeWindow, met: ReadStats
 ) -> Iterator[Block]:
     met.torn_lines += folded.torn_lines
     for name in folded.files:

@@ -21,7 +21,7 @@ from monitoring.replay.page import page_of
 from monitoring.replay.results import Answers, ReplayCounts, answers_of, decisions_of
 from monitoring.replay.rows import Block, blocks
 from monitoring.reporting import artifacts
-from monitoring.traffic.window import Reading, Span
+from monitoring.traffic.window import ReadStats, TimeWindow
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Wish:
     features; by default those of the version's manifest, or else all.
     """
 
-    span: Span
+    span: TimeWindow
     limit: int = 0
     segments: Sequence[str] | None = None
 
@@ -46,7 +46,7 @@ def replay(layout: Layout, baseline: Baseline, wish: Wish, *, now: datetime) -> 
 
     """
     begin = time.perf_counter()
-    met, seen = Reading(), 0
+    met, seen = ReadStats(), 0
     counts = ReplayCounts(
         baseline.manifest, baseline.version, _segments(baseline, wish), _ends(baseline)
     )
@@ -203,7 +203,7 @@ def _document(
     wish: Wish,
     counts: ReplayCounts,
     window: Window,
-    met: Reading,
+    met: ReadStats,
     now: datetime,
     seconds: float,
 ) -> Replay:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.drift.histograms import CategoryCount, NumberCount, WindowCounts
+from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
 from monitoring.drift.rule import ends_of, reference_counts
 from monitoring.drift.statistics import shares
 
@@ -30,15 +30,15 @@ class Shape:
     now: tuple[float, ...]
 
 
-def shape_of(name: str, counts: WindowCounts) -> Shape:
+def shape_of(name: str, counts: WindowHistograms) -> Shape:
     """The shape of one column."""
     column = counts.columns[name]
-    if isinstance(column, NumberCount):
+    if isinstance(column, NumericHistogram):
         return _of_numbers(name, column)
     return _of_words(name, column)
 
 
-def _of_numbers(name: str, column: NumberCount) -> Shape:
+def _of_numbers(name: str, column: NumericHistogram) -> Shape:
     low, high = ends_of(column.reference)
     edges = np.array([low, *column.reference.edges, high])
     # Ends of a column with few values may meet its edges; a distribution needs rising ones.
@@ -69,8 +69,8 @@ def _resampled(
     return _rounded(np.diff(np.interp(grid, edges, below)))
 
 
-def _of_words(name: str, column: CategoryCount) -> Shape:
-    before, now = shares(reference_counts(column)), shares(column.by_slice().sum(axis=0))
+def _of_words(name: str, column: CategoricalHistogram) -> Shape:
+    before, now = shares(reference_counts(column)), shares(column.by_time_bin().sum(axis=0))
     order = np.argsort(-np.abs(now - before), kind="stable")[:MOST_WORDS]
     words = tuple(column.words[i] for i in order)
     return Shape(name, "category", words, _rounded(before[order]), _rounded(now[order]))

@@ -21,7 +21,7 @@ from monitoring.retraining.dataset import Case, labelled_of, with_labels, writte
 from monitoring.retraining.process import Train, run_training
 from monitoring.retraining.trigger import Cause, Judged, judged
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 from monitoring.verdicts import history
 from registry.production import reconcile
 from registry.promote import Promotion
@@ -153,7 +153,7 @@ def _judged(
         )
     start = parse_utc(verdict.window.start)
     earlier = history.earlier_verdicts(
-        layout, Span(name, verdict.version, start, parse_utc(verdict.window.end))
+        layout, TimeWindow(name, verdict.version, start, parse_utc(verdict.window.end))
     )
     found = judged(
         verdict,

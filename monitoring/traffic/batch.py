@@ -12,7 +12,7 @@ Times = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Rows:
+class TrafficBatch:
     """A piece of a window, column by column.
 
     `columns` has one series of `times`' length for each column of the reference: numbers as

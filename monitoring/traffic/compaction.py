@@ -21,8 +21,14 @@ from contracts.files import alone, flush, write_whole
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring.labels import store as labels
-from monitoring.traffic.compaction_manifest import FOLDED, Folded, folded_of, open_lines, removing
-from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.compaction_manifest import (
+    COMPACTION_FILE,
+    CompactionManifest,
+    open_log_files,
+    read_compaction_manifest,
+    removal_lock,
+)
+from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.parquet import table_of, together, write_table
 from monitoring.traffic.retention import without_labels_before
 
@@ -92,8 +98,8 @@ def run_labels(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) 
             if _grows(folder, now.astimezone(UTC)):
                 return Compaction(waiting=1)
             _remove_rubbish(folder)
-            before, after = folded_of(folder), _compact_labels(folder)
-            with removing(folder) as free:
+            before, after = read_compaction_manifest(folder), _compact_labels(folder)
+            with removal_lock(folder) as free:
                 gone = _remove_segments(folder, labels.ADDED) if free else 0
                 old = without_labels_before(folder, _oldest(now, keep_days)) if free else 0
     except OSError as err:
@@ -111,12 +117,14 @@ def run_labels(layout: Layout, name: str, *, now: datetime, keep_days: int = 0) 
     )
 
 
-def _compact_labels(folder: Path) -> Folded:
-    before = folded_of(folder)
-    segments = {path: (start, path.stat().st_size) for path, start in open_lines(folder, before)}
+def _compact_labels(folder: Path) -> CompactionManifest:
+    before = read_compaction_manifest(folder)
+    segments = {
+        path: (start, path.stat().st_size) for path, start in open_log_files(folder, before)
+    }
     if not segments:
         return before
-    lines = LineReader(labels.Label)
+    lines = JsonlReader(labels.Label)
     # Within a file the order is that of writing: of two labels of one moment the later wins.
     tables = list(labels.tables_of(((p, start) for p, (start, _) in segments.items()), lines))
     name = f"part-{len(before.files):06d}-{token_hex(8)}.parquet"
@@ -149,14 +157,14 @@ def _run(folder: Path, now: datetime, keep_days: int) -> Compaction:
             waiting += 1
             continue
         _remove_rubbish(day)
-        before = folded_of(day)
+        before = read_compaction_manifest(day)
         after = compact_day(day)
         if after != before:
             days += 1
             rows += after.rows - before.rows
             torn += after.torn_lines - before.torn_lines
     segments = removed_days = 0
-    with removing(folder) as free:
+    with removal_lock(folder) as free:
         if free:
             segments = sum(_remove_segments(day) for day in past if day.name >= oldest)
             removed_days = sum(_remove_day(day) for day in past if day.name < oldest)
@@ -186,13 +194,13 @@ def _grows(day: Path, now: datetime) -> bool:
     return max(times, default=0.0) > (now - SEALED_AFTER).timestamp()
 
 
-def compact_day(day: Path) -> Folded:
+def compact_day(day: Path) -> CompactionManifest:
     """Put a day's lines that are not in Parquet yet there; what is compacted of it now."""
-    before = folded_of(day)
-    segments = {path: (start, path.stat().st_size) for path, start in open_lines(day, before)}
+    before = read_compaction_manifest(day)
+    segments = {path: (start, path.stat().st_size) for path, start in open_log_files(day, before)}
     if not segments:
         return before
-    lines = LineReader(TrafficRecord)
+    lines = JsonlReader(TrafficRecord)
     names: list[str] = []
     rows = 0
     for table in _tables(segments, lines):
@@ -205,29 +213,29 @@ def compact_day(day: Path) -> Folded:
 
 def _named(
     folder: Path,
-    before: Folded,
+    before: CompactionManifest,
     names: list[str],
     rows: int,
-    lines: LineReader[Any],
+    lines: JsonlReader[Any],
     segments: dict[Path, tuple[int, int]],
-) -> Folded:
+) -> CompactionManifest:
     """Write the document that makes new Parquet files count."""
     for name in names:
         flush(folder / name)
     if lines.torn:
         write_whole(folder / f"torn-{token_hex(8)}.txt", b"\n".join(lines.torn) + b"\n")
-    after = Folded(
+    after = CompactionManifest(
         files=(*before.files, *names),
         rows=before.rows + rows,
         torn_lines=before.torn_lines + len(lines.torn),
-        segments=before.segments | {path.name: end for path, (_, end) in segments.items()},
+        log_files=before.log_files | {path.name: end for path, (_, end) in segments.items()},
     )
-    write_whole(folder / FOLDED, after.write_pretty())
+    write_whole(folder / COMPACTION_FILE, after.write_pretty())
     return after
 
 
 def _tables(
-    segments: dict[Path, tuple[int, int]], lines: LineReader[TrafficRecord]
+    segments: dict[Path, tuple[int, int]], lines: JsonlReader[TrafficRecord]
 ) -> Iterator[pl.DataFrame]:
     """The records of all segments in tables of at most about a million rows."""
     waiting: list[pl.DataFrame] = []
@@ -241,7 +249,7 @@ def _tables(
 
 
 def _small_tables(
-    segments: dict[Path, tuple[int, int]], lines: LineReader[TrafficRecord]
+    segments: dict[Path, tuple[int, int]], lines: JsonlReader[TrafficRecord]
 ) -> Iterator[pl.DataFrame]:
     records: list[TrafficRecord] = []
     for path, (start, end) in segments.items():
@@ -254,7 +262,7 @@ def _small_tables(
         yield _table(records, lines)
 
 
-def _table(records: list[TrafficRecord], lines: LineReader[TrafficRecord]) -> pl.DataFrame:
+def _table(records: list[TrafficRecord], lines: JsonlReader[TrafficRecord]) -> pl.DataFrame:
     table, timeless = table_of(records)
     lines.torn += [record.write() for record in timeless]
     return table
@@ -262,7 +270,7 @@ def _table(records: list[TrafficRecord], lines: LineReader[TrafficRecord]) -> pl
 
 def _remove_rubbish(day: Path) -> None:
     """Parquet files of a run that was killed before it could name them."""
-    named = set(folded_of(day).files)
+    named = set(read_compaction_manifest(day).files)
     for path in day.glob("part-*.parquet"):
         if path.name not in named:
             path.unlink()
@@ -272,7 +280,7 @@ def _remove_rubbish(day: Path) -> None:
 
 def _remove_segments(day: Path, prefix: str = "") -> int:
     """Segments that are in Parquet to the last byte."""
-    done = folded_of(day).segments
+    done = read_compaction_manifest(day).log_files
     gone = 0
     for path in day.glob(f"{prefix}*.jsonl"):
         if path.name in done and path.stat().st_size == done[path.name]:

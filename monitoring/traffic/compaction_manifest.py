@@ -1,8 +1,8 @@
-"""What compaction has made of a day of lines: `compacted.json` beside its Parquet files.
+"""The compaction manifest: `compacted.json` beside the Parquet files of a day's traffic.
 
-The document is the only truth: a Parquet file that it does not name is rubbish of a run that
-was killed, and bytes of a segment that it names are in Parquet already. It is replaced
-whole, so a reader sees a day before or after a compaction, never between.
+The document is the only truth. A Parquet file that it does not name was left by a run that was
+killed; bytes of a log file that it counts are in Parquet already. It is replaced as a whole, so
+a reader sees a day before a compaction or after it, never in between.
 """
 
 import contextlib
@@ -15,48 +15,52 @@ import msgspec
 from contracts.documents import Document
 from contracts.files import alone
 
-FOLDED = "compacted.json"
+COMPACTION_FILE = "compacted.json"
 LOCK = ".lock"
 
 
-class Folded(Document, frozen=True, kw_only=True):
-    """A day that was compacted: its Parquet files, and how much of each segment is in them."""
+class CompactionManifest(Document, frozen=True, kw_only=True):
+    """A day that was compacted.
+
+    `files` are its Parquet files with `rows` rows in all, `torn_lines` the lines that were left
+    out. `log_files` says how many bytes of each log file are in Parquet, by file name.
+    """
 
     files: tuple[str, ...] = ()
     rows: int = 0
     torn_lines: int = 0
-    segments: dict[str, int] = msgspec.field(default_factory=dict)
+    log_files: dict[str, int] = msgspec.field(default_factory=dict, name="segments")
 
 
-def folded_of(folder: Path) -> Folded:
-    """What was compacted of a day; nothing where there is no document.
+def read_compaction_manifest(folder: Path) -> CompactionManifest:
+    """The compaction manifest of a day's folder; an empty one where there is no document.
 
     Raises:
         InvalidDocument: the document was cut or edited.
 
     """
-    path = folder / FOLDED
+    path = folder / COMPACTION_FILE
     try:
-        return Folded.read(path.read_bytes(), str(path))
+        return CompactionManifest.read(path.read_bytes(), str(path))
     except FileNotFoundError:
-        return Folded()
+        return CompactionManifest()
 
 
-def open_lines(folder: Path, folded: Folded) -> list[tuple[Path, int]]:
-    """The segments of a day that are not (wholly) in Parquet, and where to start in each."""
+def open_log_files(folder: Path, compacted: CompactionManifest) -> list[tuple[Path, int]]:
+    """The log files that are not wholly in Parquet, by name, with the byte to read each from."""
     found = []
     for path in sorted(folder.glob("*.jsonl")):
-        done = folded.segments.get(path.name, 0)
+        done = compacted.log_files.get(path.name, 0)
         if path.stat().st_size > done:
             found.append((path, done))
     return found
 
 
 @contextlib.contextmanager
-def reading(folder: Path) -> Iterator[None]:
-    """Hold segments in place while they are read: compaction removes none meanwhile."""
+def reading_lock(folder: Path) -> Iterator[None]:
+    """Keep log files in place while the block reads them: compaction removes none meanwhile."""
     with contextlib.ExitStack() as stack:
-        # A place where no lock can be made is one where compaction cannot remove either.
+        # Where no lock can be made, compaction cannot remove files either.
         with contextlib.suppress(OSError):
             file = stack.enter_context((folder / LOCK).open("ab"))
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -64,8 +68,8 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def removing(folder: Path) -> Iterator[bool]:
-    """Whether nobody reads, and nobody begins to until this ends.
+def removal_lock(folder: Path) -> Iterator[bool]:
+    """Whether nobody reads the folder; while the block runs, nobody begins to.
 
     Raises:
         Unwritable: the lock cannot be made.

@@ -17,7 +17,7 @@ _TORN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
 
 
-class LineReader(Generic[T]):
+class JsonlReader(Generic[T]):
     """Reads objects of type `strict`; a block that holds another is read as `tolerant`.
 
     `torn` collects the lines that are neither.

@@ -8,7 +8,11 @@ import polars as pl
 from contracts.errors import NotRegistered
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from monitoring.traffic.compaction_manifest import folded_of, open_lines, reading
+from monitoring.traffic.compaction_manifest import (
+    open_log_files,
+    read_compaction_manifest,
+    reading_lock,
+)
 from monitoring.traffic.parquet import record_of
 
 
@@ -21,7 +25,7 @@ def find(layout: Layout, prediction_id: str) -> TrafficRecord:
     """
     days = (p for p in (layout.var / "traffic").glob("*/*") if p.is_dir())
     for day in sorted(days, key=lambda p: p.name, reverse=True):
-        with reading(day.parent):
+        with reading_lock(day.parent):
             record = _in_lines(day, prediction_id) or _in_parquet(day, prediction_id)
         if record is not None:
             return record
@@ -33,7 +37,7 @@ def find(layout: Layout, prediction_id: str) -> TrafficRecord:
 
 def _in_lines(day: Path, prediction_id: str) -> TrafficRecord | None:
     needle = prediction_id.encode()
-    for path, start in reversed(open_lines(day, folded_of(day))):
+    for path, start in reversed(open_log_files(day, read_compaction_manifest(day))):
         with path.open("rb") as lines:
             lines.seek(start)
             for line in lines:
@@ -44,7 +48,7 @@ def _in_lines(day: Path, prediction_id: str) -> TrafficRecord | None:
 
 
 def _in_parquet(day: Path, prediction_id: str) -> TrafficRecord | None:
-    for name in folded_of(day).files:
+    for name in read_compaction_manifest(day).files:
         try:
             scan = pl.scan_parquet(day / name, glob=False)
             found = scan.filter(pl.col("prediction_id") == prediction_id).collect()

@@ -9,10 +9,14 @@ import polars as pl
 
 from contracts.names import Layout
 from contracts.times import utc_text
-from monitoring.traffic.compaction_manifest import folded_of, open_lines, reading
+from monitoring.traffic.compaction_manifest import (
+    open_log_files,
+    read_compaction_manifest,
+    reading_lock,
+)
 from monitoring.traffic.decode import feature_key
-from monitoring.traffic.jsonl import LineReader
-from monitoring.traffic.window import Span, days, read_stored
+from monitoring.traffic.jsonl import JsonlReader
+from monitoring.traffic.window import TimeWindow, days, read_stored
 
 _ANSWER_ROWS = 50_000
 
@@ -29,16 +33,18 @@ class Answer(msgspec.Struct, gc=False):
     variant: str = "production"
 
 
-def answers_of(layout: Layout, span: Span, segments: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+def answers_of(
+    layout: Layout, span: TimeWindow, segments: Sequence[str] = ()
+) -> Iterator[pl.DataFrame]:
     """The answers of a window, of the features only the segments."""
     kind = _answer_type(segments)
     first, last = utc_text(span.start), utc_text(span.end)
-    with reading(layout.traffic(span.model)):
+    with reading_lock(layout.traffic(span.model)):
         for folder in days(layout, span):
-            folded = folded_of(folder)
-            lines: LineReader[Any] = LineReader(kind)
+            folded = read_compaction_manifest(folder)
+            lines: JsonlReader[Any] = JsonlReader(kind)
             waiting: list[Any] = []
-            for path, start in open_lines(folder, folded):
+            for path, start in open_log_files(folder, folded):
                 for block in lines.read(path, start):
                     waiting += [a for a in block if first <= a.time < last]
                     if len(waiting) >= _ANSWER_ROWS:
@@ -64,7 +70,7 @@ def _answer_type(segments: Sequence[str]) -> type[Any]:
     return msgspec.defstruct("Answer", [("features", features)], bases=(Answer,), kw_only=True)
 
 
-def _stored_answers(path: Path, span: Span, segments: Sequence[str]) -> pl.DataFrame:
+def _stored_answers(path: Path, span: TimeWindow, segments: Sequence[str]) -> pl.DataFrame:
     try:
         names = pl.scan_parquet(path, glob=False).collect_schema().names()
         wanted = [

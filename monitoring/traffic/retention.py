@@ -13,7 +13,11 @@ from msgspec.structs import replace
 
 from contracts.files import write_whole
 from monitoring.labels.store import stored
-from monitoring.traffic.compaction_manifest import FOLDED, Folded, folded_of
+from monitoring.traffic.compaction_manifest import (
+    COMPACTION_FILE,
+    CompactionManifest,
+    read_compaction_manifest,
+)
 
 
 def without_labels_before(folder: Path, oldest: datetime) -> int:
@@ -27,7 +31,7 @@ def without_labels_before(folder: Path, oldest: datetime) -> int:
         InvalidDocument: a compacted file cannot be read.
 
     """
-    before = folded_of(folder)
+    before = read_compaction_manifest(folder)
     first = int(oldest.timestamp() * 1e6)
     kept: list[str] = []
     gone = 0
@@ -42,8 +46,8 @@ def without_labels_before(folder: Path, oldest: datetime) -> int:
             kept.append(f"{name.rsplit('-', 1)[0]}-{token_hex(8)}.parquet")
             young.write_parquet(folder / kept[-1], compression="lz4")
     if gone:
-        after: Folded = replace(before, files=tuple(kept), rows=before.rows - gone)
-        write_whole(folder / FOLDED, after.write_pretty())
+        after: CompactionManifest = replace(before, files=tuple(kept), rows=before.rows - gone)
+        write_whole(folder / COMPACTION_FILE, after.write_pretty())
         for name in set(before.files) - set(kept):
             (folder / name).unlink(missing_ok=True)
     return gone

@@ -15,9 +15,14 @@ from contracts.reference import Reference
 from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
 from monitoring.traffic import decode as col
-from monitoring.traffic.batch import Rows
-from monitoring.traffic.compaction_manifest import Folded, folded_of, open_lines, reading
-from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.batch import TrafficBatch
+from monitoring.traffic.compaction_manifest import (
+    CompactionManifest,
+    open_log_files,
+    read_compaction_manifest,
+    reading_lock,
+)
+from monitoring.traffic.jsonl import JsonlReader
 
 CHUNK_ROWS = 50_000
 FRAME_COLUMNS = ("prediction_id", "time", "version", "variant", "flags")
@@ -28,7 +33,7 @@ UNREAD = cs.by_name("latency_ms", "request_id", "model", require_all=False) | cs
 
 
 @dataclass
-class Reading:
+class ReadStats:
     """What was met on the way through the files."""
 
     files: int = 0
@@ -39,7 +44,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeWindow:
     """Which traffic is wanted: of one version (None: of all), `start <= time < end`."""
 
     model: str
@@ -49,21 +54,21 @@ class Span:
 
 
 def read_window(
-    layout: Layout, span: Span, reference: Reference, reading_of: Reading
-) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    layout: Layout, span: TimeWindow, reference: Reference, reading_of: ReadStats
+) -> Iterator[tuple[TrafficBatch, pl.DataFrame]]:
     """Pieces of a window: the columns to be counted, and the table they were taken from.
 
     Lines that are not traffic records (a torn last line, another program's) and files that
     cannot be read are skipped and counted in `reading_of`, as are other versions.
     """
-    with reading(layout.traffic(span.model)):
+    with reading_lock(layout.traffic(span.model)):
         for folder in days(layout, span):
-            folded = folded_of(folder)
+            folded = read_compaction_manifest(folder)
             yield from _from_lines(folder, folded, span, reference, reading_of)
             yield from _from_parquet(folder, folded, span, reference, reading_of)
 
 
-def days(layout: Layout, span: Span) -> list[Path]:
+def days(layout: Layout, span: TimeWindow) -> list[Path]:
     """The folders that may hold records of the window, oldest first.
 
     A segment is named by the day of its first record; its writer turns it at midnight, so the
@@ -76,20 +81,20 @@ def days(layout: Layout, span: Span) -> list[Path]:
 
 
 def _from_lines(
-    folder: Path, folded: Folded, span: Span, reference: Reference, met: Reading
-) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    folder: Path, folded: CompactionManifest, span: TimeWindow, reference: Reference, met: ReadStats
+) -> Iterator[tuple[TrafficBatch, pl.DataFrame]]:
     maker = col.ColumnMaker(reference)
     strict = col.record_type(reference)
-    for path, start in open_lines(folder, folded):
+    for path, start in open_log_files(folder, folded):
         met.files += 1
-        lines: LineReader[Any] = LineReader(strict, TrafficRecord)
+        lines: JsonlReader[Any] = JsonlReader(strict, TrafficRecord)
         for records in _batches(lines.read(path, start), strict, span, met):
             yield from _piece(*maker.frame(records), reference, met)
         met.torn_lines += len(lines.torn)
 
 
 def _batches(
-    blocks: Iterator[list[Any]], strict: type[Any], span: Span, met: Reading
+    blocks: Iterator[list[Any]], strict: type[Any], span: TimeWindow, met: ReadStats
 ) -> Iterator[list[Any]]:
     """The window's records, those of the reference's types apart from the others."""
     first, last = utc_text(span.start), utc_text(span.end)
@@ -111,8 +116,8 @@ def _batches(
 
 
 def _from_parquet(
-    folder: Path, folded: Folded, span: Span, reference: Reference, met: Reading
-) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    folder: Path, folded: CompactionManifest, span: TimeWindow, reference: Reference, met: ReadStats
+) -> Iterator[tuple[TrafficBatch, pl.DataFrame]]:
     met.torn_lines += folded.torn_lines
     for name in folded.files:
         met.files += 1
@@ -133,7 +138,7 @@ def _from_parquet(
         yield from _piece(pl.DataFrame(made), mistyped, strangers, reference, met)
 
 
-def _of_version(frame: pl.DataFrame, span: Span, met: Reading) -> pl.DataFrame:
+def _of_version(frame: pl.DataFrame, span: TimeWindow, met: ReadStats) -> pl.DataFrame:
     if span.version is None:
         return frame
     mine = frame.filter(pl.col("version") == span.version)
@@ -144,7 +149,7 @@ def _of_version(frame: pl.DataFrame, span: Span, met: Reading) -> pl.DataFrame:
     return mine
 
 
-def read_stored(path: Path, span: Span, wanted: tuple[str, ...] = ()) -> pl.DataFrame:
+def read_stored(path: Path, span: TimeWindow, wanted: tuple[str, ...] = ()) -> pl.DataFrame:
     """The rows of a compacted file that may be in the window; `wanted` columns, or all.
 
     Raises:
@@ -165,8 +170,8 @@ def _piece(
     mistyped: Mapping[str, int],
     strangers: Mapping[str, int],
     reference: Reference,
-    met: Reading,
-) -> Iterator[tuple[Rows, pl.DataFrame]]:
+    met: ReadStats,
+) -> Iterator[tuple[TrafficBatch, pl.DataFrame]]:
     """The table as rows to count; a record whose time is none is torn."""
     torn = frame["time"].null_count()
     if torn:
@@ -177,7 +182,7 @@ def _piece(
     features = {name: frame[col.feature_key(name)] for name in reference.features}
     predictions = {name: frame[name] for name in reference.predictions}
     yield (
-        Rows(
+        TrafficBatch(
             times=frame["time"].to_physical().to_numpy(),
             ids=frame["prediction_id"],
             columns={**features, **predictions},

@@ -16,9 +16,9 @@ from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Acceptance, Finding, QualityFinding, Verdict
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Limit
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 
 FEWEST_WINDOWS = 20
 """Undrifted windows from which limits are calibrated."""
@@ -35,7 +35,7 @@ ACCEPTED = "accepted"
 """Folder beside the verdicts: one document for each that a person accepted."""
 
 
-def earlier_verdicts(layout: Layout, span: Span) -> list[Verdict]:
+def earlier_verdicts(layout: Layout, span: TimeWindow) -> list[Verdict]:
     """Verdicts on windows of the same version that ended before this one starts, by time.
 
     What cannot be read as a verdict is left out: it is a picture of the past, not a fault of
@@ -104,7 +104,7 @@ def verdict_named(folder: Path, verdict_id: str) -> Verdict:
 
 
 def calibrated_limits(
-    earlier: Sequence[Verdict], span: Span, usual: frozenset[str]
+    earlier: Sequence[Verdict], span: TimeWindow, usual: frozenset[str]
 ) -> Mapping[tuple[str, str], Limit]:
     """Limits by column and effect from the version's own undrifted windows of this length.
 
@@ -154,7 +154,7 @@ def since(column: str, start: str, earlier: Sequence[Verdict]) -> str:
     return min((v.window.start for v in _unbroken(column, earlier)), default=start)
 
 
-def windows(column: str, span: Span, earlier: Sequence[Verdict]) -> int:
+def windows(column: str, span: TimeWindow, earlier: Sequence[Verdict]) -> int:
     """How many windows of this length the unbroken run has, this one included."""
     length = (span.end - span.start).total_seconds()
     return 1 + sum(
@@ -172,12 +172,12 @@ def _unbroken(column: str, earlier: Sequence[Verdict]) -> Iterator[Verdict]:
         yield verdict
 
 
-def profile_of(counts: WindowCounts, span: Span) -> tuple[int, ...]:
+def profile_of(counts: WindowHistograms, span: TimeWindow) -> tuple[int, ...]:
     """The rows in each of 24 equal parts of the window."""
     length = (span.end - span.start).total_seconds() * 1e6 / PARTS
     places = (counts.line.middles() - span.start.timestamp() * 1e6) // max(length, 1.0)
     places = np.clip(places, 0, PARTS - 1).astype(np.int64)
-    rows = np.bincount(places, weights=counts.rows_by_slice, minlength=PARTS)
+    rows = np.bincount(places, weights=counts.rows_by_time_bin, minlength=PARTS)
     return tuple(int(n) for n in rows)
 
 

@@ -37,13 +37,13 @@ def command(
     """Compare challenger and production by their labels; valid at every look."""
     from monitoring.baseline import find_baseline
     from monitoring.experiment.analysis import Plan, analyse, keep
-    from monitoring.traffic.window import Span
+    from monitoring.traffic.window import TimeWindow
 
     now = datetime.now(UTC)
     start, end = window_of(window, since, until, now, ("--window", "--since", "--until"))
     share = share_of(weight, "--weight") if weight else float("nan")
     baseline = find_baseline(context.store(), context.layout(), model, None)
-    plan = Plan(Span(model, None, start, end), metric, planned_units, share)
+    plan = Plan(TimeWindow(model, None, start, end), metric, planned_units, share)
     document = analyse(context.layout(), baseline, plan, now=now)
     page = keep(context.layout(), document)[1]
     if json:

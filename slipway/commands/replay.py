@@ -42,11 +42,11 @@ def command(
 ) -> None:
     """Send logged traffic through a version: decisions flipped, score shifts, examples."""
     from monitoring.replay.run import Wish
-    from monitoring.traffic.window import Span
+    from monitoring.traffic.window import TimeWindow
 
     now = datetime.now(UTC)
     start, end = window_of(window, since, until, now, ("--window", "--since", "--until"))
-    wish = Wish(Span(model, answered_by, start, end), limit, segment)
+    wish = Wish(TimeWindow(model, answered_by, start, end), limit, segment)
     document, page = replayed(model, version, wish, now)
     if json:
         output.as_json(document)
@@ -91,11 +91,11 @@ def demand_of(model: str, window: str, max_flips: str) -> "Callable[[int, int], 
         from monitoring.replay.gate import flips_check
         from monitoring.replay.run import Wish, keep, replay
         from monitoring.reporting.mlflow import log_to_run
-        from monitoring.traffic.window import Span
+        from monitoring.traffic.window import TimeWindow
 
         now, store = datetime.now(UTC), context.store()
         baseline = find_baseline(store, context.layout(), model, challenger)
-        wish = Wish(Span(model, production, now - back, now))
+        wish = Wish(TimeWindow(model, production, now - back, now))
         document = replay(context.layout(), baseline, wish, now=now)
         files = keep(context.layout(), document)
         log_to_run(store.tracking_uri, baseline.manifest.run_id, list(files))

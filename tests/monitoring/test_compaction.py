@@ -18,13 +18,17 @@ from hypothesis import strategies as st
 from contracts.errors import PlatformError
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.traffic import compaction
-from monitoring.traffic.compaction_manifest import FOLDED, folded_of, reading
-from monitoring.traffic.jsonl import LineReader
+from monitoring.traffic.compaction_manifest import (
+    COMPACTION_FILE,
+    read_compaction_manifest,
+    reading_lock,
+)
+from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.lookup import find
 from monitoring.traffic.parquet import record_of, table_of, together
-from monitoring.traffic.window import Reading, Span, read_window
+from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
@@ -99,7 +103,7 @@ def test_a_block_is_read_as_line_by_line(lines: list[bytes]) -> None:
             torn += bool(line.strip())
         else:
             expected.append(value)
-    reader = LineReader(Row)
+    reader = JsonlReader(Row)
 
     assert [r.a for r in reader.decode(body)] == expected
     assert len(reader.torn) == torn
@@ -139,13 +143,13 @@ def write(layout: Layout, n: int, seed: int = 0, tail: bytes = b"") -> Path:
 
 
 def counted(layout: Layout) -> tuple[Any, ...]:
-    reading_of = Reading()
-    counts = WindowCounts(TINY_REFERENCE)
-    span = Span("tiny", 1, DAY, DAY + timedelta(days=1))
+    reading_of = ReadStats()
+    counts = WindowHistograms(TINY_REFERENCE)
+    span = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
     for rows, _ in read_window(layout, span, TINY_REFERENCE, reading_of):
         counts.add(rows)
     columns = {
-        name: (c.n, c.missing, c.mistyped, c.by_slice().sum(axis=0).tolist())
+        name: (c.n, c.missing, c.mistyped, c.by_time_bin().sum(axis=0).tolist())
         for name, c in counts.columns.items()
     }
     return (
@@ -199,7 +203,7 @@ def test_today_and_what_is_being_read_or_written_is_left_alone(tmp_path: Path) -
     os.utime(path, (LATER.timestamp(), LATER.timestamp()))
     assert compaction.run(layout, "tiny", now=LATER).waiting == 1
     os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    with reading(layout.traffic("tiny")):
+    with reading_lock(layout.traffic("tiny")):
         done = compaction.run(layout, "tiny", now=LATER)
     assert (done.days, done.removed_segments, path.exists()) == (1, 0, True)
     assert counted(layout)[1] == 9
@@ -235,24 +239,34 @@ def test_a_half_written_parquet_file_is_counted_or_removed(tmp_path: Path) -> No
 
     compaction.run(layout, "tiny", now=LATER)
     assert not (folder / "part-ab.parquet").exists()
-    named = folder / folded_of(folder).files[0]
+    named = folder / read_compaction_manifest(folder).files[0]
     named.write_bytes(named.read_bytes()[:-100])
-    met = Reading()
-    span = Span("tiny", 1, DAY, DAY + timedelta(days=1))
+    met = ReadStats()
+    span = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
     assert list(read_window(layout, span, TINY_REFERENCE, met)) == []
     assert len(met.torn_files) == 1
     assert named.name in met.torn_files[0]
 
 
+def test_a_manifest_of_an_earlier_version_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    """The file's names are a contract: readers of an older version meet it as well."""
+    old = b'{"document_version":1,"files":["a.parquet"],"rows":7,"torn_lines":2,"segments":{"b":9}}'
+    (tmp_path / COMPACTION_FILE).write_bytes(old)
+    found = read_compaction_manifest(tmp_path)
+
+    assert found.log_files == {"b": 9}
+    assert found.write() == old
+
+
 FOR_EVER = """
 import datetime, pathlib, sys
 from contracts.names import Layout
-from monitoring import compact
+from monitoring.traffic import compaction
 now = datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
-    compact.run(Layout(pathlib.Path(sys.argv[1])), "tiny", now=now)
+    compaction.run(Layout(pathlib.Path(sys.argv[1])), "tiny", now=now)
 """
 
 
@@ -268,7 +282,7 @@ def test_a_killed_compaction_loses_no_row_and_doubles_none(tmp_path: Path, delay
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()
+        assert process.stdout.readline() == b"ready\n"
         process.stdin.write(b"go\n")
         process.stdin.flush()
         time.sleep(delay_s)
@@ -277,6 +291,6 @@ def test_a_killed_compaction_loses_no_row_and_doubles_none(tmp_path: Path, delay
     assert counted(layout)[1] == 18_000
     compaction.run(layout, "tiny", now=LATER)
     assert counted(layout)[1] == 18_000
-    assert {p.name for p in folder.glob("part-*")} == set(folded_of(folder).files)
-    assert (folder / FOLDED).is_file()
+    assert {p.name for p in folder.glob("part-*")} == set(read_compaction_manifest(folder).files)
+    assert (folder / COMPACTION_FILE).is_file()
     assert not list(folder.glob("*.jsonl"))

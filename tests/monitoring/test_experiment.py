@@ -34,12 +34,12 @@ from monitoring.experiment.effect import (
 )
 from monitoring.experiment.page import page_of
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 10
-SPAN = Span("tiny", None, START - timedelta(days=5), START + timedelta(days=DAYS))
+SPAN = TimeWindow("tiny", None, START - timedelta(days=5), START + timedelta(days=DAYS))
 NOW = START + timedelta(days=DAYS + 1)
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "manifest.v1.json"
 UNITS = 2500

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
-from monitoring.drift.histograms import OTHERS, Bins, CategoryCount, WindowCounts
-from monitoring.drift.timeline import SLICES, TimeLine
+from monitoring.drift.histograms import OTHERS, Bins, CategoricalHistogram, WindowHistograms
+from monitoring.drift.timeline import TIME_BINS, Timeline
 from monitoring.quality.duplicates import DuplicateCount
-from monitoring.traffic.batch import Rows
+from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.decode import series_of
 from training.reference import number_reference
 
@@ -27,17 +27,17 @@ def test_a_bin_is_found_as_a_search_would_find_it(edges: list[float], values: li
 
 @given(st.lists(st.lists(st.integers(0, 10**15), min_size=1, max_size=20), min_size=1, max_size=6))
 def test_a_time_line_keeps_every_row_in_the_order_of_time(pieces: list[list[int]]) -> None:
-    line = TimeLine()
-    counts = np.zeros(SLICES, dtype=np.int64)
+    line = Timeline()
+    counts = np.zeros(TIME_BINS, dtype=np.int64)
     for piece in pieces:
         times = np.array(piece)
         for change in line.fit(times):
             counts = change.apply(counts)
-        counts += np.bincount(line.places(times), minlength=SLICES)
+        counts += np.bincount(line.places(times), minlength=TIME_BINS)
     whole = np.array([t for piece in pieces for t in piece])
 
-    assert (counts == np.bincount(line.places(whole), minlength=SLICES)).all()
-    assert line.width == 1000 or int(np.ptp(whole)) >= line.width * (SLICES // 4)
+    assert (counts == np.bincount(line.places(whole), minlength=TIME_BINS)).all()
+    assert line.width == 1000 or int(np.ptp(whole)) >= line.width * (TIME_BINS // 4)
 
 
 def test_null_infinite_and_mistyped_values_are_told_apart() -> None:
@@ -47,13 +47,13 @@ def test_null_infinite_and_mistyped_values_are_told_apart() -> None:
         features={"x": number_reference(np.array([1.0, 2.0, 3.0, 4.0]))},
         predictions={},
     )
-    counts = WindowCounts(reference)
+    counts = WindowHistograms(reference)
     values = pl.Series([1.0, None, float("inf"), float("nan"), None, 9e99])
-    counts.add(Rows(np.arange(6), pl.Series(range(6)), {"x": values}, mistyped={"x": 1}))
+    counts.add(TrafficBatch(np.arange(6), pl.Series(range(6)), {"x": values}, mistyped={"x": 1}))
     column = counts.columns["x"]
 
     assert (column.n, column.missing, column.mistyped) == (6, 3, 1)
-    assert column.by_slice().sum() == 2
+    assert column.by_time_bin().sum() == 2
 
 
 def test_an_empty_reference_column_counts_and_does_not_crash() -> None:
@@ -61,17 +61,17 @@ def test_an_empty_reference_column_counts_and_does_not_crash() -> None:
         edges=(), counts=(0,), missing=5, minimum=0, maximum=0, mean=0, deviation=0
     )
     reference = Reference(n_rows=5, n_predictions=0, features={"x": empty}, predictions={})
-    counts = WindowCounts(reference)
-    counts.add(Rows(np.arange(2), pl.Series(["a", "b"]), {"x": pl.Series([1.0, None])}))
+    counts = WindowHistograms(reference)
+    counts.add(TrafficBatch(np.arange(2), pl.Series(["a", "b"]), {"x": pl.Series([1.0, None])}))
 
-    assert counts.columns["x"].by_slice().sum() == 1
+    assert counts.columns["x"].by_time_bin().sum() == 1
 
 
 def test_categories_beyond_the_room_are_counted_together() -> None:
     from monitoring.drift import histograms
 
     reference = CategoryReference(counts={"a": 1}, missing=0)
-    column = CategoryCount(reference)
+    column = CategoricalHistogram(reference)
     words = [f"w{i}" for i in range(histograms.MOST_WORDS + 5)]
     column.add(pl.Series(["a", *words]), np.zeros(len(words) + 1, dtype=np.int64))
 

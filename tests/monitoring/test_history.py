@@ -16,12 +16,12 @@ from contracts.reference import CategoryReference, Reference
 from contracts.times import utc_text
 from contracts.verdict import Acceptance, Finding, Verdict, Window
 from monitoring.drift.attribution import SegmentCounts, parts_of, segments_of_sample
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Rule, findings_of
 from monitoring.reporting.drift_report import index_of
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.batch import Rows
-from monitoring.traffic.window import Span
+from monitoring.traffic.batch import TrafficBatch
+from monitoring.traffic.window import TimeWindow
 from monitoring.verdicts import history
 from slipway.__main__ import app
 from training.reference import number_reference
@@ -65,8 +65,8 @@ def verdict(day: int, *findings: Finding, **changes: Any) -> Verdict:
     return Verdict(**(words | changes))
 
 
-def span(day: int) -> Span:
-    return Span("tiny", 1, MONDAY + day * DAY, MONDAY + (day + 1) * DAY)
+def span(day: int) -> TimeWindow:
+    return TimeWindow("tiny", 1, MONDAY + day * DAY, MONDAY + (day + 1) * DAY)
 
 
 def weeks(n: int) -> list[Verdict]:
@@ -268,9 +268,9 @@ def test_the_slice_that_drives_a_drift_is_named(tmp_path: Path) -> None:
     ).write_parquet(sample)
     segments = ("region", "owner", "age", "nothing")
     now = SegmentCounts(reference, segments)
-    counts = WindowCounts(reference)
+    counts = WindowHistograms(reference)
     for _ in range(2):
-        window = Rows(np.arange(3_000), pl.Series(range(3_000)), rows(3_000, 15))
+        window = TrafficBatch(np.arange(3_000), pl.Series(range(3_000)), rows(3_000, 15))
         now.add(window)
         counts.add(window)
     part = now.driver("age", segments_of_sample(sample, reference, segments))
@@ -305,7 +305,7 @@ def test_the_slice_whose_values_are_missing_is_named_and_a_large_one_is_not_blam
         work=pl.when(east & pl.Series(rng.random(n) < 0.8)).then(None).otherwise(pl.col("work")),
     )
     now = SegmentCounts(reference, ("region",))
-    now.add(Rows(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
+    now.add(TrafficBatch(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
     part = now.culprit("work", "missing")
 
     assert rows.filter(east)["work"].null_count() == rows["work"].null_count()
@@ -337,7 +337,7 @@ def test_the_slice_that_sends_another_unit_or_new_words_is_named() -> None:
         }
     )
     now = SegmentCounts(reference, ("region",))
-    now.add(Rows(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
+    now.add(TrafficBatch(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
 
     for column, fault in (("income", "unit"), ("income", "out_of_range"), ("work", "unseen")):
         part = now.culprit(column, fault)  # type: ignore[arg-type]  # words of the contract

@@ -21,12 +21,12 @@ from contracts.traffic import TrafficRecord
 from monitoring.labels import store as labels
 from monitoring.labels.join import performance_of
 from monitoring.traffic import compaction
-from monitoring.traffic.compaction_manifest import folded_of
-from monitoring.traffic.window import Span
+from monitoring.traffic.compaction_manifest import read_compaction_manifest
+from monitoring.traffic.window import TimeWindow
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "manifest.v1.json"
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
-SPAN = Span("loan", None, DAY, DAY + timedelta(days=1))
+SPAN = TimeWindow("loan", None, DAY, DAY + timedelta(days=1))
 LATER = DAY + timedelta(days=40)
 
 
@@ -150,7 +150,7 @@ def test_labels_go_with_the_traffic_that_they_are_of(tmp_path: Path) -> None:
 
     assert (kept.removed_rows, gone.removed_rows, again.removed_rows) == (0, 50, 0)
     assert left.truths.tolist() == [1.0]
-    assert sorted(folded_of(labels.folder_of(layout, "loan")).files) == files
+    assert sorted(read_compaction_manifest(labels.folder_of(layout, "loan")).files) == files
     assert len(files) == 1
 
 

@@ -23,14 +23,14 @@ from contracts.reference import CategoryReference, NumberReference, Reference
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 from monitoring.baseline import find_baseline
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Rule, decide, findings_of
 from monitoring.monitor import run
 from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.batch import Rows
+from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.lookup import find
-from monitoring.traffic.window import Reading, Span, read_window
+from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from registry.promote import promote
 from registry.pull import pull
 from slipway.__main__ import app
@@ -511,8 +511,8 @@ def test_every_line_is_a_record_or_is_counted_as_torn(
     good = msgspec.json.encode(record(dict(tiny.GOOD), 1))
     mixed = [line for junk in lines for line in (junk, good)]
     (folder / "a.jsonl").write_bytes(b"\n".join(mixed))
-    reading = Reading()
-    span = Span("tiny", 1, START, END)
+    reading = ReadStats()
+    span = TimeWindow("tiny", 1, START, END)
     pieces = read_window(layout, span, TINY_REFERENCE, reading)
     read = sum(len(rows) for rows, _ in pieces)
 
@@ -528,9 +528,9 @@ def reference_of(data: np.ndarray[Any, Any]) -> Reference:
 
 
 def fires(reference: Reference, data: np.ndarray[Any, Any]) -> str:
-    counts = WindowCounts(reference)
+    counts = WindowHistograms(reference)
     counts.add(
-        Rows(
+        TrafficBatch(
             times=np.arange(len(data)),
             ids=pl.Series(range(len(data))),
             columns={f"x{i}": pl.Series(data[:, i]) for i in range(data.shape[1])},

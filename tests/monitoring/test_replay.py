@@ -31,8 +31,8 @@ from monitoring.replay.gate import flips_check
 from monitoring.replay.page import page_of
 from monitoring.replay.run import Wish, keep, replay
 from monitoring.traffic.compaction import compact_day
-from monitoring.traffic.jsonl import LineReader
-from monitoring.traffic.window import Span
+from monitoring.traffic.jsonl import JsonlReader
+from monitoring.traffic.window import TimeWindow
 from registry.promote import rollback
 from slipway.__main__ import app
 from slipway.commands.replay import share_of
@@ -42,7 +42,7 @@ from training.dataset import rows_of
 from training.onnx_session import onnx_scores
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
-WHOLE = Span("tiny", None, START, START + timedelta(hours=1))
+WHOLE = TimeWindow("tiny", None, START, START + timedelta(hours=1))
 NOW = START + timedelta(hours=2)
 N = 3000
 
@@ -244,14 +244,14 @@ def test_the_window_the_version_and_the_limit_choose_rows(
 ) -> None:
     others = [msgspec.structs.replace(r, version=2, variant="challenger") for r in traffic[:100]]
     write(place.layout, others, "b.jsonl")
-    half = Span("tiny", None, START, START + timedelta(minutes=30))
+    half = TimeWindow("tiny", None, START, START + timedelta(minutes=30))
 
     assert replayed(place, 1).window.rows == N + 100
     assert [(g.version, g.variant) for g in replayed(place, 2).groups] == [
         (1, "production"),
         (2, "challenger"),
     ]
-    only = replayed(place, 2, span=Span("tiny", 1, WHOLE.start, WHOLE.end))
+    only = replayed(place, 2, span=TimeWindow("tiny", 1, WHOLE.start, WHOLE.end))
     assert (only.window.rows, only.window.other_versions) == (N, 100)
     assert only.replay_id.endswith("-of-1")
     assert replayed(place, 1, span=half).window.rows == sum(
@@ -274,7 +274,7 @@ def test_torn_lines_and_files_are_counted(place: Workplace, traffic: list[Traffi
 
 @pytest.mark.usefixtures("traffic")
 def test_no_traffic_is_said(place: Workplace) -> None:
-    empty = Span("tiny", None, NOW, NOW + timedelta(hours=1))
+    empty = TimeWindow("tiny", None, NOW, NOW + timedelta(hours=1))
     found = replayed(place, 2, span=empty)
 
     assert "no traffic between" in found.sentence
@@ -372,7 +372,7 @@ def test_a_body_that_is_no_request_is_refused_by_name(place: Workplace) -> None:
 def test_no_line_of_a_log_crashes_the_reader(lines: list[bytes]) -> None:
     from monitoring.replay.rows import _Record
 
-    reader = LineReader(_Record)
+    reader = JsonlReader(_Record)
     reader.decode(b"\n".join(lines))
 
 
@@ -386,7 +386,7 @@ def test_the_interval_of_a_share_is_scipys(n: int, share: float) -> None:
 
 @pytest.mark.usefixtures("traffic")
 def test_the_gate_holds_flips_against_the_upper_end(place: Workplace) -> None:
-    document = replayed(place, 2, span=Span("tiny", 1, WHOLE.start, WHOLE.end))
+    document = replayed(place, 2, span=TimeWindow("tiny", 1, WHOLE.start, WHOLE.end))
     high = document.flips.high
 
     assert flips_check(document, high + 0.001).passed
@@ -395,9 +395,9 @@ def test_the_gate_holds_flips_against_the_upper_end(place: Workplace) -> None:
     assert document.replay_id in refused.got
     assert not flips_check(document, None).refuses
     # What would be refused is decided otherwise, too.
-    strict = replayed(place, 3, span=Span("tiny", 1, WHOLE.start, WHOLE.end))
+    strict = replayed(place, 3, span=TimeWindow("tiny", 1, WHOLE.start, WHOLE.end))
     assert flips_check(strict, 0.5).refuses
-    empty = replayed(place, 2, span=Span("tiny", 1, NOW, NOW + timedelta(hours=1)))
+    empty = replayed(place, 2, span=TimeWindow("tiny", 1, NOW, NOW + timedelta(hours=1)))
     assert "no traffic of version 1" in flips_check(empty, 1.0).sentence
     assert flips_check(empty, 1.0).refuses
     with pytest.raises(PlatformError, match="expected a classifier"):

@@ -41,7 +41,7 @@ from monitoring.retraining.job import retrain
 from monitoring.retraining.process import Trained, run_training
 from monitoring.retraining.trigger import judged
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 from registry.lineage import lineage
 from registry.production import reconcile
 from registry.promote import Promotion, promote
@@ -124,7 +124,7 @@ def live(place: Workplace, world: pd.DataFrame, start: datetime, *, version: int
 def verdict_on(place: Workplace, start: datetime) -> Verdict:
     """The verdict on an hour, kept where verdicts lie; nothing is drawn."""
     baseline = find_baseline(place.store, place.layout, "tiny", None)
-    span = Span("tiny", baseline.version, start, start + HOUR)
+    span = TimeWindow("tiny", baseline.version, start, start + HOUR)
     counted = count(place.layout, baseline, span, SETTINGS)
     verdict = judge_window(place.layout, baseline, span, counted, SETTINGS, start + HOUR, [])
     path = place.layout.verdicts / "tiny" / f"{verdict.verdict_id}.json"

@@ -38,7 +38,7 @@ def test_distances_are_symmetric_bounded_and_zero_for_equals(
         assert 0 <= distance(p, q) <= 1 + 1e-12
         assert distance(p, q) == pytest.approx(distance(q, p))
         assert distance(p, p) == pytest.approx(0, abs=1e-7)
-    assert ours.population_stability(p, q) >= -1e-12
+    assert ours.psi(p, q) >= -1e-12
     assert ours.kolmogorov_smirnov(p, q)[0] <= ours.total_variation(p, q) + 1e-9
 
 
@@ -96,9 +96,7 @@ def test_mann_whitney_is_scipys_with_ties(pair: tuple[ours.Counts, ours.Counts])
 def test_psi_is_the_sum_of_scipys_two_entropies(pair: tuple[ours.Counts, ours.Counts]) -> None:
     p, q = (counts + 20 for counts in pair)
 
-    assert ours.population_stability(p, q) == pytest.approx(
-        stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9
-    )
+    assert ours.psi(p, q) == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -110,7 +108,9 @@ def test_holm_lies_between_the_p_value_and_bonferroni(p_values: list[float]) -> 
     assert min(corrected) == pytest.approx(min(min(p_values) * len(p_values), 1))
 
 
-@pytest.mark.parametrize("inflation_of", [ours.inflation_of_numbers, ours.inflation_of_categories])
+@pytest.mark.parametrize(
+    "inflation_of", [ours.numeric_design_effect, ours.categorical_design_effect]
+)
 def test_rows_in_clusters_count_for_less(
     inflation_of: Callable[[np.ndarray[Any, Any]], float],
 ) -> None:
@@ -131,7 +131,7 @@ def test_a_drift_in_every_block_inflates_nothing_and_persists_a_burst_does_not()
     steady = rng.multinomial(300, [0.4, 0.2, 0.2, 0.2], size=3)
     burst = np.array([[300, 0, 0, 0], [75, 75, 75, 75], [75, 75, 75, 75]])
 
-    assert ours.inflation_of_categories(steady) == 1.0
+    assert ours.categorical_design_effect(steady) == 1.0
     assert ours.persistence(before, list(steady), ordered=False) == 1.0
     assert ours.persistence(before, list(burst), ordered=True) == pytest.approx(1 / 3)
     assert ours.persistence(before, [], ordered=True) == 0.0
@@ -154,7 +154,7 @@ def test_the_wasserstein_distance_of_a_shift_is_the_shift() -> None:
 
 def test_psi_of_a_known_table() -> None:
     """(.5-.8) ln(.5/.8) + (.5-.2) ln(.5/.2), by hand."""
-    got = ours.population_stability(np.array([50, 50]), np.array([80, 20]))
+    got = ours.psi(np.array([50, 50]), np.array([80, 20]))
 
     assert got == pytest.approx(-0.3 * np.log(0.625) + 0.3 * np.log(2.5))
 
@@ -163,6 +163,6 @@ def test_psi_of_a_known_table() -> None:
 def test_a_rise_of_share_is_fishers_test(a: int, n: int, b: int, m: int) -> None:
     table = [[a, n - a], [b, m - b]]
 
-    assert ours.rise_of_share(a, n, b, m) == pytest.approx(
+    assert ours.fisher_exact_greater(a, n, b, m) == pytest.approx(
         stats.fisher_exact(table, alternative="greater").pvalue, abs=1e-9
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.monitoring import scenarios
-from monitoring.drift.histograms import WindowCounts
+from monitoring.drift.histograms import WindowHistograms
 from monitoring.quality.checks import quality_findings
 from monitoring.settings import MonitoringSettings
 
@@ -20,7 +20,7 @@ def faults(share_of_new: float, rows: int, seed: int) -> set[tuple[str, str]]:
     trades = window["trade"].astype(object)
     trades[rng.random(rows) < share_of_new] = NEW
     window["trade"] = trades.astype(str)
-    counts = WindowCounts(scenarios.reference_of(reference))
+    counts = WindowHistograms(scenarios.reference_of(reference))
     counts.add(scenarios.rows_of(window, rng))
     found = quality_findings(counts, scenarios.reference_of(reference), MonitoringSettings())
     return {(fault.column, fault.fault) for fault in found if fault.alarming}

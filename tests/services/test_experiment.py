@@ -14,7 +14,7 @@ from monitoring.baseline import find_baseline
 from monitoring.experiment.analysis import Plan, analyse
 from monitoring.replay.run import Wish, replay
 from monitoring.traffic.compaction import compact_day
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 from registry.settings import RegistrySettings
 from registry.store import Store
 from tests import tiny
@@ -59,7 +59,7 @@ def test_what_the_service_divides_the_analysis_finds(
 
     now = datetime.now(UTC)
     store = Store.open(RegistrySettings())
-    span = Span("tiny", None, now - timedelta(hours=1), now)
+    span = TimeWindow("tiny", None, now - timedelta(hours=1), now)
     plan = Plan(span, "accuracy", planned_units=USERS)
     served = find_baseline(store, service.layout, "tiny", None)
     lines = analyse(service.layout, served, plan, now=now)

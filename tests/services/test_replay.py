@@ -10,7 +10,7 @@ from contracts.replay import Replay
 from monitoring.baseline import find_baseline
 from monitoring.replay.run import Wish, replay
 from monitoring.traffic.compaction import compact_day
-from monitoring.traffic.window import Span
+from monitoring.traffic.window import TimeWindow
 from registry.settings import RegistrySettings
 from registry.store import Store
 from slipway.load_client import send
@@ -28,7 +28,7 @@ ALONE, TOGETHER = 40, 400
 
 def replayed(service: Service, name: str) -> Replay:
     now = datetime.now(UTC)
-    span = Span(name, None, now - timedelta(hours=1), now + timedelta(minutes=1))
+    span = TimeWindow(name, None, now - timedelta(hours=1), now + timedelta(minutes=1))
     baseline = find_baseline(Store.open(RegistrySettings()), service.layout, name, None)
     return replay(service.layout, baseline, Wish(span), now=now)
 
