@@ -1,6 +1,6 @@
-"""`python -m services.trial VAR POINTER`: try a version as a worker would load it.
+"""`python -m services.trial VAR POINTER`: load a version as a worker would, before one does.
 
-A version that cannot be served ends the process with the error's exit code, and with a
+If the version cannot be served, the process ends with the error's exit code, and with a
 `contracts.process_error.ProcessError` as the last line of standard error.
 """
 
@@ -17,11 +17,11 @@ from contracts.process_error import report_error
 from services.inference.loader import find_directory, load
 
 NICENESS = 10
-"""Workers that answer come first; a trial takes what they leave."""
-ROOM_BYTES = 2 * 1024**3
-"""Address space for Python, onnxruntime and the scores of a batch; the model's own comes on top."""
-COPIES = 4
-"""As often onnxruntime may hold a model while it loads it."""
+"""Below the workers, which answer requests meanwhile."""
+BASE_MEMORY_BYTES = 2 * 1024**3
+"""Address space for Python, onnxruntime and the scores of a batch, without the model itself."""
+MAX_MODEL_COPIES = 4
+"""Copies of the model that onnxruntime may hold while loading it."""
 
 
 def main() -> None:
@@ -42,16 +42,16 @@ def _try(layout: Layout, pointer: Pointer) -> None:
 
 
 def _bound_memory(model_bytes: int) -> None:
-    """Let a graph that asks for all memory fail here, and before anything that serves.
+    """Limit the address space, so that a graph that allocates too much fails here.
 
-    A file of some bytes may ask for gigabytes when it runs, so what the file weighs decides.
+    A small file may allocate gigabytes when it runs, so the limit follows the file's size.
     """
-    limit = ROOM_BYTES + COPIES * model_bytes
+    limit = BASE_MEMORY_BYTES + MAX_MODEL_COPIES * model_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     with contextlib.suppress(OSError):
-        # Only Linux has it; where it is, the system ends this process first.
+        # Linux only: when memory runs out, the kernel ends this process first.
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 

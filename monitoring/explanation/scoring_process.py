@@ -69,24 +69,24 @@ class Scorer:
         self._process.wait()
         self._said.close()
 
-    def score(self, columns: Mapping[str, Sequence[object]], *, alone: bool = False) -> Scored:
+    def score(self, columns: Mapping[str, Sequence[object]], *, one_by_one: bool = False) -> Scored:
         """What the version answers to rows that are given column by column.
 
-        `alone` scores them one by one: see `services.replay`.
+        `one_by_one` scores each row in a call of its own, which may change the last bit of a score.
 
         Raises:
             CorruptModel: the version cannot be loaded, or gives no answer in time.
 
         """
         pipes = self._process.stdin, self._process.stdout
-        word = b"alone\t" if alone else b"together\t"
+        mode = b"single\t" if one_by_one else b"batch\t"
         # A model that hangs is ended; what it leaves is the end of its output.
         watch = threading.Timer(LIMIT_S, self._process.kill)
         watch.start()
         try:
             if pipes[0] is None or pipes[1] is None:
                 raise self._failure()
-            pipes[0].write(word + self._encode({"columns": columns}) + b"\n")
+            pipes[0].write(mode + self._encode({"columns": columns}) + b"\n")
             pipes[0].flush()
             line = pipes[1].readline()
         except BrokenPipeError as err:

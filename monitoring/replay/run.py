@@ -160,7 +160,7 @@ def _reproduced(
     same = _identical(baseline, block, rows[own], answers.scores[own])
     alone = own[~same]
     if len(alone):
-        scored = scorer.score(_columns(block, rows[alone]), alone=True)
+        scored = scorer.score(_columns(block, rows[alone]), one_by_one=True)
         again, answered = _answered(scored, rows[alone], baseline)
         if len(answered) == len(alone):
             closer = _identical(baseline, block, answered, again.scores)

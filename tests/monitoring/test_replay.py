@@ -313,7 +313,7 @@ def test_a_row_is_scored_in_company_even_by_itself(place: Workplace) -> None:
             scorer.score({name: values[i : i + 1] for name, values in columns.items()}).scores[0]
             for i in range(len(rows))
         ]
-        alone = scorer.score(columns, alone=True).scores
+        alone = scorer.score(columns, one_by_one=True).scores
 
     assert tuple(single) == together
     assert alone != together
@@ -363,7 +363,7 @@ def test_a_model_that_hangs_is_given_up(place: Workplace, monkeypatch: pytest.Mo
 def test_a_body_that_is_no_request_is_refused_by_name(place: Workplace) -> None:
     with (
         Scorer(place.layout, baseline_of(place, 1)) as scorer,
-        pytest.raises(PlatformError, match="as /predict/batch takes it, got"),
+        pytest.raises(PlatformError, match="expected a body of /predict/batch, got"),
     ):
         scorer.score({})
 

@@ -90,7 +90,7 @@ def test_the_registry_raises_what_the_trial_reported(
 def test_a_replay_reports_a_line_that_is_no_request(promoted: Workplace) -> None:
     pointer = pull(promoted.store, promoted.layout, "tiny")
     words = ("services.replay", str(promoted.layout.var), pointer.write().decode())
-    report = report_of(run(promoted, *words, stdin=b"together\tnonsense\n"))
+    report = report_of(run(promoted, *words, stdin=b"batch\tnonsense\n"))
 
     assert report.code == "platform_error"
-    assert "request: expected a body as /predict/batch takes it" in report.message
+    assert "request: expected a body of /predict/batch" in report.message
