@@ -19,6 +19,8 @@ Each has three parts: what was expected, what came (value and path), what to do.
   x NotFoundHere         a thing named on the command line that does not exist
 """
 
+import msgspec
+
 
 class PlatformError(Exception):
     """The root: `what` says what was expected and what came, `remedy` what to do."""
@@ -98,3 +100,16 @@ class PortTaken(PlatformError):
 
 class NotFoundHere(PlatformError):
     """What was named does not exist."""
+
+
+def preview(value: object, max_chars: int = 60) -> str:
+    """A value for an error text: as JSON spells it, and cut, because a client sent it.
+
+    >>> preview({"age": None}), preview("x" * 10, 8)
+    ('{"age":null}', '"xxxxxx…')
+    """
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value)
+    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import InvalidRecipe
+from contracts.errors import InvalidRecipe, preview
 
 FeatureType = Literal["float", "int", "bool", "category"]
 Policy = Literal["reject", "clip", "flag"]
@@ -208,7 +208,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         `path` is put before each name (`rows[3]` gives `rows[3].age`).
         """
         if not isinstance(row, Mapping):
-            return [Violation(path or "body", "an object of features", _shown(row))]
+            return [Violation(path or "body", "an object of features", preview(row))]
         prefix = f"{path}." if path else ""
         found = [
             violation
@@ -217,7 +217,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         ]
         names = set(self.names)
         found += [
-            Violation(f"{prefix}{name}", "no such feature", _shown(row[name]))
+            Violation(f"{prefix}{name}", "no such feature", preview(row[name]))
             for name in row
             if name not in names
         ]
@@ -277,7 +277,7 @@ def _violations(feature: Feature, row: Mapping[str, Any], prefix: str) -> Iterab
             got = "null" if feature.name in row else "nothing"
             yield Violation(path, feature.expected, got)
     elif not _fits(feature, row[feature.name]):
-        yield Violation(path, feature.expected, _shown(row[feature.name]))
+        yield Violation(path, feature.expected, preview(row[feature.name]))
 
 
 def _fits(feature: Feature, value: object) -> bool:
@@ -318,12 +318,3 @@ def _coded(feature: Feature, value: Any) -> float:
     if value is None:
         return MISSING
     return float(feature.categories.index(value)) if value in feature.categories else UNSEEN
-
-
-def _shown(value: object, limit: int = 60) -> str:
-    """A value for an error text: JSON's spelling, and cut, since a client sent it."""
-    try:
-        text = msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, RecursionError):
-        text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

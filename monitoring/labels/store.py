@@ -6,13 +6,12 @@ written by `add` or by anything that appends whole lines; compaction makes Parqu
 
 import csv
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
-from math import isfinite
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import InvalidData, InvalidDocument
 from contracts.files import write_whole
+from contracts.labels import FIELDS, Label, label_of, label_violations, parse_truth
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from monitoring.traffic.compaction_manifest import (
@@ -35,15 +35,6 @@ CHUNK_ROWS = 100_000
 SHOWN = 5
 ADDED = "added-"
 """Files that `add` wrote begin so: they are whole, and no process holds them open."""
-COLUMNS = frozenset({"prediction_id", "truth", "time"})
-
-
-class Label(msgspec.Struct, frozen=True, gc=False):
-    """What turned out to be true of a prediction; `time` is when that was known, RFC 3339."""
-
-    prediction_id: str
-    truth: str | float | bool
-    time: str
 
 
 @dataclass(frozen=True)
@@ -93,11 +84,11 @@ def add(layout: Layout, manifest: Manifest, source: Path, *, now: datetime) -> A
     labels: list[Label] = []
     faults: list[str] = []
     for place, row in _rows(source):
-        fault = _fault(row, manifest)
-        if fault:
-            faults.append(f"{place}: {fault}")
-        else:
-            labels.append(_label(row, manifest, now))
+        violations = label_violations(row, manifest.classes, f"{place}: ")
+        if violations:
+            faults.append(str(violations[0]))
+        elif isinstance(row, dict):
+            labels.append(label_of(row, manifest.classes, now))
     if faults:
         shown = "; ".join(islice(faults, SHOWN))
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -112,7 +103,7 @@ def add(layout: Layout, manifest: Manifest, source: Path, *, now: datetime) -> A
     return Added(len(labels), path)
 
 
-def _rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(source: Path) -> Iterator[tuple[str, object]]:
     """The rows of a file with their places, as they are written."""
     try:
         if source.suffix.lower() == ".csv":
@@ -126,21 +117,22 @@ def _rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from err
 
 
-def _csv_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(source: Path) -> Iterator[tuple[str, object]]:
     with source.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         head = set(reader.fieldnames or ())
-        if not {"prediction_id", "truth"} <= head or head - COLUMNS:
+        if not {"prediction_id", "truth"} <= head or head - set(FIELDS):
             raise InvalidData(
                 f"{source}: expected the columns prediction_id, truth and maybe time, "
                 f"got {', '.join(sorted(map(str, head))) or 'none'}",
                 remedy="name the columns in the first line",
             )
         for row in reader:
-            yield f"line {reader.line_num}", row
+            # The cells beyond the head's columns stand under the name None.
+            yield f"line {reader.line_num}", list(row.values()) if None in row else row
 
 
-def _json_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(source: Path) -> Iterator[tuple[str, object]]:
     with source.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -148,58 +140,8 @@ def _json_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             try:
                 row = msgspec.json.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
-                yield f"line {number}", {"": str(err)}
-                continue
-            yield f"line {number}", row if isinstance(row, dict) else {"": repr(row)[:60]}
-
-
-def _fault(row: dict[str, Any], manifest: Manifest) -> str:
-    """What is wrong with a row, or nothing."""
-    if None in row or not {"prediction_id", "truth"} <= row.keys() <= COLUMNS:
-        return f"expected prediction_id, truth and maybe time, got {str(row)[:80]}"
-    if not isinstance(row["prediction_id"], str) or not row["prediction_id"]:
-        return f"prediction_id: expected a text, got {row['prediction_id']!r}"
-    if np.isnan(_truth(row["truth"], manifest.classes)):
-        expected = f"one of {', '.join(manifest.classes)}" if manifest.classes else "a number"
-        return f"truth: expected {expected}, got {row['truth']!r}"
-    time = row.get("time")
-    if time and (not isinstance(time, str) or _moment(time) is None):
-        return f"time: expected RFC 3339 with a zone, got {time!r}"
-    return ""
-
-
-def _label(row: dict[str, Any], manifest: Manifest, now: datetime) -> Label:
-    moment = _moment(row["time"]) if row.get("time") else now
-    truth = row["truth"]
-    if not manifest.classes:
-        truth = float(truth)
-    return Label(row["prediction_id"], truth, _text(moment or now))
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
-
-
-def _text(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
-
-
-def _truth(value: Any, classes: tuple[str, ...]) -> float:
-    """A truth as its place among the classes, or as a number; NaN for neither."""
-    if classes:
-        word = str(value).lower() if isinstance(value, bool) else str(value)
-        return float(classes.index(word)) if word in classes else np.nan
-    if isinstance(value, bool) or value is None:
-        return np.nan
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return np.nan
-    return number if isfinite(number) else np.nan
+                row = str(err)
+            yield f"line {number}", row
 
 
 def read(layout: Layout, name: str, classes: tuple[str, ...]) -> Labels:
@@ -288,16 +230,24 @@ def hash_ids(ids: pl.Series) -> NDArray[np.uint64]:
 
 
 def _truths(column: pl.Series, classes: tuple[str, ...]) -> NDArray[np.float64]:
+    """Truths of a table as class indices, or as values; NaN where they are neither."""
     if not classes:
         return _finite(column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy())
-    if column.dtype.is_numeric():
-        column = pl.Series([f"{v:g}" for v in column])
-    places = {word: float(i) for i, word in enumerate(classes)}
-    return (
-        column.cast(pl.String)
-        .replace_strict(places, default=np.nan, return_dtype=pl.Float64)
-        .to_numpy()
-    )
+    known = {
+        truth: _class_index(truth, classes) for truth in column.unique().drop_nulls().to_list()
+    }
+    if not known:
+        return np.full(len(column), np.nan)
+    return column.replace_strict(known, default=np.nan, return_dtype=pl.Float64).to_numpy()
+
+
+def _class_index(truth: str | float, classes: tuple[str, ...]) -> float:
+    """The class that a truth of a table names; text may be JSON of a number or a boolean."""
+    name = parse_truth(truth, classes)
+    if name is None and isinstance(truth, str):
+        with suppress(msgspec.DecodeError):
+            name = parse_truth(msgspec.json.decode(truth, type=bool | float), classes)
+    return float(classes.index(str(name))) if name is not None else np.nan
 
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ import polars as pl
 
 from contracts.errors import PlatformError, Unwritable
 from contracts.files import alone, flush, write_whole
+from contracts.labels import Label
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring.labels import store as labels
@@ -124,7 +125,7 @@ def _compact_labels(folder: Path) -> CompactionManifest:
     }
     if not segments:
         return before
-    lines = JsonlReader(labels.Label)
+    lines = JsonlReader(Label)
     # Within a file the order is that of writing: of two labels of one moment the later wins.
     tables = list(labels.tables_of(((p, start) for p, (start, _) in segments.items()), lines))
     name = f"part-{len(before.files):06d}-{token_hex(8)}.parquet"

@@ -221,10 +221,14 @@ def test_without_labels_there_is_no_number(tmp_path: Path) -> None:
 
 
 BAD = {
-    "prediction_id,truth\nid-1,maybe\n": "line 2: truth: expected one of no, yes, got 'maybe'",
-    "prediction_id,truth\n,yes\n": "line 2: prediction_id: expected a text, got ''",
+    "prediction_id,truth\nid-1,maybe\n": 'line 2: truth: expected one of no, yes, got "maybe"',
+    "prediction_id,truth\n,yes\n": (
+        'line 2: prediction_id: expected a prediction id of 1 to 128 characters, got ""'
+    ),
     "id,truth\n1,yes\n": "expected the columns prediction_id, truth and maybe time, got id, truth",
-    "prediction_id,truth\nid-1,yes,3\n": "line 2: expected prediction_id, truth and maybe time",
+    "prediction_id,truth\nid-1,yes,3\n": (
+        "line 2: expected an object with prediction_id, truth and optionally time"
+    ),
     "prediction_id,truth,time\nid-1,yes,noon\n": "line 2: time: expected RFC 3339 with a zone",
     "prediction_id,truth\n": "expected at least one label, got none",
     "": "expected the columns prediction_id, truth and maybe time, got none",
@@ -262,5 +266,35 @@ def test_a_regression_takes_numbers_only(tmp_path: Path) -> None:
     assert added.rows == 2
     assert sorted(read.truths) == [2.5, 3.0]
     source.write_text('{"prediction_id": "a", "truth": true}\n')
-    with pytest.raises(InvalidData, match="truth: expected a number, got True"):
+    with pytest.raises(InvalidData, match="truth: expected a number, got true"):
         labels.add(Layout(tmp_path), value, source, now=LATER)
+
+
+@pytest.mark.parametrize(
+    ("classes", "sent"),
+    [
+        (("1234567", "7654321"), [1234567, 7654321.0, "1234567"]),
+        (("False", "True"), [False, True, "False"]),
+        (("0.0", "1.0"), [0, 1, "0.0"]),
+    ],
+)
+def test_truths_that_something_else_appended_are_read_as_their_class(
+    tmp_path: Path, classes: tuple[str, ...], sent: list[object]
+) -> None:
+    """Numbers alone, and numbers and text in one file, before and after compaction."""
+    folder = labels.folder_of(Layout(tmp_path), "loan")
+    folder.mkdir(parents=True)
+    for name, truths in (("a", sent[:2]), ("b", sent)):
+        rows = [
+            {"prediction_id": f"{name}{i}", "truth": t, "time": "2026-02-01T00:00:00.000000Z"}
+            for i, t in enumerate(truths)
+        ]
+        path = folder / f"{name}.jsonl"
+        path.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    before = labels.read(Layout(tmp_path), "loan", classes)
+    compaction.run_labels(Layout(tmp_path), "loan", now=LATER)
+    after = labels.read(Layout(tmp_path), "loan", classes)
+
+    assert sorted(before.truths.tolist()) == [0, 0, 0, 1, 1]
+    assert before.unusable == 0
+    assert after.truths.tolist() == before.truths.tolist()

@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from contracts.labels import Label
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.schema import Schema, boolean, category, number
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Performance, Verdict
-from monitoring.labels import store as labels
 from monitoring.labels.join import performance_of
 from monitoring.reporting.drift_report import Page, page_of
 from monitoring.traffic import compaction
@@ -68,7 +68,7 @@ def live(layout: Layout, rows: pl.DataFrame) -> None:
         for i, row in enumerate(rows.iter_rows(named=True))
     ]
     told = [
-        labels.Label(f"id-{i}", truth, "2026-02-01T00:00:00.000000Z")
+        Label(f"id-{i}", truth, "2026-02-01T00:00:00.000000Z")
         for i, truth in enumerate(rows["label"])
     ]
     for folder, lines in (

@@ -57,7 +57,7 @@ def test_a_label_is_taken_or_told_where_it_is_wrong(document: object, paths: lis
 
 @pytest.mark.parametrize(
     ("truth", "paths"),
-    [(1.5, []), (3, []), (True, ["truth"]), ("3", ["truth"]), (10**400, ["truth"])],
+    [(1.5, []), (3, []), ("3", []), (True, ["truth"]), ("x", ["truth"]), (10**400, ["truth"])],
 )
 def test_a_regressions_truth_is_a_number(truth: Any, paths: list[str]) -> None:
     assert told({"prediction_id": "a", "truth": truth}, NUMBERS) == paths
