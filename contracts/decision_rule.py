@@ -48,17 +48,18 @@ class DecisionRule:
             return (scores[:, POSITIVE] >= self.threshold).astype(np.int64)
         return np.asarray(scores.argmax(axis=1))
 
-    def class_index(self, scores: Sequence[float]) -> int:
-        """The class index of one row, without numpy.
+    def class_index_list(self, rows: Sequence[Sequence[float]]) -> list[int]:
+        """`class_indices` of rows that are lists of scores: for a few rows faster than numpy.
 
-        >>> DecisionRule("multiclass").class_index([0.2, 0.4, 0.4])
-        1
+        >>> DecisionRule("multiclass").class_index_list([[0.2, 0.4, 0.4], [0.6, 0.3, 0.1]])
+        [1, 0]
         """
         if self.task == "regression":
-            return 0
+            return [0] * len(rows)
         if self.task == "binary":
-            return POSITIVE if scores[POSITIVE] >= self.threshold else 0
-        return scores.index(max(scores))
+            threshold = self.threshold
+            return [POSITIVE if scores[POSITIVE] >= threshold else 0 for scores in rows]
+        return [scores.index(max(scores)) for scores in rows]
 
     def monitored_scores(self, scores: Scores) -> Scores:
         """The score of each row that is monitored for drift, shape `(n_rows,)`.

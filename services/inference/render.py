@@ -6,6 +6,7 @@ from itertools import chain, repeat
 import msgspec
 from msgspec import UNSET
 
+from contracts.decision_rule import DecisionRule
 from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.inference.batch_result import BatchClock, BatchResult, new_id_tails
@@ -23,9 +24,8 @@ class Renderer:
     """Writes records and answers for one model: templates, filled with the texts of a result."""
 
     def __init__(self, pointer: Pointer, manifest: Manifest) -> None:
-        self._task = manifest.task
         self._classes = [encode(word) for word in manifest.classes]
-        self._threshold = 0.5 if manifest.threshold is None else manifest.threshold
+        self._rule = DecisionRule.of(manifest)
         names = manifest.classes or manifest.outputs
         self._n_scores = len(names)
         same = {
@@ -118,15 +118,15 @@ class Renderer:
         self, scores: Sequence[Sequence[float]], columns: Sequence[Sequence[bytes]]
     ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """The predictions, and the numbers that are watched for drift."""
-        if self._task == "regression":
+        rule = self._rule
+        if rule.task == "regression":
             return columns[0], columns[0]
-        if self._task == "binary":
-            no, yes = self._classes
-            threshold = self._threshold
-            return [yes if each[1] >= threshold else no for each in scores], columns[1]
-        highest = [each.index(max(each)) for each in scores]
-        watched = [columns[index][row] for row, index in enumerate(highest)]
-        return [self._classes[index] for index in highest], watched
+        indices = rule.class_index_list(scores)
+        predictions = [self._classes[index] for index in indices]
+        if rule.task == "binary":
+            return predictions, columns[rule.monitored_index(0)]
+        monitored = [columns[rule.monitored_index(i)][row] for row, i in enumerate(indices)]
+        return predictions, monitored
 
 
 def _flags_of(batch: Sequence[PendingRequest]) -> Sequence[bytes]:

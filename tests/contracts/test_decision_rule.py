@@ -16,14 +16,14 @@ tenths = st.integers(0, 10).map(lambda tenth: tenth / 10)
 
 
 @given(tasks, tenths, st.integers(1, 8), st.data())
-def test_one_row_is_decided_as_many_are(
+def test_lists_are_decided_as_a_matrix_is(
     task: Task, threshold: float, n_rows: int, data: st.DataObject
 ) -> None:
     n_outputs = 2 if task == "binary" else data.draw(st.integers(1, 4))
     row = st.lists(tenths, min_size=n_outputs, max_size=n_outputs)
     rows = data.draw(st.lists(row, min_size=n_rows, max_size=n_rows))
     rule = DecisionRule(task, threshold)
-    decided = [rule.class_index(each) for each in rows]
+    decided = rule.class_index_list(rows)
     monitored = [each[rule.monitored_index(i)] for each, i in zip(rows, decided, strict=True)]
 
     assert rule.class_indices(np.array(rows)).tolist() == decided
