@@ -18,7 +18,7 @@ from contracts.manifest import Manifest
 from contracts.traffic import TrafficRecord
 from monitoring.baseline import Baseline, find_baseline
 from monitoring.explanation.shapley import exact, explain, sampled
-from slipway.__main__ import app
+from slipway.app import app
 from tests import tiny
 from tests.conftest import Workplace
 from training.onnx_session import onnx_scores

@@ -23,7 +23,7 @@ from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.window import TimeWindow
 from monitoring.verdicts import history
-from slipway.__main__ import app
+from slipway.app import app
 from training.reference import number_reference
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)

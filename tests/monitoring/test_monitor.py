@@ -33,7 +33,7 @@ from monitoring.traffic.lookup import find
 from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from registry.promote import promote
 from registry.pull import pull
-from slipway.__main__ import app
+from slipway.app import app
 from tests import tiny
 from tests.conftest import Workplace, working_in
 from tests.monitoring.receiver import Receiver

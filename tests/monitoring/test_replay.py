@@ -34,7 +34,7 @@ from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.window import TimeWindow
 from registry.promote import rollback
-from slipway.__main__ import app
+from slipway.app import app
 from slipway.commands.replay import share_of
 from tests import tiny
 from tests.conftest import Workplace

@@ -21,7 +21,7 @@ from registry.history import history
 from registry.promote import promote
 from registry.pull import TAG_REFUSED, pointer_of
 from registry.rollout import Rollout
-from slipway.__main__ import app
+from slipway.app import app
 from tests import tiny
 from tests.conftest import Workplace
 from training.run import train_recipe

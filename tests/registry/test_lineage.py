@@ -6,7 +6,7 @@ from contracts.decision import Decision
 from registry.history import history
 from registry.lineage import lineage
 from registry.promote import promote, rollback
-from slipway.__main__ import app
+from slipway.app import app
 from tests.conftest import Workplace
 from training.evaluation.decision_log import keep
 

@@ -79,7 +79,7 @@ def test_contracts_load_numpy_and_msgspec_only(tmp_path: Path) -> None:
 
 
 def test_help_is_shown_without_a_heavy_library(tmp_path: Path) -> None:
-    loaded = modules_after("import slipway.__main__", cwd=tmp_path)
+    loaded = modules_after("import slipway.app", cwd=tmp_path)
 
     assert not loaded & {"mlflow", "sklearn", "pandas", "evidently", "bentoml", "polars"}
 

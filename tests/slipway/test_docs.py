@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from slipway.__main__ import app
+from slipway.app import app
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs" / "README.md"
