@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import InvalidDocument, Unwritable
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
-from contracts.times import parse_utc, utc_text
+from contracts.times import utc_text
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
 from monitoring.alerting import episodes
 from monitoring.alerting.notify import addresses_of, deliver
@@ -22,10 +20,12 @@ from monitoring.drift.rule import Rule, decide, findings_of
 from monitoring.labels.join import performance_of
 from monitoring.performance.estimated import ScoreCells, estimate_of
 from monitoring.quality.checks import quality_findings
-from monitoring.reporting.drift_report import INDEX, Page, index_of, page_of
-from monitoring.reporting.histograms import shape_of
+from monitoring.reporting.drift_report import drift_report_html
+from monitoring.reporting.evidently import SnapshotTarget, evidently_report
+from monitoring.reporting.histograms import histogram_pair
 from monitoring.reporting.mlflow import log_to_run
-from monitoring.reporting.sampling import Reservoir, reference_frame, window_frame
+from monitoring.reporting.sampling import Reservoir
+from monitoring.reporting.verdict_index import write_verdict_index
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from monitoring.verdicts import history
@@ -33,7 +33,7 @@ from monitoring.verdicts.summary import sentence_of
 from registry.store import Store
 
 JUDGED = ("stable", "drift", "quality", "performance")
-MOST_SHAPES = 12
+MAX_HISTOGRAMS = 12
 
 
 @dataclass(frozen=True)
@@ -86,22 +86,34 @@ def run(
     cuts = select_segments(baseline, segments)
     counted = count(layout, baseline, span, settings, cuts)
     verdict = judge(layout, baseline, span, counted, settings, now, earlier)
-    verdict, evidently, note = drawn(
-        layout, verdict, baseline, counted, settings, workspace=workspace
+    target = SnapshotTarget(layout.evidently, name, verdict.verdict_id, span.end)
+    evidently = evidently_report(
+        verdict.findings,
+        counted.sample.frame(),
+        baseline.sample,
+        settings.sample_rows,
+        target if workspace else None,
     )
     report = layout.reports / name / f"{verdict.verdict_id}.html"
-    verdict = replace(verdict, report=str(report))
-    shapes = [
-        shape_of(finding.column, counted.counts)
-        for finding in history.strongest(verdict.findings)[:MOST_SHAPES]
+    drawing = report.with_suffix(".evidently.html")
+    verdict = replace(verdict, report=str(report), evidently=str(drawing) if evidently.html else "")
+    histograms = [
+        histogram_pair(finding.column, counted.counts)
+        for finding in history.strongest(verdict.findings)[:MAX_HISTOGRAMS]
     ]
-    page = page_of(Page(verdict, earlier, shapes, store.tracking_uri, note))
+    page = drift_report_html(
+        verdict,
+        earlier=earlier,
+        histograms=histograms,
+        tracking_uri=store.tracking_uri,
+        note=evidently.note,
+    )
     stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
     files = [stored, report]
     write_whole(report, page.encode())
-    if evidently:
-        files.append(Path(verdict.evidently))
-        write_whole(files[-1], evidently.encode())
+    if evidently.html:
+        files.append(drawing)
+        write_whole(drawing, evidently.html.encode())
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
         # Before the verdict: with that on disk the window is done, and nobody would be told.
@@ -111,24 +123,9 @@ def run(
     if is_news:
         write_gauges(layout, verdict, now=now)
     episodes.send(layout, name, addresses, deliver)
-    files.append(write_index(layout, name))
+    files.append(write_verdict_index(layout, name))
     log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
     return verdict
-
-
-def write_index(layout: Layout, name: str) -> Path:
-    """Write the page of all windows of a model; where it is."""
-    verdicts = []
-    for path in (layout.verdicts / name).glob("*.json"):
-        try:
-            verdicts.append(Verdict.read(path.read_bytes(), str(path)))
-        except (InvalidDocument, OSError):
-            # The page lists what can be read; a verdict is read strictly where it matters.
-            continue
-    verdicts.sort(key=lambda v: (v.window.start, v.window.end))
-    path = layout.reports / name / INDEX
-    write_whole(path, index_of(name, verdicts).encode())
-    return path
 
 
 def count(
@@ -272,37 +269,3 @@ def _torn_files(reading: ReadStats) -> list[QualityFinding]:
             detail="; ".join(reading.torn_files[:3]),
         )
     ]
-
-
-def drawn(
-    layout: Layout,
-    verdict: Verdict,
-    baseline: Baseline,
-    counted: Counted,
-    settings: MonitoringSettings,
-    *,
-    workspace: bool = False,
-) -> tuple[Verdict, str, str]:
-    """Evidently's page, and the verdict that names it; or why there is none."""
-    drawable: list[Finding] = [f for f in verdict.findings if f.n > 1]
-    if not drawable:
-        return verdict, "", "There is nothing for Evidently to draw."
-    from monitoring.reporting.evidently import Shelf, evidently_html
-
-    end = parse_utc(verdict.window.end)
-    shelf = Shelf(layout.evidently, verdict.model, verdict.verdict_id, end) if workspace else None
-    rows = counted.sample.frame()
-    try:
-        drawn = evidently_html(
-            reference_frame(baseline.sample, drawable, settings.sample_rows),
-            window_frame(rows, drawable),
-            drawable,
-            shelf,
-        )
-    except Unwritable:
-        raise
-    except Exception as err:  # noqa: BLE001 - Evidently raises anything; the verdict must be kept
-        return verdict, "", f"Evidently could not draw this window: {err!r}"
-    path = layout.reports / verdict.model / f"{verdict.verdict_id}.evidently.html"
-    note = f"Computed over every row; Evidently's pictures show a sample of {len(rows):,} rows."
-    return replace(verdict, evidently=str(path)), drawn, note

@@ -2,13 +2,16 @@
 
 Templates lie beside the module that uses them and end in `.html.j2`. They begin with
 `{% extends "pages/frame.html.j2" %}` and take tables from `pages/tables.html.j2`. Values are
-escaped, and a name that was not passed is an error instead of empty text.
+escaped, and a name that was not passed is an error instead of empty text. The functions of
+`pages.formats` are filters: `{{ rows | number }}`.
 """
 
 from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from pages.formats import count, minute, number, p_value
 
 
 def render(template: str, **values: object) -> str:
@@ -36,7 +39,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "p_value": p_value, "minute": minute}
+    environment.filters |= {"count": count, "minute": minute, "number": number, "p_value": p_value}
     return environment
 
 
@@ -47,30 +50,3 @@ def _source(template: str) -> str | None:
         return resources.files(package).joinpath(name).read_text(encoding="utf-8")
     except (ModuleNotFoundError, OSError):
         return None
-
-
-def number(value: float | None, spec: str = ",") -> str:
-    """A number in Python's format language, or a dash for None.
-
-    >>> number(48210), number(0.0855, ".2%"), number(None)
-    ('48,210', '8.55%', '-')
-    """
-    return "-" if value is None else format(value, spec)
-
-
-def p_value(value: float) -> str:
-    """A p-value in two digits; one too small for a float is shown as a bound, not as 0.
-
-    >>> p_value(0.00312), p_value(0.0)
-    ('0.0031', '< 1e-300')
-    """
-    return f"{value:.2g}" if value else "< 1e-300"
-
-
-def minute(time: str) -> str:
-    """The minute of a document's time, as people write it.
-
-    >>> minute("2026-01-31T12:00:09.123456Z")
-    '2026-01-31 12:00'
-    """
-    return time[:16].replace("T", " ")

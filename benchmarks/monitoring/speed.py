@@ -31,8 +31,9 @@ from monitoring import monitor
 from monitoring.baseline import Baseline
 from monitoring.labels import store as labels
 from monitoring.labels.join import performance_of
-from monitoring.reporting.drift_report import Page, page_of
-from monitoring.reporting.histograms import shape_of
+from monitoring.reporting.drift_report import drift_report_html
+from monitoring.reporting.evidently import evidently_report
+from monitoring.reporting.histograms import histogram_pair
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic import compaction
 from monitoring.traffic.compaction_manifest import COMPACTION_FILE, CompactionManifest
@@ -126,9 +127,11 @@ def judge_rows(folder: Path, rows: int) -> None:
     read = time.perf_counter() - begin
     read_cpu = time.process_time() - begin_cpu
     verdict = monitor.judge(layout, base, SPAN, counted, MonitoringSettings(), NOW, ())
-    verdict, evidently, note = monitor.drawn(layout, verdict, base, counted, MonitoringSettings())
-    page = page_of(
-        Page(verdict, (), [shape_of(f.column, counted.counts) for f in verdict.findings], "", note)
+    evidently = evidently_report(verdict.findings, counted.sample.frame(), base.sample, 5_000)
+    page = drift_report_html(
+        verdict,
+        histograms=[histogram_pair(f.column, counted.counts) for f in verdict.findings],
+        note=evidently.note,
     )
     took = time.perf_counter() - begin
     took_cpu = time.process_time() - begin_cpu
@@ -136,7 +139,7 @@ def judge_rows(folder: Path, rows: int) -> None:
     say(f"{rows:,} rows x 10 columns: {took:.1f} s with both pages (bar 60 s for 100 M)")
     say(f"  counted at {cells / read / 1e6:.0f} M cells/s (bar 30), verdict {verdict.decision}")
     say(f"  of processor time {took_cpu:.1f} s, {cells / read_cpu / 1e6:.0f} M cells/s")
-    say(f"  page {len(page) / 1000:.0f} KB, Evidently's {len(evidently) / 1e6:.1f} MB")
+    say(f"  page {len(page) / 1000:.0f} KB, Evidently's {len(evidently.html) / 1e6:.1f} MB")
     say(f"  peak memory {peak_gb():.2f} GB (bar 1)")
 
 

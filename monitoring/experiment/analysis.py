@@ -34,7 +34,7 @@ from monitoring.experiment.effect import (
     p_value,
     sequence,
 )
-from monitoring.experiment.page import page_of
+from monitoring.experiment.page import experiment_html
 from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.labels import store as labels
@@ -134,7 +134,7 @@ def keep(layout: Layout, document: Experiment) -> tuple[Path, Path]:
 
     """
     folder = layout.experiments / document.model
-    return artifacts.keep(folder, document.experiment_id, document, page_of(document))
+    return artifacts.keep(folder, document.experiment_id, document, experiment_html(document))
 
 
 def metric_of(manifest: Manifest, wished: str) -> str:

@@ -17,7 +17,7 @@ from contracts.times import utc_text
 from contracts.verdict import Window
 from monitoring.baseline import Baseline, select_segments
 from monitoring.explanation.scoring_process import Scorer
-from monitoring.replay.page import page_of
+from monitoring.replay.page import replay_html
 from monitoring.replay.results import Answers, ReplayCounts, answers_of, decisions_of
 from monitoring.replay.rows import Block, blocks
 from monitoring.reporting import artifacts
@@ -77,7 +77,7 @@ def keep(layout: Layout, document: Replay) -> tuple[Path, Path]:
 
     """
     folder = layout.replays / document.model
-    return artifacts.keep(folder, document.replay_id, document, page_of(document))
+    return artifacts.keep(folder, document.replay_id, document, replay_html(document))
 
 
 def _segments(baseline: Baseline, wish: Wish) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""The door to Evidently: its report over a sample, with our numbers in place of its own."""
+"""The only module that imports Evidently: its report on a sample, with the verdict's numbers.
+
+Evidently draws; what has drifted and by how much is decided by the verdict over every row, so
+that its page cannot disagree with ours.
+"""
 
 import os
 import tempfile
@@ -7,39 +11,88 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import pandas as pd
+import polars as pl
+
+from contracts.errors import Unwritable
 from contracts.files import write_whole
 from contracts.verdict import Finding
-
-if TYPE_CHECKING:
-    import pandas as pd
+from monitoring.reporting.sampling import SEED
+from monitoring.traffic.decode import feature_key
 
 STATTEST = "slipway_verdict"
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Where a snapshot is kept for `evidently ui`: a workspace, and in it a model's project.
+class SnapshotTarget:
+    """Where a snapshot is stored for `evidently ui`: a workspace, and in it a model's project.
 
-    The ids are made of the names, so that judging a window again replaces its snapshot.
-    `moment` is the end of the window, by which Evidently puts snapshots in order.
+    The ids are derived from the names, so judging a window again replaces its snapshot.
+    `end` is the end of the window, by which Evidently sorts snapshots.
     """
 
     workspace: Path
     model: str
     name: str
-    moment: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class EvidentlyReport:
+    """Evidently's page, empty if there is none, and a note on it for readers of our report."""
+
+    html: str
+    note: str
+
+
+def evidently_report(
+    findings: Sequence[Finding],
+    sample: pl.DataFrame,
+    reference: Path,
+    max_rows: int,
+    target: SnapshotTarget | None = None,
+) -> EvidentlyReport:
+    """Evidently's report on the columns of a verdict; a note says why if there is none.
+
+    Args:
+        findings: those of the verdict; columns with fewer than two rows cannot be drawn.
+        sample: rows of the window.
+        reference: the Parquet file with the model's sample of held-out rows.
+        max_rows: how many of its rows are drawn.
+        target: where to store the snapshot, if anywhere.
+
+    Raises:
+        Unwritable: the workspace of `target` cannot be written.
+
+    """
+    drawable = [finding for finding in findings if finding.n > 1]
+    if not drawable:
+        return EvidentlyReport("", "There is nothing for Evidently to draw.")
+    try:
+        html = evidently_html(
+            reference_frame(reference, drawable, max_rows),
+            window_frame(sample, drawable),
+            drawable,
+            target,
+        )
+    except Unwritable:
+        raise
+    except Exception as err:  # noqa: BLE001 - Evidently raises anything; the verdict must be kept
+        return EvidentlyReport("", f"Evidently could not draw this window: {err!r}")
+    note = f"Computed over every row; Evidently's pictures show a sample of {len(sample):,} rows."
+    return EvidentlyReport(html, note)
 
 
 def evidently_html(
-    reference: "pd.DataFrame",
-    window: "pd.DataFrame",
+    reference: pd.DataFrame,
+    window: pd.DataFrame,
     findings: Sequence[Finding],
-    shelf: Shelf | None = None,
+    target: SnapshotTarget | None = None,
 ) -> str:
-    """Evidently's drift report as one HTML page, and as a snapshot on a `shelf`.
+    """Evidently's drift report as one HTML page; with a `target`, also stored as a snapshot.
 
     Both frames hold the columns of `findings`. Each column's score, threshold and outcome
     are those of its finding, which was computed over every row; the pictures show the frames.
@@ -50,15 +103,16 @@ def evidently_html(
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     with warnings.catch_warnings():
-        # Evidently imports a museum, parts of which warn of their own age.
+        # Evidently imports old libraries, some of which warn that they are deprecated.
         warnings.simplefilter("ignore")
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
 
         method = _verdict_as_stattest(findings)
-        numbers = [f.column for f in findings if f.kind == "number"]
-        words = [f.column for f in findings if f.kind == "category"]
-        definition = DataDefinition(numerical_columns=numbers, categorical_columns=words)
+        definition = DataDefinition(
+            numerical_columns=[f.column for f in findings if f.kind == "number"],
+            categorical_columns=[f.column for f in findings if f.kind == "category"],
+        )
         preset = DataDriftPreset(
             columns=[f.column for f in findings],
             method=method,
@@ -69,33 +123,33 @@ def evidently_html(
         snapshot = Report([preset]).run(
             Dataset.from_pandas(window, data_definition=definition),
             Dataset.from_pandas(reference, data_definition=definition),
-            timestamp=shelf.moment if shelf else None,
-            name=shelf.name if shelf else None,
+            timestamp=target.end if target else None,
+            name=target.name if target else None,
         )
-        if shelf is not None:
-            _shelve(snapshot, shelf)
+        if target is not None:
+            _store(snapshot, target)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "report.html"
             snapshot.save_html(str(path))
             return path.read_text(encoding="utf-8")
 
 
-def _shelve(snapshot: Any, shelf: Shelf) -> None:
-    """Put the files that Evidently makes of a snapshot and its project in place, each whole."""
+def _store(snapshot: Any, target: SnapshotTarget) -> None:
+    """Write the files that Evidently makes of a snapshot and its project, each as a whole."""
     from evidently.sdk.models import ProjectModel
     from evidently.ui.storage.local.base import LocalState
 
-    project = uuid5(NAMESPACE_URL, f"slipway:{shelf.model}")
+    project = uuid5(NAMESPACE_URL, f"slipway:{target.model}")
     with tempfile.TemporaryDirectory() as folder:
         state = LocalState(folder)
-        state.write_project(ProjectModel(id=project, name=shelf.model))
-        state.write_snapshot(project, uuid5(project, shelf.name), snapshot.to_snapshot_model())
+        state.write_project(ProjectModel(id=project, name=target.model))
+        state.write_snapshot(project, uuid5(project, target.name), snapshot.to_snapshot_model())
         for made in sorted(Path(folder).rglob("*.json")):
-            write_whole(shelf.workspace / made.relative_to(folder), made.read_bytes())
+            write_whole(target.workspace / made.relative_to(folder), made.read_bytes())
 
 
 def _verdict_as_stattest(findings: Sequence[Finding]) -> str:
-    """Register a test whose answer is the finding of the column it is asked of; its name."""
+    """Register a test that returns the finding of the column it is called for; its name."""
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
 
@@ -113,3 +167,38 @@ def _verdict_as_stattest(findings: Sequence[Finding]) -> str:
     )
     register_stattest(test, default_impl=verdict)
     return STATTEST
+
+
+def window_frame(sample: pl.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """Sampled rows of a window as a table with the columns of `findings`."""
+    columns = {}
+    for f in findings:
+        key = f.column if f.column in {"prediction", "score"} else feature_key(f.column)
+        columns[f.column] = pd.Series(sample[key].to_list(), dtype=object)
+    return _typed(pd.DataFrame(columns), findings)
+
+
+def reference_frame(path: Path, findings: Sequence[Finding], max_rows: int) -> pd.DataFrame:
+    """Held-out rows of the model as a table with the columns of `findings`."""
+    sample = pd.read_parquet(path)
+    drawn = sample.sample(min(max_rows, len(sample)), random_state=SEED)
+    return _typed(drawn, findings)
+
+
+def _typed(frame: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """Numbers as float and categories as text, since both frames must have equal types."""
+    return pd.DataFrame({f.column: _column(frame[f.column], f.kind) for f in findings})
+
+
+def _column(column: pd.Series, kind: str) -> Any:
+    if kind == "number":
+        return pd.to_numeric(column, errors="coerce").astype(float).to_numpy()
+    texts = column.map(_category, na_action="ignore")
+    return texts.astype(object).where(texts.notna(), None).to_numpy()
+
+
+def _category(value: object) -> str:
+    """A category as the reference spells it; a training table holds booleans as 1.0 and 0.0."""
+    if isinstance(value, bool | float):
+        return "true" if value else "false"
+    return str(value)

@@ -1,4 +1,4 @@
-"""The distributions that the report draws: reference and window on one axis, few numbers."""
+"""The histograms that a report draws: a column at training and in the window, on one axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, 
 from monitoring.drift.rule import ends_of, reference_counts
 from monitoring.drift.statistics import shares
 
-CELLS = 40
-MOST_WORDS = 10
-MANY, TOO_MANY = 1e4, 1e12
+N_BINS = 40
+MAX_CATEGORIES = 10
+THOUSANDS_FROM, EXPONENT_FROM = 1e4, 1e12
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A column before and now, as shares that add up to one.
+class HistogramPair:
+    """A column at training and in the window, as shares that add up to one.
 
-    For numbers the shares are of equal cells from `labels[0]` to `labels[1]`, for categories
+    For numbers the shares are of equal bins from `labels[0]` to `labels[1]`, for categories
     of the `labels` themselves, the largest changes first.
     """
 
@@ -30,21 +30,21 @@ class Shape:
     now: tuple[float, ...]
 
 
-def shape_of(name: str, counts: WindowHistograms) -> Shape:
-    """The shape of one column."""
+def histogram_pair(name: str, counts: WindowHistograms) -> HistogramPair:
+    """The histograms of one column of a window and of its reference."""
     column = counts.columns[name]
     if isinstance(column, NumericHistogram):
         return _of_numbers(name, column)
-    return _of_words(name, column)
+    return _of_categories(name, column)
 
 
-def _of_numbers(name: str, column: NumericHistogram) -> Shape:
+def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
     low, high = ends_of(column.reference)
     edges = np.array([low, *column.reference.edges, high])
-    # Ends of a column with few values may meet its edges; a distribution needs rising ones.
+    # Ends of a column with few values may meet its edges; a histogram needs rising ones.
     edges = np.maximum.accumulate(edges)
-    grid = np.linspace(low, high, CELLS + 1)
-    return Shape(
+    grid = np.linspace(low, high, N_BINS + 1)
+    return HistogramPair(
         name,
         "number",
         (_plain(low), _plain(high)),
@@ -54,12 +54,12 @@ def _of_numbers(name: str, column: NumericHistogram) -> Shape:
 
 
 def _plain(number: float) -> str:
-    """A number as people write it, where that is not too long.
+    """A number as people write it, with an exponent if it would be too long.
 
     >>> _plain(116500.0), _plain(0.005855), _plain(3e20)
     ('116,500', '0.005855', '3e+20')
     """
-    return f"{number:,.0f}" if MANY <= abs(number) < TOO_MANY else f"{number:.4g}"
+    return f"{number:,.0f}" if THOUSANDS_FROM <= abs(number) < EXPONENT_FROM else f"{number:.4g}"
 
 
 def _resampled(
@@ -69,11 +69,11 @@ def _resampled(
     return _rounded(np.diff(np.interp(grid, edges, below)))
 
 
-def _of_words(name: str, column: CategoricalHistogram) -> Shape:
+def _of_categories(name: str, column: CategoricalHistogram) -> HistogramPair:
     before, now = shares(reference_counts(column)), shares(column.by_time_bin().sum(axis=0))
-    order = np.argsort(-np.abs(now - before), kind="stable")[:MOST_WORDS]
-    words = tuple(column.words[i] for i in order)
-    return Shape(name, "category", words, _rounded(before[order]), _rounded(now[order]))
+    order = np.argsort(-np.abs(now - before), kind="stable")[:MAX_CATEGORIES]
+    labels = tuple(column.words[i] for i in order)
+    return HistogramPair(name, "category", labels, _rounded(before[order]), _rounded(now[order]))
 
 
 def _rounded(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ from contracts.verdict import Acceptance, Finding, Verdict, Window
 from monitoring.drift.attribution import SegmentCounts, parts_of, segments_of_sample
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import Rule, findings_of
-from monitoring.reporting.drift_report import index_of
+from monitoring.reporting.verdict_index import verdict_index_html
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.window import TimeWindow
@@ -232,7 +232,7 @@ def test_a_window_is_past_once_a_later_one_of_its_length_was_judged(tmp_path: Pa
 
 
 def test_the_index_lists_every_window_and_escapes() -> None:
-    page = index_of("tiny", [verdict(0), verdict(1, sentence="<script>")])
+    page = verdict_index_html("tiny", [verdict(0), verdict(1, sentence="<script>")])
 
     assert page.index("&lt;script&gt;") < page.index("day 0")
     assert 'href="0.html"' in page

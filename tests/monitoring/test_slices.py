@@ -18,7 +18,7 @@ from contracts.schema import Schema, boolean, category, number
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Performance, Verdict
 from monitoring.labels.join import performance_of
-from monitoring.reporting.drift_report import Page, page_of
+from monitoring.reporting.drift_report import drift_report_html
 from monitoring.traffic import compaction
 from monitoring.verdicts.summary import sentence_of
 from tests.monitoring.test_labels import DAY, LATER, SPAN, manifest
@@ -163,8 +163,8 @@ def test_the_sentence_and_the_page_name_the_worst_slice(tmp_path: Path) -> None:
     found = judged(tmp_path, ("region",))
     golden = Verdict.read((GOLDEN / "verdict.v1.json").read_bytes())
     said = sentence_of("loan version 1", "performance", golden.window, (), (), found)
-    html = page_of(Page(msgspec.structs.replace(golden, performance=found)))
+    html = drift_report_html(msgspec.structs.replace(golden, performance=found))
 
     assert "worst where region = east (" in said
     assert "<td>region = east</td>" in html
-    assert "4 slices were looked at" in html
+    assert "4 segments compared" in html

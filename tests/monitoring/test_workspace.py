@@ -18,7 +18,7 @@ import pytest
 
 from contracts.errors import Unwritable
 from contracts.verdict import Finding
-from monitoring.reporting.evidently import Shelf, evidently_html
+from monitoring.reporting.evidently import SnapshotTarget, evidently_html
 from tests.slipway.conftest import BIN, free_port
 
 # Evidently and what it imports warn of their own age while they are imported.
@@ -40,10 +40,10 @@ DRIFTED = Finding(
 )
 
 
-def shelved(workspace: Path, name: str = NAME) -> None:
+def stored(workspace: Path, name: str = NAME) -> None:
     rng = np.random.default_rng(0)
     before, after = (pd.DataFrame({"age": rng.normal(mean, 1, 400)}) for mean in (0, 1))
-    evidently_html(before, after, [DRIFTED], Shelf(workspace, "tiny", name, END))
+    evidently_html(before, after, [DRIFTED], SnapshotTarget(workspace, "tiny", name, END))
 
 
 def got(url: str) -> Any:
@@ -81,9 +81,9 @@ def evidently_ui(workspace: Path, log: Path) -> Iterator[str]:
 @pytest.mark.slow
 def test_evidently_ui_shows_the_project_the_snapshot_and_our_numbers(tmp_path: Path) -> None:
     workspace = tmp_path / "evidently"
-    shelved(workspace)
-    shelved(workspace)
-    shelved(workspace, NAME.replace("T12", "T11"))
+    stored(workspace)
+    stored(workspace)
+    stored(workspace, NAME.replace("T12", "T11"))
     with evidently_ui(workspace, tmp_path / "ui.log") as url:
         (project,) = got(f"{url}/api/projects")
         snapshots = got(f"{url}/api/projects/{project['id']}/snapshots")
@@ -100,4 +100,4 @@ def test_evidently_ui_shows_the_project_the_snapshot_and_our_numbers(tmp_path: P
 def test_a_workspace_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unwritable, match="expected a place to write to"):
-        shelved(tmp_path / "file")
+        stored(tmp_path / "file")
