@@ -51,7 +51,7 @@ def find_baseline(store: Store, layout: Layout, name: str, version: int | None) 
         served = pointer or _not_served(store, name)
         version, digest = served.version, served.digest
     else:
-        digest = store.version(name, version).tags.get(TAG_DIGEST, "")
+        digest = store.versions.get(name, version).tags.get(TAG_DIGEST, "")
     directory = layout.model(name, version)
     if not directory.is_dir():
         pull_version(store, layout, name, version, point=False)
@@ -79,7 +79,7 @@ def _pointer(layout: Layout, name: str) -> Pointer | None:
 
 
 def _not_served(store: Store, name: str) -> NoReturn:
-    store.model(name)
+    store.models.get(name)
     raise NotRegistered(
         f"no production version of {name!r} is served here",
         remedy="slipway pull, or name one: --version",

@@ -34,7 +34,9 @@ def main() -> None:
         if arguments.action == "follow":
             follow(wishes)
             return
-        result = pull_all(Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_s))
+        result = pull_all(
+            Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_timeout_s)
+        )
     except PlatformError as err:
         if arguments.json:
             report_error(err)
@@ -52,7 +54,7 @@ def follow(wishes: RegistrySettings) -> None:
     )
     layout = Layout(wishes.var)
     rollout = Rollout(layout, wishes.canary_hold_s)
-    trial = service_trial(wishes.trial_s)
+    trial = service_trial(wishes.trial_timeout_s)
     follower = Follower(lambda: Store.open(wishes), layout, trial, wishes.poll_s, rollout)
     with contextlib.suppress(KeyboardInterrupt):
         follower.follow(os.getppid())

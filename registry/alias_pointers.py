@@ -14,10 +14,11 @@ from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, MANIFEST_FILE, TAG_SPLIT, Layout
 from contracts.split import TrafficSplit
 from registry.gate import contract
+from registry.mlflow_store.models import StoredModel
 from registry.model_directory import read_manifest
 from registry.pull import bring, pointer_of, pull_version, remove_pointer
 from registry.split_spec import OFF, Wish, parse
-from registry.store import Store, StoredModel
+from registry.store import Store
 from registry.trial import Trial
 
 logger = logging.getLogger("slipway.follow")

@@ -12,7 +12,6 @@ from contracts.errors import CorruptModel, InvalidDocument, NotRegistered, Platf
 from contracts.files import INCOMING
 from contracts.manifest import Pointer
 from contracts.names import (
-    MANIFEST_FILE,
     MODEL_DIRECTORY,
     ROLES,
     TAG_DIGEST,
@@ -22,11 +21,14 @@ from contracts.names import (
 )
 from registry import bento_store
 from registry.history import history
+from registry.mlflow_store.models import StoredModel
+from registry.mlflow_store.runs import StoredRun
+from registry.mlflow_store.versions import StoredVersion
 from registry.model_directory import verify
 from registry.production import is_ours, is_unfinished, reconcile_in_turn
-from registry.store import Store, StoredModel, StoredRun, StoredVersion
+from registry.promote import MANIFEST
+from registry.store import Store
 
-MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
 FOREIGN_RUN_AGE_S = 24 * 3600
 """A run of another machine counts as dead after a day; this one's are asked by pid."""
 
@@ -66,7 +68,7 @@ def repair(store: Store, layout: Layout, ailments: list[Ailment]) -> list[str]:
 
 
 def _dead_runs(store: Store) -> Iterator[Ailment]:
-    for run in store.runs("RUNNING"):
+    for run in store.runs.with_status("RUNNING"):
         process = run.tags.get(TAG_PROCESS)
         if process is not None and _is_dead(process, run):
             yield Ailment("dead_run", run.run_id, f"RUNNING, but its process {process} is gone")
@@ -92,9 +94,9 @@ def process_lives(pid: int) -> bool:
 
 def _pending_models(store: Store) -> Iterator[Ailment]:
     """Logged models of our runs that nobody will finish; foreign ones are left alone."""
-    for model_id, run_id in store.pending_models():
+    for model_id, run_id in store.runs.pending_models():
         try:
-            run = store.run(run_id)
+            run = store.runs.get(run_id)
         except NotRegistered:
             # A model logged outside a run, or by a run that was deleted, is not ours to judge.
             continue
@@ -104,13 +106,13 @@ def _pending_models(store: Store) -> Iterator[Ailment]:
 
 def _hollow_versions(store: Store) -> Iterator[Ailment]:
     """Versions of ours without a manifest: leftovers, and those that a person must look at."""
-    for model in store.models():
-        for stored in store.versions(model.name):
+    for model in store.models.all():
+        for stored in store.versions.of(model.name):
             if TAG_DIGEST not in stored.tags:
                 continue
             subject = f"{model.name}/{stored.version}"
             try:
-                if MANIFEST in store.artifacts(stored.run_id, MODEL_DIRECTORY):
+                if MANIFEST in store.artifacts.paths(stored.run_id, MODEL_DIRECTORY):
                     continue
                 doubts = _doubts(store, model, stored)
             except PlatformError as err:
@@ -129,7 +131,7 @@ def _doubts(store: Store, model: StoredModel, stored: StoredVersion) -> list[str
     Deleting cannot be undone, and a folder that is not mounted looks like one that never
     was: only what died, never served, and lies where others are seen, is a leftover.
     """
-    run = store.run(stored.run_id)
+    run = store.runs.get(stored.run_id)
     doubts = []
     if not _has_died(run):
         doubts.append(f"its run is {run.status}")
@@ -138,7 +140,7 @@ def _doubts(store: Store, model: StoredModel, stored: StoredVersion) -> list[str
         doubts.append(f"it is in the stage {stored.stage}")
     if _was_production(store, model, stored.version):
         doubts.append("it was production")
-    if not store.shows_artifacts(run.experiment_id):
+    if not store.artifacts.has_any(run.experiment_id):
         doubts.append(
             "no artifact of any run beside it is found either: is the artifact store "
             "(by default mlruns/) moved, or not mounted?"
@@ -165,7 +167,7 @@ def _and(reasons: list[str]) -> str:
 
 
 def _unfinished_moves(store: Store) -> Iterator[Ailment]:
-    for model in store.models():
+    for model in store.models.all():
         if is_ours(store, model.name) and is_unfinished(store, model.name):
             detail = (
                 "its history tells a move that is not done; who made it was killed, or is at it"
@@ -194,17 +196,17 @@ def _broken_pointers(layout: Layout) -> Iterator[Ailment]:
 def _treat(store: Store, layout: Layout, ailment: Ailment) -> str:
     """Cure one ailment; says what was done, nothing if nothing was."""
     if ailment.kind == "dead_run":
-        store.end_run(ailment.subject, "FAILED")
+        store.runs.end(ailment.subject, "FAILED")
         return f"run {ailment.subject} is FAILED"
     if ailment.kind == "pending_model":
-        store.fail_model(ailment.subject)
+        store.runs.fail_model(ailment.subject)
         return f"logged model {ailment.subject} is FAILED"
     if ailment.kind == "hollow_version":
         return _delete_leftover(store, ailment.subject)
     if ailment.kind == "missing_model":
         return ""
     if ailment.kind == "unfinished_move":
-        with store.turn(ailment.subject):
+        with store.lock(ailment.subject):
             now = reconcile_in_turn(store, ailment.subject)
         return f"{ailment.subject}: production is {now or 'none'}, and its history says so"
     path = Path(ailment.subject)
@@ -218,10 +220,10 @@ def _treat(store: Store, layout: Layout, ailment: Ailment) -> str:
 def _delete_leftover(store: Store, subject: str) -> str:
     """Delete a hollow version, unless it became something else since it was examined."""
     name, _, version = subject.rpartition("/")
-    stored = store.version(name, int(version))
-    if MANIFEST in store.artifacts(stored.run_id, MODEL_DIRECTORY) or _doubts(
-        store, store.model(name), stored
+    stored = store.versions.get(name, int(version))
+    if MANIFEST in store.artifacts.paths(stored.run_id, MODEL_DIRECTORY) or _doubts(
+        store, store.models.get(name), stored
     ):
         return ""
-    store.delete_version(name, int(version))
+    store.versions.delete(name, int(version))
     return f"version {subject} is deleted"

@@ -15,11 +15,12 @@ from contracts.errors import CorruptModel, GateRefused, PlatformError, RegistryU
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
 from registry.alias_pointers import Roles
+from registry.mlflow_store.models import StoredModel
 from registry.production import is_ours, reconcile
 from registry.pull import TAG_REFUSED, bring, pointer_of, refuse, remove_pointer
 from registry.rollout import Rollout
 from registry.shadow_process import Beside
-from registry.store import Store, StoredModel
+from registry.store import Store
 from registry.trial import Trial
 
 logger = logging.getLogger("slipway.follow")
@@ -78,7 +79,7 @@ class Follower:
     def _look_at_all(self, store: Store) -> None:
         """Look at every model; one whose files are away, or that is broken, delays no other."""
         away: RegistryUnreachable | None = None
-        for model in store.models():
+        for model in store.models.all():
             try:
                 self._look_at(store, model.name)
             except RegistryUnreachable as err:
@@ -98,7 +99,7 @@ class Follower:
             return
         production = self._production(store, name, version)
         if production is not None:
-            self._look_beside(store, store.model(name), production)
+            self._look_beside(store, store.models.get(name), production)
 
     def _production(self, store: Store, name: str, version: int) -> Pointer | None:
         """The pointer to Production, moved if need be; the old one where the new is refused."""
@@ -151,7 +152,7 @@ class Follower:
             self._refuse(store, attempt, version, err, f"it is not asked as {role}")
             return False
         if (model.name, version) in self._branded:
-            store.delete_version_tag(model.name, version, TAG_REFUSED)
+            store.versions.delete_tag(model.name, version, TAG_REFUSED)
             self._branded.remove((model.name, version))
         return True
 

@@ -61,12 +61,12 @@ def record(store: Store, name: str, event: Event) -> None:
     # back, or is behind the one of the machine that wrote the last.
     nanoseconds = int(datetime.fromisoformat(event.when).timestamp() * 1e6) * 1000
     place = max(nanoseconds, _last_place(store, name) + 1)
-    store.set_model_tag(name, f"{TAG_HISTORY}{place:020d}-{secrets.token_hex(4)}", text)
+    store.models.set_tag(name, f"{TAG_HISTORY}{place:020d}-{secrets.token_hex(4)}", text)
 
 
 def history(store: Store, name: str) -> list[Event]:
     """A model's events, oldest first."""
-    tags = store.model(name).tags
+    tags = store.models.get(name).tags
     return [_with_decision(msgspec.json.decode(tags[key], type=Event)) for key in _keys(tags)]
 
 
@@ -81,7 +81,7 @@ def _keys(tags: Mapping[str, str]) -> list[str]:
 
 
 def _last_place(store: Store, name: str) -> int:
-    keys = _keys(store.model(name).tags)
+    keys = _keys(store.models.get(name).tags)
     return int(keys[-1].removeprefix(TAG_HISTORY).partition("-")[0]) if keys else 0
 
 

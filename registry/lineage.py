@@ -56,7 +56,7 @@ def lineage(store: Store, name: str, version: int, at: str = "") -> Lineage:
         RegistryUnreachable: the tracking server or its artifact store does not answer.
 
     """
-    stored = store.version(name, version)
+    stored = store.versions.get(name, version)
     manifest = manifest_of(store, name, version)
     event = _made_production(history(store, name), version, at)
     decision = _decision(store, stored.run_id, event)
@@ -105,7 +105,7 @@ def _decision(store: Store, run_id: str, event: Event | None) -> Decision | None
         return None
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = store.download(run_id, _place(event.decision), Path(folder))
+            path = store.artifacts.download(run_id, _place(event.decision), Path(folder))
             return Decision.read(path.read_bytes(), str(path))
     except NotRegistered:
         return None

@@ -25,13 +25,13 @@ class VersionInfo:
 
 def versions(store: Store, name: str | None = None) -> list[VersionInfo]:
     """The versions of one model, or of every model, by name and newest first."""
-    names = [model.name for model in store.models()] if name is None else [name]
+    names = [model.name for model in store.models.all()] if name is None else [name]
     return [info for each in names for info in _of_model(store, each)]
 
 
 def _of_model(store: Store, name: str) -> list[VersionInfo]:
     production = reconcile(store, name)
-    aliases = store.model(name).aliases
+    aliases = store.models.get(name).aliases
     return [
         VersionInfo(
             name=name,
@@ -44,7 +44,7 @@ def _of_model(store: Store, name: str) -> list[VersionInfo]:
             digest=stored.tags.get(TAG_DIGEST, ""),
             status=stored.status,
         )
-        for stored in reversed(store.versions(name))
+        for stored in reversed(store.versions.of(name))
     ]
 
 

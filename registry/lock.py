@@ -1,4 +1,4 @@
-"""One at a time: the lock under which a model's Production moves."""
+"""The lock of a model: one process at a time moves its production version."""
 
 import fcntl
 import time
@@ -9,24 +9,24 @@ from pathlib import Path
 from contracts.errors import PlatformError
 from contracts.files import lock_file
 
-LONGEST_WAIT_S = 60.0
-PAUSE_S = 0.02
+LOCK_TIMEOUT_S = 60.0
+RETRY_PAUSE_S = 0.02
 
 
 @contextmanager
-def turn(folder: Path, name: str) -> Iterator[None]:
+def model_lock(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock `<folder>/<name>.lock` while the block runs.
 
-    It keeps apart threads and processes of this machine that use the same folder, so that
-    reading the switches, writing the history and moving the switches are one act; the
-    operating system frees it when its holder dies. It does not keep apart other machines,
-    other folders, `mlflow ui` or MLflow's client: what they move in between is seen as done
-    by hand by the next `reconcile`, and of two machines that promote at once the later wins.
-    The file stays: who deleted it could hold another lock than who waits for it.
+    It excludes the threads and processes of this machine that use the same folder, so that
+    reading the production state, writing the history and moving the alias are one step. The
+    operating system releases it when its holder dies. It does not exclude other machines, other
+    folders, `mlflow ui` or MLflow's client: the next `reconcile` sees what they moved as done by
+    hand, and when two machines promote at once the later one wins. The file is never deleted:
+    a process that waits for the old file would not exclude one that locks a new file.
 
     Raises:
         Unwritable: the file cannot be made.
-        PlatformError: somebody else holds the lock for a minute.
+        PlatformError: another process held the lock for `LOCK_TIMEOUT_S`.
 
     """
     path = folder / f"{name}.lock"
@@ -36,17 +36,17 @@ def turn(folder: Path, name: str) -> Iterator[None]:
 
 
 def _wait_for(descriptor: int, path: Path) -> None:
-    give_up = time.monotonic() + LONGEST_WAIT_S
+    give_up = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             if time.monotonic() > give_up:
                 raise PlatformError(
-                    f"{path}: expected its holder to be done within {LONGEST_WAIT_S:g} s, "
-                    "got no turn",
-                    remedy=f"see who promotes or pulls (fuser {path}), and end what hangs",
+                    f"{path}: could not get the lock within {LOCK_TIMEOUT_S:g} s; "
+                    "another promote or pull holds it",
+                    remedy=f"find its process (fuser {path}), and end it if it hangs",
                 ) from err
-            time.sleep(PAUSE_S)
+            time.sleep(RETRY_PAUSE_S)
         else:
             return

@@ -63,12 +63,12 @@ def reconcile(store: Store, name: str) -> int | None:
         return intention(switches)
     # Alias, stage and record are read one after the other, and differ while another process
     # promotes; under the lock, what differs was done by hand.
-    with store.turn(name):
+    with store.lock(name):
         return reconcile_in_turn(store, name)
 
 
 def reconcile_in_turn(store: Store, name: str) -> int | None:
-    """The same for who holds the lock already: `store.turn(name)`."""
+    """The same for who holds the lock already: `store.lock(name)`."""
     switches = read_switches(store, name)
     wanted = intention(switches)
     if not is_ours(store, name):
@@ -117,13 +117,13 @@ def _take_back(store: Store, name: str, recorded: int | None) -> None:
 
 def is_ours(store: Store, name: str) -> bool:
     """Whether any version of a model was made by `slipway train`."""
-    return any(TAG_DIGEST in version.tags for version in store.versions(name))
+    return any(TAG_DIGEST in version.tags for version in store.versions.of(name))
 
 
 def read_switches(store: Store, name: str) -> Switches:
     """Alias, stage and record as they stand."""
-    model = store.model(name)
-    staged = {v.version for v in store.versions(name) if v.stage == PRODUCTION_STAGE}
+    model = store.models.get(name)
+    staged = {v.version for v in store.versions.of(name) if v.stage == PRODUCTION_STAGE}
     text = model.tags.get(TAG_PRODUCTION, NONE)
     return Switches(model.aliases.get(PRODUCTION), staged, None if text == NONE else int(text))
 
@@ -136,12 +136,12 @@ def set_production(store: Store, name: str, version: int | None, before: Switche
     """
     if version is None:
         if before.alias is not None:
-            store.delete_alias(name)
+            store.models.delete_alias(name)
         for staged in sorted(before.staged):
-            store.archive(name, staged)
+            store.versions.archive(name, staged)
     else:
         if before.alias != version:
-            store.set_alias(name, version)
+            store.models.set_alias(name, version)
         if before.staged != {version}:
-            store.move_to_production_stage(name, version)
-    store.set_model_tag(name, TAG_PRODUCTION, NONE if version is None else str(version))
+            store.versions.move_to_production_stage(name, version)
+    store.models.set_tag(name, TAG_PRODUCTION, NONE if version is None else str(version))

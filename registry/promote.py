@@ -23,10 +23,13 @@ from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
 from registry.gate import Comparison, Judgement, decide, not_compared
 from registry.history import DECISION, Event, Kind, history, now, record
+from registry.mlflow_store.versions import StoredVersion
 from registry.model_directory import read_manifest
 from registry.production import read_switches, reconcile_in_turn, set_production
-from registry.store import Store, StoredVersion
+from registry.store import Store
 
+MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
+"""The path of a version's manifest within the artifacts of its run."""
 Compare = Callable[[int, int], Comparison]
 """Measures a challenger (first) and Production (second) on the same rows."""
 Keep = Callable[[Decision], None]
@@ -93,14 +96,16 @@ def promote(
             remedy='say why: --force --because "..."',
         )
     target = (
-        newest_version(store, name) if version is None else store.version(name, version).version
+        newest_version(store, name)
+        if version is None
+        else store.versions.get(name, version).version
     )
-    with store.turn(name):
+    with store.lock(name):
         compared_with = reconcile_in_turn(store, name)
     if compared_with == target:
         return _unchanged(name, target)
     case = _judged(store, name, target, compared_with, compare, force=force)
-    with store.turn(name):
+    with store.lock(name):
         current = reconcile_in_turn(store, name)
         if current == target:
             return _unchanged(name, target)
@@ -164,7 +169,7 @@ def _decision(store: Store, case: _Case, actor: str, because: str, *, force: boo
     allowed = case.judgement.allowed
     outcome: Outcome = "promoted" if allowed else "forced" if force else "refused"
     made_at = now()
-    stored = store.version(case.name, case.target)
+    stored = store.versions.get(case.name, case.target)
     return Decision(
         # To the microsecond, and made under the model's lock: unique, and in order as text.
         decision_id=re.sub(r"[-:.]", "", made_at),
@@ -185,7 +190,7 @@ def _decision(store: Store, case: _Case, actor: str, because: str, *, force: boo
 
 
 def _digest_at(store: Store, name: str, version: int | None) -> str:
-    return "" if version is None else store.version(name, version).tags.get(TAG_DIGEST, "")
+    return "" if version is None else store.versions.get(name, version).tags.get(TAG_DIGEST, "")
 
 
 def _sentence(case: _Case, outcome: Outcome) -> str:
@@ -221,11 +226,11 @@ def rollback(
         Unwritable: the lock cannot be made.
 
     """
-    store.model(name)
-    with store.turn(name):
+    store.models.get(name)
+    with store.lock(name):
         current = reconcile_in_turn(store, name)
         target = _before(store, name, current) if to is None else to
-        _digest_of(store.version(name, target))
+        _digest_of(store.versions.get(name, target))
         if target == current:
             return _unchanged(name, target)
         _move(store, name, Event(now(), "rolled_back", current, target, actor, because))
@@ -243,11 +248,13 @@ def manifest_of(store: Store, name: str, version: int) -> Manifest:
         Unwritable: the folder for temporary files is full.
 
     """
-    stored = store.version(name, version)
+    stored = store.versions.get(name, version)
     digest = _digest_of(stored)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = store.download(stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder))
+            path = store.artifacts.download(
+                stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder)
+            )
             return read_manifest(path, digest)
     except NotRegistered as err:
         raise CorruptModel(err.what, remedy=err.remedy) from err
@@ -284,8 +291,8 @@ def newest_version(store: Store, name: str) -> int:
         NotRegistered: no such model, or no version of it.
 
     """
-    store.model(name)
-    versions = store.versions(name)
+    store.models.get(name)
+    versions = store.versions.of(name)
     if not versions:
         raise NotRegistered(
             f"model {name!r}: expected a version, got none", remedy=f"slipway train {name}"
@@ -295,7 +302,7 @@ def newest_version(store: Store, name: str) -> int:
 
 def _before(store: Store, name: str, current: int | None) -> int:
     """The version that was Production before the current one became it."""
-    existing = {v.version for v in store.versions(name)}
+    existing = {v.version for v in store.versions.of(name)}
     for event in reversed(history(store, name)):
         if event.to_version == current and event.kind != "rolled_back":
             if event.from_version in existing:

@@ -23,9 +23,10 @@ from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from contracts.pull import PullResult
 from registry.bento_store import import_directory
+from registry.mlflow_store.versions import StoredVersion
 from registry.model_directory import verify
 from registry.production import is_ours, reconcile
-from registry.store import Store, StoredVersion
+from registry.store import Store
 from registry.trial import Trial
 
 TAG_REFUSED = "slipway.refused"
@@ -51,7 +52,7 @@ def pull_all(store: Store, layout: Layout, trial: Trial | None = None) -> PullRe
     failures: list[PlatformError] = []
     refused: list[str] = []
     removed: list[str] = []
-    for model in store.models():
+    for model in store.models.all():
         version = reconcile(store, model.name) if is_ours(store, model.name) else None
         if version is None:
             removed += remove_pointer(layout, model.name)
@@ -132,7 +133,7 @@ def refuse(store: Store, layout: Layout, name: str, version: int, err: PlatformE
     told = Refusal(name=name, version=version, reason=err.what[:REASON], refused_at=_now())
     path = layout.refusal(name)
     write_whole(path, told.write_pretty())
-    store.set_version_tag(name, version, TAG_REFUSED, told.reason)
+    store.versions.set_tag(name, version, TAG_REFUSED, told.reason)
 
 
 def pointer_of(layout: Layout, name: str, alias: str = PRODUCTION) -> Pointer | None:
@@ -153,7 +154,7 @@ def pull_version(
         The errors of `pull`.
 
     """
-    stored = store.version(name, version)
+    stored = store.versions.get(name, version)
     digest = stored.tags.get(TAG_DIGEST)
     if digest is None:
         raise CorruptModel(
@@ -203,12 +204,12 @@ def _fetch(store: Store, stored: StoredVersion, directory: Path, digest: str) ->
     beside.mkdir(parents=True)
     try:
         try:
-            downloaded = store.download(stored.run_id, MODEL_DIRECTORY, beside)
+            downloaded = store.artifacts.download(stored.run_id, MODEL_DIRECTORY, beside)
         except NotRegistered as err:
             raise CorruptModel(err.what, remedy=err.remedy) from err
         manifest = verify(downloaded, digest)
         if TAG_REFUSED in stored.tags:
-            store.delete_version_tag(stored.name, stored.version, TAG_REFUSED)
+            store.versions.delete_tag(stored.name, stored.version, TAG_REFUSED)
         for path in (*downloaded.iterdir(), downloaded):
             flush(path)
         _rename(downloaded, directory, digest)
@@ -218,11 +219,11 @@ def _fetch(store: Store, stored: StoredVersion, directory: Path, digest: str) ->
 
 
 def _check_size(store: Store, stored: StoredVersion) -> None:
-    size = store.size_bytes(stored.run_id, MODEL_DIRECTORY)
-    if size > store.largest_bytes:
+    size = store.artifacts.size_bytes(stored.run_id, MODEL_DIRECTORY)
+    if size > store.max_model_bytes:
         raise CorruptModel(
             f"{stored.name} version {stored.version}: expected a model directory of at most "
-            f"{store.largest_bytes} bytes, got {size}",
+            f"{store.max_model_bytes} bytes, got {size}",
             remedy="train a smaller model, or raise SLIPWAY_REGISTRY_MODEL_BYTES",
         )
 

@@ -23,6 +23,6 @@ def register_version(
     the run's model directory, by which the version is verified wherever it goes. `tags` are
     more tags for the version.
     """
-    store.ensure_model(check_model_name(name), description)
+    store.models.ensure(check_model_name(name), description)
     given = {TAG_DIGEST: digest, TAG_RECIPE: recipe, **(tags or {})}
-    return store.create_version(name, source, run_id, given, description)
+    return store.versions.create(name, source, run_id, given, description)

@@ -19,9 +19,10 @@ from contracts.manifest import Pointer
 from contracts.names import TAG_CANARY, TAG_SPLIT, Layout
 from registry.canary import decide
 from registry.gate import Comparison
+from registry.mlflow_store.models import StoredModel
 from registry.promote import promote
 from registry.split_spec import OFF, Wish
-from registry.store import Store, StoredModel
+from registry.store import Store
 
 logger = logging.getLogger("slipway.follow")
 
@@ -104,7 +105,7 @@ class Rollout:
         """Do what follows from a canary's end; done twice, it does no more."""
         if canary.status == "completed":
             canary = self._promoted(store, canary)
-        store.set_model_tag(canary.model, TAG_SPLIT, OFF)
+        store.models.set_tag(canary.model, TAG_SPLIT, OFF)
         canary = replace(canary, is_closed=True)
         self._save(store, canary)
         return canary
@@ -117,9 +118,9 @@ class Rollout:
 
         def keep(decision: Decision) -> None:
             name = f"{decision.decision_id}.json"
-            store.put(decision.run_id, FOLDER, {name: decision.write_pretty()})
+            store.artifacts.upload(decision.run_id, FOLDER, {name: decision.write_pretty()})
 
-        aliases = store.model(canary.model).aliases
+        aliases = store.models.get(canary.model).aliases
         if aliases.get("production") not in {canary.production_version, canary.challenger_version}:
             return replace(canary, status="stopped", sentence="stopped: production was moved")
         try:
@@ -152,7 +153,7 @@ class Rollout:
         name = canary.began.replace(":", "").replace(".", "")
         path = self.layout.canaries(canary.model) / f"{name}.json"
         write_whole(path, canary.write_pretty())
-        store.set_model_tag(canary.model, TAG_CANARY, canary.write().decode())
+        store.models.set_tag(canary.model, TAG_CANARY, canary.write().decode())
 
 
 def canary_of(model: StoredModel) -> Canary | None:

@@ -23,12 +23,12 @@ class RegistrySettings:
     canary_hold_s: float = setting(
         "SLIPWAY_REGISTRY_CANARY_HOLD_S", 60.0, "seconds that each step of a canary lasts at least"
     )
-    trial_s: float = setting(
+    trial_timeout_s: float = setting(
         "SLIPWAY_REGISTRY_TRIAL_S",
         60.0,
         "seconds for a version to load and answer; one that takes longer is refused",
     )
-    model_bytes: int = setting(
+    max_model_bytes: int = setting(
         "SLIPWAY_REGISTRY_MODEL_BYTES",
         2 * 1024**3,
         "largest model directory; a version with a larger one is refused, not downloaded",

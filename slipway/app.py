@@ -102,7 +102,7 @@ def pull(json: Json = False) -> None:
     from registry.pull import pull_all
     from registry.trial import service_trial
 
-    trial = service_trial(context.registry_settings().trial_s)
+    trial = service_trial(context.registry_settings().trial_timeout_s)
     result = pull_all(context.store(), context.layout(), trial)
     if json:
         output.as_json(result)
@@ -315,7 +315,7 @@ def history(model: Model, json: Json = False) -> None:
         output.as_json(found)
         return
     output.table(f"History of {model}", context.EVENT_COLUMNS, map(context.event_row, found))
-    runs = {version.version: version.run_id for version in store.versions(model)}
+    runs = {version.version: version.run_id for version in store.versions.of(model)}
     for event in found:
         if event.decision and event.to_version in runs:
             place = f"decision/{event.decision}.html of run {runs[event.to_version]}"

@@ -85,7 +85,7 @@ def _follow(step: Step | None) -> None:
 
     wishes = RegistrySettings()
     layout = Layout(wishes.var)
-    trial, rollout = service_trial(wishes.trial_s), Rollout(layout, wishes.canary_hold_s)
+    trial, rollout = service_trial(wishes.trial_timeout_s), Rollout(layout, wishes.canary_hold_s)
     follower = Follower(lambda: Store.open(wishes), layout, trial, 1.0, rollout)
     _arm(step)
     follower.look()

@@ -99,7 +99,7 @@ class Ground:
         if act == "train":
             return act, [MODEL, next(self.seeds)], now
         if act == "register":
-            one = self.store.version(MODEL, 1)
+            one = self.store.versions.get(MODEL, 1)
             source = f"runs:/{one.run_id}/{MODEL_DIRECTORY}"
             return act, [MODEL, one.run_id, source, one.tags[TAG_DIGEST]], now
         if act in {"promote", "rollback"}:
@@ -109,7 +109,7 @@ class Ground:
             return act, [MODEL, ROW, pointer.write().decode()], other
         target = self.broken if act == "refuse" else other
         self._forget(target)
-        self.store.set_alias(MODEL, target)
+        self.store.models.set_alias(MODEL, target)
         return ("pull" if act == "pull" else "follow"), [], target
 
     def wrong(self, before: Pointer, target: int) -> Iterator[str]:
@@ -144,7 +144,7 @@ class Ground:
         for model in client.search_logged_models([experiment]):
             if model.status == LoggedModelStatus.PENDING:
                 yield f"logged model {model.model_id} is PENDING"
-        for version in self.store.versions(MODEL):
+        for version in self.store.versions.of(MODEL):
             if not (self._artifacts(version.run_id) / MANIFEST_FILE).is_file():
                 yield f"version {version.version} has no manifest"
 
@@ -158,12 +158,12 @@ class Ground:
     def settle(self) -> None:
         """Let a whole version be in production again, and pointed at."""
         if reconcile(self.store, MODEL) == self.broken:
-            self.store.set_alias(MODEL, 1)
+            self.store.models.set_alias(MODEL, 1)
         pull_version(self.store, self.layout, MODEL, reconcile(self.store, MODEL) or 1)
 
     def _is_whole(self, version: int) -> bool:
         """Whether a version in production is what was registered; the broken one was so by hand."""
-        stored = self.store.version(MODEL, version)
+        stored = self.store.versions.get(MODEL, version)
         try:
             verify(self._artifacts(stored.run_id), stored.tags[TAG_DIGEST])
         except CorruptModel:
@@ -172,7 +172,7 @@ class Ground:
 
     def _torn(self, directory: Path, version: int) -> Iterator[str]:
         try:
-            verify(directory, self.store.version(MODEL, version).tags[TAG_DIGEST])
+            verify(directory, self.store.versions.get(MODEL, version).tags[TAG_DIGEST])
         except (PlatformError, OSError) as err:
             yield f"{directory}: {err}"
 
@@ -209,7 +209,7 @@ class Ground:
 
         from mlflow import MlflowClient
 
-        whole = self._artifacts(self.store.version(MODEL, 1).run_id)
+        whole = self._artifacts(self.store.versions.get(MODEL, 1).run_id)
         made = self.root / "broken"
         shutil.copytree(whole, made)
         manifest = json.loads((made / MANIFEST_FILE).read_bytes())
@@ -221,7 +221,7 @@ class Ground:
         run = client.create_run(client.get_experiment_by_name(MODEL).experiment_id).info.run_id
         client.log_artifacts(run, str(made), MODEL_DIRECTORY)
         client.set_terminated(run)
-        return self.store.create_version(MODEL, "nowhere", run, {TAG_DIGEST: digest}, "")
+        return self.store.versions.create(MODEL, "nowhere", run, {TAG_DIGEST: digest}, "")
 
 
 def die(ground: Ground, act: str, step: Step | None, delay_s: float) -> Death:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from benchmarks.lifecycle.processes import Step
 
-STORE, PRODUCTION, PROMOTE, PULL = (
-    "registry.store",
-    "registry.production",
-    "registry.promote",
-    "registry.pull",
+MODELS, VERSIONS, ARTIFACTS = (
+    "registry.mlflow_store.models",
+    "registry.mlflow_store.versions",
+    "registry.mlflow_store.artifacts",
 )
+PROMOTE, PULL = "registry.promote", "registry.pull"
 TRAINING, TRACKING = "training.run", "training.tracking"
 SESSION = "sqlalchemy.orm.session"
 BOTH = (True, False)
@@ -42,8 +42,8 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(TRAINING, "register_version"),
     ),
     "register": (
-        *around(STORE, "Store.ensure_model"),
-        *around(STORE, "Store.create_version"),
+        *around(MODELS, "Models.ensure"),
+        *around(VERSIONS, "Versions.create"),
         *around(SESSION, "Session.flush", 1, 2),
         *around(SESSION, "Session.commit", 1, 2),
     ),
@@ -51,7 +51,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(PROMOTE, "reconcile_in_turn", 1, 2),
         *around(PROMOTE, "manifest_of", 1, 2),
         *around("training.evaluation.decision_log", "keep"),
-        *around(STORE, "Store.put"),
+        *around(ARTIFACTS, "Artifacts.upload"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),
     ),
@@ -59,14 +59,14 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(PROMOTE, "reconcile_in_turn"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),
-        *around(STORE, "Store.set_alias"),
-        *around(STORE, "Store.move_to_production_stage"),
-        *around(STORE, "Store.set_model_tag", 1, 2),
+        *around(MODELS, "Models.set_alias"),
+        *around(VERSIONS, "Versions.move_to_production_stage"),
+        *around(MODELS, "Models.set_tag", 1, 2),
         *around(SESSION, "Session.commit", 3, 5, 7, 9, 11, 13, 15, 17),
     ),
     "pull": (
         *around(PULL, "reconcile"),
-        *around(STORE, "Store.download"),
+        *around(ARTIFACTS, "Artifacts.download"),
         Step("shutil", "copyfile", call=3),
         *around(PULL, "flush", 1, 5),
         *around(PULL, "_rename"),
@@ -80,7 +80,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "follow": (
         *around("registry.follow", "reconcile"),
         *around("registry.follow", "bring"),
-        *around(STORE, "Store.download"),
+        *around(ARTIFACTS, "Artifacts.download"),
         *around(PULL, "_rename"),
         *around("registry.trial", "subprocess.run"),
         *around(PULL, "_moved"),
@@ -90,7 +90,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around("registry.trial", "subprocess.run"),
         *around("registry.follow", "refuse"),
         *around(PULL, "write_whole"),
-        *around(STORE, "Store.set_version_tag"),
+        *around(VERSIONS, "Versions.set_tag"),
     ),
     "swap": (
         *around("services.serving.watcher", "find_pointers"),

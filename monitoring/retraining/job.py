@@ -62,9 +62,9 @@ def retrain(
         PlatformError: training failed; `training.log` beside the order tells why.
 
     """
-    store.model(name)
+    store.models.get(name)
     with retrainings.only_one(layout, name) as lock:
-        retrainings.settle_dead(layout, name, store.versions(name), now=now)
+        retrainings.settle_dead(layout, name, store.versions.of(name), now=now)
         case = _case(store, layout, name, because, settings, now)
         labelled = labelled_of(layout, case, settings, now)
         case = with_labels(case, labelled, settings)

@@ -20,7 +20,7 @@ from contracts.retraining import Order, Retraining
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Verdict
 from monitoring.alerting.episodes import ALARMING
-from registry.store import StoredVersion
+from registry.mlflow_store.versions import StoredVersion
 
 DOCUMENT = "retraining.json"
 ORDER = "order.json"

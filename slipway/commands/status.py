@@ -9,10 +9,11 @@ from typing import Any
 from contracts.errors import PlatformError
 from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_SPLIT, Layout
 from registry.alias_pointers import split_of
+from registry.mlflow_store.models import StoredModel
 from registry.production import read_switches
 from registry.pull import TAG_REFUSED, pointer_of
 from registry.rollout import canary_of
-from registry.store import Store, StoredModel
+from registry.store import Store
 
 TIMEOUT_S = 5.0
 
@@ -46,15 +47,15 @@ def states(store: Store, layout: Layout, url: str, key: str = "") -> list[ModelS
 
     """
     served = _served(url, key)
-    return [_state(store, layout, model.name, served) for model in store.models()]
+    return [_state(store, layout, model.name, served) for model in store.models.all()]
 
 
 def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> ModelState:
     production = read_switches(store, name).alias
     pointer = pointer_of(layout, name)
-    model = store.model(name)
+    model = store.models.get(name)
     named = {role: model.aliases[role] for role in ROLES if role in model.aliases}
-    tags = {role: store.version(name, version).tags for role, version in named.items()}
+    tags = {role: store.versions.get(name, version).tags for role, version in named.items()}
     refusals = [f"{r}: {t[TAG_REFUSED]}" for r, t in tags.items() if TAG_REFUSED in t]
     return ModelState(
         name=name,

@@ -52,7 +52,7 @@ def present(store: "Store", model: str) -> list[Role]:
     """Who answers, and which share; a share that cannot be read is told as it stands."""
     from registry.split_spec import OFF, parse
 
-    stored = store.model(model)
+    stored = store.models.get(model)
     text = stored.tags.get(TAG_SPLIT, OFF)
     try:
         share = parse(text).text
@@ -76,10 +76,10 @@ def _obey(store: "Store", model: str, word: str, version: int | None, by: str) -
     if role == CHALLENGER:
         _challenge(store, model, f"{text} by {by}" if by else text, version)
     elif text == "off":
-        if SHADOW in store.model(model).aliases:
-            store.delete_alias(model, SHADOW)
+        if SHADOW in store.models.get(model).aliases:
+            store.models.delete_alias(model, SHADOW)
     elif text.isdigit():
-        store.set_alias(model, store.version(model, int(text)).version, SHADOW)
+        store.models.set_alias(model, store.versions.get(model, int(text)).version, SHADOW)
     else:
         raise InvalidSplit(f"shadow: expected a version or off, got {text!r}", remedy="shadow=7")
 
@@ -89,18 +89,18 @@ def _challenge(store: "Store", model: str, text: str, version: int | None) -> No
     from registry.split_spec import OFF, parse
 
     wish = parse(text)
-    aliases = store.model(model).aliases
+    aliases = store.models.get(model).aliases
     if version is None and not wish.is_off and CHALLENGER not in aliases:
-        version = max(v.version for v in store.versions(model))
+        version = max(v.version for v in store.versions.of(model))
     if version is not None:
         if version == aliases.get(PRODUCTION):
             raise InvalidSplit(
                 f"challenger: expected another version than production, got {version}",
                 remedy=f"slipway versions {model}, then --version N",
             )
-        known = store.version(model, version).version
+        known = store.versions.get(model, version).version
         if known != aliases.get(CHALLENGER):
             # Else it would have the old one's share for a moment.
-            store.set_model_tag(model, TAG_SPLIT, OFF)
-            store.set_alias(model, known, CHALLENGER)
-    store.set_model_tag(model, TAG_SPLIT, wish.text)
+            store.models.set_tag(model, TAG_SPLIT, OFF)
+            store.models.set_alias(model, known, CHALLENGER)
+    store.models.set_tag(model, TAG_SPLIT, wish.text)

@@ -147,7 +147,7 @@ def test_like_traffic_is_stable_and_the_page_says_what_the_verdict_says(served: 
     assert len(page) < 200_000
     assert "http" not in page.replace("http-equiv", "")
     assert Verdict.read(stored.read_bytes()) == verdict
-    logged = served.store.artifacts(verdict.run_id, "monitoring")
+    logged = served.store.artifacts.paths(verdict.run_id, "monitoring")
     assert {Path(p).name for p in logged} >= {
         stored.name,
         Path(verdict.report).name,

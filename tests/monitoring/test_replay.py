@@ -418,7 +418,7 @@ def test_a_promotion_can_demand_a_replay(place: Workplace) -> None:
     (check,) = [c for c in decision["checks"] if c["subject"] == "replay"]
     assert check["passed"]
     assert not check["judged"]
-    names = [Path(p).name for p in place.store.artifacts(decision["run_id"], "monitoring")]
+    names = [Path(p).name for p in place.store.artifacts.paths(decision["run_id"], "monitoring")]
     assert check["got"].split("see ")[1] + ".html" in names
 
 

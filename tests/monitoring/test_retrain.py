@@ -189,13 +189,13 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
     assert made is not None
     assert made.old_share < 0.2
     assert made.verdict_id == verdict.verdict_id
-    tags = served.store.version("tiny", 2).tags
+    tags = served.store.versions.get("tiny", 2).tags
     assert tags["slipway.verdict"] == verdict.verdict_id
-    assert served.store.run(done.run_id).tags["slipway.retraining"] == done.order.retraining_id
+    assert served.store.runs.get(done.run_id).tags["slipway.retraining"] == done.order.retraining_id
     assert lineage(served.store, "tiny", 2).verdict_id == verdict.verdict_id
     kept = served.layout.retrainings("tiny") / done.order.retraining_id / "retraining.json"
     assert Retraining.read(kept.read_bytes()) == done
-    assert sorted(served.store.artifacts(done.run_id, "retraining")) == [
+    assert sorted(served.store.artifacts.paths(done.run_id, "retraining")) == [
         "retraining/labelled.parquet",
         "retraining/order.json",
     ]
@@ -441,7 +441,7 @@ def test_a_version_that_came_of_it_all_the_same_is_named(served: Workplace) -> N
 
     assert (after.state, after.version) == ("trained", 2)
     assert after.sentence.endswith("slipway promote tiny --version 2")
-    assert after.run_id == served.store.version("tiny", 2).run_id
+    assert after.run_id == served.store.versions.get("tiny", 2).run_id
 
 
 def test_training_that_fails_is_told_with_its_last_words_and_recorded(served: Workplace) -> None:

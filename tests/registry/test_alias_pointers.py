@@ -79,7 +79,7 @@ def test_a_challenger_gets_its_share_and_loses_it(trained: Workplace, follower: 
     say("challenger=off")
     follower.look()
     assert split(trained) is None
-    trained.store.delete_alias("tiny", "challenger")
+    trained.store.models.delete_alias("tiny", "challenger")
     follower.look()
     assert pointer_of(trained.layout, "tiny", "challenger") is None
     assert not examine(trained.store, trained.layout)
@@ -105,11 +105,11 @@ def test_words_that_mean_nothing_change_nothing(
     trained: Workplace, follower: Follower, words: tuple[str, ...]
 ) -> None:
     del follower
-    before = trained.store.model("tiny")
+    before = trained.store.models.get("tiny")
     with pytest.raises(Exception, match="expected"):
         say(*words)
 
-    assert trained.store.model("tiny") == before
+    assert trained.store.models.get("tiny") == before
 
 
 def test_a_challenger_must_take_what_production_takes(
@@ -123,7 +123,7 @@ def test_a_challenger_must_take_what_production_takes(
         made = train_recipe(tiny.binary(schema=narrower), trained.store)
     say("challenger=50%", "--version", str(made.version))
     follower.look()
-    tags = trained.store.version("tiny", made.version).tags
+    tags = trained.store.versions.get("tiny", made.version).tags
 
     assert split(trained) is None
     assert "feature lines: clients send it, and it would be refused" in tags[TAG_REFUSED]
@@ -144,7 +144,7 @@ def test_a_challenger_that_cannot_be_loaded_disturbs_nobody(
     say("challenger=50%", "--version", "2")
     follower.look()
     assert split(trained) is None
-    assert TAG_REFUSED in trained.store.version("tiny", 2).tags
+    assert TAG_REFUSED in trained.store.versions.get("tiny", 2).tags
     production = pointer_of(trained.layout, "tiny")
     assert production is not None
     assert production.version == 1
@@ -165,7 +165,7 @@ def begun(place: Workplace, follower: Follower, words: str = "canary 10,50,100 e
 
 
 def stored(place: Workplace) -> Canary:
-    return Canary.read(place.store.model("tiny").tags[TAG_CANARY].encode())
+    return Canary.read(place.store.models.get("tiny").tags[TAG_CANARY].encode())
 
 
 def show(place: Workplace, canary: Canary, **counts: Any) -> None:
@@ -194,13 +194,15 @@ def test_a_canary_goes_step_by_step_to_production(trained: Workplace, follower: 
 
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("completed", True)
-    assert trained.store.model("tiny").tags[TAG_SPLIT] == "off"
+    assert trained.store.models.get("tiny").tags[TAG_SPLIT] == "off"
     event = history(trained.store, "tiny")[-1]
     assert (event.from_version, event.to_version, event.who) == (1, 2, "canary")
     production = pointer_of(trained.layout, "tiny")
     assert production is not None
     assert production.version == 2
-    documents = trained.store.artifacts(trained.store.version("tiny", 2).run_id, "decision")
+    documents = trained.store.artifacts.paths(
+        trained.store.versions.get("tiny", 2).run_id, "decision"
+    )
     assert [Path(name).suffix for name in documents] == [".json"]
 
 
@@ -215,8 +217,8 @@ def test_a_canary_that_fails_is_taken_back_and_stays_so(
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("aborted", True)
     assert "3 of 3 requests failed" in stored(trained).sentence
-    assert trained.store.model("tiny").tags[TAG_SPLIT] == "off"
-    assert trained.store.model("tiny").aliases["production"] == 1
+    assert trained.store.models.get("tiny").tags[TAG_SPLIT] == "off"
+    assert trained.store.models.get("tiny").aliases["production"] == 1
     again = begun(trained, follower)
     assert again.began > canary.began
     assert split(trained) is not None, "who says canary again gets another one"
@@ -228,15 +230,15 @@ def test_a_follower_that_was_killed_after_deciding_does_what_follows(
 ) -> None:
     canary = begun(trained, follower)
     half = replace(canary, status=status, sentence="decided")
-    trained.store.set_model_tag("tiny", TAG_CANARY, half.write().decode())
+    trained.store.models.set_tag("tiny", TAG_CANARY, half.write().decode())
     for _ in range(3):
         follower.look()
 
     assert stored(trained).is_closed
     assert stored(trained).status == status
-    assert trained.store.model("tiny").tags[TAG_SPLIT] == "off"
+    assert trained.store.models.get("tiny").tags[TAG_SPLIT] == "off"
     promoted = {"aborted": 1, "completed": 2}[status]
-    assert trained.store.model("tiny").aliases["production"] == promoted
+    assert trained.store.models.get("tiny").aliases["production"] == promoted
     assert split(trained) is None
 
 

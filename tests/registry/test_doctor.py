@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 
 from registry.doctor import examine, repair
 from registry.history import Event, history, now, record
+from registry.mlflow_store.runs import StoredRun
 from registry.promote import promote, rollback
 from registry.pull import pull
-from registry.store import StoredRun
 from tests.conftest import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
@@ -39,7 +39,7 @@ def hollow_version(place: Workplace, status: str = "RUNNING") -> int:
     if status != "RUNNING":
         client(place).set_terminated(run.info.run_id, status)
     tags = {"slipway.digest": "0" * 64}
-    return place.store.create_version("tiny", "nowhere", run.info.run_id, tags, "")
+    return place.store.versions.create("tiny", "nowhere", run.info.run_id, tags, "")
 
 
 def flip_a_byte(place: Workplace) -> None:
@@ -50,7 +50,7 @@ def flip_a_byte(place: Workplace) -> None:
 
 
 def numbers(place: Workplace) -> list[int]:
-    return [v.version for v in place.store.versions("tiny")]
+    return [v.version for v in place.store.versions.of("tiny")]
 
 
 def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -> None:
@@ -61,7 +61,7 @@ def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -
     client(promoted).create_logged_model(
         experiment(promoted), name="half", source_run_id=run.info.run_id
     )
-    store.create_version("tiny", "nowhere", run.info.run_id, {"slipway.digest": "0" * 64}, "")
+    store.versions.create("tiny", "nowhere", run.info.run_id, {"slipway.digest": "0" * 64}, "")
     (layout.var / "models" / "tiny" / f".incoming-{process.rpartition(':')[2]}-00").mkdir()
     flip_a_byte(promoted)
     ailments = examine(store, layout)
@@ -75,7 +75,7 @@ def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -
     }
     assert len(repair(store, layout, ailments)) == len(ailments)
     assert examine(store, layout) == []
-    assert store.run(run.info.run_id) == StoredRun(
+    assert store.runs.get(run.info.run_id) == StoredRun(
         run.info.run_id, experiment(promoted), "FAILED", run.info.start_time, run.data.tags
     )
     assert numbers(promoted) == [1]

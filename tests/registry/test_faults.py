@@ -18,12 +18,12 @@ from tests.registry.processes import ended, pull_where_files_stay_small, start
 
 
 def artifacts(place: Workplace, name: str, version: int = 1) -> Path:
-    run_id = place.store.version(name, version).run_id
+    run_id = place.store.versions.get(name, version).run_id
     return next((place.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
 
 
 def tags(place: Workplace, name: str = "tiny", version: int = 1) -> set[str]:
-    return set(place.store.version(name, version).tags)
+    return set(place.store.versions.get(name, version).tags)
 
 
 def test_a_full_disk_is_not_the_versions_fault(promoted: Workplace) -> None:

@@ -78,7 +78,7 @@ def test_a_model_of_others_is_neither_promoted_nor_rolled_back(shared: Workplace
 
 def test_a_version_of_others_in_a_model_of_ours_is_refused(shared: Workplace) -> None:
     client = client_of(shared)
-    run_id = shared.store.version("tiny", 1).run_id
+    run_id = shared.store.versions.get("tiny", 1).run_id
     pull_all(shared.store, shared.layout)
     version = client.create_model_version("tiny", "nowhere", run_id).version
     client.set_registered_model_alias("tiny", "production", version)

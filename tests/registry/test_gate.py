@@ -68,18 +68,18 @@ def ask(place: Workplace, recipe: Recipe = RECIPE, **words: Any) -> Promotion:
 
 def decisions(place: Workplace, version: int) -> list[Decision]:
     """The decisions that are logged to a version's run, read back."""
-    run_id = place.store.version("tiny", version).run_id
-    names = [n for n in place.store.artifacts(run_id, "decision") if n.endswith(".json")]
+    run_id = place.store.versions.get("tiny", version).run_id
+    names = [n for n in place.store.artifacts.paths(run_id, "decision") if n.endswith(".json")]
     folder = place.root / "read"
     folder.mkdir(exist_ok=True)
     return [
-        Decision.read(place.store.download(run_id, name, folder).read_bytes())
+        Decision.read(place.store.artifacts.download(run_id, name, folder).read_bytes())
         for name in sorted(names)
     ]
 
 
 def attempts(place: Workplace) -> list[str]:
-    tags = place.store.model("tiny").tags
+    tags = place.store.models.get("tiny").tags
     return sorted(value for key, value in tags.items() if key.startswith("slipway.exam."))
 
 
@@ -117,8 +117,8 @@ def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
     told = history(store, "tiny")[-1].evidence
     assert told[0] == f"decision {decision.decision_id}"
     assert told[1].startswith("roc_auc: expected surely better than production's")
-    run_id = store.version("tiny", 2).run_id
-    assert f"decision/{decision.decision_id}.html" in store.artifacts(run_id, "decision")
+    run_id = store.versions.get("tiny", 2).run_id
+    assert f"decision/{decision.decision_id}.html" in store.artifacts.paths(run_id, "decision")
 
 
 def test_a_tie_does_not_promote_and_trying_again_counts(trained: Workplace) -> None:
@@ -146,7 +146,7 @@ def test_an_exam_holds_only_rows_that_neither_version_was_fitted_on(workplace: W
         trained = train_recipe(recipe, workplace.store, seed=seed)
         folder = workplace.root / str(seed)
         folder.mkdir()
-        directory = workplace.store.download(trained.run_id, "model_directory", folder)
+        directory = workplace.store.artifacts.download(trained.run_id, "model_directory", folder)
         manifest = Manifest.read((directory / "manifest.json").read_bytes())
         sitters.append(Sitter(trained.version, manifest, trained.digest, directory))
     exam = sit(recipe, *sitters)
@@ -210,7 +210,7 @@ def test_force_goes_past_an_artifact_store_of_production_that_is_away(both: Work
     """Version 1 is in an experiment of its own, whose folder is gone."""
     store = both.store
     train_recipe(tiny.binary("other"), store)
-    source = store.version("other", 1)
+    source = store.versions.get("other", 1)
     shutil.rmtree(artifacts(both, "other").parents[1])
     with pytest.raises(PlatformError):
         promote(store, "other", 2, actor="ada")
@@ -456,6 +456,6 @@ def test_a_recipe_cannot_ask_the_gate_for_nonsense(change: dict[str, Any], words
 
 
 def test_a_version_of_somebody_else_has_no_exam(trained: Workplace) -> None:
-    trained.store.delete_version_tag("tiny", 1, "slipway.digest")
+    trained.store.versions.delete_tag("tiny", 1, "slipway.digest")
     with pytest.raises(NotRegistered, match="made by slipway train"):
         compare_recipe(trained.store, trained.layout, tiny.binary(), 1, 2)

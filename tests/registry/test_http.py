@@ -131,11 +131,11 @@ def an_artifact_is_cut_and_another_is_gone(server: Server, store: Store) -> None
     directory = model.parent.rename(model.parent.with_name("away"))
     with pytest.raises(CorruptModel, match="expected the artifact model_directory"):
         pull_all(store, elsewhere)
-    assert "slipway.refused" in store.version("tiny", 1).tags
+    assert "slipway.refused" in store.versions.get("tiny", 1).tags
 
     directory.rename(model.parent)
     assert pull_all(store, elsewhere).refused == ()
-    assert "slipway.refused" not in store.version("tiny", 1).tags
+    assert "slipway.refused" not in store.versions.get("tiny", 1).tags
 
 
 def a_silent_server_is_given_up_in_time(server: Server, store: Store) -> None:

@@ -14,12 +14,13 @@ from registry.pull import pull_all
 from tests.conftest import Workplace
 from tests.registry.processes import Step, ended, pull_and_die, pull_command, start
 
-DOWNLOAD, IMPORT, POINT = "registry.store", "registry.bento_store", "registry.pull"
+DOWNLOAD = "registry.mlflow_store.artifacts"
+IMPORT, POINT = "registry.bento_store", "registry.pull"
 
 STEPS = {
-    "before the download": Step(DOWNLOAD, "Store.download"),
+    "before the download": Step(DOWNLOAD, "Artifacts.download"),
     "in the middle of the download": Step("shutil", "copyfile", call=3),
-    "after the download": Step(DOWNLOAD, "Store.download", before=False),
+    "after the download": Step(DOWNLOAD, "Artifacts.download", before=False),
     "before the model directory is in its place": Step(POINT, "_rename"),
     "after the model directory is in its place": Step(POINT, "_rename", before=False),
     "while the model is copied for BentoML": Step("shutil", "copytree"),
@@ -79,7 +80,7 @@ def test_a_first_pull_that_is_killed_points_at_nothing_torn(promoted: Workplace)
 
 @pytest.mark.parametrize(
     "step",
-    [Step(POINT, "shutil.rmtree"), Step(DOWNLOAD, "Store.download"), Step(POINT, "_rename")],
+    [Step(POINT, "shutil.rmtree"), Step(DOWNLOAD, "Artifacts.download"), Step(POINT, "_rename")],
     ids=["while it is set aside", "before the download", "before it is in its place"],
 )
 def test_a_pull_that_is_killed_while_it_replaces_a_broken_directory_shows_no_torn_one(

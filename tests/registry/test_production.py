@@ -72,7 +72,7 @@ def test_whatever_was_done_by_hand_alias_stage_and_record_agree_afterwards(
         assert reconcile(trained.store, "tiny") == wanted
         found = {v.version for v in versions(trained.store, "tiny") if v.stage == "Production"}
         assert found == ({wanted} if wanted else set())
-        assert trained.store.model("tiny").aliases.get("production") == wanted
+        assert trained.store.models.get("tiny").aliases.get("production") == wanted
     kinds = [event.kind for event in history(trained.store, "tiny")]
     assert kinds == ["observed"] * 4 + ["removed", "observed", "removed"]
 

@@ -20,7 +20,7 @@ from tests.registry.processes import ended, pull_command, start
 
 def artifacts(place: Workplace, name: str) -> Path:
     """The model directory of a model's newest version in the artifact store."""
-    run_id = place.store.versions(name)[-1].run_id
+    run_id = place.store.versions.of(name)[-1].run_id
     return next((place.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
 
 
@@ -80,7 +80,7 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
 
     assert [pointer.name for pointer in result.pulled] == ["tiny"]
     assert reason in result.refused[0]
-    assert reason in store.version("other", 1).tags["slipway.refused"]
+    assert reason in store.versions.get("other", 1).tags["slipway.refused"]
     assert not layout.pointer("other").exists()
     assert list((layout.var / "models" / "other").glob("*")) == []
 
@@ -115,7 +115,7 @@ def test_nothing_in_production_is_told_with_what_to_do(trained: Workplace) -> No
 def test_what_is_no_longer_production_is_no_longer_pointed_at(both: Workplace) -> None:
     store, layout = both.store, both.layout
     pull_all(store, layout)
-    store.delete_alias("other")
+    store.models.delete_alias("other")
     result = pull_all(store, layout)
 
     assert result.removed == ("other",)

@@ -8,12 +8,14 @@ import pytest
 
 from benchmarks.lifecycle.racing import race
 from contracts.errors import NotRegistered, PlatformError, Unwritable
-from registry import lock as model_lock
+from registry import lock
 from registry.history import history
 from registry.production import read_switches, reconcile, reconcile_in_turn
 from registry.promote import promote, rollback
 from tests.conftest import Workplace
 from tests.registry.processes import Step, ended, promote_and_die, start
+
+STORE = "registry.mlflow_store"
 
 
 def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is_told(
@@ -34,8 +36,13 @@ def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is
     [
         (Step("registry.promote", "record"), 1),
         (Step("registry.promote", "record", before=False), 1),
-        (Step("registry.store", "Store.set_alias", before=False), 2),
-        (Step("registry.store", "Store.move_to_production_stage", before=False), 2),
+        (Step("registry.mlflow_store.models", "Models.set_alias", before=False), 2),
+        (
+            Step(
+                "registry.mlflow_store.versions", "Versions.move_to_production_stage", before=False
+            ),
+            2,
+        ),
         (Step("registry.promote", "set_production", before=False), 2),
     ],
     ids=["before the event", "after the event", "after the alias", "after the stage", "at the end"],
@@ -50,7 +57,7 @@ def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_
     assert reconcile(store, "tiny") == production
     switches = read_switches(store, "tiny")
     assert (switches.alias, switches.staged) == (production, {production})
-    with store.turn("tiny"):
+    with store.lock("tiny"):
         assert reconcile_in_turn(store, "tiny") == production
     events = history(store, "tiny")
     assert events[-1].to_version == production
@@ -63,15 +70,15 @@ def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_
     assert promote(store, "tiny", 3, actor="bob").from_version == production
 
 
-def test_who_gets_no_turn_is_told_who_may_hang(
+def test_a_lock_that_is_held_for_too_long_is_reported_with_its_holder(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_lock, "LONGEST_WAIT_S", 0.1)
-    lock = trained.layout.var / "locks" / "tiny.lock"
-    lock.parent.mkdir(parents=True)
-    with lock.open("w") as held:
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.1)
+    path = trained.layout.var / "locks" / "tiny.lock"
+    path.parent.mkdir(parents=True)
+    with path.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(PlatformError, match=r"expected its holder to be done") as caught:
+        with pytest.raises(PlatformError, match="could not get the lock within") as caught:
             promote(trained.store, "tiny", 1, actor="ada")
 
     assert "fuser" in caught.value.remedy

@@ -46,7 +46,7 @@ class Ward:
         run = self.client.create_run(experiment).info.run_id
         self.client.log_artifacts(run, str(directory), "model_directory")
         self.client.set_terminated(run)
-        return self.store.create_version("tiny", "nowhere", run, {"slipway.digest": digest}, "")
+        return self.store.versions.create("tiny", "nowhere", run, {"slipway.digest": digest}, "")
 
     def point(self, version: int) -> None:
         """What a person does in `mlflow ui`."""

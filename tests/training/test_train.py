@@ -36,7 +36,7 @@ RECIPES = [tiny.binary(), tiny.multiclass(), tiny.regression(), tiny.pair()]
 
 
 def model_directory(place: Workplace, trained: TrainedVersion) -> Any:
-    return place.store.download(trained.run_id, "model_directory", place.root / "got")
+    return place.store.artifacts.download(trained.run_id, "model_directory", place.root / "got")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.task)
@@ -56,7 +56,7 @@ def test_a_version_is_registered_with_all_that_later_rooms_need(
     assert set(reference.features) == set(recipe.schema.names)
     assert {"prediction", "score", "label"} <= set(sample.columns)
     assert sum(manifest.importance.values()) == pytest.approx(1)
-    artifacts = workplace.store.artifacts(trained.run_id, "plots")
+    artifacts = workplace.store.artifacts.paths(trained.run_id, "plots")
     assert "plots/importance.png" in artifacts
 
 
@@ -107,7 +107,7 @@ def test_what_mlflow_refuses_is_stored_without_pickle(workplace: Workplace, esti
 
     recipe = tiny.binary(estimator=estimator, schema=tiny.WHOLE, load=tiny.whole_people)
     trained = train_recipe(recipe, workplace.store)
-    source = workplace.store.version(recipe.name, trained.version).source
+    source = workplace.store.versions.get(recipe.name, trained.version).source
     loaded = mlflow.sklearn.load_model(source)
     parts = split(recipe, load_table(recipe), 0)
 
@@ -153,9 +153,9 @@ def test_a_forest_that_never_saw_a_null_fails_the_certificate_and_registers_noth
         train_recipe(recipe, workplace.store)
 
     assert "where the worst row has a null, impute it" in caught.value.remedy
-    assert workplace.store.models() == []
-    assert [run.status for run in workplace.store.runs("FAILED")] == ["FAILED"]
-    assert workplace.store.runs("RUNNING") == []
+    assert workplace.store.models.all() == []
+    assert [run.status for run in workplace.store.runs.with_status("FAILED")] == ["FAILED"]
+    assert workplace.store.runs.with_status("RUNNING") == []
 
 
 def test_a_model_that_cannot_take_what_the_schema_allows_is_refused() -> None:

@@ -98,16 +98,16 @@ def count_attempt(store: Store, exam: str, ours: Sitter, theirs: Sitter) -> int:
     name = ours.manifest.name
     prefix = f"{TAG_EXAM}{exam[:16]}."
     key = f"{prefix}{ours.digest[:12]}-{theirs.digest[:12]}"
-    with store.turn(name):
-        counted = {k: v for k, v in store.model(name).tags.items() if k.startswith(prefix)}
+    with store.lock(name):
+        counted = {k: v for k, v in store.models.get(name).tags.items() if k.startswith(prefix)}
         if key not in counted:
-            store.set_model_tag(name, key, str(len(counted) + 1))
+            store.models.set_tag(name, key, str(len(counted) + 1))
         return int(counted.get(key, len(counted) + 1))
 
 
 def _sitter(store: Store, layout: Layout, name: str, version: int, folder: Path) -> Sitter:
     """A version's verified directory: the one that is here, or else a download."""
-    stored = store.version(name, version)
+    stored = store.versions.get(name, version)
     digest = stored.tags.get(TAG_DIGEST)
     if digest is None:
         raise NotRegistered(
@@ -122,7 +122,7 @@ def _sitter(store: Store, layout: Layout, name: str, version: int, folder: Path)
         # Not here, or torn here: what counts is what was registered.
         folder.mkdir()
     try:
-        downloaded = store.download(stored.run_id, MODEL_DIRECTORY, folder)
+        downloaded = store.artifacts.download(stored.run_id, MODEL_DIRECTORY, folder)
     except NotRegistered as err:
         raise CorruptModel(err.what, remedy=err.remedy) from err
     return Sitter(version, verify(downloaded, digest), digest, downloaded)

@@ -21,7 +21,7 @@ def keep(store: Store, decision: Decision) -> None:
         f"{decision.decision_id}.html": page(decision).encode(),
     }
     try:
-        store.put(decision.run_id, FOLDER, files)
+        store.artifacts.upload(decision.run_id, FOLDER, files)
     except RegistryUnreachable as err:
         raise RegistryUnreachable(
             f"run {decision.run_id}: expected to log the decision {decision.decision_id}, "

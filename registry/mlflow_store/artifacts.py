@@ -1,0 +1,163 @@
+"""Artifacts of runs in MLflow: list them, measure them, copy them here, add to them."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from contracts.errors import NotRegistered, PlatformError
+from contracts.files import unwritable
+from registry.mlflow_store.connection import Connection
+from registry.mlflow_store.errors import artifacts_unreachable, errno_line, first_line, is_local
+
+logger = logging.getLogger("slipway.registry")
+
+MAX_RECENT_RUNS = 100
+"""At most this many runs of an experiment are searched before its artifacts count as gone."""
+
+
+class ArtifactStore(Protocol):
+    """What we use of MLflow's `ArtifactRepository`; each kind of store has its own.
+
+    Each kind (S3, Azure, a folder, a proxy) raises exceptions of its own.
+    """
+
+    def list_artifacts(self, path: str | None) -> list[Any]:
+        """Files and folders right below `path`, with `path` and `file_size` (bytes)."""
+
+    def download_artifacts(self, artifact_path: str, dst_path: str) -> str:
+        """Copy a file or folder below `dst_path`; returns its path there."""
+
+    def log_artifact(self, local_file: str, artifact_path: str) -> None:
+        """Add a file to a folder."""
+
+
+class ClientArtifacts:
+    """An `ArtifactStore` of MLflow's public client, for versions that moved the private one.
+
+    It says "no such path" for every failed download, a full disk included.
+    """
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client = client
+        self._run_id = run_id
+
+    def list_artifacts(self, path: str | None) -> list[Any]:
+        """Files and folders right below `path`."""
+        return list(self._client.list_artifacts(self._run_id, path))
+
+    def download_artifacts(self, artifact_path: str, dst_path: str) -> str:
+        """Copy a file or folder below `dst_path`; returns its path there."""
+        return str(self._client.download_artifacts(self._run_id, artifact_path, dst_path))
+
+    def log_artifact(self, local_file: str, artifact_path: str) -> None:
+        """Add a file to a folder."""
+        self._client.log_artifact(self._run_id, local_file, artifact_path)
+
+
+class Artifacts:
+    """The artifacts of the runs of a tracking server.
+
+    Every method raises NotRegistered for a run that does not exist, and RegistryUnreachable
+    where the tracking server or the run's artifact store does not answer.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._has_warned = False
+
+    def paths(self, run_id: str, path: str) -> list[str]:
+        """The paths of a run's artifacts right below `path`; empty where there are none."""
+        location, store = self._store_of(run_id)
+        try:
+            return [item.path for item in store.list_artifacts(path or None)]
+        except Exception as err:
+            raise artifacts_unreachable(location, first_line(err)) from err
+
+    def size_bytes(self, run_id: str, path: str) -> int:
+        """The total size of the files right below `path`; 0 where there are none."""
+        location, store = self._store_of(run_id)
+        try:
+            return sum(item.file_size or 0 for item in store.list_artifacts(path))
+        except Exception as err:
+            raise artifacts_unreachable(location, first_line(err)) from err
+
+    def has_any(self, experiment_id: str) -> bool:
+        """Whether any recent run of an experiment shows an artifact.
+
+        MLflow lists nothing where a folder is missing, whether it is one run's or the whole
+        store's. So an empty list means something only if another list is not empty.
+        """
+        with self._connection.errors():
+            runs = self._client.search_runs([experiment_id], max_results=MAX_RECENT_RUNS)
+        return any(self.paths(run.info.run_id, "") for run in runs)
+
+    def download(self, run_id: str, path: str, target: Path) -> Path:
+        """Copy a file or folder of a run's artifacts below `target`; returns its path there.
+
+        Raises:
+            NotRegistered: no such artifact, in a store that shows others.
+            Unwritable: it cannot be written here: the disk is full, or the folder is not ours.
+
+        """
+        location, store = self._store_of(run_id)
+        try:
+            return Path(store.download_artifacts(path, str(target)))
+        except Exception as err:
+            if is_local(err, target):
+                raise unwritable(target, errno_line(err)) from err
+            raise self._not_downloaded(run_id, path, location, err) from err
+
+    def upload(self, run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
+        """Add files, by name, to a folder of a run's artifacts.
+
+        Raises:
+            Unwritable: the folder for temporary files is full.
+
+        """
+        location, store = self._store_of(run_id)
+        with tempfile.TemporaryDirectory() as temporary:
+            for name, data in files.items():
+                path = Path(temporary, name)
+                try:
+                    path.write_bytes(data)
+                except OSError as err:
+                    raise unwritable(path, err) from err
+                try:
+                    store.log_artifact(str(path), folder)
+                except Exception as err:
+                    raise artifacts_unreachable(location, first_line(err)) from err
+
+    def _not_downloaded(
+        self, run_id: str, path: str, location: str, err: Exception
+    ) -> PlatformError:
+        """What a failed download means, judged by what else the artifact store shows."""
+        if path in self.paths(run_id, path.rpartition("/")[0]):
+            return artifacts_unreachable(location, first_line(err))
+        with self._connection.errors():
+            experiment_id = self._client.get_run(run_id).info.experiment_id
+        if not self.has_any(experiment_id):
+            return artifacts_unreachable(location, "no artifact of any run of its experiment")
+        return NotRegistered(
+            f"run {run_id}: expected the artifact {path} in {location}, got none",
+            remedy="slipway doctor, or train the version again",
+        )
+
+    def _store_of(self, run_id: str) -> tuple[str, ArtifactStore]:
+        """Where the artifacts of a run are, and the store that holds them."""
+        with self._connection.errors():
+            location = self._client.get_run(run_id).info.artifact_uri
+        try:
+            # Private, and used because it keeps the cause of a failed download.
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        except ImportError as err:
+            if not self._has_warned:
+                self._has_warned = True
+                logger.warning("this MLflow hides why a download fails: %s", err)
+            return location, ClientArtifacts(self._client, run_id)
+        with self._connection.errors():
+            return location, get_artifact_repository(
+                location, tracking_uri=self._connection.tracking_uri
+            )
