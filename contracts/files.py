@@ -1,8 +1,8 @@
-"""How a file comes to be in `var/`: whole or not at all, and one writer at a time.
+"""How files in `var/` are written: whole or not at all, and by one writer at a time.
 
-The documents at the doors are files that other processes read while they are replaced, and
-whose writers may be killed. So the way to write one belongs to the contract: readers rely on
-never seeing half a file, and `slipway doctor` on the name of what a dead writer left.
+Documents are files that other processes read while they are replaced, and whose writers may be
+killed. Readers rely on never seeing half a file, and `slipway doctor` on the names of the
+temporary files that dead writers left; so the way to write them is part of the contract.
 """
 
 import fcntl
@@ -14,19 +14,19 @@ from pathlib import Path
 
 from contracts.errors import Unwritable
 
-INCOMING = ".incoming-"
-"""What begins so is being written; the number after it is the process that writes."""
-EVERYBODY = 0o666
-"""Permissions of a new file, of which the user's mask takes away what it wants."""
+TEMPORARY_PREFIX = ".incoming-"
+"""Prefix of a file that is still being written; the number after it is the writer's PID."""
+DEFAULT_MODE = 0o666
+"""Mode of new files, before the umask."""
 
 
-def incoming(folder: Path) -> Path:
-    """A path in `folder` for what this process writes, before it is renamed into place."""
-    return folder / f"{INCOMING}{os.getpid()}-{secrets.token_hex(4)}"
+def temporary_path(folder: Path) -> Path:
+    """A path in `folder` for a file that this process writes and then renames into place."""
+    return folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def flush(path: Path) -> None:
-    """Bring a file, or the list of a folder's files, to the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -34,40 +34,41 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = EVERYBODY, to_disk: bool = True) -> None:
-    """Put `data` into a file, so that no reader ever sees half of it; makes its folder.
+def write_whole(path: Path, data: bytes, *, mode: int = DEFAULT_MODE, to_disk: bool = True) -> None:
+    """Replace the contents of a file, so that no reader sees half of them; makes its folder.
 
-    Not `to_disk`, it may be lost or empty when the machine itself goes down, which is for what
-    is written often and counted anew: each flush makes other writers of that disk wait.
+    With `to_disk=False` the file may be lost or empty after a power failure. Use that for data
+    that is rewritten often and can be recomputed: each flush delays other writers of the disk.
 
     Raises:
-        Unwritable: the place cannot be written; what was there is still there.
+        Unwritable: the file cannot be written; its old contents are unchanged.
 
     """
-    beside = incoming(path.parent)
+    temporary = temporary_path(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
         if to_disk:
-            flush(beside)
-        beside.replace(path)
+            flush(temporary)
+        temporary.replace(path)
     except OSError as err:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise unwritable(path, err) from err
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[int | None]:
-    """The descriptor of a lock file while the block holds it; None where somebody else does.
+def try_lock(path: Path) -> Iterator[int | None]:
+    """The descriptor of a lock file, locked while the block runs; None if another holds it.
 
-    The operating system frees it when its last holder is gone: a process that is given the
-    descriptor holds it as well. The file stays, since who removed it could hold another lock
-    than who waits for it.
+    The operating system frees the lock when its last holder ends; a child process that inherits
+    the descriptor holds it as well. The file is never removed: after a removal, two processes
+    could each hold a lock on a different file of that name.
 
     Raises:
-        Unwritable: the file cannot be made.
+        Unwritable: the file cannot be created.
 
     """
     with lock_file(path) as descriptor:
@@ -81,15 +82,15 @@ def alone(path: Path) -> Iterator[int | None]:
 
 @contextmanager
 def lock_file(path: Path) -> Iterator[int]:
-    """The descriptor of a file that is there to be locked (`fcntl.flock`), not yet locked.
+    """The descriptor of a lock file, not yet locked (`fcntl.flock`); makes the file.
 
     Raises:
-        Unwritable: the file cannot be made.
+        Unwritable: the file cannot be created.
 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, EVERYBODY)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, DEFAULT_MODE)
     except OSError as err:
         raise unwritable(path, err) from err
     try:
@@ -98,10 +99,10 @@ def lock_file(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def unwritable(place: Path, err: OSError | str) -> Unwritable:
-    """The error for a place of this machine that must be written and cannot be."""
-    got = err if isinstance(err, str) else err.strerror or str(err)[:300]
+def unwritable(path: Path, err: OSError | str) -> Unwritable:
+    """The error for a path that cannot be written, with the reason that the system gave."""
+    reason = err if isinstance(err, str) else err.strerror or str(err)[:300]
     return Unwritable(
-        f"{place}: expected a place to write to, got {got}",
-        remedy="give it to this user, free space, or set SLIPWAY_VAR to another folder",
+        f"{path}: expected a writable path, got {reason}",
+        remedy="change its owner or mode, free space, or set SLIPWAY_VAR to another folder",
     )

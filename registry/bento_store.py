@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from contracts.errors import CorruptModel, Unwritable
-from contracts.files import INCOMING, flush, incoming
+from contracts.files import TEMPORARY_PREFIX, flush, temporary_path
 from contracts.integrity import check_files
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
@@ -46,7 +46,7 @@ def import_directory(directory: Path, manifest: Manifest, version: int, digest: 
 
 def strays() -> list[Path]:
     """What imports that were killed may have left behind; the living ones' work, too."""
-    return sorted(_workshop().glob(f"{INCOMING}*"))
+    return sorted(_workshop().glob(f"{TEMPORARY_PREFIX}*"))
 
 
 def _is_whole(place: Path, tag: str, digest: str) -> bool:
@@ -74,7 +74,7 @@ def _put(directory: Path, place: Path, tag: str, labels: dict[str, str], digest:
     from bentoml._internal.models import ModelStore
     from bentoml.exceptions import BentoMLException
 
-    beside = incoming(_workshop())
+    beside = temporary_path(_workshop())
     beside.mkdir(parents=True)
     built = beside / place.parent.name / place.name
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import CorruptModel, InvalidDocument, NotRegistered, PlatformError
-from contracts.files import INCOMING
+from contracts.files import TEMPORARY_PREFIX
 from contracts.manifest import Pointer
 from contracts.names import (
     MODEL_DIRECTORY,
@@ -176,9 +176,9 @@ def _unfinished_moves(store: Store) -> Iterator[Ailment]:
 
 
 def _strays(layout: Layout) -> Iterator[Ailment]:
-    ours = sorted(layout.var.rglob(f"{INCOMING}*"))
+    ours = sorted(layout.var.rglob(f"{TEMPORARY_PREFIX}*"))
     for path in (*ours, *bento_store.strays()):
-        pid = path.name.removeprefix(INCOMING).split("-")[0]
+        pid = path.name.removeprefix(TEMPORARY_PREFIX).split("-")[0]
         if not (pid.isdigit() and process_lives(int(pid))):
             yield Ailment("stray_file", str(path), "the process that wrote it is gone")
 

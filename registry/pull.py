@@ -18,7 +18,7 @@ from contracts.errors import (
     PlatformError,
     RegistryUnreachable,
 )
-from contracts.files import flush, incoming, unwritable, write_whole
+from contracts.files import flush, temporary_path, unwritable, write_whole
 from contracts.manifest import Manifest, Pointer, Refusal
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from contracts.pull import PullResult
@@ -187,7 +187,7 @@ def _present(directory: Path, digest: str) -> Manifest | None:
     try:
         return verify(directory, digest)
     except (CorruptModel, FileNotFoundError):
-        aside = incoming(directory.parent)
+        aside = temporary_path(directory.parent)
         try:
             directory.rename(aside)
         except FileNotFoundError:
@@ -200,7 +200,7 @@ def _present(directory: Path, digest: str) -> Manifest | None:
 def _fetch(store: Store, stored: StoredVersion, directory: Path, digest: str) -> Manifest:
     """Download beside, verify, rename; what was refused before is so no longer."""
     _check_size(store, stored)
-    beside = incoming(directory.parent)
+    beside = temporary_path(directory.parent)
     beside.mkdir(parents=True)
     try:
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from contracts.errors import InvalidDocument, NotJustified
-from contracts.files import alone, write_whole
+from contracts.files import try_lock, write_whole
 from contracts.names import TAG_RETRAINING, Layout
 from contracts.retraining import Order, Retraining
 from contracts.times import parse_utc, utc_text
@@ -40,7 +40,7 @@ def only_one(layout: Layout, name: str) -> Iterator[int]:
 
     """
     path = layout.retrainings(name) / LOCK
-    with alone(path) as descriptor:
+    with try_lock(path) as descriptor:
         if descriptor is None:
             holder = path.read_text(errors="replace").strip()
             raise NotJustified(

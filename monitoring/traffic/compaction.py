@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import PlatformError, Unwritable
-from contracts.files import alone, flush, write_whole
+from contracts.files import flush, try_lock, write_whole
 from contracts.labels import Label
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
@@ -137,7 +137,7 @@ def _compact_labels(folder: Path) -> CompactionManifest:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with alone(folder / _COMPACTING) as descriptor:
+    with try_lock(folder / _COMPACTING) as descriptor:
         if descriptor is None:
             raise PlatformError(
                 f"{folder}: expected no other compaction, got one that runs",

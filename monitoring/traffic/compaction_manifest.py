@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from contracts.documents import Document
-from contracts.files import alone
+from contracts.files import try_lock
 
 COMPACTION_FILE = "compacted.json"
 LOCK = ".lock"
@@ -75,5 +75,5 @@ def removal_lock(folder: Path) -> Iterator[bool]:
         Unwritable: the lock cannot be made.
 
     """
-    with alone(folder / LOCK) as descriptor:
+    with try_lock(folder / LOCK) as descriptor:
         yield descriptor is not None

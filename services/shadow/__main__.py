@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from contracts import settings
 from contracts.errors import PlatformError
-from contracts.files import alone
+from contracts.files import try_lock
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
 from services.inference.loader import find_pointers, find_role_pointers, find_splits
@@ -38,7 +38,7 @@ def main() -> None:
         sys.exit(err.exit_code)
     lower_priority()
     layout = Layout(own.var)
-    with alone(layout.var / "locks" / f"{SHADOW}.lock") as lock:
+    with try_lock(layout.var / "locks" / f"{SHADOW}.lock") as lock:
         scorers: dict[str, ShadowScorer] = {}
         while lock is not None and os.getppid() == parent:
             poll(scorers, layout, own)

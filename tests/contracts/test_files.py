@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import Unwritable
-from contracts.files import INCOMING, alone, write_whole
+from contracts.files import TEMPORARY_PREFIX, try_lock, write_whole
 
 SPAWN = multiprocessing.get_context("spawn")
 SIZE = 1_000_000
@@ -24,7 +24,7 @@ def write_for_ever(path: Path) -> None:
 
 
 def hold_for_ever(path: Path, held: Event) -> None:
-    with alone(path):
+    with try_lock(path):
         held.set()
         time.sleep(600)
 
@@ -50,13 +50,13 @@ def test_a_reader_sees_a_whole_file_even_of_a_writer_that_is_killed(tmp_path: Pa
     assert path.read_bytes() in seen
     # What is left of a writer that died says whose it is.
     left = {p.name for p in path.parent.iterdir()} - {path.name}
-    assert all(name.startswith(f"{INCOMING}{process.pid}-") for name in left)
+    assert all(name.startswith(f"{TEMPORARY_PREFIX}{process.pid}-") for name in left)
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "file").mkdir(parents=True)
-    with pytest.raises(Unwritable, match=r"folder/file: expected a place to write to, got .*dir"):
+    with pytest.raises(Unwritable, match=r"folder/file: expected a writable path, got .*dir"):
         write_whole(folder / "file", b"x")
     assert [p.name for p in folder.iterdir()] == ["file"]
     write_whole(tmp_path / "plain", b"old")
@@ -76,10 +76,10 @@ def test_a_lock_is_free_when_its_holder_is_killed(tmp_path: Path) -> None:
     process = SPAWN.Process(target=hold_for_ever, args=(path, held))
     process.start()
     assert held.wait(60)
-    with alone(path) as descriptor:
+    with try_lock(path) as descriptor:
         assert descriptor is None
     kill(process)
-    with alone(path) as descriptor:
+    with try_lock(path) as descriptor:
         assert descriptor is not None
-        with alone(path) as second:
+        with try_lock(path) as second:
             assert second is None

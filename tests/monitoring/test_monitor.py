@@ -474,7 +474,7 @@ def test_a_version_that_is_not_there_is_told(served: Workplace) -> None:
 
 def test_a_place_that_cannot_be_written_is_told(served: Workplace) -> None:
     served.layout.reports.write_text("a file where a folder should be")
-    with pytest.raises(Unwritable, match="expected a place to write to"):
+    with pytest.raises(Unwritable, match="expected a writable path"):
         judge(served)
 
 

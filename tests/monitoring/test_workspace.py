@@ -99,5 +99,5 @@ def test_evidently_ui_shows_the_project_the_snapshot_and_our_numbers(tmp_path: P
 
 def test_a_workspace_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unwritable, match="expected a place to write to"):
+    with pytest.raises(Unwritable, match="expected a writable path"):
         stored(tmp_path / "file")

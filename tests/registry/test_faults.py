@@ -31,7 +31,7 @@ def test_a_full_disk_is_not_the_versions_fault(promoted: Workplace) -> None:
 
     assert ended(full) == [Unwritable.exit_code]
     said = (promoted.root / "said.txt").read_text()
-    assert "expected a place to write to, got [Errno 27] File too large" in said
+    assert "expected a writable path, got [Errno 27] File too large" in said
     assert "free space" in said
     assert "slipway.refused" not in tags(promoted)
     assert list((promoted.layout.var / "models" / "tiny").iterdir()) == []
@@ -49,7 +49,7 @@ def test_a_bento_store_that_cannot_be_written_is_not_the_versions_fault(
     workshop.rename(workshop.with_name("away"))
     workshop.write_text("a file where a folder should be")
     try:
-        with pytest.raises(Unwritable, match="expected a place to write to, got Not a directory"):
+        with pytest.raises(Unwritable, match="expected a writable path, got Not a directory"):
             pull_all(promoted.store, promoted.layout)
     finally:
         workshop.unlink()

@@ -125,7 +125,7 @@ def test_what_is_no_longer_production_is_no_longer_pointed_at(both: Workplace) -
 def test_a_var_that_cannot_be_written_is_told(promoted: Workplace) -> None:
     promoted.layout.var.rename(promoted.root / "away")
     promoted.layout.var.write_text("a file where a folder should be")
-    with pytest.raises(Unwritable, match="expected a place to write to") as caught:
+    with pytest.raises(Unwritable, match="expected a writable path") as caught:
         pull(promoted.store, promoted.layout, "tiny")
 
     assert "SLIPWAY_VAR" in caught.value.remedy

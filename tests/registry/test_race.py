@@ -88,7 +88,7 @@ def test_a_lock_that_is_held_for_too_long_is_reported_with_its_holder(
 
 def test_a_lock_that_cannot_be_made_is_told_and_nothing_changes(trained: Workplace) -> None:
     trained.layout.var.write_text("a file where a folder should be")
-    with pytest.raises(Unwritable, match="expected a place to write to"):
+    with pytest.raises(Unwritable, match="expected a writable path"):
         promote(trained.store, "tiny", 1, actor="ada")
 
     assert reconcile(trained.store, "tiny") is None
