@@ -6,7 +6,7 @@ A row is valid under `row_schema` exactly if `Schema.violations` finds nothing i
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from contracts.schema import LARGEST, Feature, FeatureType, Schema
+from contracts.schema import FLOAT32_MAX, Feature, FeatureType, Schema
 
 JsonSchema = dict[str, Any]
 Dialect = Literal["2020-12", "openapi-3.0"]
@@ -40,8 +40,8 @@ def feature_schema(feature: Feature, dialect: Dialect = "2020-12") -> JsonSchema
     if feature.type in {"float", "int"}:
         is_bounded = feature.policy == "reject"
         exact = int if feature.type == "int" else float
-        schema["minimum"] = exact(feature.low if is_bounded else -LARGEST)
-        schema["maximum"] = exact(feature.high if is_bounded else LARGEST)
+        schema["minimum"] = exact(feature.low if is_bounded else -FLOAT32_MAX)
+        schema["maximum"] = exact(feature.high if is_bounded else FLOAT32_MAX)
     if feature.nullable and dialect == "openapi-3.0":
         schema["nullable"] = True
     elif feature.nullable:

@@ -29,7 +29,7 @@ MISSING = -1.0
 """The code of a category that is not given (a missing number is NaN)."""
 UNSEEN = -2.0
 """The code of a category that the schema does not list."""
-LARGEST = float(np.finfo(np.float32).max)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 """The model is fed float32; a number beyond this would become infinite."""
 
 
@@ -65,12 +65,12 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def low(self) -> float:
         """The lowest value in range, float32's at least."""
-        return -LARGEST if self.minimum is None else self.minimum
+        return -FLOAT32_MAX if self.minimum is None else self.minimum
 
     @property
     def high(self) -> float:
         """The highest value in range, float32's at most."""
-        return LARGEST if self.maximum is None else self.maximum
+        return FLOAT32_MAX if self.maximum is None else self.maximum
 
     @property
     def expected(self) -> str:
@@ -223,21 +223,21 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         ]
         return found
 
-    def settle(self, row: Mapping[str, Any]) -> tuple[dict[str, Value], tuple[str, ...]]:
+    def apply_policies(self, row: Mapping[str, Any]) -> tuple[dict[str, Value], tuple[str, ...]]:
         """A row without violations as the model will see it, and its flags.
 
         Clipped numbers are at their bound (flag `clipped:age`); numbers out of range and
         unseen categories that pass are flagged `out_of_range:age` and `unseen:region`;
         a feature that was not given is None.
         """
-        settled: dict[str, Value] = {}
+        applied: dict[str, Value] = {}
         flags: list[str] = []
         for feature in self.features:
-            value, flag = _settle(feature, row.get(feature.name))
-            settled[feature.name] = value
+            value, flag = _apply_policy(feature, row.get(feature.name))
+            applied[feature.name] = value
             if flag:
                 flags.append(f"{flag}:{feature.name}")
-        return settled, tuple(flags)
+        return applied, tuple(flags)
 
     def matrix(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """Settled rows as the model's input, shape `(n_rows, n_features)`, float32.
@@ -255,7 +255,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
 def _fault(feature: Feature, earlier: Sequence[str]) -> str:
     ranged = feature.minimum is not None or feature.maximum is not None
-    in_order = -LARGEST <= feature.low <= feature.high <= LARGEST
+    in_order = -FLOAT32_MAX <= feature.low <= feature.high <= FLOAT32_MAX
     once = len(set(feature.categories)) == len(feature.categories)
     faults = {
         "expected a name of letters, digits and underscores": not feature.name.isidentifier(),
@@ -292,12 +292,12 @@ def _fits(feature: Feature, value: object) -> bool:
     # JSON knows one kind of number: 3.0 is the integer 3, as pandas writes it beside a gap.
     if feature.type == "int" and isinstance(value, float) and not value.is_integer():
         return False
-    if not -LARGEST <= value <= LARGEST:
+    if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
         return False
     return feature.policy != "reject" or feature.low <= value <= feature.high
 
 
-def _settle(feature: Feature, value: Any) -> tuple[Value, str]:
+def _apply_policy(feature: Feature, value: Any) -> tuple[Value, str]:
     if value is None or feature.type == "bool":
         return value, ""
     if feature.is_category:

@@ -16,7 +16,7 @@ class TrafficRecord(Document, frozen=True, kw_only=True):
     class or output by name. `latency_ms` is from the last byte of the request to the
     record. `request_id` is what the client or the edge called the request.
 
-    Where a `TrafficSplit` was in force, and only there: `unit` is the name that `place_of`
+    Where a `TrafficSplit` was in force, and only there: `unit` is the name that `bucket_of`
     gives to whom the request was for; `assigned` the variant that the unit was given, which is
     not `variant` where the challenger failed and production answered in its place; `weight`
     the challenger's share at that moment.

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from contracts.errors import GateRefused, InvalidDocument, InvalidSplit
 from contracts.files import unwritable, write_whole
 from contracts.manifest import Pointer
-from contracts.names import CHALLENGER, MANIFEST_FILE, TAG_SPLIT, Layout
+from contracts.names import CHALLENGER, MANIFEST_FILE, TAG_CHALLENGER_SPLIT, Layout
 from contracts.split import TrafficSplit
 from registry.gate import contract
 from registry.mlflow_store.models import StoredModel
@@ -94,11 +94,14 @@ class Roles:
 
     def wish(self, model: StoredModel) -> Wish | None:
         """What people want of the challenger; None where it cannot be read: nothing changes."""
-        text = model.tags.get(TAG_SPLIT, OFF)
+        text = model.tags.get(TAG_CHALLENGER_SPLIT, OFF)
         try:
             wish = parse(text)
         except InvalidSplit as err:
-            self.tell(model.name, f"tag {TAG_SPLIT} of {model.name}: {err.what}; nothing changes")
+            self.tell(
+                model.name,
+                f"tag {TAG_CHALLENGER_SPLIT} of {model.name}: {err.what}; nothing changes",
+            )
             return None
         return wish
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contracts.decision import Check, Exam, Subject
 from contracts.errors import PlatformError
 from contracts.manifest import GateResult, Manifest, Metric
-from contracts.schema import LARGEST, Feature
+from contracts.schema import FLOAT32_MAX, Feature
 
 
 @dataclass(frozen=True)
@@ -277,8 +277,8 @@ def _range(old: Feature, new: Feature) -> Iterator[Check]:
 
 
 def _span(feature: Feature) -> str:
-    low = "" if feature.low == -LARGEST else f"{feature.low:g}"
-    high = "" if feature.high == LARGEST else f"{feature.high:g}"
+    low = "" if feature.low == -FLOAT32_MAX else f"{feature.low:g}"
+    high = "" if feature.high == FLOAT32_MAX else f"{feature.high:g}"
     return f"{low}..{high}"
 
 

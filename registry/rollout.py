@@ -16,7 +16,7 @@ from contracts.decision import Decision
 from contracts.errors import GateRefused, InvalidDocument
 from contracts.files import write_whole
 from contracts.manifest import Pointer
-from contracts.names import TAG_CANARY, TAG_SPLIT, Layout
+from contracts.names import TAG_CANARY, TAG_CHALLENGER_SPLIT, Layout
 from registry.canary import decide
 from registry.gate import Comparison
 from registry.mlflow_store.models import StoredModel
@@ -105,7 +105,7 @@ class Rollout:
         """Do what follows from a canary's end; done twice, it does no more."""
         if canary.status == "completed":
             canary = self._promoted(store, canary)
-        store.models.set_tag(canary.model, TAG_SPLIT, OFF)
+        store.models.set_tag(canary.model, TAG_CHALLENGER_SPLIT, OFF)
         canary = replace(canary, is_closed=True)
         self._save(store, canary)
         return canary

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from contracts.errors import CertificateFailed
 from contracts.manifest import Certificate
-from contracts.schema import LARGEST, Feature
+from contracts.schema import FLOAT32_MAX, Feature
 from training.dataset import rows_of
 from training.onnx_session import onnx_scores
 from training.pipeline import scores_of, thresholds_of
@@ -63,7 +63,7 @@ def certify(
     certificate = Certificate(
         rows={name: len(group) for name, group in groups.items()},
         tolerance=TOLERANCE,
-        largest_difference=float(min(answers.differences.max(), LARGEST)),
+        largest_difference=float(min(answers.differences.max(), FLOAT32_MAX)),
         class_differences=_class_differences(answers, recipe),
         passed=bool(
             answers.differences.max() <= TOLERANCE and not _class_differences(answers, recipe)
@@ -124,7 +124,7 @@ def _around(thresholds: NDArray[np.float64]) -> list[float]:
     """Each threshold, and one float32 step to each side."""
     exact = thresholds.astype(np.float32)
     steps = [np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf)]
-    return [float(v) for v in np.concatenate([exact, *steps]) if abs(v) <= LARGEST]
+    return [float(v) for v in np.concatenate([exact, *steps]) if abs(v) <= FLOAT32_MAX]
 
 
 def _edges(feature: Feature, seen: pd.Series) -> list[float]:

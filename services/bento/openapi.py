@@ -16,7 +16,7 @@ from bentoml._internal.service.openapi.specification import (
 )
 
 from contracts.manifest import Manifest
-from contracts.schema import LARGEST, Feature
+from contracts.schema import FLOAT32_MAX, Feature
 from services.faults import FAULTS
 
 FAULT = {"$ref": "#/components/schemas/Fault"}
@@ -119,8 +119,8 @@ def _feature(feature: Feature) -> dict[str, Any]:
     if feature.type in {"float", "int"}:
         is_strict = feature.policy == "reject"
         exact = int if feature.type == "int" else float
-        told["minimum"] = exact(feature.low if is_strict else -LARGEST)
-        told["maximum"] = exact(feature.high if is_strict else LARGEST)
+        told["minimum"] = exact(feature.low if is_strict else -FLOAT32_MAX)
+        told["maximum"] = exact(feature.high if is_strict else FLOAT32_MAX)
     return told | ({"nullable": True} if feature.nullable else {})
 
 

@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from contracts.schema import LARGEST, MISSING, UNSEEN, Feature, Policy, Schema, Violation
+from contracts.schema import FLOAT32_MAX, MISSING, UNSEEN, Feature, Policy, Schema, Violation
 from services.faults import Fault
 
 NAN = float("nan")
@@ -194,8 +194,8 @@ class Decoder:
 
     def _settled(self, row: dict[str, Any]) -> Rows:
         """A valid row, clipped and flagged as the policies say."""
-        settled, flags = self._schema.settle(row)
-        values = tuple(settled[name] for name in self._names)
+        applied, flags = self._schema.apply_policies(row)
+        values = tuple(applied[name] for name in self._names)
         return Rows((encode(self._struct(*values)),), (self._numbers(values),), (flags,))
 
     def _settled_columns(self, columns: Sequence[Sequence[Any]]) -> Rows | None:
@@ -348,7 +348,7 @@ def _type_of(feature: Feature, policy: Policy) -> Any:
     elif policy == "reject":
         exact = Annotated[float, Meta(ge=feature.low, le=feature.high)]
     else:
-        exact = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+        exact = Annotated[float, Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
     return exact | None if feature.nullable else exact
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from contracts.names import PRODUCTION
-from contracts.split import TrafficSplit, place_of
+from contracts.split import TrafficSplit, bucket_of
 from services.faults import Fault
 from services.inference.loader import ServedModel
 from services.inference.pending import Assignment, FallbackSink, ResponseSink
@@ -184,8 +184,8 @@ class SplitEndpoint:
         return known
 
     def _new_assignment(self, unit: bytes) -> Assignment:
-        point, name = place_of(self.name, unit)
-        return Assignment(name, self.split.variant_at(point), self.split.weight)
+        bucket, pseudonym = bucket_of(self.name, unit)
+        return Assignment(pseudonym, self.split.variant_for(bucket), self.split.weight)
 
 
 def _unit_reader(name: str) -> Callable[[bytes], bytes]:

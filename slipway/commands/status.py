@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import PlatformError
-from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_SPLIT, Layout
+from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_CHALLENGER_SPLIT, Layout
 from registry.alias_pointers import split_of
 from registry.mlflow_store.models import StoredModel
 from registry.production import read_switches
@@ -63,7 +63,7 @@ def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> M
         pointed="" if pointer is None else str(pointer.version),
         answers=served.get(name, ""),
         challenger=_challenger(layout, model),
-        wanted=model.tags.get(TAG_SPLIT, ""),
+        wanted=model.tags.get(TAG_CHALLENGER_SPLIT, ""),
         shadow=str(named.get(SHADOW, "")),
         canary=_canary(model),
         refused="; ".join(refusals),

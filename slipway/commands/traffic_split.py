@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.errors import InvalidSplit
-from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_SPLIT
+from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_CHALLENGER_SPLIT
 from slipway import context, output
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def present(store: "Store", model: str) -> list[Role]:
     from registry.split_spec import OFF, parse
 
     stored = store.models.get(model)
-    text = stored.tags.get(TAG_SPLIT, OFF)
+    text = stored.tags.get(TAG_CHALLENGER_SPLIT, OFF)
     try:
         share = parse(text).text
     except InvalidSplit as err:
@@ -101,6 +101,6 @@ def _challenge(store: "Store", model: str, text: str, version: int | None) -> No
         known = store.versions.get(model, version).version
         if known != aliases.get(CHALLENGER):
             # Else it would have the old one's share for a moment.
-            store.models.set_tag(model, TAG_SPLIT, OFF)
+            store.models.set_tag(model, TAG_CHALLENGER_SPLIT, OFF)
             store.models.set_alias(model, known, CHALLENGER)
-    store.models.set_tag(model, TAG_SPLIT, wish.text)
+    store.models.set_tag(model, TAG_CHALLENGER_SPLIT, wish.text)

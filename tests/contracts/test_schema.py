@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import InvalidRecipe
 from contracts.schema import (
-    LARGEST,
+    FLOAT32_MAX,
     MISSING,
     UNSEEN,
     Feature,
@@ -117,7 +117,7 @@ def test_what_is_no_object_is_refused(row: object) -> None:
 
 
 def test_policies_clip_and_flag_what_is_outside() -> None:
-    row, flags = SCHEMA.settle(GOOD | {"income": -5, "purpose": "boat", "balance": 11})
+    row, flags = SCHEMA.apply_policies(GOOD | {"income": -5, "purpose": "boat", "balance": 11})
 
     assert (row["income"], row["purpose"], row["balance"]) == (0.0, "boat", 11)
     assert flags == ("clipped:income", "unseen:purpose", "out_of_range:balance")
@@ -174,12 +174,12 @@ values = st.one_of(
 def test_any_row_is_either_refused_or_becomes_finite_numbers(row: dict[str, Any]) -> None:
     if SCHEMA.violations(row):
         return
-    settled, flags = SCHEMA.settle(row)
-    matrix = SCHEMA.matrix([settled])
+    applied, flags = SCHEMA.apply_policies(row)
+    matrix = SCHEMA.matrix([applied])
 
     assert not np.isinf(matrix).any()
     assert matrix.shape == (1, 7)
-    assert np.abs(np.nan_to_num(matrix)).max() <= LARGEST
-    assert set(settled) == set(SCHEMA.names)
+    assert np.abs(np.nan_to_num(matrix)).max() <= FLOAT32_MAX
+    assert set(applied) == set(SCHEMA.names)
     assert len(flags) <= len(SCHEMA.names)
-    assert 0 <= float(settled["income"] or 0) <= 1e6
+    assert 0 <= float(applied["income"] or 0) <= 1e6

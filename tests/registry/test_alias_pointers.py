@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from contracts.canary import Canary, CanaryEvidence
 from contracts.errors import CorruptModel
 from contracts.manifest import Pointer
-from contracts.names import TAG_CANARY, TAG_SPLIT, Layout
+from contracts.names import TAG_CANARY, TAG_CHALLENGER_SPLIT, Layout
 from contracts.schema import Schema
 from contracts.split import TrafficSplit
 from registry import shadow_process
@@ -194,7 +194,7 @@ def test_a_canary_goes_step_by_step_to_production(trained: Workplace, follower: 
 
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("completed", True)
-    assert trained.store.models.get("tiny").tags[TAG_SPLIT] == "off"
+    assert trained.store.models.get("tiny").tags[TAG_CHALLENGER_SPLIT] == "off"
     event = history(trained.store, "tiny")[-1]
     assert (event.from_version, event.to_version, event.who) == (1, 2, "canary")
     production = pointer_of(trained.layout, "tiny")
@@ -217,7 +217,7 @@ def test_a_canary_that_fails_is_taken_back_and_stays_so(
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("aborted", True)
     assert "3 of 3 requests failed" in stored(trained).sentence
-    assert trained.store.models.get("tiny").tags[TAG_SPLIT] == "off"
+    assert trained.store.models.get("tiny").tags[TAG_CHALLENGER_SPLIT] == "off"
     assert trained.store.models.get("tiny").aliases["production"] == 1
     again = begun(trained, follower)
     assert again.began > canary.began
@@ -236,7 +236,7 @@ def test_a_follower_that_was_killed_after_deciding_does_what_follows(
 
     assert stored(trained).is_closed
     assert stored(trained).status == status
-    assert trained.store.models.get("tiny").tags[TAG_SPLIT] == "off"
+    assert trained.store.models.get("tiny").tags[TAG_CHALLENGER_SPLIT] == "off"
     promoted = {"aborted": 1, "completed": 2}[status]
     assert trained.store.models.get("tiny").aliases["production"] == promoted
     assert split(trained) is None

@@ -50,11 +50,11 @@ def test_a_body_is_accepted_iff_the_schema_has_nothing_against_it(
         refused = fault.violations
     else:
         refused = ()
-        settled, flags = tiny.SCHEMA.settle(row)
-        assert features_of(got) == [settled]
+        applied, flags = tiny.SCHEMA.apply_policies(row)
+        assert features_of(got) == [applied]
         assert sorted(got.flags[0]) == sorted(flags)
         matrix = np.array(got.numbers, dtype=np.float32)
-        assert np.array_equal(matrix, tiny.SCHEMA.matrix([settled]), equal_nan=True)
+        assert np.array_equal(matrix, tiny.SCHEMA.matrix([applied]), equal_nan=True)
 
     assert sorted(refused, key=str) == sorted(violations, key=str)
 

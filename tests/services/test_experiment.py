@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.split import place_of
+from contracts.split import bucket_of
 from monitoring.baseline import find_baseline
 from monitoring.experiment.analysis import Plan, analyse
 from monitoring.replay.run import Wish, replay
@@ -69,7 +69,7 @@ def test_what_the_service_divides_the_analysis_finds(
             path.unlink()
     stored = analyse(service.layout, served, plan, now=now)
 
-    mine = sum(place_of("tiny", f"user-{i}".encode())[0] < 0.5 for i in range(USERS))
+    mine = sum(bucket_of("tiny", f"user-{i}".encode())[0] < 0.5 for i in range(USERS))
     for found in (lines, stored):
         assert (found.production_version, found.challenger_version) == (1, 2)
         (stratum,) = found.ratio.strata

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.split import TrafficSplit, place_of
+from contracts.split import TrafficSplit, bucket_of
 from contracts.traffic import TrafficRecord
 from registry.alias_pointers import split_of
 from services.serving.watcher import POLL_S
@@ -48,7 +48,7 @@ def split_at(weight: float, model: str = "loan") -> TrafficSplit:
 def test_of_100_000_users_the_share_is_the_weight(weight: float, kind: str) -> None:
     split = split_at(weight)
     share = sum(
-        split.variant_at(place_of("loan", kind.format(i).encode())[0]) == "challenger"
+        split.variant_for(bucket_of("loan", kind.format(i).encode())[0]) == "challenger"
         for i in range(100_000)
     )
 
@@ -59,13 +59,13 @@ def test_of_100_000_users_the_share_is_the_weight(weight: float, kind: str) -> N
 def test_a_higher_weight_only_moves_units_to_the_challenger(
     unit: bytes, one: float, other: float
 ) -> None:
-    point, _ = place_of("loan", unit)
+    point, _ = bucket_of("loan", unit)
     low, high = sorted((one, other))
 
     assert 0.0 <= point < 1.0
-    assert split_at(1.0).variant_at(point) == "challenger"
-    if split_at(low).variant_at(point) == "challenger":
-        assert split_at(high).variant_at(point) == "challenger"
+    assert split_at(1.0).variant_for(point) == "challenger"
+    if split_at(low).variant_for(point) == "challenger":
+        assert split_at(high).variant_for(point) == "challenger"
 
 
 def test_the_hash_is_what_its_standard_says() -> None:
@@ -75,28 +75,28 @@ def test_the_hash_is_what_its_standard_says() -> None:
     ).hexdigest()
     point = (int(digest[:16], 16) >> 11) / 2**53
 
-    assert place_of("loan", b"ada") == (point, digest[16:])
+    assert bucket_of("loan", b"ada") == (point, digest[16:])
 
 
 def test_two_models_divide_the_same_users_independently() -> None:
     """Chi-square of the four cells of 20,000 users at 50 %: 10.8 is p = 0.001 (1 degree)."""
     users = [str(i).encode() for i in range(20_000)]
     cells = Counter(
-        tuple(place_of(model, user)[0] < 0.5 for model in ("loan", "iris")) for user in users
+        tuple(bucket_of(model, user)[0] < 0.5 for model in ("loan", "iris")) for user in users
     )
 
     assert sum((n - 5000) ** 2 / 5000 for n in cells.values()) < 16.3
 
 
 def test_another_process_gives_the_same_units_the_same_variants() -> None:
-    code = "from contracts.split import place_of\n"
-    code += "print([place_of('loan', str(i).encode()) for i in range(500)])"
+    code = "from contracts.split import bucket_of\n"
+    code += "print([bucket_of('loan', str(i).encode()) for i in range(500)])"
     environ = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
     told = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
     )
 
-    assert told.stdout.strip() == str([place_of("loan", str(i).encode()) for i in range(500)])
+    assert told.stdout.strip() == str([bucket_of("loan", str(i).encode()) for i in range(500)])
 
 
 # a service
@@ -190,7 +190,7 @@ def test_a_split_by_alias_and_tag_is_sticky_over_workers_and_restarts(
         assert {variant_of(service, user)["variant"] for user in users} == {"production"}
 
     expected = {
-        user: "challenger" if place_of("tiny", user.encode())[0] < 0.3 else "production"
+        user: "challenger" if bucket_of("tiny", user.encode())[0] < 0.3 else "production"
         for user in users
     }
     assert {user: answer["variant"] for user, answer in first.items()} == expected
@@ -213,7 +213,7 @@ def test_every_protocol_keeps_to_the_variant_and_the_log_names_no_user(
     await_weight(service, 0.5)
     users = {"challenger": "", "production": ""}
     for i in range(100):
-        point, _ = place_of("tiny", f"secret-{i}".encode())
+        point, _ = bucket_of("tiny", f"secret-{i}".encode())
         users["challenger" if point < 0.5 else "production"] = f"secret-{i}"
     rows = json.dumps({"rows": [json.loads(GOOD)] * 3}).encode()
     split = {
@@ -250,7 +250,7 @@ def test_every_protocol_keeps_to_the_variant_and_the_log_names_no_user(
     assert len(by_field) == 1
     logged = records(service)
     assert {r.unit for r in logged if r.assigned} >= {
-        place_of("tiny", user.encode())[1] for user in users.values()
+        bucket_of("tiny", user.encode())[1] for user in users.values()
     }
     assert {(r.assigned, r.variant, r.weight) for r in logged if r.assigned} == {
         ("challenger", "challenger", 0.5),
@@ -280,7 +280,7 @@ def test_a_kept_connection_answers_each_user_by_their_variant(followed: Followed
     with connected(service) as raw:
         got = [(user, told(raw, user)["variant"]) for user in [f"u{i}" for i in range(20)] * 3]
     assert {
-        (user, "challenger" if place_of("tiny", user.encode())[0] < 0.5 else "production")
+        (user, "challenger" if bucket_of("tiny", user.encode())[0] < 0.5 else "production")
         for user, _ in got
     } == set(got)
 

@@ -110,10 +110,10 @@ def _check_same_question(recipe: Recipe, challenger: Manifest, production: Manif
 
 
 def _answered(sitter: Sitter, rows: pd.DataFrame) -> Sheet:
-    """A version's answers to rows as the service would give them: settled, then asked."""
+    """A version's answers to rows as the service gives them, policies applied."""
     schema = sitter.manifest.schema
-    settled = [schema.settle(row)[0] for row in rows_of(rows, schema)]
-    scores = onnx_scores(sitter.model, schema.matrix(settled)).astype(np.float64)
+    applied = [schema.apply_policies(row)[0] for row in rows_of(rows, schema)]
+    scores = onnx_scores(sitter.model, schema.matrix(applied)).astype(np.float64)
     return Sheet(scores, DecisionRule.of(sitter.manifest).threshold)
 
 
