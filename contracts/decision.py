@@ -6,7 +6,7 @@ import msgspec
 
 from contracts.documents import Document
 
-Outcome = Literal["promoted", "refused", "forced"]
+PromotionOutcome = Literal["promoted", "refused", "forced"]
 Subject = Literal[
     "parity",
     "gate",
@@ -44,7 +44,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.judged and not self.passed
 
 
-class Exam(msgspec.Struct, frozen=True, kw_only=True):
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Both versions on the same rows.
 
     `digest` names the exam: sha256 over every answer of the recipe's data. `rows` were held
@@ -89,7 +89,7 @@ class Decision(Document, frozen=True, kw_only=True):
     made_at: str
     by: str
     because: str = ""
-    outcome: Outcome
+    outcome: PromotionOutcome
     sentence: str
     checks: tuple[Check, ...]
-    exam: Exam | None = None
+    exam: Evaluation | None = None

@@ -1,19 +1,23 @@
 """Versioned documents: strict when we write, tolerant when we read.
 
-Rules for change (they hold the golden files in `tests/contracts/golden` readable): a new
-field has a default; a field never changes its meaning or type; a removed field's name is
-never used again; `document_version` rises only when an old reader would be misled.
+Rules for change, which keep the golden files in `tests/contracts/golden` readable: a new field
+has a default; a field never changes its meaning or type; the name of a removed field is never
+used again; `document_version` rises only when an old reader would be misled. An attribute may
+be renamed if `msgspec.field(name=...)` keeps the field's name in JSON.
 """
 
+import re
 from typing import ClassVar, Self
 
 import msgspec
 
 from contracts.errors import InvalidDocument
 
+_WORD = re.compile(r"[A-Z][a-z0-9]*")
+
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of everything that crosses a process border as JSON."""
+    """The base class of everything that crosses a process border as JSON."""
 
     VERSION: ClassVar[int] = 1
     document_version: int = 1
@@ -22,18 +26,21 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     def read(cls, data: bytes, source: str = "") -> Self:
         """The document in `data`; fields that this version does not know are ignored.
 
+        `source`, such as a path, is named in errors.
+
         Raises:
-            InvalidDocument: not JSON, a field missing or of the wrong type, or a version
-                newer than this code; `source` (a path) is named in the message.
+            InvalidDocument: not JSON, a field is missing or has the wrong type, or the document
+                is of a newer version than this code.
 
         """
-        place = source or cls.__name__.lower()
+        kind = " ".join(_WORD.findall(cls.__name__)).lower()
+        place = source or kind
         try:
             document = msgspec.json.decode(data, type=cls)
         except msgspec.DecodeError as err:
             raise InvalidDocument(
-                f"{place}: expected a {cls.__name__.lower()} document, got {err}",
-                remedy="it was cut, edited or written by something else; fetch it again",
+                f"{place}: expected a {kind} document, got {err}",
+                remedy="the file was cut, edited or written by something else; fetch it again",
             ) from err
         if document.document_version > cls.VERSION:
             raise InvalidDocument(
@@ -44,16 +51,16 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return document
 
     def write(self) -> bytes:
-        """This document as JSON bytes.
+        """This document as JSON bytes, which have been read back.
 
         Raises:
-            InvalidDocument: a value has not the type its field declares.
+            InvalidDocument: a value does not have the type that its field declares.
 
         """
         data = msgspec.json.encode(self)
-        type(self).read(data, f"{type(self).__name__.lower()} to be written")
+        type(self).read(data, f"{type(self).__name__} to be written")
         return data
 
     def write_pretty(self) -> bytes:
-        """The same bytes indented by two spaces with a final newline, for files."""
+        """`write` for files: indented by two spaces, with a final newline."""
         return msgspec.json.format(self.write(), indent=2) + b"\n"

@@ -7,7 +7,7 @@ import msgspec
 from contracts.documents import Document
 from contracts.verdict import Window
 
-Outcome = Literal["better", "worse", "undecided", "invalid"]
+ExperimentOutcome = Literal["better", "worse", "undecided", "invalid"]
 
 
 class Stratum(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +104,7 @@ class Experiment(Document, frozen=True, kw_only=True):
     window: Window
     started_at: str = ""
     mature_until: str = ""
-    outcome: Outcome
+    outcome: ExperimentOutcome
     sentence: str
     ratio: RatioCheck
     labelled_ratio: RatioCheck

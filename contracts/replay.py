@@ -96,7 +96,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     replayed: tuple[int, ...]
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ScoredPrediction(msgspec.Struct, frozen=True, kw_only=True):
     """What was, or would be, answered."""
 
     prediction: str | float
@@ -111,11 +111,11 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     variant: str
     features: dict[str, Value]
-    answered: Answer
-    replayed: Answer
+    answered: ScoredPrediction
+    replayed: ScoredPrediction
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+class RefusedReason(msgspec.Struct, frozen=True, kw_only=True):
     """A reason for which rows are not answered; `example` is the id of one of them."""
 
     reason: str
@@ -153,6 +153,6 @@ class Replay(Document, frozen=True, kw_only=True):
     groups: tuple[GroupFlips, ...] = ()
     reproduction: Reproduction | None = None
     examples: tuple[Example, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[RefusedReason, ...] = ()
     torn_files: tuple[str, ...] = ()
     seconds: float = 0.0

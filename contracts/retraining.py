@@ -10,7 +10,7 @@ Reason = Literal["performance", "drift", "schedule", "person", "forced"]
 State = Literal["started", "trained", "promoted", "refused", "failed", "abandoned"]
 
 
-class Order(Document, frozen=True, kw_only=True):
+class RetrainingRequest(Document, frozen=True, kw_only=True):
     """What is to be trained, why, and on which labelled traffic; `order.json`.
 
     `because` is the reason in words and `verdict_id` the verdict that gave it, if one did;
@@ -56,7 +56,7 @@ class Retraining(Document, frozen=True, kw_only=True):
     `owner` is `<host>:<pid>` of who started it; `abandoned` means that it died meanwhile.
     """
 
-    order: Order
+    order: RetrainingRequest
     state: State
     owner: str
     sentence: str

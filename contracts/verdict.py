@@ -6,7 +6,7 @@ import msgspec
 
 from contracts.documents import Document
 
-Decision = Literal[
+VerdictKind = Literal[
     "stable",
     "drift",
     "quality",
@@ -15,7 +15,7 @@ Decision = Literal[
     "no_traffic",
     "unreadable",
 ]
-Fault = Literal[
+DataFault = Literal[
     "missing",
     "unseen",
     "out_of_range",
@@ -76,7 +76,7 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """
 
     column: str
-    fault: Fault
+    fault: DataFault
     share: float
     reference_share: float
     p_value: float
@@ -97,7 +97,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     other_versions: int = 0
 
 
-class Realised(msgspec.Struct, frozen=True, kw_only=True):
+class RealizedMetric(msgspec.Struct, frozen=True, kw_only=True):
     """A metric against the truth that arrived, with its 95 % interval, and at training.
 
     `worse` means significantly (`p_value`, corrected for the number of metrics) AND by
@@ -129,7 +129,7 @@ class GroupPerformance(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-class SlicePerformance(msgspec.Struct, frozen=True, kw_only=True):
+class SegmentPerformance(msgspec.Struct, frozen=True, kw_only=True):
     """The first metric of the task in one slice, against the same slice of held-out rows.
 
     `p_value` is corrected for the number of slices (Holm); `worse` means significantly AND by
@@ -171,9 +171,9 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     replaced: int = 0
     torn_lines: int = 0
     unusable: int = 0
-    metrics: tuple[Realised, ...] = ()
+    metrics: tuple[RealizedMetric, ...] = ()
     groups: tuple[GroupPerformance, ...] = ()
-    slices: tuple[SlicePerformance, ...] = ()
+    slices: tuple[SegmentPerformance, ...] = ()
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,7 +218,7 @@ class Verdict(Document, frozen=True, kw_only=True):
     run_id: str
     made_at: str
     window: Window
-    decision: Decision
+    decision: VerdictKind
     sentence: str
     findings: tuple[Finding, ...] = ()
     quality: tuple[QualityFinding, ...] = ()

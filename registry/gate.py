@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from contracts.decision import Check, Exam, Subject
+from contracts.decision import Check, Evaluation, Subject
 from contracts.errors import PlatformError
 from contracts.manifest import GateResult, Manifest, Metric
 from contracts.schema import FLOAT32_MAX, Feature
@@ -17,7 +17,7 @@ class Comparison:
     """
 
     checks: tuple[Check, ...]
-    exam: Exam | None = None
+    exam: Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Judgement:
     """Every check of a version that shall be promoted."""
 
     checks: tuple[Check, ...]
-    exam: Exam | None = None
+    exam: Evaluation | None = None
 
     @property
     def allowed(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.decision import Decision, Outcome
+from contracts.decision import Decision, PromotionOutcome
 from contracts.errors import (
     CorruptModel,
     GateRefused,
@@ -167,7 +167,7 @@ def _lost(current: int, err: PlatformError) -> Comparison:
 def _decision(store: Store, case: _Case, actor: str, because: str, *, force: bool) -> Decision:
     """The document on a case; only a version that needed force was forced."""
     allowed = case.judgement.allowed
-    outcome: Outcome = "promoted" if allowed else "forced" if force else "refused"
+    outcome: PromotionOutcome = "promoted" if allowed else "forced" if force else "refused"
     made_at = now()
     stored = store.versions.get(case.name, case.target)
     return Decision(
@@ -193,7 +193,7 @@ def _digest_at(store: Store, name: str, version: int | None) -> str:
     return "" if version is None else store.versions.get(name, version).tags.get(TAG_DIGEST, "")
 
 
-def _sentence(case: _Case, outcome: Outcome) -> str:
+def _sentence(case: _Case, outcome: PromotionOutcome) -> str:
     """The decision in one sentence: what it came to, and the first reason for it."""
     told = case.judgement.reasons or case.judgement.evidence
     words = {

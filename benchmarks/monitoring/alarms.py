@@ -18,7 +18,7 @@ from benchmarks.monitoring import scenarios
 from benchmarks.monitoring.scenarios import manifest
 from contracts.manifest import Metric
 from contracts.reference import Reference
-from contracts.verdict import Decision
+from contracts.verdict import VerdictKind
 from metrics.estimate import estimate_roc_auc
 from metrics.interval import wilson
 from monitoring.drift.histograms import WindowHistograms
@@ -40,11 +40,11 @@ class Case:
     change: scenarios.Change
     rows: int
     bar: float | None
-    expects: tuple[Decision, ...]
+    expects: tuple[VerdictKind, ...]
     power: bool = True
 
 
-ALARMS: tuple[Decision, ...] = ("drift", "quality")
+ALARMS: tuple[VerdictKind, ...] = ("drift", "quality")
 TWICE = (
     ("nothing changes", scenarios.unchanged, 500),
     ("nothing changes", scenarios.unchanged, 5_000),
@@ -93,7 +93,7 @@ def counted(
 
 def verdict_on(
     reference: scenarios.Table, window: scenarios.Table, rng: np.random.Generator
-) -> Decision:
+) -> VerdictKind:
     """The decision on a window, as the monitor makes it."""
     sketch = scenarios.reference_of(reference)
     counts = counted(sketch, window, rng)

@@ -24,11 +24,11 @@ from contracts.errors import InvalidDocument, Unwritable
 from contracts.files import lock_file, write_whole
 from contracts.names import Layout
 from contracts.times import parse_utc
-from contracts.verdict import Decision, Verdict
+from contracts.verdict import Verdict, VerdictKind
 
 logger = logging.getLogger("slipway.monitor")
 
-ALARMING: frozenset[Decision] = frozenset({"drift", "quality", "performance", "unreadable"})
+ALARMING: frozenset[VerdictKind] = frozenset({"drift", "quality", "performance", "unreadable"})
 MOST_REMEMBERED = 100
 """Messages whose windows may be judged again without being told again."""
 
@@ -53,7 +53,7 @@ Deliver = Callable[[str, "Message"], str]
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """Windows of one alarming kind, since the start of the first."""
 
-    kind: Decision
+    kind: VerdictKind
     since: str
     verdict_id: str
 

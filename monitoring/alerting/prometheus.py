@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.times import parse_utc
-from contracts.verdict import Decision, Verdict
+from contracts.verdict import Verdict, VerdictKind
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -60,7 +60,7 @@ class _Gauges:
             "slipway_verdict",
             "1 for the decision on the newest window, 0 for all others",
             ["decision"],
-            (((word,), float(word == verdict.decision)) for word in get_args(Decision)),
+            (((word,), float(word == verdict.decision)) for word in get_args(VerdictKind)),
         )
         for name, meaning, value in (
             ("slipway_window_rows", "Predictions in the newest window", float(window.rows)),

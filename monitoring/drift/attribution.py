@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, NumberReference, Reference
-from contracts.verdict import Fault
+from contracts.verdict import DataFault
 from monitoring.drift.histograms import Bins, usual_range
 from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.decode import is_boolean
@@ -30,7 +30,7 @@ LEAST_SHARE = 0.5
 LEAST_LIFT = 0.2
 """... and of faulty values, a fifth of all more than its rows would have."""
 MISSING = "(missing)"
-IN_SLICES: tuple[Fault, ...] = ("missing", "unseen", "out_of_range")
+IN_SLICES: tuple[DataFault, ...] = ("missing", "unseen", "out_of_range")
 """Faults that single rows have, so that a slice may have most of them."""
 
 
@@ -67,7 +67,7 @@ class SegmentCounts:
         self._rows = {
             segment: np.zeros(len(words), dtype=np.int64) for segment, words in self._slices.items()
         }
-        self._faulty: dict[tuple[Fault, str, str], NDArray[np.int64]] = {
+        self._faulty: dict[tuple[DataFault, str, str], NDArray[np.int64]] = {
             (fault, *key): np.zeros(len(counts), np.int64)
             for fault in IN_SLICES
             for key, counts in self.counts.items()
@@ -117,7 +117,7 @@ class SegmentCounts:
         best = max(parts, key=lambda part: part.share, default=None)
         return best if best is not None and best.share >= LEAST_SHARE else None
 
-    def culprit(self, column: str, fault: Fault) -> Part | None:
+    def culprit(self, column: str, fault: DataFault) -> Part | None:
         """The slice in which most of a column's faulty values are, beyond what is usual.
 
         A slice with most of the rows has most of anything; it is named only if it holds more
@@ -190,7 +190,7 @@ class _Places:
             self._words = {word: i for i, word in enumerate(column.counts)}
             self.n = len(self._words) + 1
 
-    def faulty(self, values: pl.Series) -> Mapping[Fault, NDArray[np.bool_]]:
+    def faulty(self, values: pl.Series) -> Mapping[DataFault, NDArray[np.bool_]]:
         """Which values are missing (null, or no finite number), unseen, or far away."""
         if self._bins is None:
             missing = values.is_null().to_numpy()

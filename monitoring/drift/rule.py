@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.reference import NumberReference
-from contracts.verdict import Decision, Finding, QualityFinding
+from contracts.verdict import Finding, QualityFinding, VerdictKind
 from monitoring.drift import statistics as st
 from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
 from monitoring.settings import MonitoringSettings
@@ -93,7 +93,7 @@ def decide(
     settings: MonitoringSettings,
     *,
     worse: bool = False,
-) -> Decision:
+) -> VerdictKind:
     """What a window means; faults of the data come before drift, which they may feign.
 
     `worse` says that labels have shown the model to be worse than at training.

@@ -12,8 +12,8 @@ from contracts.errors import NotFoundHere
 from contracts.experiment import (
     Effect,
     Experiment,
+    ExperimentOutcome,
     Look,
-    Outcome,
     RatioCheck,
     VariantResult,
 )
@@ -226,7 +226,7 @@ def _outcome(
     effect: Effect | None,
     ratios: tuple[RatioCheck, RatioCheck],
     due: datetime,
-) -> tuple[Outcome, str]:
+) -> tuple[ExperimentOutcome, str]:
     """What it comes to, and why in words."""
     if not len(trial.rows):
         return "undecided", "no decision yet: no traffic was divided between the two"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.times import utc_text
-from contracts.verdict import GroupPerformance, Performance, Realised
+from contracts.verdict import GroupPerformance, Performance, RealizedMetric
 from metrics.estimate import MetricEstimate
 from monitoring.drift.statistics import holm
 from monitoring.labels.store import Labels, folder_of, hash_ids, read
@@ -108,7 +108,7 @@ def join(
     return _together(pieces, list(pairs)), predictions, met
 
 
-def realised(joined: Joined, manifest: Manifest, alpha: float) -> tuple[Realised, ...]:
+def realised(joined: Joined, manifest: Manifest, alpha: float) -> tuple[RealizedMetric, ...]:
     """Each metric that can be had of these rows, against the run's."""
     measured = {
         name: value
@@ -124,11 +124,11 @@ def realised(joined: Joined, manifest: Manifest, alpha: float) -> tuple[Realised
 
 def _realised(
     name: str, value: MetricEstimate, baseline: Metric, p_value: float, alpha: float
-) -> Realised:
+) -> RealizedMetric:
     least = least_fall(name, baseline.value)
     change = value.value - baseline.value
     fall = -change if baseline.greater_is_better else change
-    return Realised(
+    return RealizedMetric(
         metric=name,
         value=value.value,
         low=value.low,

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.manifest import Manifest
-from contracts.verdict import SlicePerformance
+from contracts.verdict import SegmentPerformance
 from metrics.estimate import MetricEstimate, p_value_worse
 from monitoring.drift.statistics import holm
 from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, measure
@@ -39,7 +39,7 @@ def places_of(values: pl.Series, manifest: Manifest, segment: str) -> NDArray[np
 
 def slices_of(
     joined: Joined, sample: Path, manifest: Manifest, alpha: float
-) -> Sequence[SlicePerformance]:
+) -> Sequence[SegmentPerformance]:
     """Each slice with enough labels here and among the held-out rows, the worst first."""
     before = _held_out(sample, manifest, tuple(joined.slices))
     metric = next(iter(measure(joined, manifest)), "")
@@ -58,7 +58,7 @@ def slices_of(
         fall = base.value - now.value if greater else now.value - base.value
         least = least_fall(metric, base.value)
         told.append(
-            SlicePerformance(
+            SegmentPerformance(
                 segment=segment,
                 value=value,
                 labels=n_now,

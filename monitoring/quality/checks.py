@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from contracts.reference import NumberReference, Reference
-from contracts.verdict import Fault, QualityFinding
+from contracts.verdict import DataFault, QualityFinding
 from monitoring.drift import statistics as st
 from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
 from monitoring.settings import MonitoringSettings
@@ -66,7 +66,7 @@ def _of_column(
 
 def _shares(
     name: str, column: NumericHistogram | CategoricalHistogram, counts: WindowHistograms
-) -> Iterator[tuple[Fault, int, int, int]]:
+) -> Iterator[tuple[DataFault, int, int, int]]:
     """Faults by name: faulty rows in the window and the reference, and the ways to be faulty."""
     yield "missing", column.missing, column.reference.missing, 1
     if isinstance(column, CategoricalHistogram):
@@ -151,7 +151,7 @@ def _duplicates(counts: WindowHistograms, settings: MonitoringSettings) -> Itera
 
 def _fault(
     column: str,
-    fault: Fault,
+    fault: DataFault,
     faulty: int,
     n: int,
     *,

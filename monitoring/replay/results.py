@@ -13,13 +13,13 @@ from scipy import special
 from contracts.decision_rule import DecisionRule
 from contracts.manifest import Manifest
 from contracts.replay import (
-    Answer,
     Distribution,
     Example,
     Flips,
     GroupFlips,
-    Refusal,
+    RefusedReason,
     Reproduction,
+    ScoredPrediction,
     SegmentFlips,
     Shift,
 )
@@ -223,8 +223,10 @@ class ReplayCounts:
             version=int(block.versions[row]),
             variant=block.variants[row],
             features={name: values[row] for name, values in block.features.items()},
-            answered=Answer(prediction=block.predictions[row], score=float(block.score[row])),
-            replayed=Answer(
+            answered=ScoredPrediction(
+                prediction=block.predictions[row], score=float(block.score[row])
+            ),
+            replayed=ScoredPrediction(
                 prediction=self._prediction(answers, place), score=float(answers.score[place])
             ),
         )
@@ -293,10 +295,10 @@ class ReplayCounts:
         """Flipped rows first, the largest shift first."""
         return tuple(entry[-1] for entry in sorted(self._examples, reverse=True))
 
-    def refusals(self) -> Iterator[Refusal]:
+    def refusals(self) -> Iterator[RefusedReason]:
         """Why rows are not answered, the most frequent reason first."""
         for words, reason in sorted(self._reasons.items(), key=lambda item: -item[1].rows):
-            yield Refusal(reason=words, rows=reason.rows, example=reason.example)
+            yield RefusedReason(reason=words, rows=reason.rows, example=reason.example)
 
 
 def _word(value: Value, words: frozenset[str]) -> str:

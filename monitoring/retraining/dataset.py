@@ -12,7 +12,7 @@ import polars as pl
 from contracts.errors import NotJustified
 from contracts.files import write_whole
 from contracts.names import Layout
-from contracts.retraining import Order, Retraining
+from contracts.retraining import Retraining, RetrainingRequest
 from contracts.times import parse_utc, utc_text
 from monitoring.baseline import Baseline
 from monitoring.labels.training_rows import Labelled, labelled_rows
@@ -80,7 +80,7 @@ def written_order(
     actor: str,
     *,
     force: bool,
-) -> Order:
+) -> RetrainingRequest:
     """Write the rows and the order; the order is written last."""
     cause, baseline = case.cause, case.baseline
     recent = labelled.since(parse_utc(cause.since))
@@ -88,7 +88,7 @@ def written_order(
     data = io.BytesIO()
     labelled.rows.write_parquet(data)
     exam_start, exam_end = (utc_text(t) for t in (exam["time"][0], exam["time"][-1]))
-    order = Order(
+    order = RetrainingRequest(
         retraining_id=f"{baseline.name}-{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z",
         model=baseline.name,
         reason="forced" if force and case.objections else cause.reason,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from contracts.errors import GateRefused, InvalidData, NotJustified, NotRegistered, PlatformError
 from contracts.names import Layout
-from contracts.retraining import Order, Retraining, State
+from contracts.retraining import Retraining, RetrainingRequest, State
 from contracts.times import parse_utc, utc_text
 from monitoring.baseline import Baseline, find_baseline
 from monitoring.retraining import records as retrainings
@@ -175,7 +175,7 @@ def _judged(
 # what became of it
 
 
-def _begun(layout: Layout, order: Order, now: datetime) -> Retraining:
+def _begun(layout: Layout, order: RetrainingRequest, now: datetime) -> Retraining:
     begun = Retraining(
         order=order,
         state="started",

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from contracts.errors import InvalidDocument, NotJustified
 from contracts.files import try_lock, write_whole
 from contracts.names import TAG_RETRAINING, Layout
-from contracts.retraining import Order, Retraining
+from contracts.retraining import Retraining, RetrainingRequest
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Verdict
 from monitoring.alerting.episodes import ALARMING
@@ -69,7 +69,7 @@ def keep(layout: Layout, retraining: Retraining) -> Path:
     return path
 
 
-def folder_of(layout: Layout, order: Order) -> Path:
+def folder_of(layout: Layout, order: RetrainingRequest) -> Path:
     """Where a retraining's files lie."""
     return layout.retrainings(order.model) / order.retraining_id
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from contracts.verdict import Decision, Finding, Performance, QualityFinding, Window
+from contracts.verdict import Finding, Performance, QualityFinding, VerdictKind, Window
 from monitoring.verdicts.history import strongest
 
 MOST_NAMED = 3
@@ -14,7 +14,7 @@ METRICS = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rm
 
 def sentence_of(
     title: str,
-    decision: Decision,
+    decision: VerdictKind,
     window: Window,
     findings: Sequence[Finding],
     quality: Sequence[QualityFinding],
@@ -22,7 +22,7 @@ def sentence_of(
 ) -> str:
     """What was found, for a person who reads nothing else; `title` is model and version."""
     rows = f"{window.rows:,} rows"
-    plain: dict[Decision, str] = {
+    plain: dict[VerdictKind, str] = {
         "no_traffic": f"no traffic from {between(window.start, window.end)} UTC",
         "unreadable": f"{window.torn_lines} lines of traffic, and none can be read",
         "too_few_rows": f"{rows} are too few to judge",

@@ -17,7 +17,7 @@ from contracts.process_error import ProcessError
 from contracts.pull import PullResult
 from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
-from contracts.retraining import Order, Retraining
+from contracts.retraining import Retraining, RetrainingRequest
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
@@ -31,7 +31,7 @@ KINDS: dict[str, type[Document]] = {
     "decision": Decision,
     "experiment": Experiment,
     "manifest": Manifest,
-    "order": Order,
+    "order": RetrainingRequest,
     "pointer": Pointer,
     "processerror": ProcessError,
     "pullresult": PullResult,
@@ -111,7 +111,7 @@ def test_writing_refuses_what_reading_would_refuse() -> None:
         bento_tag="loan:7",
         moved_at="2026-01-01T00:00:00Z",
     )
-    with pytest.raises(InvalidDocument, match="pointer to be written"):
+    with pytest.raises(InvalidDocument, match="Pointer to be written"):
         wrong.write()
 
 

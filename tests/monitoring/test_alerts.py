@@ -19,7 +19,7 @@ from contracts.errors import InvalidSetting
 from contracts.names import Layout
 from contracts.settings import Secret
 from contracts.times import utc_text
-from contracts.verdict import Decision, Verdict, Window
+from contracts.verdict import Verdict, VerdictKind, Window
 from monitoring.alerting import episodes
 from monitoring.alerting.episodes import ALARMING, Alerts, Message
 from monitoring.alerting.notify import addresses_of, deliver
@@ -30,7 +30,7 @@ from tests.monitoring.test_workspace import DRIFTED
 # apprise 2.2 asks, as it is imported, whether this Python still has imghdr; 3.13 has not.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
-ALL: list[Decision] = ["stable", "drift", "quality", "performance", "unreadable", "no_traffic"]
+ALL: list[VerdictKind] = ["stable", "drift", "quality", "performance", "unreadable", "no_traffic"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def second() -> Iterator[Receiver]:
     made.close()
 
 
-def verdict(day: int, decision: Decision) -> Verdict:
+def verdict(day: int, decision: VerdictKind) -> Verdict:
     start = MONDAY + day * DAY
     return Verdict(
         verdict_id=f"tiny-1-{day}",
@@ -82,7 +82,7 @@ def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[Message, .
 def test_an_episode_is_told_once_and_once_when_it_is_over(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    words: list[Decision] = ["stable", "drift", "drift", "no_traffic", "quality", "drift"]
+    words: list[VerdictKind] = ["stable", "drift", "drift", "no_traffic", "quality", "drift"]
     words += ["stable", "stable", "drift"]
     days = [verdict(day, word) for day, word in enumerate(words)]
 
@@ -119,7 +119,7 @@ def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
     """Three days of patience: two quiet days are nothing, a third is told, once."""
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
     patient = episodes.Patience(quiet_s=3 * DAY.total_seconds())
-    words: list[Decision] = ["drift", "no_traffic", "no_traffic", "stable"]
+    words: list[VerdictKind] = ["drift", "no_traffic", "no_traffic", "stable"]
     words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
     for day, word in enumerate(words):
         episodes.note(layout, verdict(day, word), tuple(addresses), patient)
@@ -233,10 +233,10 @@ def test_a_state_that_somebody_edited_is_put_aside(
 
 
 @given(st.lists(st.sampled_from(ALL), max_size=30))
-def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[Decision]) -> None:
+def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[VerdictKind]) -> None:
     """The kinds between two stable windows, each once, then one message that they are over."""
     expected: list[str] = []
-    begun: set[Decision] = set()
+    begun: set[VerdictKind] = set()
     state = Alerts()
     for day, word in enumerate(words):
         state = episodes.after(state, verdict(day, word), ["digest"])

@@ -29,7 +29,7 @@ from contracts.errors import (
 )
 from contracts.manifest import Manifest
 from contracts.names import Layout
-from contracts.retraining import Order, Retraining
+from contracts.retraining import Retraining, RetrainingRequest
 from contracts.schema import Value
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
@@ -242,7 +242,7 @@ def test_after_a_retraining_both_kinds_of_challengers_find_an_exam(served: Workp
 
 
 def test_overlapping_exams_against_one_production_are_one_series() -> None:
-    order = Order.read((GOLDEN / "order.v1.json").read_bytes())
+    order = RetrainingRequest.read((GOLDEN / "order.v1.json").read_bytes())
     done = Retraining.read((GOLDEN / "retraining.v1.json").read_bytes())
     before = [replace(done, order=order)]
     inside, after = order.exam_end, "2026-03-01T00:00:00.000000Z"

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from contracts.errors import InvalidData
-from contracts.retraining import Order
+from contracts.retraining import RetrainingRequest
 from tests import tiny
 from tests.monitoring.scenarios import turned
 from training.retraining.data import chosen, parts_of
 
-ORDER = Order.read(
+ORDER = RetrainingRequest.read(
     (Path(__file__).parents[1] / "contracts/golden/order.v1.json").read_bytes(), "golden"
 )
 RECIPE = tiny.binary()
 COLUMNS = [*tiny.SCHEMA.names, "paid"]
 
 
-def order(rows: int, recent: int, exam: int) -> Order:
+def order(rows: int, recent: int, exam: int) -> RetrainingRequest:
     return structs.replace(ORDER, rows=rows, recent_rows=recent, exam_rows=exam)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contracts.decision import Check, Exam, Subject
+from contracts.decision import Check, Evaluation, Subject
 from contracts.errors import CorruptModel, InvalidData, InvalidRecipe, NotRegistered
 from contracts.manifest import Manifest
 from contracts.names import MODEL_DIRECTORY, MODEL_FILE, TAG_DIGEST, Layout
@@ -128,9 +128,9 @@ def _sitter(store: Store, layout: Layout, name: str, version: int, folder: Path)
     return Sitter(version, verify(downloaded, digest), digest, downloaded)
 
 
-def _exam_document(exam: SatExam, found: Bounds, attempt: int) -> Exam:
+def _exam_document(exam: SatExam, found: Bounds, attempt: int) -> Evaluation:
     alpha = alpha_of(attempt)
-    return Exam(
+    return Evaluation(
         digest=exam.digest,
         rows=len(exam.rows),
         attempt=attempt,

@@ -6,7 +6,7 @@ as on a wide screen. Whatever people or data wrote is escaped.
 
 from html import escape
 
-from contracts.decision import Check, Decision, Exam
+from contracts.decision import Check, Decision, Evaluation
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2530;--soft:#5b6875;--paper:#fff;--line:#dde3e9;
@@ -71,7 +71,7 @@ def _check(check: Check) -> str:
     )
 
 
-def _exam(exam: Exam) -> str:
+def _exam(exam: Evaluation) -> str:
     """The numbers of the exam, and where the difference lies."""
     least = f"An improvement of {exam.detectable:.3g} shows in 80 of 100 cases. "
     return (
@@ -86,7 +86,7 @@ def _exam(exam: Exam) -> str:
     )
 
 
-def _picture(exam: Exam) -> str:
+def _picture(exam: Evaluation) -> str:
     """The interval as a line over an axis with zero and, if there is one, the margin."""
     marks = (exam.low, exam.high, exam.difference, 0.0, exam.margin)
     low, span = min(marks), (max(marks) - min(marks)) or 1.0

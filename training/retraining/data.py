@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from contracts.errors import InvalidData
-from contracts.retraining import Order
+from contracts.retraining import RetrainingRequest
 from training.dataset import (
     FEWEST_ROWS,
     Split,
@@ -57,7 +57,7 @@ class Chosen:
     rows_recent: int
 
 
-def parts_of(recipe: Recipe, order: Order, labelled: pd.DataFrame) -> Parts:
+def parts_of(recipe: Recipe, order: RetrainingRequest, labelled: pd.DataFrame) -> Parts:
     """The recipe's rows and the order's, apart by time.
 
     Of a row in the exam, equal rows elsewhere (a request that was sent twice, a row of the
@@ -145,7 +145,7 @@ def _keys(recipe: Recipe, rows: pd.DataFrame) -> Keys:
     return keys_of(recipe, rows, recipe.schema, recipe.targets[0])
 
 
-def _check_enough(recipe: Recipe, order: Order, parts: Parts) -> None:
+def _check_enough(recipe: Recipe, order: RetrainingRequest, parts: Parts) -> None:
     counts = {"to learn": len(parts.learn), "to choose": len(parts.choose)}
     counts["for the exam"] = len(parts.exam)
     fewest = FEWEST_OF_A_CLASS if recipe.is_classifier else 1

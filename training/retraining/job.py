@@ -8,7 +8,7 @@ import pandas as pd
 from contracts.errors import InvalidDocument
 from contracts.manifest import Retrained
 from contracts.names import TAG_RETRAINING, TAG_VERDICT
-from contracts.retraining import Order
+from contracts.retraining import RetrainingRequest
 from registry.store import Store
 from training.recipe import Recipe, load_recipe
 from training.retraining.data import chosen, parts_of
@@ -38,7 +38,7 @@ def retrain_recipe(recipe: Recipe, path: Path, store: Store, *, seed: int = 0) -
     return train_recipe(recipe, store, seed=seed, source=source)
 
 
-def order_at(path: Path) -> Order:
+def order_at(path: Path) -> RetrainingRequest:
     """The order in a file.
 
     Raises:
@@ -46,14 +46,14 @@ def order_at(path: Path) -> Order:
 
     """
     try:
-        return Order.read(path.read_bytes(), str(path))
+        return RetrainingRequest.read(path.read_bytes(), str(path))
     except OSError as err:
         raise InvalidDocument(
             f"{path}: expected an order, got {err.strerror}", remedy="slipway retrain writes it"
         ) from err
 
 
-def material_of(recipe: Recipe, order: Order, rows: Path, seed: int) -> Material:
+def material_of(recipe: Recipe, order: RetrainingRequest, rows: Path, seed: int) -> Material:
     """The rows to learn and the exam, with where they come from."""
     made = chosen(recipe, parts_of(recipe, order, _labelled(order, rows)), seed)
     return Material(
@@ -72,7 +72,7 @@ def material_of(recipe: Recipe, order: Order, rows: Path, seed: int) -> Material
     )
 
 
-def _labelled(order: Order, rows: Path) -> pd.DataFrame:
+def _labelled(order: RetrainingRequest, rows: Path) -> pd.DataFrame:
     try:
         data = rows.read_bytes()
     except OSError as err:
