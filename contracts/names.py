@@ -123,6 +123,15 @@ class Layout:
         """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
         return self.var / "retrainings" / name
 
+    def alerts(self, name: str) -> Path:
+        """The file of a model's alarms and of the messages that are not delivered yet."""
+        return self.var / "alerts" / f"{name}.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics for node_exporter's textfile collector: `<model>.prom`."""
+        return self.var / "metrics"
+
     @property
     def replays(self) -> Path:
         """Replays: `<model>/<replay id>.json` and `.html`."""

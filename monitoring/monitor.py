@@ -10,7 +10,8 @@ from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
 from contracts.verdict import Finding, QualityFinding, Verdict, Window
-from monitoring.alerting import episodes
+from monitoring.alerting import outbox
+from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
 from monitoring.alerting.prometheus import write_gauges
 from monitoring.baseline import Baseline, find_baseline, select_segments
@@ -68,7 +69,7 @@ def run(
     windows are written below `var/`, then logged to the version's run; judging the same window
     again replaces them. The gauges of the model follow the newest window of the version that
     is served here, and so do the messages of alarms to `settings.notify`;
-    `monitoring.alerting.episodes.unsent` tells what is left.
+    `monitoring.alerting.outbox.pending` gives what is left.
 
     Raises:
         InvalidSetting: an address of `settings.notify` cannot be read.
@@ -117,12 +118,12 @@ def run(
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
         # Before the verdict: with that on disk the window is done, and nobody would be told.
-        patience = episodes.Patience(settings.drift_windows, settings.quiet_s)
-        episodes.note(layout, verdict, tuple(addresses), patience)
+        policy = AlertPolicy(settings.drift_windows, settings.quiet_s)
+        outbox.enqueue(layout, verdict, tuple(addresses), policy)
     write_whole(stored, verdict.write_pretty())
     if is_news:
         write_gauges(layout, verdict, now=now)
-    episodes.send(layout, name, addresses, deliver)
+    outbox.deliver_pending(layout, name, addresses, deliver)
     files.append(write_verdict_index(layout, name))
     log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
     return verdict

@@ -121,9 +121,9 @@ def judge(
 
 def tell_unsent(model: str) -> None:
     """Say, beside the results, which messages of alarms have not reached everyone."""
-    from monitoring.alerting.episodes import unsent
+    from monitoring.alerting.outbox import pending
 
-    for message in unsent(layout(), model):
+    for message in pending(layout(), model):
         sys.stderr.write(
             f"not delivered yet: {message.title} ({message.failure or 'not tried'})\n"
             "help: it is tried again at the next window; see SLIPWAY_MONITORING_NOTIFY\n"

@@ -139,7 +139,7 @@ def scored(place: Workplace) -> int:
     except FileNotFoundError:
         return 0
     counts = [line for line in lines if not line.startswith("#") and "dropped" not in line]
-    return sum(int(line.split()[-1]) for line in counts)
+    return sum(int(float(line.split()[-1])) for line in counts)
 
 
 def _p99(loads: list[Load]) -> float:

@@ -1,8 +1,8 @@
-"""What Prometheus is told of the newest window: `var/metrics/<model>.prom`.
+"""The newest window's verdict as Prometheus gauges: `var/metrics/<model>.prom`.
 
-The text format of node_exporter's textfile collector, so the monitor needs no port and may
-end after each window. The file is replaced whole; what a window does not tell (a version
-without labels) is absent from it, and so from Prometheus, instead of being kept stale.
+The file is for node_exporter's textfile collector, so the monitor needs no port and may exit
+after each window. It is replaced as a whole: what a window does not have (metrics from labels,
+say) is absent from it, and so from Prometheus, instead of becoming stale.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,26 +22,26 @@ Sample = tuple[tuple[str, ...], float]
 
 
 def write_gauges(layout: Layout, verdict: Verdict, *, now: datetime) -> Path:
-    """Replace the gauges of a model by those of this verdict; where they are.
+    """Replace the gauges of a model by those of a verdict; gives the path of the file.
 
     Raises:
-        Unwritable: the place cannot be written.
+        Unwritable: the file cannot be written.
 
     """
-    path = layout.var / "metrics" / f"{verdict.model}.prom"
+    path = layout.metrics / f"{verdict.model}.prom"
     write_whole(path, prometheus_text(verdict, now))
     return path
 
 
 def prometheus_text(verdict: Verdict, now: datetime) -> bytes:
-    """A verdict as gauges; `now` is the moment of the monitor's success."""
+    """A verdict in Prometheus' text format; `now` is when the monitor succeeded."""
     registry = CollectorRegistry()
     registry.register(_Gauges(verdict, now))
     return generate_latest(registry)
 
 
 class _Gauges:
-    """A collector of its own: prometheus_client's gauges live as long as the process does."""
+    """Collects the gauges of one verdict; prometheus_client's own live as long as the process."""
 
     def __init__(self, verdict: Verdict, now: datetime) -> None:
         self._verdict = verdict
@@ -60,14 +60,17 @@ class _Gauges:
             "slipway_verdict",
             "1 for the decision on the newest window, 0 for all others",
             ["decision"],
-            (((word,), float(word == verdict.decision)) for word in get_args(VerdictKind)),
+            (
+                ((decision,), float(decision == verdict.decision))
+                for decision in get_args(VerdictKind)
+            ),
         )
-        for name, meaning, value in (
+        for name, description, value in (
             ("slipway_window_rows", "Predictions in the newest window", float(window.rows)),
             ("slipway_window_seconds", "Length of the window", (end - start).total_seconds()),
             ("slipway_window_end_timestamp_seconds", "End of the window", end.timestamp()),
         ):
-            yield self._gauge(name, meaning, [], [((), value)])
+            yield self._gauge(name, description, [], [((), value)])
         last = GaugeMetricFamily(
             "slipway_monitor_last_success_timestamp_seconds",
             "When the monitor last judged a window",
@@ -96,7 +99,6 @@ class _Gauges:
             ["column"],
             (((f.column,), float(f.drifted)) for f in findings),
         )
-
         yield self._gauge(
             "slipway_drift_windows",
             "Windows of this length in a row in which a drifted column has drifted",
@@ -105,7 +107,7 @@ class _Gauges:
         )
 
     def _quality(self) -> Iterator[GaugeMetricFamily]:
-        # A column may have the same fault twice, with other words; one sample each is allowed.
+        # A column may have one fault twice, with different details; one sample each is allowed.
         shares: dict[tuple[str, ...], float] = {}
         for fault in self._verdict.quality:
             key = (fault.column, fault.fault, "yes" if fault.alarming else "no")
@@ -154,9 +156,9 @@ class _Gauges:
         )
 
     def _gauge(
-        self, name: str, meaning: str, labels: list[str], samples: Iterable[Sample]
+        self, name: str, description: str, labels: list[str], samples: Iterable[Sample]
     ) -> GaugeMetricFamily:
-        gauge = GaugeMetricFamily(name, meaning, labels=["model", "version", *labels])
-        for words, value in samples:
-            gauge.add_metric([self._verdict.model, str(self._verdict.version), *words], value)
+        gauge = GaugeMetricFamily(name, description, labels=["model", "version", *labels])
+        for values, value in samples:
+            gauge.add_metric([self._verdict.model, str(self._verdict.version), *values], value)
         return gauge

@@ -15,6 +15,7 @@ from contracts.errors import GateRefused, InvalidData, NotJustified, NotRegister
 from contracts.names import Layout
 from contracts.retraining import Retraining, RetrainingRequest, State
 from contracts.times import parse_utc, utc_text
+from monitoring.alerting.episodes import alarm_start
 from monitoring.baseline import Baseline, find_baseline
 from monitoring.retraining import records as retrainings
 from monitoring.retraining.dataset import Case, labelled_of, with_labels, written_order
@@ -169,7 +170,7 @@ def _judged(
             f"in production, got one on version {verdict.version}",
         )
     cause = found.cause or Cause("forced", verdict.sentence, verdict, verdict.window.start)
-    return Judged(cause, found.objection), retrainings.episode_of(verdict, earlier)
+    return Judged(cause, found.objection), alarm_start(verdict, earlier)
 
 
 # what became of it

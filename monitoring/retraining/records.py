@@ -19,7 +19,6 @@ from contracts.names import TAG_RETRAINING, Layout
 from contracts.retraining import Retraining, RetrainingRequest
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Verdict
-from monitoring.alerting.episodes import ALARMING
 from registry.mlflow_store.versions import StoredVersion
 
 DOCUMENT = "retraining.json"
@@ -138,17 +137,6 @@ def too_often(before: Sequence[Retraining], episode: str, version: int, most: in
         f"retraining: expected at most {most} for the alarm since {episode}, got {len(answers)} "
         f"already ({states})"
     )
-
-
-def episode_of(verdict: Verdict, earlier: Sequence[Verdict]) -> str:
-    """The start of the first alarming window since the last stable one, up to this verdict."""
-    start = verdict.window.start
-    for before in reversed(earlier):
-        if before.decision == "stable":
-            break
-        if before.decision in ALARMING:
-            start = before.window.start
-    return start
 
 
 def exam_of(before: Sequence[Retraining], production_digest: str, exam_start: str) -> str:

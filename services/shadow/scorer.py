@@ -23,6 +23,7 @@ from services.shadow.cpu_budget import CpuBudget
 from services.shadow.evidence import EvidenceCounter
 from services.shadow.log_entry import LogEntry, parse_entry
 from services.shadow.model import ShadowModel
+from services.shadow.prometheus import shadow_metrics
 from services.shadow.tail import Tail
 
 MAX_POLL_BYTES = 4 * 1024 * 1024
@@ -169,23 +170,11 @@ class ShadowScorer:
             return
         now = datetime.now(UTC)
         self._log.append([encode(record) for record in records], now)
-        path = self._layout.var / "metrics" / f"{SHADOW}-{self._name}.prom"
-        write_whole(path, self._gauges().encode(), to_disk=False)
+        path = self._layout.metrics / f"{SHADOW}-{self._name}.prom"
+        write_whole(path, shadow_metrics(self._name, self._counts), to_disk=False)
         if f"{now:%Y-%m-%d}" != self._day:
             self._day = f"{now:%Y-%m-%d}"
             delete_older_than(self._layout.shadow(self._name), now - timedelta(days=self._days))
-
-    def _gauges(self) -> str:
-        """How often a version agreed, for node_exporter's textfile collector."""
-        head = "slipway_shadow_answers_total"
-        lines = [
-            f"# HELP {head} Answers scored again: agreed, differed, failed, or dropped",
-            f"# TYPE {head} counter",
-        ]
-        for (role, version, outcome), times in sorted(self._counts.items()):
-            labels = f'model="{self._name}",outcome="{outcome}",role="{role}",version="{version}"'
-            lines.append(f"{head}{{{labels}}} {times}")
-        return "\n".join(lines) + "\n"
 
 
 def delete_older_than(folder: Path, oldest: datetime) -> None:

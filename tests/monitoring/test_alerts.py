@@ -1,6 +1,7 @@
 """People are told once as an episode begins and once when it is over, whatever fails between."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -20,8 +21,8 @@ from contracts.names import Layout
 from contracts.settings import Secret
 from contracts.times import utc_text
 from contracts.verdict import Verdict, VerdictKind, Window
-from monitoring.alerting import episodes
-from monitoring.alerting.episodes import ALARMING, Alerts, Message
+from monitoring.alerting import outbox
+from monitoring.alerting.episodes import ALARMING, AlertPolicy, Alerts, Message, alerts_after
 from monitoring.alerting.notify import addresses_of, deliver
 from tests.monitoring.receiver import Receiver
 from tests.monitoring.test_history import DAY, MONDAY
@@ -74,8 +75,8 @@ def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[Message, .
     addresses = addresses_of(secret)
     left: tuple[Message, ...] = ()
     for each in verdicts:
-        episodes.note(layout, each, tuple(addresses))
-        left = episodes.send(layout, "tiny", addresses, deliver)
+        outbox.enqueue(layout, each, tuple(addresses))
+        left = outbox.deliver_pending(layout, "tiny", addresses, deliver)
     return left
 
 
@@ -106,8 +107,8 @@ def test_a_drift_is_told_when_the_same_column_drifts_window_after_window(
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
     for day, windows in enumerate((1, 1, 2, 3)):
         drift = replace(verdict(day, "drift"), findings=(replace(DRIFTED, windows=windows),))
-        episodes.note(layout, drift, tuple(addresses), episodes.Patience(drift_windows=2))
-        episodes.send(layout, "tiny", addresses, deliver)
+        outbox.enqueue(layout, drift, tuple(addresses), AlertPolicy(drift_windows=2))
+        outbox.deliver_pending(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == ["tiny version 1: drift"]
     assert "drift on day 2" in receiver.bodies[0]["message"]
@@ -118,12 +119,12 @@ def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
 ) -> None:
     """Three days of patience: two quiet days are nothing, a third is told, once."""
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
-    patient = episodes.Patience(quiet_s=3 * DAY.total_seconds())
+    patient = AlertPolicy(quiet_s=3 * DAY.total_seconds())
     words: list[VerdictKind] = ["drift", "no_traffic", "no_traffic", "stable"]
     words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
     for day, word in enumerate(words):
-        episodes.note(layout, verdict(day, word), tuple(addresses), patient)
-        episodes.send(layout, "tiny", addresses, deliver)
+        outbox.enqueue(layout, verdict(day, word), tuple(addresses), patient)
+        outbox.deliver_pending(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == [
         "tiny version 1: drift",
@@ -157,7 +158,7 @@ def test_a_message_that_fails_is_kept_logged_and_sent_with_the_next_window(
         "tiny version 1: drift",
         "tiny version 1: quality",
     ]
-    assert left == episodes.unsent(layout, "tiny")
+    assert left == outbox.pending(layout, "tiny")
     assert "error=500" in left[0].failure
     assert "'tiny version 1: drift' was not delivered: " in caplog.text
     assert second.titles == ["tiny version 1: drift"] * 2, "one try a window for a dead address"
@@ -183,14 +184,14 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
 ) -> None:
     layout, secret = Layout(tmp_path), Secret(receiver.url)
     for day, word in enumerate(["drift", "quality"]):
-        episodes.note(layout, verdict(day, word), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
+        outbox.enqueue(layout, verdict(day, word), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
     receiver.hold = threading.Event()
     code = (
         "import sys\nfrom pathlib import Path\nfrom contracts.names import Layout\n"
-        "from contracts.settings import Secret\nfrom monitoring.alerting import episodes\n"
+        "from contracts.settings import Secret\nfrom monitoring.alerting import outbox\n"
         "from monitoring.alerting.notify import addresses_of, deliver\n"
         "layout, addresses = Layout(Path(sys.argv[1])), addresses_of(Secret(sys.argv[2]))\n"
-        "episodes.send(layout, 'tiny', addresses, deliver)"
+        "outbox.deliver_pending(layout, 'tiny', addresses, deliver)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path), receiver.url]) as job:
         while len(receiver.bodies) < 2:
@@ -199,8 +200,8 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
         os.kill(job.pid, signal.SIGKILL)
     receiver.hold.set()
 
-    assert [m.title for m in episodes.unsent(layout, "tiny")] == ["tiny version 1: quality"]
-    assert episodes.send(layout, "tiny", addresses_of(secret), deliver) == ()
+    assert [m.title for m in outbox.pending(layout, "tiny")] == ["tiny version 1: quality"]
+    assert outbox.deliver_pending(layout, "tiny", addresses_of(secret), deliver) == ()
     assert receiver.titles == ["tiny version 1: drift"] + ["tiny version 1: quality"] * 2
 
 
@@ -229,7 +230,27 @@ def test_a_state_that_somebody_edited_is_put_aside(
     told(Layout(tmp_path), Secret(receiver.url), verdict(0, "drift"))
     assert receiver.titles == ["tiny version 1: drift"]
     assert (folder / "tiny.unreadable").read_text() == "{"
-    assert "it lies in" in caplog.text
+    assert "moved to" in caplog.text
+
+
+def test_the_file_keeps_the_names_that_earlier_releases_wrote(tmp_path: Path) -> None:
+    """An outbox that a release before this one left behind is read, and written as it was."""
+    episode = {"kind": "drift", "since": "2026-01-05T00:00:00.000000Z", "verdict_id": "tiny-1-0"}
+    message = {"key": "k", "title": "t", "body": "b", "resolved": False, "to": ["d"]}
+    stored = {
+        "document_version": 1,
+        "episodes": [episode],
+        "told": ["k"],
+        "unsent": [message | {"failure": "error=500"}],
+        "quiet_since": "2026-01-06T00:00:00.000000Z",
+    }
+    path = Layout(tmp_path).alerts("tiny")
+    path.parent.mkdir()
+    path.write_text(json.dumps(stored))
+
+    (left,) = outbox.pending(Layout(tmp_path), "tiny")
+    assert (left.title, left.to) == ("t", ("d",))
+    assert json.loads(Alerts.read(path.read_bytes()).write_pretty()) == stored
 
 
 @given(st.lists(st.sampled_from(ALL), max_size=30))
@@ -239,7 +260,7 @@ def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[Ver
     begun: set[VerdictKind] = set()
     state = Alerts()
     for day, word in enumerate(words):
-        state = episodes.after(state, verdict(day, word), ["digest"])
+        state = alerts_after(state, verdict(day, word), ["digest"])
         if word == "stable" and begun:
             expected.append("resolved")
             begun = set()
@@ -247,7 +268,7 @@ def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[Ver
             expected.append(word)
             begun.add(word)
 
-    assert [m.title.split(": ")[1] for m in state.unsent] == expected
+    assert [m.title.split(": ")[1] for m in state.pending] == expected
     assert {episode.kind for episode in state.episodes} == begun
 
 
