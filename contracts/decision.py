@@ -92,4 +92,4 @@ class Decision(Document, frozen=True, kw_only=True):
     outcome: PromotionOutcome
     sentence: str
     checks: tuple[Check, ...]
-    exam: Evaluation | None = None
+    evaluation: Evaluation | None = msgspec.field(default=None, name="exam")

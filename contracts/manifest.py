@@ -74,7 +74,7 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     verdict_id: str
     learned_until: str
-    exam: str
+    evaluation_series: str = msgspec.field(name="exam")
     old_share: float
     rows_old: int
     rows_recent: int

@@ -1,4 +1,4 @@
-"""Training anew: the order that monitoring gives to training, and what became of it."""
+"""Retraining: what monitoring asks training to do, and what came of it."""
 
 from typing import Literal
 
@@ -11,19 +11,19 @@ State = Literal["started", "trained", "promoted", "refused", "failed", "abandone
 
 
 class RetrainingRequest(Document, frozen=True, kw_only=True):
-    """What is to be trained, why, and on which labelled traffic; `order.json`.
+    """What to train, why, and on which labelled traffic; `order.json`.
 
-    `because` is the reason in words and `verdict_id` the verdict that gave it, if one did;
-    a `forced` order went past `objections`. `rows_file` is a Parquet file beside the order
-    with `prediction_id`, `time`, `version`, `truth` and the features of each labelled
-    prediction whose label was due, oldest first; `rows_sha256` is its digest.
+    `because` is the reason in words and `verdict_id` the verdict that gave it, if one did.
+    `objections` are the checks that a `forced` request overrode. `rows_file` is a Parquet file
+    beside the request with `prediction_id`, `time`, `version`, `truth` and the features of each
+    labelled prediction whose label was due, oldest first; `rows_sha256` is its digest.
 
-    The last `recent_rows` of them, from `recent_start` on, show the world as it is now; the
-    last `exam_rows`, from `exam_start` on, are never learned from: challenger and production
-    are compared on them. `exam` names the
-    series of overlapping exams against one production version, whose comparisons count as
-    attempts at the same exam. `episode` is the start of the alarm that is answered.
-    `left_out` counts labels that were not taken, by why.
+    The last `recent_rows` of them, from `recent_start` on, show the present. The last
+    `evaluation_rows`, from `evaluation_start` on, are never used for training: challenger and
+    production are compared on them. `evaluation_series` names the series of overlapping
+    evaluations against one production version, whose comparisons count as attempts at the same
+    evaluation. `episode` is the start of the alarm that this request responds to. `left_out`
+    counts the labels that were not used, by reason.
     """
 
     retraining_id: str
@@ -41,22 +41,23 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
     rows_sha256: str
     rows: int
     recent_rows: int
-    exam_rows: int
+    evaluation_rows: int = msgspec.field(name="exam_rows")
     recent_start: str
-    exam_start: str
-    exam_end: str
-    exam: str
+    evaluation_start: str = msgspec.field(name="exam_start")
+    evaluation_end: str = msgspec.field(name="exam_end")
+    evaluation_series: str = msgspec.field(name="exam")
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Retraining(Document, frozen=True, kw_only=True):
-    """What became of an order; `retraining.json` beside it, replaced whole at each step.
+    """What came of a request; `retraining.json` beside it, replaced whole at each step.
 
     `version` and `run_id` are the challenger's. `sentence` says in words where it stands.
-    `owner` is `<host>:<pid>` of who started it; `abandoned` means that it died meanwhile.
+    `owner` is `<host>:<pid>` of the process that runs it; `abandoned` means that this process
+    died before the end.
     """
 
-    order: RetrainingRequest
+    request: RetrainingRequest = msgspec.field(name="order")
     state: State
     owner: str
     sentence: str

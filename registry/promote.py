@@ -185,7 +185,7 @@ def _decision(store: Store, case: _Case, actor: str, because: str, *, force: boo
         outcome=outcome,
         sentence=_sentence(case, outcome),
         checks=case.judgement.checks,
-        exam=case.judgement.exam,
+        evaluation=case.judgement.exam,
     )
 
 

@@ -104,11 +104,11 @@ def written_order(
         rows_sha256=hashlib.sha256(data.getbuffer()).hexdigest(),
         rows=len(labelled.rows),
         recent_rows=len(recent),
-        exam_rows=len(exam),
+        evaluation_rows=len(exam),
         recent_start=cause.since,
-        exam_start=exam_start,
-        exam_end=exam_end,
-        exam=retrainings.exam_of(case.before, baseline.digest, exam_start),
+        evaluation_start=exam_start,
+        evaluation_end=exam_end,
+        evaluation_series=retrainings.exam_of(case.before, baseline.digest, exam_start),
         left_out={why: n for why, n in labelled.left_out.items() if n},
     )
     folder = retrainings.folder_of(layout, order)

@@ -178,7 +178,7 @@ def _judged(
 
 def _begun(layout: Layout, order: RetrainingRequest, now: datetime) -> Retraining:
     begun = Retraining(
-        order=order,
+        request=order,
         state="started",
         owner=retrainings.owner(),
         sentence=f"{order.model} is being trained anew: {order.because}",
@@ -191,7 +191,7 @@ def _begun(layout: Layout, order: RetrainingRequest, now: datetime) -> Retrainin
 def _trained(
     layout: Layout, begun: Retraining, train: Train, settings: MonitoringSettings, lock: int
 ) -> Retraining:
-    order = begun.order
+    order = begun.request
     path = retrainings.folder_of(layout, order) / retrainings.ORDER
     try:
         made = train(path, settings.retrain_timeout_s, lock)
@@ -209,7 +209,7 @@ def _trained(
 def _promoted(layout: Layout, trained: Retraining, promote: Promote | None) -> Retraining:
     if promote is None or trained.version is None:
         return trained
-    order = trained.order
+    order = trained.request
     try:
         promotion = promote(
             trained.version, f"retraining {order.retraining_id}: {order.because}"[:1000]

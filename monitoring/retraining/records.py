@@ -63,7 +63,7 @@ def keep(layout: Layout, retraining: Retraining) -> Path:
         Unwritable: the place cannot be written.
 
     """
-    path = folder_of(layout, retraining.order) / DOCUMENT
+    path = folder_of(layout, retraining.request) / DOCUMENT
     write_whole(path, retraining.write_pretty())
     return path
 
@@ -98,7 +98,7 @@ def settle_dead(
             continue
         sentence = f"its process ({dead.owner}) ended before it was done"
         settled = replace(dead, state="abandoned", sentence=sentence, changed_at=utc_text(now))
-        version = came_of.get(dead.order.retraining_id)
+        version = came_of.get(dead.request.retraining_id)
         if version is not None:
             settled = replace(
                 settled,
@@ -115,7 +115,7 @@ def too_soon(before: Sequence[Retraining], pause_s: float, *, now: datetime) -> 
     """Why a retraining would come too soon after the last, or nothing."""
     if not before:
         return ""
-    last = parse_utc(before[-1].order.made_at)
+    last = parse_utc(before[-1].request.made_at)
     free = last + timedelta(seconds=pause_s)
     if now >= free:
         return ""
@@ -128,7 +128,9 @@ def too_soon(before: Sequence[Retraining], pause_s: float, *, now: datetime) -> 
 def too_often(before: Sequence[Retraining], episode: str, version: int, most: int) -> str:
     """Why an alarm was answered often enough, or nothing."""
     answers = [
-        r for r in before if r.order.episode == episode and r.order.production_version == version
+        r
+        for r in before
+        if r.request.episode == episode and r.request.production_version == version
     ]
     if len(answers) < most:
         return ""
@@ -141,9 +143,9 @@ def too_often(before: Sequence[Retraining], episode: str, version: int, most: in
 
 def exam_of(before: Sequence[Retraining], production_digest: str, exam_start: str) -> str:
     """The name of a series of exams: the last one's, if this exam shares rows with one of it."""
-    same = [r.order for r in before if r.order.production_digest == production_digest]
-    if same and exam_start <= max(order.exam_end for order in same):
-        return same[-1].exam
+    same = [r.request for r in before if r.request.production_digest == production_digest]
+    if same and exam_start <= max(order.evaluation_end for order in same):
+        return same[-1].evaluation_series
     return f"{production_digest[:12]}-{exam_start}"
 
 

@@ -168,10 +168,10 @@ def test_the_world_turns_and_the_service_is_right_again_with_no_hands(
     story = Retraining.read(paths[0].read_bytes())
     assert len(paths) == 1
     assert (story.state, story.version) == ("promoted", 2)
-    assert story.order.verdict_id == worse.verdict_id
+    assert story.request.verdict_id == worse.verdict_id
     history = json.loads(checkout.run("slipway", "history", "tiny", "--json").stdout)
     assert [event["kind"] for event in history] == ["promoted", "promoted"]
-    assert story.order.retraining_id in history[-1]["why"]
+    assert story.request.retraining_id in history[-1]["why"]
     walked = checkout.run("slipway", "explain", answers[0]["prediction_id"], "--json")
     assert json.loads(walked.stdout)["lineage"]["verdict_id"] == worse.verdict_id
     # Rows like those that were learned, and answers like those of the exam: nothing to alarm.

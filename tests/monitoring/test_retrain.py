@@ -181,7 +181,7 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
     before, after = (auc(truth, _scores(served, v, rows), 0.6) for v in (1, 2))
 
     assert verdict.decision == "performance"
-    assert (done.state, done.version, done.order.reason) == ("promoted", 2, "performance")
+    assert (done.state, done.version, done.request.reason) == ("promoted", 2, "performance")
     assert reconcile(served.store, "tiny") == 2
     assert before < 0.5
     assert after > 0.75
@@ -191,9 +191,11 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
     assert made.verdict_id == verdict.verdict_id
     tags = served.store.versions.get("tiny", 2).tags
     assert tags["slipway.verdict"] == verdict.verdict_id
-    assert served.store.runs.get(done.run_id).tags["slipway.retraining"] == done.order.retraining_id
+    assert (
+        served.store.runs.get(done.run_id).tags["slipway.retraining"] == done.request.retraining_id
+    )
     assert lineage(served.store, "tiny", 2).verdict_id == verdict.verdict_id
-    kept = served.layout.retrainings("tiny") / done.order.retraining_id / "retraining.json"
+    kept = served.layout.retrainings("tiny") / done.request.retraining_id / "retraining.json"
     assert Retraining.read(kept.read_bytes()) == done
     assert sorted(served.store.artifacts.paths(done.run_id, "retraining")) == [
         "retraining/labelled.parquet",
@@ -216,7 +218,7 @@ def test_where_the_world_is_as_it_was_old_rows_stay_and_the_gate_refuses(
     (done,) = retrainings.past(served.layout, "tiny")
     made = manifest_at(served, 2).retrained
 
-    assert (done.state, done.version, done.order.reason) == ("refused", 2, "person")
+    assert (done.state, done.version, done.request.reason) == ("refused", 2, "person")
     assert "roc_auc" in done.sentence
     assert reconcile(served.store, "tiny") == 1
     assert made is not None
@@ -236,19 +238,19 @@ def test_after_a_retraining_both_kinds_of_challengers_find_an_exam(served: Workp
     assert [exam and (exam.rows, exam.attempt) for exam in against] == [(360, 1), (360, 2)]
     assert all(exam and exam.production > 0.75 and exam.challenger < 0.5 for exam in against)
     # Nothing new has come since: the rows that version 2 held out are all that is new.
-    assert second.order.recent_start == first.order.exam_start
+    assert second.request.recent_start == first.request.evaluation_start
     assert again is not None
-    assert again.rows == second.order.exam_rows == 108
+    assert again.rows == second.request.evaluation_rows == 108
 
 
 def test_overlapping_exams_against_one_production_are_one_series() -> None:
     order = RetrainingRequest.read((GOLDEN / "order.v1.json").read_bytes())
     done = Retraining.read((GOLDEN / "retraining.v1.json").read_bytes())
-    before = [replace(done, order=order)]
-    inside, after = order.exam_end, "2026-03-01T00:00:00.000000Z"
+    before = [replace(done, request=order)]
+    inside, after = order.evaluation_end, "2026-03-01T00:00:00.000000Z"
     digest = order.production_digest
 
-    assert retrainings.exam_of(before, digest, inside) == order.exam
+    assert retrainings.exam_of(before, digest, inside) == order.evaluation_series
     assert retrainings.exam_of(before, digest, after) == f"{digest[:12]}-{after}"
     assert retrainings.exam_of(before, "another", inside) == f"another-{inside}"
 
@@ -297,8 +299,8 @@ def test_it_is_refused_with_numbers_and_done_with_force(served: Workplace) -> No
     assert "expected at least 300 predictions with a label" in refused.value.what
     assert "got 240" in refused.value.what
     assert "--force" in refused.value.remedy
-    assert (done.state, done.order.reason) == ("trained", "forced")
-    assert len(done.order.objections) == 2
+    assert (done.state, done.request.reason) == ("trained", "forced")
+    assert len(done.request.objections) == 2
     assert done.sentence.endswith("slipway promote tiny --version 2")
     assert reconcile(served.store, "tiny") == 1
 
@@ -314,8 +316,8 @@ def test_predictions_whose_labels_are_not_due_are_left_out(
     monkeypatch.setattr("monitoring.retraining.job.find_baseline", lambda *_: baseline)
     done = anew(served, "the world turned")
 
-    assert done.order.rows == 500
-    assert done.order.left_out == {"not due yet": 500}
+    assert done.request.rows == 500
+    assert done.request.left_out == {"not due yet": 500}
     with pytest.raises(NotJustified, match=r"got 0 \(1,000 not due yet\)"):
         anew(served, "the world turned", now=START + HOUR)
 
@@ -351,8 +353,8 @@ def test_a_reason_that_is_none_is_told(
 
 def test_the_next_comes_after_a_pause_and_an_alarm_is_answered_three_times_at_most() -> None:
     done = Retraining.read((GOLDEN / "retraining.v1.json").read_bytes())
-    made = datetime.fromisoformat(done.order.made_at)
-    version, episode = done.order.production_version, done.order.episode
+    made = datetime.fromisoformat(done.request.made_at)
+    version, episode = done.request.production_version, done.request.episode
 
     assert not retrainings.too_soon([], 60, now=made)
     assert "pause of 60 s" in retrainings.too_soon([done], 60, now=made + timedelta(seconds=59))
@@ -486,10 +488,10 @@ def test_a_batch_of_one_moment_is_cut_through_and_others_are_not(served: Workpla
         path.write_bytes(msgspec.json.Encoder().encode_lines(records))
         with pytest.raises(KeyboardInterrupt):
             anew(served, "the world turned", train=_interrupted)
-        orders.append(retrainings.past(served.layout, "tiny")[-1].order)
+        orders.append(retrainings.past(served.layout, "tiny")[-1].request)
         shutil.rmtree(served.layout.retrainings("tiny"))
 
-    assert [order.exam_rows for order in orders] == [360, 400]
+    assert [order.evaluation_rows for order in orders] == [360, 400]
 
 
 def _interrupted(*_: object) -> Trained:

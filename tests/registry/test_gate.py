@@ -98,19 +98,19 @@ def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
 
     assert (first.to_version, second.from_version, second.to_version) == (1, 1, 2)
     (alone,), (decision,) = decisions(workplace, 1), decisions(workplace, 2)
-    assert (alone.production_version, alone.exam, alone.because) == (
+    assert (alone.production_version, alone.evaluation, alone.because) == (
         None,
         None,
         "nothing was there",
     )
     assert decision == second.decision
     assert decision.outcome == "promoted"
-    assert decision.exam
-    assert (decision.exam.rows, decision.exam.attempt) == (PEOPLE // 4, 1)
-    assert decision.exam.challenger == pytest.approx(
+    assert decision.evaluation
+    assert (decision.evaluation.rows, decision.evaluation.attempt) == (PEOPLE // 4, 1)
+    assert decision.evaluation.challenger == pytest.approx(
         manifest_of(store, "tiny", 2).metrics["roc_auc"].value, abs=1e-6
     )
-    assert decision.exam.low > 0
+    assert decision.evaluation.low > 0
     subjects = {check.subject for check in decision.checks}
     assert subjects == {"parity", "gate", "contract", "metric", "calibration", "latency", "size"}
     assert found(decision, "latency of 100 rows").got.count(" ms") == 2
@@ -132,9 +132,9 @@ def test_a_tie_does_not_promote_and_trying_again_counts(trained: Workplace) -> N
     assert reconcile(trained.store, "tiny") == 1
     assert attempts(trained) == ["1", "2"]
     last = decisions(trained, 3)[-1]
-    assert last.exam
-    assert (last.outcome, last.exam.attempt) == ("refused", 2)
-    assert last.exam.alpha == pytest.approx(0.0304 / 4, rel=1e-3)
+    assert last.evaluation
+    assert (last.outcome, last.evaluation.attempt) == ("refused", 2)
+    assert last.evaluation.alpha == pytest.approx(0.0304 / 4, rel=1e-3)
     assert len(decisions(trained, 2)) == 2
     assert [event.kind for event in history(trained.store, "tiny")] == ["promoted"]
 

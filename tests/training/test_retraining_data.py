@@ -26,7 +26,7 @@ COLUMNS = [*tiny.SCHEMA.names, "paid"]
 
 
 def order(rows: int, recent: int, exam: int) -> RetrainingRequest:
-    return structs.replace(ORDER, rows=rows, recent_rows=recent, exam_rows=exam)
+    return structs.replace(ORDER, rows=rows, recent_rows=recent, evaluation_rows=exam)
 
 
 def as_traffic(world: pd.DataFrame, target: str = "paid") -> pd.DataFrame:

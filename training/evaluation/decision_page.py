@@ -47,7 +47,7 @@ def page(decision: Decision) -> str:
         f'<span class="tag {decision.outcome}">{decision.outcome}</span>'
         f"<h1>{escape(decision.sentence)}</h1>"
         f'<p class="soft">{escape(decision.model)} {versions}. {escape(who)}.</p>'
-        f"{'' if decision.exam is None else _exam(decision.exam)}"
+        f"{'' if decision.evaluation is None else _exam(decision.evaluation)}"
         f"<h2>Checks</h2><ul>{''.join(map(_check, _refusals_first(decision.checks)))}</ul>"
         f'<p class="soft">Decision {escape(decision.decision_id)}, run {escape(decision.run_id)}, '
         f"manifest {escape(decision.digest[:12])}. What is checked and why: docs/gate.md</p>"

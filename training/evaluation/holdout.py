@@ -62,7 +62,7 @@ def exam_rows(recipe: Recipe, challenger: Sitter, production: Sitter) -> ExamRow
         return ExamRows(table.iloc[chosen].reset_index(drop=True), exam_digest(recipe, table))
     retrained, later = max(anew, key=lambda pair: pair[0].learned_until)
     other = production if later is challenger else challenger
-    series = f"{recipe.name}\0{retrained.exam}\0{production.digest}"
+    series = f"{recipe.name}\0{retrained.evaluation_series}\0{production.digest}"
     return ExamRows(_recent_rows(recipe, later, other), hashlib.sha256(series.encode()).hexdigest())
 
 

@@ -68,7 +68,7 @@ def parts_of(recipe: Recipe, order: RetrainingRequest, labelled: pd.DataFrame) -
         InvalidData: the recipe's rows cannot be read, or too few labelled rows are left.
 
     """
-    n_exam, n_recent = order.exam_rows, order.recent_rows
+    n_exam, n_recent = order.evaluation_rows, order.recent_rows
     exam = _as_table(recipe, labelled.iloc[-n_exam:])
     before = _as_table(recipe, labelled.iloc[-n_recent:-n_exam])
     earlier = _as_table(recipe, labelled.iloc[:-n_recent])
