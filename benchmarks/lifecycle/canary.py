@@ -127,20 +127,14 @@ def ends(world: World, weights: tuple[float, ...], repetitions: int, seed: int) 
     return [run(world, weights, stream) for stream in streams]
 
 
-def main() -> int:
-    """Print the tables; 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--repetitions", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--steps", default="", help="in per cent: 1,5,25,50,100")
-    wishes = parser.parse_args()
-    weights = parse(f"canary {wishes.steps}").steps[:-1]
+def harmless_missed(weights: tuple[float, ...], repetitions: int, seed: int) -> int:
+    """Print the table of harmless challengers and return the number of missed bars."""
     missed = 0
     say("harmless challenger", "aborted, %", "completed, %", "requests (median)", "<= 2 %", "s")
     say(*["---"] * 6)
     for world in HARMLESS:
         begin = time.monotonic()
-        found = ends(world, weights, wishes.repetitions, wishes.seed)
+        found = ends(world, weights, repetitions, seed)
         aborted = float(np.mean([end.action == "abort" for end in found]))
         completed = float(np.mean([end.action == "complete" for end in found]))
         is_met = aborted <= FALSE_BAR and aborted + completed == 1.0
@@ -153,12 +147,17 @@ def main() -> int:
             "met" if is_met else "missed",
             f"{time.monotonic() - begin:.0f}",
         )
-    sys.stdout.write("\n")
+    return missed
+
+
+def harmful_missed(weights: tuple[float, ...], repetitions: int, seed: int) -> int:
+    """Print the table of harmful challengers and return the number of missed bars."""
+    missed = 0
     heads = ("harmful challenger", "aborted, %", f"within {WITHIN} requests, %", "requests: median")
     say(*heads, "95 of 100", "challenger's: median", "most", f"all, >= {ABORTED_BAR:.0%} in time")
     say(*["---"] * 8)
     for world in (*HARMFUL, *SUBTLE):
-        found = ends(world, weights, wishes.repetitions, wishes.seed)
+        found = ends(world, weights, repetitions, seed)
         aborted = float(np.mean([end.action == "abort" for end in found]))
         in_time = float(
             np.mean([end.action == "abort" and end.requests <= WITHIN for end in found])
@@ -177,6 +176,20 @@ def main() -> int:
             max(challenged),
             ("met" if is_met else "missed") if world in HARMFUL else "no bar",
         )
+    return missed
+
+
+def main() -> int:
+    """Print the tables; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--repetitions", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--steps", default="", help="in per cent: 1,5,25,50,100")
+    options = parser.parse_args()
+    weights = parse(f"canary {options.steps}").steps[:-1]
+    missed = harmless_missed(weights, options.repetitions, options.seed)
+    sys.stdout.write("\n")
+    missed += harmful_missed(weights, options.repetitions, options.seed)
     return int(missed > 0)
 
 

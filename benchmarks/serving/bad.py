@@ -27,80 +27,118 @@ class Badness:
     deserved: frozenset[int]
 
 
-def badnesses(path: str, row: Row) -> list[Badness]:
-    """Every kind, aimed at a model whose good row this is."""
-    good = msgspec.json.encode(row)
-    text = good.decode()
-    first = next(iter(row))
+@dataclass(frozen=True)
+class Target:
+    """A model's path and one of its good rows: what the attacks are made from."""
 
-    def said(body: bytes, headers: Mapping[str, str] | None = None, method: str = "POST") -> Attack:
-        return lambda port: _status(port, request_of(path, body, headers, method))
+    path: str
+    row: Row
 
-    def changed(**values: object) -> Attack:
-        return said(msgspec.json.encode({**row, **values}))
+    @property
+    def good(self) -> bytes:
+        """The body of the good row."""
+        return msgspec.json.encode(self.row)
 
-    def to(other: str) -> Attack:
-        return lambda port: _status(port, request_of(other, good))
+    @property
+    def number(self) -> tuple[str, str]:
+        """The first feature's name, and its key and value as they are in the body."""
+        first = next(iter(self.row))
+        return first, f'"{first}":{msgspec.json.encode(self.row[first]).decode()}'
 
-    def raw(request: bytes) -> Attack:
+    def broken_json(self) -> list[Badness]:
+        """Bodies that are not JSON."""
+        good, text, (first, number) = self.good, self.good.decode(), self.number
+        nesting = b"[" * 20_000
+        return [
+            _bad("a body cut short", self._said(good[:-1]), 400),
+            _bad("words that are no JSON", self._said(b"hello"), 400),
+            _bad("an empty body", self._said(b""), 400),
+            _bad("bytes that are no UTF-8", self._said(good[:-1] + b',"\xff":1}'), 400),
+            _bad("NaN", self._said(text.replace(number, f'"{first}":NaN').encode()), 400),
+            _bad(
+                "a number beyond all numbers",
+                self._said(text.replace(number, f'"{first}":1e999').encode()),
+                400,
+                422,
+            ),
+            _bad("deep nesting", self._said(b'{"a":' + nesting), 400),
+        ]
+
+    def wrong_values(self) -> list[Badness]:
+        """JSON that breaks the schema."""
+        good, text, (first, number) = self.good, self.good.decode(), self.number
+        return [
+            _bad("text for a number", self._changed(**{first: "forty"}), 422),
+            _bad("a list for a number", self._changed(**{first: [1]}), 422),
+            _bad("a number out of its range", self._changed(**{first: -1}), 422),
+            _bad("a field too many", self._changed(surprise=1), 422),
+            _bad("no fields", self._said(b"{}"), 422),
+            _bad("a key twice", self._said(text.replace("{", "{" + number + ",", 1).encode()), 422),
+            _bad("a list for an object", self._said(b"[" + good + b"]"), 422),
+        ]
+
+    def wrong_http(self) -> list[Badness]:
+        """Wrong paths, methods, headers and lengths, and connections that break off."""
+        good, path = self.good, self.path
+        many = {f"x-header-{n}": "value" for n in range(500)}
+        chunked = (
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            "transfer-encoding: chunked\r\n\r\nzz\r\n"
+        )
+        return [
+            _bad("a model that is not there", self._to("/models/nobody/predict"), 404),
+            _bad("another method", self._said(good, method="DELETE"), 405),
+            _bad("another content type", self._said(good, {"content-type": "text/plain"}), 415),
+            _bad("compressed, it says", self._said(good, {"content-encoding": "gzip"}), 415),
+            _bad("500 headers", self._said(good, many), 431),
+            _bad("a body of 5 MB", self._said(b" " * (5 * MEGABYTE) + good), 413, GONE),
+            _bad(
+                "a length of 300 MB",
+                self._raw(request_of(path, b"", {"content-length": "300000000"})),
+                413,
+            ),
+            _bad("no HTTP", self._raw(b"\x16\x03\x01 hello\r\n\r\n"), 400, GONE),
+            _bad(
+                "a header that is none",
+                self._raw(f"POST {path} HTTP/1.1\r\nbad header\r\n\r\n".encode()),
+                400,
+                GONE,
+            ),
+            _bad(
+                "a length that is no number",
+                self._raw(request_of(path, b"", {"content-length": "many"})),
+                400,
+                GONE,
+            ),
+            _bad("chunks that are none", self._raw(chunked.encode()), 400, GONE),
+            _bad(
+                "half a request, then half closed", _half_closed(request_of(path, good)), 400, GONE
+            ),
+            _bad("a request, then gone", _gone(request_of(path, good)), GONE),
+            _bad("half a request, then gone", _gone(request_of(path, good)[:-20]), GONE),
+            _bad("a slow drip of the body", _dripping(request_of(path, good)), 408),
+            _bad("a slow drip of the head", _dripping_head(path), 408, GONE),
+        ]
+
+    def _said(
+        self, body: bytes, headers: Mapping[str, str] | None = None, method: str = "POST"
+    ) -> Attack:
+        return lambda port: _status(port, request_of(self.path, body, headers, method))
+
+    def _changed(self, **values: object) -> Attack:
+        return self._said(msgspec.json.encode({**self.row, **values}))
+
+    def _to(self, other: str) -> Attack:
+        return lambda port: _status(port, request_of(other, self.good))
+
+    def _raw(self, request: bytes) -> Attack:
         return lambda port: _status(port, request)
 
-    many = {f"x-header-{n}": "value" for n in range(500)}
-    chunked = (
-        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        "transfer-encoding: chunked\r\n\r\nzz\r\n"
-    )
-    number = f'"{first}":{msgspec.json.encode(row[first]).decode()}'
-    nesting = b"[" * 20_000
-    return [
-        _bad("a body cut short", said(good[:-1]), 400),
-        _bad("words that are no JSON", said(b"hello"), 400),
-        _bad("an empty body", said(b""), 400),
-        _bad("bytes that are no UTF-8", said(good[:-1] + b',"\xff":1}'), 400),
-        _bad("NaN", said(text.replace(number, f'"{first}":NaN').encode()), 400),
-        _bad(
-            "a number beyond all numbers",
-            said(text.replace(number, f'"{first}":1e999').encode()),
-            400,
-            422,
-        ),
-        _bad("deep nesting", said(b'{"a":' + nesting), 400),
-        _bad("text for a number", changed(**{first: "forty"}), 422),
-        _bad("a list for a number", changed(**{first: [1]}), 422),
-        _bad("a number out of its range", changed(**{first: -1}), 422),
-        _bad("a field too many", changed(surprise=1), 422),
-        _bad("no fields", said(b"{}"), 422),
-        _bad("a key twice", said(text.replace("{", "{" + number + ",", 1).encode()), 422),
-        _bad("a list for an object", said(b"[" + good + b"]"), 422),
-        _bad("a model that is not there", to("/models/nobody/predict"), 404),
-        _bad("another method", said(good, method="DELETE"), 405),
-        _bad("another content type", said(good, {"content-type": "text/plain"}), 415),
-        _bad("compressed, it says", said(good, {"content-encoding": "gzip"}), 415),
-        _bad("500 headers", said(good, many), 431),
-        _bad("a body of 5 MB", said(b" " * (5 * MEGABYTE) + good), 413, GONE),
-        _bad(
-            "a length of 300 MB", raw(request_of(path, b"", {"content-length": "300000000"})), 413
-        ),
-        _bad("no HTTP", raw(b"\x16\x03\x01 hello\r\n\r\n"), 400, GONE),
-        _bad(
-            "a header that is none",
-            raw(f"POST {path} HTTP/1.1\r\nbad header\r\n\r\n".encode()),
-            400,
-            GONE,
-        ),
-        _bad(
-            "a length that is no number",
-            raw(request_of(path, b"", {"content-length": "many"})),
-            400,
-            GONE,
-        ),
-        _bad("chunks that are none", raw(chunked.encode()), 400, GONE),
-        _bad("half a request, then half closed", _half_closed(request_of(path, good)), 400, GONE),
-        _bad("a request, then gone", _gone(request_of(path, good)), GONE),
-        _bad("half a request, then gone", _gone(request_of(path, good)[:-20]), GONE),
-        _bad("a slow drip of the body", _dripping(request_of(path, good)), 408),
-        _bad("a slow drip of the head", _dripping_head(path), 408, GONE),
-    ]
+
+def badnesses(path: str, row: Row) -> list[Badness]:
+    """Return every kind, aimed at a model for which `row` is a good row."""
+    target = Target(path, row)
+    return [*target.broken_json(), *target.wrong_values(), *target.wrong_http()]
 
 
 async def _status(port: int, request: bytes) -> int:

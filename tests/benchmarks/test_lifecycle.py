@@ -6,7 +6,8 @@ from pathlib import Path
 from benchmarks.lifecycle import killing, racing
 from benchmarks.lifecycle.killing import Death, bars_of
 from benchmarks.lifecycle.steps import STEPS
-from benchmarks.lifecycle.swaps import Seen, Swap, within
+from benchmarks.lifecycle.swap_load import Seen, Swap
+from benchmarks.lifecycle.swaps import within
 from registry.history import Event
 
 
