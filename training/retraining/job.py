@@ -11,7 +11,7 @@ from contracts.names import TAG_RETRAINING, TAG_VERDICT
 from contracts.retraining import RetrainingRequest
 from registry.store import Store
 from training.recipe import Recipe, load_recipe
-from training.retraining.data import chosen, parts_of
+from training.retraining.partition import chosen, parts_of
 from training.run import Material, Source, TrainedVersion, train_recipe
 
 

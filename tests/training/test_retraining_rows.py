@@ -16,7 +16,7 @@ from contracts.errors import InvalidData
 from contracts.retraining import RetrainingRequest
 from tests import tiny
 from tests.monitoring.scenarios import turned
-from training.retraining.data import chosen, parts_of
+from training.retraining.partition import chosen, parts_of
 
 ORDER = RetrainingRequest.read(
     (Path(__file__).parents[1] / "contracts/golden/order.v1.json").read_bytes(), "golden"
