@@ -86,8 +86,9 @@ class Manifest(Document, frozen=True, kw_only=True):
     `classes` are the answers of a classifier in the order of its scores (for `binary` the
     second is the positive one, given when its score is at least `threshold`); `outputs`
     are the names of a regression's values. `importance` is the share of each feature in
-    the model's skill, adding up to one. `files` maps every other file of the model
-    directory to its sha256. `output_unit` is for people. `segments` are the category features
+    the model's skill, adding up to one, and `importance_std` its standard deviation between
+    shuffles (empty in older manifests). `files` maps every other file of the model directory
+    to its sha256. `output_unit` is for people. `segments` are the category features
     by whose values the monitor takes a drift apart. `retrained` is there for a version that
     `slipway retrain` made.
     """
@@ -109,6 +110,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     metrics: dict[str, Metric]
     gates: tuple[GateResult, ...] = ()
     importance: dict[str, float] = msgspec.field(default_factory=dict)
+    importance_std: dict[str, float] = msgspec.field(default_factory=dict)
     certificate: Certificate
     golden: tuple[GoldenRequest, ...]
     label_delay_s: float = 0.0

@@ -45,8 +45,8 @@ def train(
     json: Json = False,
 ) -> None:
     """Train recipes, certify them and register their versions."""
-    from training.recipe import recipe_names
-    from training.run import train as train_recipe
+    from training.recipe import load_recipe, recipe_names
+    from training.run import train_recipe
 
     names = recipe_names() if every else recipes or []
     if not names:
@@ -55,7 +55,7 @@ def train(
     for name in names:
         if not json:
             output.say(f"training {name} ...")
-        trained.append(train_recipe(name, context.store(), seed=seed))
+        trained.append(train_recipe(load_recipe(name), context.store(), seed=seed))
     if json:
         output.as_json(trained)
     else:

@@ -147,17 +147,17 @@ def promote(
     door = store()
 
     def compare(challenger: int, production: int) -> "Comparison":
-        from training.evaluation.compare import compare as compare_versions
+        from training.evaluation.compare import compare_by_name
 
-        found = compare_versions(door, layout(), model, challenger, production)
+        found = compare_by_name(door, layout(), model, challenger, production)
         if demand is None:
             return found
         return replace(found, checks=(*found.checks, demand(challenger, production)))
 
     def keep(decision: "Decision") -> None:
-        from training.evaluation.decision_log import keep as keep_decision
+        from training.evaluation.decision_log import log_decision
 
-        keep_decision(door, decision)
+        log_decision(door, decision)
 
     return promote_version(
         door,

@@ -1,7 +1,7 @@
 """`python -m training loan iris`, or `--order FILE`: train as a process of its own.
 
-Where the command line is not at hand, and for retrainings, whose orders monitoring writes: it
-starts this process and imports nothing of training.
+For places without the command line, and for retrainings: monitoring writes a request and starts
+this process, because it may not import training.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from registry.store import Store
 
 
 def main() -> None:
-    """Train the recipes that are named, or what an order names; exit with the error's code."""
+    """Train the named recipes, or what a request names; exit with the error's code."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("recipes", nargs="*", help="names of recipes")
-    parser.add_argument("--order", type=Path, help="an order of a retraining; prints JSON")
+    parser.add_argument("--order", type=Path, help="a retraining request; prints JSON")
     arguments = parser.parse_args()
     try:
         store = Store.open(settings.load(RegistrySettings, os.environ))
@@ -36,17 +36,20 @@ def main() -> None:
 def _train(names: list[str], store: Store) -> None:
     if not names:
         return
-    from training.run import train
+    from training.recipe import load_recipe
+    from training.run import train_recipe
 
     for name in names:
-        trained = train(name, store)
+        trained = train_recipe(load_recipe(name), store)
         sys.stdout.write(f"{name} version {trained.version} run {trained.run_id}\n")
 
 
-def _retrain(order: Path, store: Store) -> None:
-    from training.retraining.job import retrain
+def _retrain(request: Path, store: Store) -> None:
+    from training.recipe import load_recipe
+    from training.retraining.job import read_request, retrain_recipe
 
-    trained = retrain(order, store)
+    recipe = load_recipe(read_request(request).model)
+    trained = retrain_recipe(recipe, request, store)
     sys.stdout.buffer.write(msgspec.json.encode(trained) + b"\n")
     sys.stdout.buffer.flush()
 

@@ -1,7 +1,8 @@
-"""Rows come in as a table, are held against the schema, and are split the same way always."""
+"""A recipe's rows: read, checked against the schema, and split into training and held-out rows."""
 
 import csv
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +13,38 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from contracts.errors import InvalidData, PlatformError
+from contracts.manifest import Retrained
 from contracts.schema import Feature, Schema, Value
-from training.recipe import HOLDOUT_SHARE, Recipe
+from training.metrics import Target
+from training.recipe import Recipe
 
-FEWEST_ROWS = 50
-FAULTS_SHOWN = 5
+MIN_ROWS = 50
+HOLDOUT_SHARE = 0.25
+MAX_FAULTS_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and held-out rows: features as a DataFrame, targets as an array.
+    """Training and held-out rows: features as a DataFrame, targets as `targets_of` gives them.
 
-    `usual` are the rows that monitoring shall compare traffic with; by default the training
-    rows.
+    `digest` is the sha256 of all rows. `reference_rows` are the features with which monitoring
+    compares traffic; by default the training rows.
     """
 
     train: pd.DataFrame
-    train_target: np.ndarray[Any, np.dtype[Any]]
+    train_target: Target
     holdout: pd.DataFrame
-    holdout_target: np.ndarray[Any, np.dtype[Any]]
+    holdout_target: Target
     digest: str
-    usual: pd.DataFrame | None = None
+    reference_rows: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows of a training run; for a retraining also why, and on what."""
+
+    split: Split
+    retrained: Retrained | None = None
 
 
 def read_csv(path: Path | str, *, separator: str = ",") -> pd.DataFrame:
@@ -45,7 +57,7 @@ def read_csv(path: Path | str, *, separator: str = ",") -> pd.DataFrame:
     """
     file = Path(path)
     if not file.is_file():
-        raise InvalidData(f"{file}: expected a CSV file, got nothing", remedy="mend the path")
+        raise InvalidData(f"{file}: expected a CSV file, got nothing", remedy="fix the path")
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             reader = csv.reader(lines, delimiter=separator)
@@ -55,17 +67,17 @@ def read_csv(path: Path | str, *, separator: str = ",") -> pd.DataFrame:
                     raise InvalidData(
                         f"{file}:{reader.line_num}: expected {len(header)} fields as in the "
                         f"header, got {len(row)}",
-                        remedy=f"mend the line; the separator is {separator!r}",
+                        remedy=f"fix the line; the separator is {separator!r}",
                     )
         return pd.read_csv(file, sep=separator)
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as err:
         raise InvalidData(
-            f"{file}: expected CSV in UTF-8 with a header, got {err}", remedy="mend the file"
+            f"{file}: expected CSV in UTF-8 with a header, got {err}", remedy="fix the file"
         ) from err
 
 
 def load_table(recipe: Recipe) -> pd.DataFrame:
-    """The recipe's rows, held against its schema.
+    """The recipe's rows, checked against its schema.
 
     Raises:
         InvalidData: the loader failed, a column is missing, or rows break the schema.
@@ -78,12 +90,12 @@ def load_table(recipe: Recipe) -> pd.DataFrame:
     except Exception as err:
         raise InvalidData(
             f"recipe {recipe.name!r}: load: expected a DataFrame, got {type(err).__name__}: {err}",
-            remedy="mend the recipe's loader",
+            remedy="fix the recipe's loader",
         ) from err
     if not isinstance(table, pd.DataFrame):
         raise InvalidData(
             f"recipe {recipe.name!r}: load: expected a DataFrame, got {type(table).__name__}",
-            remedy="mend the recipe's loader",
+            remedy="fix the recipe's loader",
         )
     _check_columns(recipe, table)
     _check_rows(recipe, table)
@@ -93,7 +105,7 @@ def load_table(recipe: Recipe) -> pd.DataFrame:
 
 
 def rows_of(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
-    """The features of a table as rows of plain Python values; missing is None."""
+    """The features of a table as rows of plain Python values; a missing value is None."""
     columns = [_plain(table[feature.name], feature) for feature in schema.features]
     return [dict(zip(schema.names, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -101,8 +113,7 @@ def rows_of(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
 def features_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """The features of a table as the pipeline takes them.
 
-    Categories have pandas' `str` type, in which whatever is missing is NaN; everything else
-    is float.
+    Categories have pandas' `str` dtype, everything else float64; a missing value is NaN.
     """
     return pd.DataFrame(
         {
@@ -119,25 +130,48 @@ def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
 
 
 def split(recipe: Recipe, table: pd.DataFrame, seed: int) -> Split:
-    """A quarter of the rows held out, the same rows each time; classes in proportion."""
+    """A quarter of the rows held out at random; a classifier's classes in proportion.
+
+    The same table and seed always hold out the same rows.
+
+    Raises:
+        InvalidData: a class has one row only, or there are more classes than held-out rows.
+
+    """
     features = features_of(table, recipe.schema)
-    answers = answers_of(recipe, table)
+    targets = targets_of(recipe, table)
+    if recipe.is_classifier:
+        _check_class_sizes(recipe, targets)
     train, holdout, train_target, holdout_target = train_test_split(
         features,
-        answers,
+        targets,
         test_size=HOLDOUT_SHARE,
         random_state=seed,
-        stratify=answers if recipe.is_classifier else None,
+        stratify=targets if recipe.is_classifier else None,
     )
     return Split(train, train_target, holdout, holdout_target, digest_of(table))
 
 
-def answers_of(recipe: Recipe, table: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
-    """The targets, shape `(n_rows,)`; of several targets `(n_rows, n_targets)`."""
+def targets_of(recipe: Recipe, table: pd.DataFrame) -> Target:
+    """The targets of a table's rows: class names, or values.
+
+    The shape is `(n_rows,)`, and `(n_rows, n_targets)` for several targets.
+    """
     if recipe.is_classifier:
         return table[recipe.targets[0]].astype(str).to_numpy(dtype=object)
     values = table[list(recipe.targets)].to_numpy(dtype=float)
     return values[:, 0] if len(recipe.targets) == 1 else values
+
+
+def encoded_targets(recipe: Recipe, targets: Target) -> Target:
+    """Targets as metrics take them: class indices of class names; values as they are.
+
+    A class index is the position of the class in `recipe.classes`.
+    """
+    if not recipe.is_classifier:
+        return targets
+    index_of = {name: index for index, name in enumerate(recipe.classes)}
+    return np.array([index_of[name] for name in targets])
 
 
 def digest_of(table: pd.DataFrame) -> str:
@@ -155,10 +189,10 @@ def _check_columns(recipe: Recipe, table: pd.DataFrame) -> None:
             f"got {', '.join(map(str, table.columns))}",
             remedy="name the columns in the loader as in the schema",
         )
-    if len(table) < FEWEST_ROWS:
+    if len(table) < MIN_ROWS:
         raise InvalidData(
-            f"recipe {recipe.name!r}: load: expected at least {FEWEST_ROWS} rows, got {len(table)}",
-            remedy="with fewer rows no metric means anything",
+            f"recipe {recipe.name!r}: load: expected at least {MIN_ROWS} rows, got {len(table)}",
+            remedy="fewer rows give no meaningful metric",
         )
 
 
@@ -168,13 +202,13 @@ def _check_rows(recipe: Recipe, table: pd.DataFrame) -> None:
     for index in suspects:
         row = rows_of(table.iloc[[index]], recipe.schema)[0]
         faults += map(str, recipe.schema.violations(row, f"rows[{index}]"))
-        if len(faults) >= FAULTS_SHOWN:
+        if len(faults) >= MAX_FAULTS_SHOWN:
             break
     if faults:
-        shown = "; ".join(faults[:FAULTS_SHOWN])
+        shown = "; ".join(faults[:MAX_FAULTS_SHOWN])
         raise InvalidData(
             f"recipe {recipe.name!r}: {len(suspects)} rows break the schema: {shown}",
-            remedy="mend the loader, or the schema (range, nullable, policy)",
+            remedy="fix the loader, or the schema (range, nullable, policy)",
         )
 
 
@@ -208,19 +242,40 @@ def _fits(column: pd.Series, feature: Feature) -> np.ndarray[Any, np.dtype[np.bo
 
 def _plain(column: pd.Series, feature: Feature) -> list[Value]:
     missing = column.isna()
-    kinds: dict[str, Any] = {"float": float, "int": _whole, "bool": bool, "category": _same}
+    kinds: dict[str, Any] = {"float": float, "int": _whole, "bool": bool, "category": _unchanged}
     convert = kinds[feature.type]
     pairs = zip(column.tolist(), missing.tolist(), strict=True)
     return [None if is_missing else convert(value) for value, is_missing in pairs]
 
 
 def _whole(value: Any) -> Any:
-    """4.0 is 4 (pandas has no missing integers by default); anything else stays to be refused."""
+    """4.0 as 4, since pandas stores integers with missing values as floats.
+
+    Anything else stays as it is, for the schema to refuse.
+    """
     return int(value) if isinstance(value, int | float) and float(value).is_integer() else value
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
+
+
+def _check_class_sizes(recipe: Recipe, targets: Target) -> None:
+    """Refuse what cannot be split with every class on both sides."""
+    names, counts = np.unique(targets.astype(str), return_counts=True)
+    if counts.min() < 2:  # noqa: PLR2004 - one row to train on and one to hold out
+        raise InvalidData(
+            f"recipe {recipe.name!r}: {recipe.targets[0]}: expected at least 2 rows of each class, "
+            f"got 1 of {names[counts.argmin()]!r}",
+            remedy="leave the class out of the recipe and the data, or add rows of it",
+        )
+    n_holdout = math.ceil(HOLDOUT_SHARE * len(targets))
+    if n_holdout < len(names):
+        raise InvalidData(
+            f"recipe {recipe.name!r}: {recipe.targets[0]}: expected at most as many classes as "
+            f"held-out rows ({n_holdout} of {len(targets)}), got {len(names)}",
+            remedy="add rows, or merge classes",
+        )
 
 
 def _check_target(recipe: Recipe, target: pd.Series) -> None:
@@ -233,7 +288,7 @@ def _check_target(recipe: Recipe, target: pd.Series) -> None:
         if not np.isfinite(pd.to_numeric(target, errors="coerce")).all():
             raise InvalidData(
                 f"{target.name}: expected finite numbers, got others",
-                remedy="mend the target in the loader",
+                remedy="fix the target in the loader",
             )
         return
     got = set(target.astype(str).unique())

@@ -1,4 +1,4 @@
-"""The door to skl2onnx: a fitted model becomes an ONNX graph with one input and one output."""
+"""The only import of skl2onnx: a fitted model as an ONNX graph with one input and one output."""
 
 import copy
 import warnings
@@ -17,13 +17,14 @@ from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 from training.recipe import Recipe
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
-"""Fixed, so that the same model gives the same graph whatever is installed later."""
+"""Fixed, so that a model gives the same graph with every later version of the libraries."""
 
 
 def onnx_of(pipeline: Pipeline, recipe: Recipe) -> bytes:
-    """The pipeline's model as ONNX bytes: `features` in, `scores` out, both float32.
+    """The pipeline's model as an ONNX file.
 
-    The encoding step stays outside: the service does it while it validates.
+    Its input `features` is float32 `(n_rows, n_features)`, its output `scores` float32
+    `(n_rows, n_outputs)`. The encoding step is left out: the service encodes while it validates.
 
     Raises:
         InvalidRecipe: the estimator, or a step in it, has no ONNX form.
@@ -47,7 +48,7 @@ def onnx_of(pipeline: Pipeline, recipe: Recipe) -> bytes:
             f"got {type(err).__name__}: {str(err).splitlines()[0] if str(err) else model}",
             remedy="use estimators that skl2onnx converts, without functions of your own",
         ) from err
-    single = _with_one_output(graph, recipe, _order(model, recipe))
+    single = _with_one_output(graph, recipe, _class_order(model, recipe))
     onnx.checker.check_model(single)
     return bytes(single.SerializeToString())
 
@@ -56,8 +57,11 @@ def _options(model: Any, recipe: Recipe) -> dict[int, dict[str, Any]] | None:
     return {id(model): {"zipmap": False}} if recipe.is_classifier else None
 
 
-def _order(model: Any, recipe: Recipe) -> list[int]:
-    """Where scikit-learn, which sorts classes, has each class of the recipe."""
+def _class_order(model: Any, recipe: Recipe) -> list[int]:
+    """The position of each class of the recipe in scikit-learn's sorted classes.
+
+    Empty if the orders are equal, and for a regression.
+    """
     if not recipe.is_classifier:
         return []
     order = [list(model.classes_).index(name) for name in recipe.classes]
@@ -65,7 +69,7 @@ def _order(model: Any, recipe: Recipe) -> list[int]:
 
 
 def _with_one_output(graph: Any, recipe: Recipe, order: list[int]) -> Any:
-    """Keep only what leads to the probabilities or values, and call that `scores`."""
+    """The graph with only the probabilities or values as its output, named `scores`."""
     wanted = graph.graph.output[1 if recipe.is_classifier else 0].name
     pruned = Extractor(graph).extract_model([MODEL_INPUT], [wanted])
     inner = pruned.graph
@@ -89,19 +93,19 @@ def _with_one_output(graph: Any, recipe: Recipe, order: list[int]) -> Any:
 
 
 def _by_position(model: Any, names: list[str]) -> Any:
-    """A copy in which ColumnTransformers name columns by place, since ONNX sees one matrix."""
-    placed = copy.deepcopy(model)
-    first = placed
+    """A copy whose first ColumnTransformer names columns by position: ONNX sees one matrix."""
+    copied = copy.deepcopy(model)
+    first = copied
     while isinstance(first, Pipeline):
         first = first.steps[0][1]
     if isinstance(first, ColumnTransformer):
         first.transformers_ = [
-            (name, step, _places(columns, names)) for name, step, columns in first.transformers_
+            (name, step, _positions(columns, names)) for name, step, columns in first.transformers_
         ]
-    return placed
+    return copied
 
 
-def _places(columns: Any, names: list[str]) -> Any:
+def _positions(columns: Any, names: list[str]) -> Any:
     if isinstance(columns, str):
         return names.index(columns)
     return [names.index(c) if isinstance(c, str) else c for c in columns]

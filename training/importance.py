@@ -1,55 +1,61 @@
-"""How much of a model's skill each feature carries."""
+"""How much of a model's skill each feature carries, by permutation."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-from training.metrics import METRICS, Truth
+from training.dataset import encoded_targets
+from training.metrics import METRICS, Target
 from training.pipeline import scores_of
 from training.recipe import Recipe
 
-MOST_ROWS = 1_000
-REPEATS = 2
+MAX_ROWS = 1_000
+REPEATS = 5
+"""Shuffles of each feature, from which its standard deviation is computed."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Each feature's share of the loss of skill when it is shuffled, and its deviation.
+
+    Shares are not negative and add up to one; all are zero if no feature matters. The standard
+    deviation is between shuffles, in the same unit.
+    """
+
+    share: dict[str, float]
+    standard_deviation: dict[str, float]
 
 
 def importance_of(
-    pipeline: Pipeline,
-    recipe: Recipe,
-    holdout: pd.DataFrame,
-    truth: Truth,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    """Share of each feature in the loss of skill when it is shuffled (Breiman 2001).
+    pipeline: Pipeline, recipe: Recipe, holdout: pd.DataFrame, targets: Target, seed: int
+) -> Importance:
+    """The permutation importance (Breiman 2001) of every feature, on held-out rows.
 
-    Shares are not negative and add up to one (all zero if no feature matters at all).
+    The loss is the log loss, or the RMSE of a regression. `targets` are as `targets_of` gives
+    them; the first `MAX_ROWS` rows are used.
     """
-    rows, answers = holdout.iloc[:MOST_ROWS], truth[:MOST_ROWS]
-    before = _loss(recipe, answers, scores_of(pipeline, rows, recipe))
-    losses = {
-        name: _shuffled_loss(pipeline, recipe, rows, answers, name, rng) - before
-        for name in recipe.schema.names
-    }
-    total = sum(max(loss, 0.0) for loss in losses.values())
-    return {name: max(loss, 0.0) / total if total else 0.0 for name, loss in losses.items()}
+    definition = METRICS[recipe.task]["log_loss" if recipe.is_classifier else "rmse"]
 
+    def skill(fitted: Pipeline, rows: pd.DataFrame, row_targets: Any) -> float:
+        target = encoded_targets(recipe, np.asarray(row_targets))
+        return -definition.value(target, scores_of(fitted, rows, recipe), recipe.threshold)
 
-def _shuffled_loss(
-    pipeline: Pipeline,
-    recipe: Recipe,
-    rows: pd.DataFrame,
-    truth: Truth,
-    name: str,
-    rng: np.random.Generator,
-) -> float:
-    shuffled = pd.concat(
-        rows.assign(**{name: rows[name].to_numpy()[rng.permutation(len(rows))]})
-        for _ in range(REPEATS)
+    found = permutation_importance(
+        pipeline,
+        holdout.iloc[:MAX_ROWS],
+        targets[:MAX_ROWS],
+        scoring=skill,
+        n_repeats=REPEATS,
+        random_state=seed,
     )
-    repeated = np.concatenate([truth] * REPEATS)
-    return _loss(recipe, repeated, scores_of(pipeline, shuffled, recipe))
-
-
-def _loss(recipe: Recipe, truth: Truth, scores: NDArray[np.float64]) -> float:
-    name = "log_loss" if recipe.is_classifier else "rmse"
-    return METRICS[recipe.task][name][0](truth, scores, recipe.threshold)
+    losses = np.maximum(found.importances_mean, 0.0)
+    total = losses.sum() or 1.0
+    names = [str(name) for name in holdout.columns]
+    return Importance(
+        share=dict(zip(names, (losses / total).tolist(), strict=True)),
+        standard_deviation=dict(zip(names, (found.importances_std / total).tolist(), strict=True)),
+    )

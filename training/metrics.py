@@ -1,104 +1,202 @@
-"""Metrics on held-out rows, each with its 95 % bootstrap interval."""
+"""The metrics of a model on rows it has not learned, by task and name.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+Each entry of `METRICS` says how a metric of `metrics/` reads a model's scores. A recipe's gates
+name metrics by these names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.decision_rule import DecisionRule
+from contracts.decision_rule import DecisionRule, Scores
 from contracts.manifest import Metric, Task
-from metrics.classification import accuracy, brier, f1, log_loss, macro_f1, true_class_score
-from metrics.ranking import roc_auc
-from metrics.regression import mae, r2, rmse
+from metrics import classification, ranking, regression, weighted
+from metrics.value import Values
+from metrics.weighted import Resampled, WeightedMetric, Weights
 
-Scores = NDArray[np.float64]
-Truth = NDArray[Any]
+Target = NDArray[Any]
+"""What a model should have predicted: class indices of a classifier, shape `(n_rows,)`; values
+of a regression, `(n_rows,)` or `(n_rows, n_outputs)`."""
 
 RESAMPLES = 200
 """Bootstrap resamples (Efron 1979, percentile interval); the ends move by less than a tenth
 of the interval's width from seed to seed at this number."""
-MOST_ROWS = 5_000
-"""Held-out rows beyond this add seconds to the bootstrap and nothing to the interval's use."""
+MAX_RESAMPLE_ROWS = 5_000
+"""Rows per resample; more add seconds to the bootstrap and nothing to the interval's use."""
 
 
-def _binary(scores: Scores, threshold: float) -> NDArray[np.int64]:
-    return DecisionRule("binary", threshold).class_indices(scores)
+class MetricFunction(Protocol):
+    """A metric of scores."""
+
+    def __call__(self, target: Target, scores: Scores, threshold: float, /) -> float:
+        """The metric's value; `scores` have the shape `(n_rows, n_outputs)`."""
 
 
-def _multiclass(scores: Scores, threshold: float) -> NDArray[np.int64]:
-    return DecisionRule("multiclass", threshold).class_indices(scores)
+class WeightedForm(Protocol):
+    """A metric of scores, for rows with weights."""
+
+    def __call__(self, target: Target, scores: Scores, threshold: float, /) -> WeightedMetric:
+        """The metric of these rows as a function of their weights."""
 
 
-def _log_loss(truth: Truth, scores: Scores, _threshold: float) -> float:
-    return log_loss(true_class_score(truth, scores)).value
+class RowValues(Protocol):
+    """One number per row, whose mean is a metric."""
+
+    def __call__(self, target: Target, scores: Scores, threshold: float, /) -> Values:
+        """The number of each row, shape `(n_rows,)`."""
 
 
-_Function = Callable[[Truth, Scores, float], float]
-METRICS: Mapping[Task, Mapping[str, tuple[_Function, bool]]] = {
+@dataclass(frozen=True)
+class MetricDefinition:
+    """How one metric is computed from scores, and which way it points.
+
+    A metric without a `weighted` form is computed resample by resample, which is slow.
+    """
+
+    value: MetricFunction
+    greater_is_better: bool
+    weighted: WeightedForm | None = None
+
+    @property
+    def sign(self) -> float:
+        """1.0 where greater is better, else -1.0."""
+        return 1.0 if self.greater_is_better else -1.0
+
+    def of_weighted_rows(self, target: Target, scores: Scores, threshold: float) -> WeightedMetric:
+        """The metric of these rows as a function of their weights, for many weightings at once."""
+        if self.weighted is not None:
+            return self.weighted(target, scores, threshold)
+
+        def one_by_one(weights: Weights) -> Resampled:
+            counts = weights.astype(np.int64)
+            drawn = (np.repeat(np.arange(len(target)), count) for count in counts)
+            return np.array([self.value(target[rows], scores[rows], threshold) for rows in drawn])
+
+        return one_by_one
+
+
+def _mean(per_row: RowValues, *, greater_is_better: bool) -> MetricDefinition:
+    """A metric that is the mean of one number per row."""
+    return MetricDefinition(
+        value=lambda target, scores, at: float(per_row(target, scores, at).mean()),
+        weighted=lambda target, scores, at: weighted.weighted_mean(per_row(target, scores, at)),
+        greater_is_better=greater_is_better,
+    )
+
+
+def _decisions(task: Task, scores: Scores, threshold: float) -> NDArray[np.int64]:
+    return DecisionRule(task, threshold).class_indices(scores)
+
+
+_LOG_LOSS = _mean(
+    lambda target, scores, _: classification.log_losses(
+        classification.true_class_score(target, scores)
+    ),
+    greater_is_better=False,
+)
+
+
+def _accuracy(task: Task) -> MetricDefinition:
+    return _mean(
+        lambda target, scores, at: classification.hits(target, _decisions(task, scores, at)),
+        greater_is_better=True,
+    )
+
+
+METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
     "binary": {
-        "roc_auc": (lambda truth, scores, _: roc_auc(truth, scores[:, 1]).value, True),
-        "accuracy": (lambda truth, scores, at: accuracy(truth, _binary(scores, at)).value, True),
-        "f1": (lambda truth, scores, at: f1(truth, _binary(scores, at)).value, True),
-        "brier": (lambda truth, scores, _: brier(truth, scores[:, 1]).value, False),
-        "log_loss": (_log_loss, False),
+        "roc_auc": MetricDefinition(
+            value=lambda target, scores, _: ranking.roc_auc(target, scores[:, 1]).value,
+            weighted=lambda target, scores, _: weighted.weighted_roc_auc(target, scores[:, 1]),
+            greater_is_better=True,
+        ),
+        "accuracy": _accuracy("binary"),
+        "f1": MetricDefinition(
+            value=lambda target, scores, at: (
+                classification.f1(target, _decisions("binary", scores, at)).value
+            ),
+            weighted=lambda target, scores, at: weighted.weighted_f1(
+                target, _decisions("binary", scores, at)
+            ),
+            greater_is_better=True,
+        ),
+        "brier": _mean(
+            lambda target, scores, _: classification.brier_losses(target, scores[:, 1]),
+            greater_is_better=False,
+        ),
+        "log_loss": _LOG_LOSS,
     },
     "multiclass": {
-        "accuracy": (
-            lambda truth, scores, at: accuracy(truth, _multiclass(scores, at)).value,
-            True,
+        "accuracy": _accuracy("multiclass"),
+        "macro_f1": MetricDefinition(
+            value=lambda target, scores, at: (
+                classification.macro_f1(target, _decisions("multiclass", scores, at)).value
+            ),
+            weighted=lambda target, scores, at: weighted.weighted_macro_f1(
+                target, _decisions("multiclass", scores, at)
+            ),
+            greater_is_better=True,
         ),
-        "macro_f1": (
-            lambda truth, scores, at: macro_f1(truth, _multiclass(scores, at)).value,
-            True,
-        ),
-        "log_loss": (_log_loss, False),
+        "log_loss": _LOG_LOSS,
     },
     "regression": {
-        "rmse": (lambda truth, scores, _: rmse(truth, scores).value, False),
-        "mae": (lambda truth, scores, _: mae(truth, scores).value, False),
-        "r2": (lambda truth, scores, _: r2(truth, scores).value, True),
+        "rmse": MetricDefinition(
+            value=lambda target, scores, _: regression.rmse(target, scores).value,
+            weighted=lambda target, scores, _: weighted.weighted_rmse(target, scores),
+            greater_is_better=False,
+        ),
+        "mae": _mean(
+            lambda target, scores, _: regression.absolute_errors(target, scores),
+            greater_is_better=False,
+        ),
+        "r2": MetricDefinition(
+            value=lambda target, scores, _: regression.r2(target, scores).value,
+            weighted=lambda target, scores, _: weighted.weighted_r2(target, scores),
+            greater_is_better=True,
+        ),
     },
 }
-"""By task and name: the function and whether greater is better. `truth` are places in the
-list of classes, or values."""
+"""The metrics of each task, by name."""
 
 
 def holdout_metrics(
-    task: Task, truth: Truth, scores: Scores, *, threshold: float, seed: int
+    task: Task, target: Target, scores: Scores, *, threshold: float, seed: int
 ) -> dict[str, Metric]:
-    """Every metric of the task with its interval.
+    """Every metric of the task on held-out rows, each with its 95 % bootstrap interval.
 
-    `truth` has shape `(n_rows,)` (class numbers or values; several outputs have a column each),
-    `scores` `(n_rows, n_outputs)`.
+    `scores` have the shape `(n_rows, n_outputs)`.
     """
     rng = np.random.default_rng(seed)
-    n_rows = len(truth)
-    samples = [rng.integers(0, n_rows, size=min(n_rows, MOST_ROWS)) for _ in range(RESAMPLES)]
-    # A resample without one of the classes has no AUC; it says nothing and is left out.
-    samples = [rows for rows in samples if task != "binary" or len(set(truth[rows])) > 1]
+    n_rows = len(target)
+    samples = [
+        rng.integers(0, n_rows, size=min(n_rows, MAX_RESAMPLE_ROWS)) for _ in range(RESAMPLES)
+    ]
+    # A resample without one of the classes has no AUC and is left out.
+    samples = [rows for rows in samples if task != "binary" or len(set(target[rows])) > 1]
     return {
-        name: _with_interval(function, greater, truth, scores, threshold, samples)
-        for name, (function, greater) in METRICS[task].items()
+        name: _with_interval(definition, target, scores, threshold, samples)
+        for name, definition in METRICS[task].items()
     }
 
 
 def _with_interval(
-    function: _Function,
-    greater: bool,
-    truth: Truth,
+    definition: MetricDefinition,
+    target: Target,
     scores: Scores,
     threshold: float,
     samples: list[NDArray[np.int64]],
 ) -> Metric:
-    drawn = [function(truth[rows], scores[rows], threshold) for rows in samples]
-    # The percentile interval of a smaller resample is wider than the whole set's.
-    shrink = np.sqrt(len(samples[0]) / len(truth)) if samples else 1.0
-    value = function(truth, scores, threshold)
-    low, high = np.percentile(drawn, [2.5, 97.5]) if drawn else (value, value)
+    resampled = [definition.value(target[rows], scores[rows], threshold) for rows in samples]
+    # A resample with fewer rows than the whole set has a wider interval.
+    shrink = np.sqrt(len(samples[0]) / len(target)) if samples else 1.0
+    value = definition.value(target, scores, threshold)
+    low, high = np.percentile(resampled, [2.5, 97.5]) if resampled else (value, value)
     return Metric(
         value=value,
         low=float(value + (low - value) * shrink),
         high=float(value + (high - value) * shrink),
-        greater_is_better=greater,
+        greater_is_better=definition.greater_is_better,
     )

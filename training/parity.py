@@ -1,4 +1,4 @@
-"""The certificate: the exported model answers like the fitted pipeline, where it is hardest."""
+"""The certificate: the exported model predicts like the fitted pipeline, where it is hardest."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from contracts.decision_rule import POSITIVE, Scores
 from contracts.errors import CertificateFailed
 from contracts.manifest import Certificate
 from contracts.schema import FLOAT32_MAX, Feature
@@ -17,25 +18,26 @@ from training.pipeline import scores_of, thresholds_of
 from training.recipe import Recipe
 
 TOLERANCE = 1e-5
-"""Largest difference of a probability, or of a value in units of the target's deviation: some
-hundred float32 roundings, far below what any decision can see."""
-MOST_HOLDOUT = 5_000
-MOST_ADVERSARIAL = 3_000
+"""The largest difference of a probability, or of a value in standard deviations of the target:
+about a hundred float32 roundings, far below what any decision depends on."""
+MAX_HOLDOUT_ROWS = 5_000
+MAX_ADVERSARIAL_ROWS = 3_000
+"""Rows per kind of adversarial row."""
+UNSEEN_CATEGORY = "never seen"
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """Both answers to the same rows; `scale` is what a difference is measured in."""
+class _Differences:
+    """Both models' scores of the same rows, `(n_rows, n_outputs)`, and how far they differ.
 
-    fitted: NDArray[np.float64]
-    exported: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    `largest` is the largest difference of each row's scores, shape `(n_rows,)`, infinite for
+    NaN; `other_class` says whose decided class differs.
+    """
 
-    @property
-    def differences(self) -> NDArray[np.float64]:
-        """The largest difference of each row's scores, shape `(n_rows,)`; NaN counts as huge."""
-        gap = (np.abs(self.fitted - self.exported) / self.scale).max(axis=1)
-        return np.nan_to_num(gap, nan=np.inf)
+    fitted: Scores
+    exported: Scores
+    largest: NDArray[np.float64]
+    other_class: NDArray[np.bool_]
 
 
 def certify(
@@ -46,35 +48,38 @@ def certify(
     target_deviation: NDArray[np.float64] | float,
     rng: np.random.Generator,
 ) -> Certificate:
-    """Hold the exported model against the pipeline on held-out and adversarial rows.
+    """Compare the exported model with the pipeline on held-out and adversarial rows.
+
+    `target_deviation` is the standard deviation of a regression's target, one per output, in
+    which differences are measured; 1.0 for a classifier.
 
     Raises:
         CertificateFailed: a score differs by more than `TOLERANCE`, or a class differs.
 
     """
-    groups = probes(pipeline, recipe, holdout, rng)
+    groups = certified_rows(pipeline, recipe, holdout, rng)
     rows = pd.concat(groups.values(), ignore_index=True)
     matrix = recipe.schema.matrix(rows_of(rows, recipe.schema))
-    answers = _Answers(
+    found = _differences(
+        recipe,
         _fitted_scores(pipeline, rows, recipe),
         onnx_scores(model, matrix).astype(np.float64),
         np.maximum(target_deviation, 1e-12),
     )
+    largest, class_differences = float(found.largest.max()), int(found.other_class.sum())
     certificate = Certificate(
         rows={name: len(group) for name, group in groups.items()},
         tolerance=TOLERANCE,
-        largest_difference=float(min(answers.differences.max(), FLOAT32_MAX)),
-        class_differences=_class_differences(answers, recipe),
-        passed=bool(
-            answers.differences.max() <= TOLERANCE and not _class_differences(answers, recipe)
-        ),
+        largest_difference=min(largest, FLOAT32_MAX),
+        class_differences=class_differences,
+        passed=largest <= TOLERANCE and not class_differences,
     )
     if not certificate.passed:
-        raise _failure(recipe, certificate, answers, rows)
+        raise _failure(recipe, certificate, found, rows)
     return certificate
 
 
-def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
+def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> Scores:
     try:
         return scores_of(pipeline, rows, recipe)
     except ValueError as err:
@@ -85,39 +90,61 @@ def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> ND
         ) from err
 
 
-def probes(
+def _differences(
+    recipe: Recipe, fitted: Scores, exported: Scores, scale: NDArray[np.float64]
+) -> _Differences:
+    largest = np.nan_to_num((np.abs(fitted - exported) / scale).max(axis=1), nan=np.inf)
+    other_class = np.zeros(len(fitted), dtype=bool)
+    if recipe.is_classifier:
+        class_indices = recipe.decision_rule.class_indices
+        # Where the pipeline itself is within the tolerance of a tie, either class is right.
+        clear = _distance_to_tie(recipe, fitted) > TOLERANCE
+        other_class = (class_indices(fitted) != class_indices(exported)) & clear
+    return _Differences(fitted, exported, largest, other_class)
+
+
+def _distance_to_tie(recipe: Recipe, scores: Scores) -> NDArray[np.float64]:
+    """How far the scores of each row are from another decision, shape `(n_rows,)`."""
+    if recipe.task == "binary":
+        return np.abs(scores[:, POSITIVE] - recipe.threshold)
+    ordered = np.sort(scores, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
+
+
+def certified_rows(
     pipeline: Pipeline, recipe: Recipe, holdout: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """Rows on which exported models have been seen to differ, by where they come from."""
-    base = holdout.iloc[:MOST_HOLDOUT]
-    groups = {"holdout": base}
-    at_splits = [
-        _placed(base, recipe.schema.columns[column].name, _around(thresholds), rng)
-        for column, thresholds in thresholds_of(pipeline).items()
-        if column < len(recipe.schema.columns)
-        and recipe.schema.columns[column].type in {"float", "int"}
-    ]
-    groups["thresholds"] = _sampled(at_splits, base, rng)
-    groups["edges"] = _sampled(
-        [
-            _placed(base, f.name, _edges(f, base[f.name]), rng)
-            for f in recipe.schema.features
-            if not f.is_category
-        ],
-        base,
-        rng,
-    )
-    groups["missing"] = _sampled(
-        [_placed(base, f.name, [np.nan] * 8, rng) for f in recipe.schema.features if f.nullable],
-        base,
-        rng,
-    )
-    groups["categories"] = _sampled(
-        [_placed(base, f.name, _words(f), rng) for f in recipe.schema.features if f.is_category],
-        base,
-        rng,
-    )
+    """Held-out rows and adversarial ones, by kind; kinds without rows are left out.
+
+    Adversarial rows are held-out rows with one value replaced by one on which exported models
+    have been seen to differ: a tree's threshold, an end of the range, a missing value, a
+    category.
+    """
+    base = holdout.iloc[:MAX_HOLDOUT_ROWS]
+    groups = {"holdout": base} | adversarial_rows(pipeline, recipe, base, rng)
     return {name: group for name, group in groups.items() if len(group)}
+
+
+def adversarial_rows(
+    pipeline: Pipeline, recipe: Recipe, base: pd.DataFrame, rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    """Rows of `base` with one value replaced, at most `MAX_ADVERSARIAL_ROWS` per kind."""
+    features, columns = recipe.schema.features, recipe.schema.columns
+    thresholds = {
+        columns[index].name: _around(values)
+        for index, values in thresholds_of(pipeline).items()
+        if index < len(columns) and columns[index].type in {"float", "int"}
+    }
+    values_by_kind: dict[str, dict[str, list[Any]]] = {
+        "thresholds": thresholds,
+        "edges": {f.name: _edges(f, base[f.name]) for f in features if not f.is_category},
+        "missing": {f.name: [np.nan] * 8 for f in features if f.nullable},
+        "categories": {f.name: _categories(f) for f in features if f.is_category},
+    }
+    return {
+        kind: _sampled([_with_values(base, n, v, rng) for n, v in by_feature.items()], base, rng)
+        for kind, by_feature in values_by_kind.items()
+    }
 
 
 def _around(thresholds: NDArray[np.float64]) -> list[float]:
@@ -128,7 +155,7 @@ def _around(thresholds: NDArray[np.float64]) -> list[float]:
 
 
 def _edges(feature: Feature, seen: pd.Series) -> list[float]:
-    """The ends of the range, or of what was seen where the schema has no end; and zero."""
+    """The ends of the range, or of the values seen if the schema has no end; and 0.1 + 0.2."""
     if feature.type == "bool":
         return [0.0, 1.0]
     low = float(seen.min()) if feature.minimum is None else feature.minimum
@@ -137,17 +164,18 @@ def _edges(feature: Feature, seen: pd.Series) -> list[float]:
     return [float(v) for v in ends for _ in range(4)] + [0.1 + 0.2] * (low <= 0.3 <= high)  # noqa: PLR2004 - a sum that float32 rounds
 
 
-def _words(feature: Feature) -> list[str]:
-    unseen = [] if feature.policy == "reject" else ["never seen"]
+def _categories(feature: Feature) -> list[str]:
+    """Every category four times, and one that was never seen if the schema allows it."""
+    unseen = [] if feature.policy == "reject" else [UNSEEN_CATEGORY]
     return [*feature.categories, *unseen] * 4
 
 
-def _placed(
-    base: pd.DataFrame, name: str, values: list[Any], rng: np.random.Generator
+def _with_values(
+    base: pd.DataFrame, feature: str, values: list[Any], rng: np.random.Generator
 ) -> pd.DataFrame:
     """Random rows of `base`, one for each value, with that value put in."""
     chosen = base.iloc[rng.integers(0, len(base), len(values))].copy()
-    chosen[name] = pd.Series(values, index=chosen.index, dtype=base[name].dtype)
+    chosen[feature] = pd.Series(values, index=chosen.index, dtype=base[feature].dtype)
     return chosen
 
 
@@ -157,36 +185,23 @@ def _sampled(
     if not parts:
         return base.iloc[:0]
     rows = pd.concat(parts, ignore_index=True)
-    if len(rows) <= MOST_ADVERSARIAL:
+    if len(rows) <= MAX_ADVERSARIAL_ROWS:
         return rows
-    return rows.iloc[rng.choice(len(rows), MOST_ADVERSARIAL, replace=False)]
-
-
-def _class_differences(answers: _Answers, recipe: Recipe) -> int:
-    """Rows whose class differs, where the pipeline itself is not within the tolerance of a tie."""
-    if not recipe.is_classifier:
-        return 0
-    fitted = recipe.decision_rule.class_indices(answers.fitted)
-    exported = recipe.decision_rule.class_indices(answers.exported)
-    if recipe.task == "binary":
-        margin = np.abs(answers.fitted[:, 1] - recipe.threshold)
-    else:
-        ordered = np.sort(answers.fitted, axis=1)
-        margin = ordered[:, -1] - ordered[:, -2]
-    return int(np.sum((fitted != exported) & (margin > TOLERANCE)))
+    return rows.iloc[rng.choice(len(rows), MAX_ADVERSARIAL_ROWS, replace=False)]
 
 
 def _failure(
-    recipe: Recipe, certificate: Certificate, answers: _Answers, rows: pd.DataFrame
+    recipe: Recipe, certificate: Certificate, found: _Differences, rows: pd.DataFrame
 ) -> CertificateFailed:
-    worst = int(answers.differences.argmax())
+    worst = int(found.largest.argmax())
     row = rows_of(rows.iloc[[worst]], recipe.schema)[0]
+    n_beyond = int(np.sum(found.largest > TOLERANCE))
     return CertificateFailed(
         f"recipe {recipe.name!r}: expected the ONNX model to answer within {TOLERANCE:g} of the "
-        f"pipeline, got {int(np.sum(answers.differences > TOLERANCE))} of {len(rows)} rows beyond "
-        f"it (largest {certificate.largest_difference:.3g}, {certificate.class_differences} other "
-        f"classes); worst row {row}: {answers.fitted[worst].round(6).tolist()} fitted, "
-        f"{answers.exported[worst].round(6).tolist()} exported",
+        f"pipeline, got {n_beyond} of {len(rows)} rows beyond it (largest difference "
+        f"{certificate.largest_difference:.3g}, {certificate.class_differences} rows of another "
+        f"class); worst row {row}: {found.fitted[worst].round(6).tolist()} fitted, "
+        f"{found.exported[worst].round(6).tolist()} exported",
         remedy="where the worst row has a null, impute it before the model; else float32 is too "
         "coarse between the input and a tree; see docs/certificate.md",
     )

@@ -1,8 +1,8 @@
-"""The fitted pipeline: from a DataFrame to scores, with float32 at its door.
+"""The fitted pipeline, from a DataFrame to scores.
 
-The first step turns the schema's columns into one float32 matrix (`Schema.matrix` is the
-definition); it is pure scikit-learn, so that the stored pipeline loads without our code. The
-second is the recipe's estimator.
+The first step, `encode`, turns the schema's columns into one float32 matrix (`Schema.matrix` is
+the definition). It is pure scikit-learn, so that the stored pipeline loads without our code. The
+second step, `model`, is the recipe's estimator.
 """
 
 from collections.abc import Iterator
@@ -17,23 +17,27 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from contracts.schema import MISSING, UNSEEN, Schema
-from training.dataset import Split
+from training.metrics import Target
 from training.recipe import Recipe
 
 
-def fitted_pipeline(recipe: Recipe, split: Split, seed: int) -> Pipeline:
-    """The recipe's pipeline, fitted on the training rows, its thresholds snapped to float32."""
+def fitted_pipeline(recipe: Recipe, features: pd.DataFrame, targets: Target, seed: int) -> Pipeline:
+    """The recipe's pipeline, fitted; its tree thresholds are rounded to float32.
+
+    `features` and `targets` are as `features_of` and `targets_of` return them; `seed` is set as
+    every `random_state` of the estimator.
+    """
     model = recipe.estimator()
     seeds = {k: seed for k in model.get_params() if k.split("__")[-1] == "random_state"}
     model.set_params(**seeds)
     pipeline = Pipeline([("encode", encoder(recipe.schema)), ("model", model)])
-    pipeline.fit(split.train, split.train_target)
+    pipeline.fit(features, targets)
     snap_thresholds(pipeline)
     return pipeline
 
 
 def encoder(schema: Schema) -> ColumnTransformer:
-    """The step that turns the schema's columns into the matrix, as float32 columns."""
+    """The step that turns the schema's columns into float32 columns `(n_rows, n_features)`."""
     numbers = [f.name for f in schema.columns if not f.is_category]
     categories = [f for f in schema.columns if f.is_category]
     codes = OrdinalEncoder(
@@ -53,7 +57,11 @@ def encoder(schema: Schema) -> ColumnTransformer:
 
 
 def scores_of(pipeline: Pipeline, features: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
-    """What the pipeline answers, shape `(n_rows, n_outputs)`, in the order of the manifest."""
+    """The pipeline's scores, shape `(n_rows, n_outputs)`.
+
+    They are probabilities in the order of `recipe.classes`, or values in the order of
+    `recipe.targets`.
+    """
     if not recipe.is_classifier:
         return np.asarray(pipeline.predict(features), dtype=np.float64).reshape(len(features), -1)
     order = [list(pipeline.classes_).index(name) for name in recipe.classes]
@@ -63,12 +71,12 @@ def scores_of(pipeline: Pipeline, features: pd.DataFrame, recipe: Recipe) -> NDA
 def snap_thresholds(estimator: Any) -> None:
     """Round every threshold of every fitted tree down to float32.
 
-    For inputs that are float32, `x <= t` and `x <= floor32(t)` are the same question, so no
-    answer changes; but ONNX keeps thresholds in float32, and rounds to nearest: up as often
-    as down, which sends the row that lies in between to the other side (a gradient boosting
-    disagreed on 32 of 20,000 rows by up to 0.65).
+    For float32 inputs `x <= t` and `x <= floor32(t)` are equivalent, so no prediction changes.
+    ONNX keeps thresholds in float32 and rounds them to nearest, up as often as down, which
+    sends a row in between to the other side (a gradient boosting differed on 32 of 20,000 rows
+    by up to 0.65).
     """
-    for part in parts_of(estimator):
+    for part in estimators_within(estimator):
         if hasattr(part, "tree_"):
             thresholds = part.tree_.threshold
             thresholds[:] = floor32(thresholds)
@@ -90,12 +98,13 @@ def floor32(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def thresholds_of(pipeline: Pipeline) -> dict[int, NDArray[np.float64]]:
-    """The split points of every tree by the column they are asked of.
+    """The split points of every tree by the index of their column, each rising.
 
-    Columns count as the tree sees them, which is the matrix where no step stands between.
+    Columns are numbered as the tree sees them, which is as in the matrix if no step of the
+    estimator comes before it.
     """
     found: dict[int, list[float]] = {}
-    for part in parts_of(pipeline):
+    for part in estimators_within(pipeline):
         if hasattr(part, "tree_"):
             inner = part.tree_.children_left >= 0
             pairs = zip(part.tree_.feature[inner], part.tree_.threshold[inner], strict=True)
@@ -113,27 +122,27 @@ def _collect(found: dict[int, list[float]], pairs: Any) -> None:
             found.setdefault(int(column), []).append(float(threshold))
 
 
-def parts_of(estimator: Any) -> Iterator[Any]:
-    """An estimator and everything fitted inside it, each once."""
-    yield from _parts(estimator, set())
+def estimators_within(estimator: Any) -> Iterator[Any]:
+    """An estimator and every estimator inside it, each once."""
+    yield from _within(estimator, set())
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
+def _within(value: Any, seen: set[int]) -> Iterator[Any]:
     if id(value) in seen:
         return
     seen.add(id(value))
     if isinstance(value, BaseEstimator):
         yield value
         for inner in vars(value).values():
-            yield from _parts(inner, seen)
+            yield from _within(inner, seen)
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from _parts(inner, seen)
+            yield from _within(inner, seen)
     elif isinstance(value, list | tuple) or (
         isinstance(value, np.ndarray) and value.dtype == object
     ):
         for inner in value if not isinstance(value, np.ndarray) else value.ravel():
-            yield from _parts(inner, seen)
+            yield from _within(inner, seen)
 
 
 def _boosted(part: Any) -> Iterator[Any]:

@@ -1,15 +1,16 @@
-"""What a user writes: a recipe, one file a model."""
+"""What a user writes: a recipe, one file per model."""
 
 import difflib
 import importlib
 import math
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import InitVar, dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,20 @@ from contracts.schema import Schema
 from training.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "recipes"
-HOLDOUT_SHARE = 0.25
+RENAMED = {
+    "slices": "gate_segment_features",
+    "slice_tolerance": "segment_tolerance",
+    "segments": "segment_features",
+    "old_share": "old_data_share",
+}
+"""Fields of earlier releases and what they are called now; both work in this release."""
+
+
+class SimulatedDrift(Protocol):
+    """A change of the world, for demonstrations."""
+
+    def __call__(self, rows: pd.DataFrame, rng: np.random.Generator, /) -> pd.DataFrame:
+        """The rows as they would be after the change."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +50,42 @@ class Gate:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model in words: from here on everything is derived.
+    """Everything a user says about a model; the platform derives the rest.
 
-    `load` gives a DataFrame with the schema's features and the `target`. `estimator` gives
-    an unfitted scikit-learn estimator or pipeline; it is fed a DataFrame of float32 columns
-    named as in the schema, in which categories are codes (`contracts.schema`). For a
-    classifier `classes` are the values of the target in the order of the answers; for
-    `binary` the second is the positive one, answered from `threshold` on. A regression may
-    have several targets; the first is the `prediction`. `drift` changes rows as the world
-    might, for demonstrations.
+    Attributes:
+        schema: The features, with their types, ranges and policies.
+        target: The column of `load` that the model predicts. A regression may have several; the
+            first is the `prediction` of an answer.
+        task: `binary`, `multiclass` or `regression`.
+        load: Returns the rows, with the schema's features and the target.
+        estimator: Returns an unfitted scikit-learn estimator or pipeline. It is fitted on a
+            DataFrame of float32 columns named as in the schema, in which categories are integer
+            codes and missing values NaN (`contracts.schema`). A classifier is fitted on the
+            class names as strings and needs `predict_proba`.
+        gates: What metrics of the held-out rows must reach; see `training.metrics.METRICS`. The
+            metric of the first gate is the one on which promotion compares (docs/gate.md).
+        classes: For a classifier, every value of the target, in the order of the scores. For
+            `binary` the second is the positive class.
+        threshold: The score from which on a binary model decides for the positive class.
+        unit: The unit of a regression's target, for people.
+        description: One line, shown by MLflow and by the service.
+        label_delay: How long after a prediction its true outcome is known. The monitor and
+            retrainings leave predictions out that are younger.
+        drift: Changes rows as the world might, for `slipway simulate --drifted`; by default
+            numbers are shifted and categories moved.
+        margin: The smallest improvement of the metric that counts at promotion.
+        gate_segment_features: Categorical features; on each of their segments the metric must
+            not fall by `segment_tolerance` or more.
+        segment_tolerance: In the unit of the metric; needed with `gate_segment_features`.
+        latency_factor: How many times as long as production's a prediction may take.
+        segment_features: Categorical features by which the monitor breaks drift down, unless
+            `slipway monitor --segment` names others.
+        old_data_share: The share of the older rows, 0 to 1, that `slipway retrain` adds to the
+            recent labelled traffic; None lets the recent rows decide (docs/retrain.md).
+        name: Set from the file's name when the recipe is loaded.
 
-    Promotion compares on the metric of the first gate (docs/gate.md): `margin` is the smallest
-    improvement that counts; on each category of the features in `slices` the metric must not
-    be worse by `slice_tolerance`, both in the metric's unit; and an answer may take
-    `latency_factor` times as long as Production's.
+    `slices`, `slice_tolerance`, `segments` and `old_share` are the earlier names of four fields.
 
-    `old_share` is the share of the rows known before that `slipway retrain` learns beside the
-    labelled traffic of late, from 0 to 1; None lets recent rows decide (docs/retrain.md).
-
-    `segments` are category features by whose values the monitor takes a drift apart, unless
-    `slipway monitor --segment` names others.
     """
 
     schema: Schema
@@ -69,18 +99,37 @@ class Recipe:
     unit: str = ""
     description: str = ""
     label_delay: timedelta = timedelta(0)
-    drift: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame] | None = None
+    drift: SimulatedDrift | None = None
     margin: float = 0.0
-    slices: tuple[str, ...] = ()
-    slice_tolerance: float = 0.0
+    gate_segment_features: tuple[str, ...] = ()
+    segment_tolerance: float = 0.0
     latency_factor: float = 10.0
-    segments: tuple[str, ...] = ()
-    old_share: float | None = None
+    segment_features: tuple[str, ...] = ()
+    old_data_share: float | None = None
     name: str = ""
+    slices: InitVar[tuple[str, ...] | None] = None
+    slice_tolerance: InitVar[float | None] = None
+    segments: InitVar[tuple[str, ...] | None] = None
+    old_share: InitVar[float | None] = None
+
+    def __post_init__(
+        self,
+        slices: tuple[str, ...] | None,
+        slice_tolerance: float | None,
+        segments: tuple[str, ...] | None,
+        old_share: float | None,
+    ) -> None:
+        given = (slices, slice_tolerance, segments, old_share)
+        for (old, new), value in zip(RENAMED.items(), given, strict=True):
+            if value is not None:
+                warnings.warn(
+                    f"Recipe({old}=...) is deprecated; write {new}=...", FutureWarning, stacklevel=3
+                )
+                object.__setattr__(self, new, value)
 
     @property
     def is_classifier(self) -> bool:
-        """Whether answers are classes."""
+        """Whether predictions are classes."""
         return self.task != "regression"
 
     @property
@@ -90,76 +139,76 @@ class Recipe:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The columns that the model shall know, one or more."""
+        """The columns that the model predicts, one or more."""
         return (self.target,) if isinstance(self.target, str) else self.target
 
     def check(self) -> None:
         """Refuse a recipe that cannot become a service.
 
         Raises:
-            InvalidRecipe: with the field, what was expected and what came.
+            InvalidRecipe: with the field, what was expected and what was found.
 
         """
         self.schema.check()
-        for fault, found in self._faults().items():
-            if found:
-                raise InvalidRecipe(
-                    f"recipe {self.name!r}: {fault}",
-                    remedy=f"mend training/recipes/{self.name}.py",
-                )
+        for fault in self._faults():
+            raise InvalidRecipe(
+                f"recipe {self.name!r}: {fault}", remedy=f"fix training/recipes/{self.name}.py"
+            )
 
-    def _faults(self) -> dict[str, bool]:
-        known = METRICS[self.task]
-        strange = [gate.metric for gate in self.gates if gate.metric not in known]
+    def _faults(self) -> Iterator[str]:
+        yield from self._target_faults()
+        yield from self._class_faults()
+        yield from self._gate_faults()
+        yield from self._segment_faults()
+        if self.old_data_share is not None and not 0 <= self.old_data_share <= 1:
+            yield f"old_data_share: expected 0 to 1, or None, got {self.old_data_share}"
+        if not self.latency_factor >= 1:
+            yield f"latency_factor: expected 1 or more, got {self.latency_factor}"
+
+    def _target_faults(self) -> Iterator[str]:
+        if set(self.targets) & set(self.schema.names):
+            yield f"target: expected no feature, got {self.target!r}, which is in the schema"
+        if self.is_classifier and len(self.targets) != 1:
+            yield f"target: expected one for a {self.task} task, got {len(self.targets)}"
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            yield "target: expected at least one name, each once"
+
+    def _class_faults(self) -> Iterator[str]:
         n_classes = len(self.classes)
-        categories = [f.name for f in self.schema.features if f.is_category]
-        return {
-            f"target: expected no feature, got {self.target!r}, which is in the schema": bool(
-                set(self.targets) & set(self.schema.names)
-            ),
-            f"target: expected one for a {self.task} task, got {len(self.targets)}": (
-                self.is_classifier and len(self.targets) != 1
-            ),
-            "target: expected at least one name, each once": (
-                not self.targets or len(set(self.targets)) < len(self.targets)
-            ),
-            f"classes: expected two for a binary task, got {n_classes}": (
-                self.task == "binary" and n_classes != 2  # noqa: PLR2004 - that is what binary means
-            ),
-            f"classes: expected three or more for a multiclass task, got {n_classes}": (
-                self.task == "multiclass" and n_classes < 3  # noqa: PLR2004 - the same
-            ),
-            "classes: expected none for a regression": (
-                self.task == "regression" and n_classes > 0
-            ),
-            "classes: expected each once": len(set(self.classes)) != n_classes,
-            f"threshold: expected 0 < threshold < 1, got {self.threshold}": not (
-                0 < self.threshold < 1
-            ),
-            "gates: expected at least one, since promotion needs a bar": not self.gates,
-            f"gates: expected metrics of {', '.join(known)}, got {', '.join(strange)}": bool(
-                strange
-            ),
-            "gates: expected a minimum or a maximum in each": any(
-                gate.minimum is None and gate.maximum is None for gate in self.gates
-            ),
-            f"margin: expected 0 or more, got {self.margin}": not 0 <= self.margin < math.inf,
-            f"slices: expected category features, got {', '.join(self.slices)}": not (
-                set(self.slices) <= set(categories)
-            ),
-            f"slice_tolerance: expected more than 0 with slices, got {self.slice_tolerance}": (
-                bool(self.slices) and not 0 < self.slice_tolerance < math.inf
-            ),
-            f"segments: expected category features, got {', '.join(self.segments)}": not (
-                set(self.segments) <= set(categories)
-            ),
-            f"old_share: expected 0 to 1, or None, got {self.old_share}": (
-                self.old_share is not None and not 0 <= self.old_share <= 1
-            ),
-            f"latency_factor: expected 1 or more, got {self.latency_factor}": not (
-                self.latency_factor >= 1
-            ),
-        }
+        if self.task == "binary" and n_classes != 2:  # noqa: PLR2004 - that is what binary means
+            yield f"classes: expected two for a binary task, got {n_classes}"
+        if self.task == "multiclass" and n_classes < 3:  # noqa: PLR2004 - that is what multiclass means
+            yield f"classes: expected three or more for a multiclass task, got {n_classes}"
+        if self.task == "regression" and n_classes:
+            yield "classes: expected none for a regression"
+        if len(set(self.classes)) != n_classes:
+            yield "classes: expected each once"
+        if not 0 < self.threshold < 1:
+            yield f"threshold: expected 0 < threshold < 1, got {self.threshold}"
+
+    def _gate_faults(self) -> Iterator[str]:
+        known = METRICS[self.task]
+        unknown = [gate.metric for gate in self.gates if gate.metric not in known]
+        if not self.gates:
+            yield "gates: expected at least one, since promotion compares on its metric"
+        if unknown:
+            yield f"gates: expected metrics of {', '.join(known)}, got {', '.join(unknown)}"
+        if any(gate.minimum is None and gate.maximum is None for gate in self.gates):
+            yield "gates: expected a minimum or a maximum in each"
+        if not 0 <= self.margin < math.inf:
+            yield f"margin: expected 0 or more, got {self.margin}"
+
+    def _segment_faults(self) -> Iterator[str]:
+        categorical = {f.name for f in self.schema.features if f.is_category}
+        for field in ("gate_segment_features", "segment_features"):
+            features = getattr(self, field)
+            if not set(features) <= categorical:
+                yield f"{field}: expected categorical features, got {', '.join(features)}"
+        if self.gate_segment_features and not 0 < self.segment_tolerance < math.inf:
+            yield (
+                "segment_tolerance: expected more than 0 with gate_segment_features, "
+                f"got {self.segment_tolerance}"
+            )
 
 
 def recipe_names() -> list[str]:
@@ -198,7 +247,7 @@ def _imported(name: str) -> ModuleType:
         raise InvalidRecipe(
             f"training/recipes/{name}.py: expected a file that runs, got {type(err).__name__}: "
             f"{err} ({Path(last.filename).name}, line {last.lineno})",
-            remedy="mend the recipe",
+            remedy="fix the recipe",
         ) from err
 
 

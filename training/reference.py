@@ -1,4 +1,4 @@
-"""What monitoring will compare with: the sketch of the training rows, and a sample."""
+"""What monitoring compares traffic with: histograms of the training rows, and held-out rows."""
 
 import io
 
@@ -11,23 +11,27 @@ from contracts.schema import Feature
 from training.dataset import Split
 from training.recipe import Recipe
 
-BINS = 64
-SAMPLE_ROWS = 20_000
+MAX_BINS = 64
+MAX_SAMPLE_ROWS = 20_000
 
 
 def reference_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> Reference:
-    """The sketch of the usual rows' features and of the answers on held-out rows."""
-    usual = split.train if split.usual is None else split.usual
-    answers: dict[str, ColumnReference] = {
+    """Histograms of the features, and of the predictions for the held-out rows.
+
+    The features are those of `split.reference_rows`, else of the training rows; `scores` are
+    those of the held-out rows, shape `(n_rows, n_outputs)`.
+    """
+    rows = split.train if split.reference_rows is None else split.reference_rows
+    columns: dict[str, ColumnReference] = {
         "score": number_reference(recipe.decision_rule.monitored_scores(scores))
     }
     if recipe.is_classifier:
-        answers["prediction"] = _category_reference(pd.Series(predictions(recipe, scores)))
+        columns["prediction"] = _category_reference(pd.Series(predictions(recipe, scores)))
     return Reference(
-        n_rows=len(usual),
+        n_rows=len(rows),
         n_predictions=len(scores),
-        features={f.name: _column_reference(f, usual[f.name]) for f in recipe.schema.features},
-        predictions=answers,
+        features={f.name: _column_reference(f, rows[f.name]) for f in recipe.schema.features},
+        predictions=columns,
     )
 
 
@@ -39,16 +43,16 @@ def sample_parquet(recipe: Recipe, split: Split, scores: NDArray[np.float64]) ->
         label=split.holdout_target.reshape(len(scores), -1)[:, 0],
     )
     buffer = io.BytesIO()
-    sample.iloc[:SAMPLE_ROWS].to_parquet(buffer, index=False)
+    sample.iloc[:MAX_SAMPLE_ROWS].to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
 def predictions(recipe: Recipe, scores: NDArray[np.float64]) -> NDArray[np.object_]:
-    """The answer of each row: its class, or its value."""
+    """The prediction for each row, shape `(n_rows,)`: a class name, or the first output's value."""
     if not recipe.is_classifier:
         return scores[:, 0].astype(object)
-    places = recipe.decision_rule.class_indices(scores)
-    return np.array(recipe.classes, dtype=object)[places]
+    class_indices = recipe.decision_rule.class_indices(scores)
+    return np.array(recipe.classes, dtype=object)[class_indices]
 
 
 def number_reference(values: NDArray[np.float64]) -> NumberReference:
@@ -79,9 +83,9 @@ def number_reference(values: NDArray[np.float64]) -> NumberReference:
 def _edges(finite: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inner edges: the values themselves where there are few, quantiles where there are many."""
     distinct = np.unique(finite)
-    if len(distinct) <= BINS:
+    if len(distinct) <= MAX_BINS:
         return distinct[:-1]
-    quantiles = np.quantile(finite, np.arange(1, BINS) / BINS, method="inverted_cdf")
+    quantiles = np.quantile(finite, np.arange(1, MAX_BINS) / MAX_BINS, method="inverted_cdf")
     return np.unique(quantiles[quantiles < distinct[-1]])
 
 

@@ -1,4 +1,4 @@
-"""Rows like the recipe's data, and rows as the world might change them, ready to be sent."""
+"""Generated load: rows like the recipe's data, and rows as they might be after a change."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ def like_training(recipe: Recipe, n: int, seed: int) -> list[dict[str, Value]]:
 
 
 def drifted(recipe: Recipe, n: int, seed: int) -> list[dict[str, Value]]:
-    """`n` rows changed by the recipe's `drift`, else shifted, and kept within the schema."""
+    """`n` rows changed by the recipe's `drift`, else shifted; all are within the schema."""
     rng = np.random.default_rng(seed)
     rows = _drawn(recipe, n, rng)
     changed = recipe.drift(rows, rng) if recipe.drift else _shifted(rows, recipe, rng)
@@ -27,7 +27,7 @@ def _drawn(recipe: Recipe, n: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _shifted(rows: pd.DataFrame, recipe: Recipe, rng: np.random.Generator) -> pd.DataFrame:
-    """Every other number half a deviation up; a third of each category's rows to its last word."""
+    """Every other number half a deviation higher; a third of the rows in each last category."""
     numbers = [f.name for f in recipe.schema.features if f.type in {"float", "int"}]
     moved = {name: rows[name] + 0.5 * rows[name].std() for name in numbers[::2]}
     for feature in recipe.schema.features:

@@ -1,4 +1,4 @@
-"""The door to MLflow in training: one run, with everything that was seen on the way."""
+"""The only import of MLflow in training: one run, and what is logged to it."""
 
 import logging
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow
 import mlflow.sklearn
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sklearn.pipeline import Pipeline
 
@@ -20,7 +21,7 @@ from contracts.manifest import Metric
 from contracts.names import MODEL_DIRECTORY, TAG_PROCESS, TAG_RECIPE
 from training.dataset import Split
 from training.recipe import Recipe
-from training.trust import trusted_types
+from training.trust import TRUSTED, check_types
 
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime")
 NEEDED_TO_LOAD = ("scikit-learn", "numpy", "pandas", "skops")
@@ -30,10 +31,10 @@ NEEDED_TO_LOAD = ("scikit-learn", "numpy", "pandas", "skops")
 def open_run(
     tracking_uri: str, recipe: Recipe, commit: str, more_tags: Mapping[str, str]
 ) -> Iterator[str]:
-    """A run in the experiment of the recipe; gives its id. A failure ends it as FAILED."""
+    """Open a run in the experiment of the recipe and yield its id; an error ends it as FAILED."""
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
-    # MLflow logs each step it takes; what happened is in the run, and in our own lines.
+    # MLflow logs each step it takes, which the run and our own log lines contain already.
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     mlflow.set_experiment(recipe.name)
     tags = {
@@ -52,7 +53,7 @@ def log_data(recipe: Recipe, split: Split) -> None:
     targets = pd.DataFrame(split.train_target, columns=[*recipe.targets], index=split.train.index)
     rows = split.train.join(targets)
     with warnings.catch_warnings():
-        # MLflow guesses sources of data sets by trying all kinds, and warns of its guesses.
+        # MLflow guesses the source of a data set by trying every kind, and warns about it.
         warnings.simplefilter("ignore")
         data = mlflow.data.from_pandas(
             rows, targets=recipe.targets[0], name=recipe.name, digest=split.digest[:32]
@@ -80,37 +81,46 @@ def log_directory(directory: Path) -> None:
     mlflow.log_artifacts(str(directory), MODEL_DIRECTORY)
 
 
-def log_order(files: Iterable[Path]) -> None:
-    """Log what ordered a retraining, and the labelled rows, under `retraining/`."""
+def log_retraining(files: Iterable[Path]) -> None:
+    """Log the request for a retraining and its labelled rows under `retraining/`."""
     for path in files:
         mlflow.log_artifact(str(path), "retraining")
 
 
 def log_plots(plots: Mapping[str, bytes], folder: Path) -> None:
-    """Log pictures under `plots/`."""
+    """Log PNG files under `plots/`; `folder` is an empty folder to write them to."""
     for name, png in plots.items():
         (folder / name).write_bytes(png)
     mlflow.log_artifacts(str(folder), "plots")
 
 
 def log_pipeline(recipe: Recipe, pipeline: Pipeline, features: pd.DataFrame) -> str:
-    """Log the pipeline without pickle; gives its MLflow URI.
+    """Log the pipeline without pickle; returns its MLflow URI.
 
     Requirements are given, because MLflow would load the model in a process of its own to
     guess them, which takes longer than most fits.
+
+    Raises:
+        InvalidRecipe: the pipeline holds a type that the platform does not trust.
+
     """
-    answers = pipeline.predict(features.head())
+    predicted = pipeline.predict(features.head())
     with warnings.catch_warnings():
         # A signature with numbers that may be missing warns; ours are floats throughout.
         warnings.simplefilter("ignore")
-        info = mlflow.sklearn.log_model(
-            pipeline,
-            name="pipeline",
-            serialization_format="skops",
-            skops_trusted_types=trusted_types(pipeline, recipe.name),
-            pip_requirements=[f"{n}=={v}" for n, v in versions_of(NEEDED_TO_LOAD).items()],
-            signature=infer_signature(features.head(), answers),
-        )
+        try:
+            info = mlflow.sklearn.log_model(
+                pipeline,
+                name="pipeline",
+                serialization_format="skops",
+                skops_trusted_types=sorted(TRUSTED),
+                pip_requirements=[f"{n}=={v}" for n, v in versions_of(NEEDED_TO_LOAD).items()],
+                signature=infer_signature(features.head(), predicted),
+            )
+        except MlflowException:
+            # MLflow loads what it has stored, and does not say in a field which types it refused.
+            check_types(pipeline, recipe.name)
+            raise
     return str(info.model_uri)
 
 
@@ -124,9 +134,9 @@ def versions_of(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
 
 def git_commit(folder: Path) -> str:
     """The commit that is checked out in `folder`, with `-dirty` if files differ from it."""
-    words = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
     return done.stdout.strip()

@@ -1,8 +1,8 @@
 """Which types a stored pipeline may hold: the platform's list, not the model's own.
 
 skops refuses types that it does not know. MLflow lets a model bring its own list of
-exceptions, which trusts whoever wrote the model; ours is fixed here, and holds classes of
-scikit-learn and numpy that keep numbers and run no code when they are loaded.
+exceptions, which trusts whoever wrote the model. Our list is fixed here: classes of
+scikit-learn and numpy that hold numbers and run no code when they are loaded.
 """
 
 from typing import Any
@@ -37,19 +37,18 @@ TRUSTED = frozenset(
 )
 
 
-def trusted_types(pipeline: Any, recipe_name: str) -> list[str]:
-    """The types of our list that this pipeline needs beyond those that skops knows.
+def check_types(pipeline: Any, recipe_name: str) -> None:
+    """Refuse a pipeline with a type that neither skops nor our list trusts.
 
     Raises:
-        InvalidRecipe: it holds a type that is not on the list.
+        InvalidRecipe: with the names of the types.
 
     """
     needed = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
-    strange = sorted(set(needed) - TRUSTED)
-    if strange:
+    untrusted = sorted(set(needed) - TRUSTED)
+    if untrusted:
         raise InvalidRecipe(
             f"recipe {recipe_name!r}: estimator: expected types of scikit-learn that the platform "
-            f"trusts, got {', '.join(strange)}",
+            f"trusts, got {', '.join(untrusted)}",
             remedy="use scikit-learn's own steps; a type that is safe belongs in training/trust.py",
         )
-    return sorted(needed)

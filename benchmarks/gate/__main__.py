@@ -18,20 +18,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gate.scenarios import World, blunderer, classifier, regressor, true_improvement
+from benchmarks.gate.scenarios import Scenario, blunderer, classifier, regressor, true_improvement
 from metrics.interval import wilson
 from metrics.weighted import Resampled, Weights
 from training.evaluation.bootstrap import (
-    Bounds,
-    alpha_of,
-    bounds,
-    draws,
-    freedom_of,
+    Improvement,
+    alpha_at_attempt,
+    bootstrap_weights,
+    degrees_of_freedom,
+    improvement,
     is_better,
-    resampled,
+    weighted_metric,
 )
-from training.evaluation.paired import Sheet
-from training.metrics import METRICS, Truth
+from training.evaluation.predictions import Predictions
+from training.metrics import METRICS, Target
 
 SEED = 20260415
 ATTEMPTS = 20
@@ -41,87 +41,90 @@ FALSE_BAR, POWER_BAR = 0.05, 0.8
 # "loans" is made as the recipe `loan` measures on its 5,000 rows: AUC 0.81, and the AUC of two
 # good models of it differ with a standard error of 0.0024.
 NO_BETTER = (
-    World("loans", "binary", "roc_auc", 500, classifier, 2.0, 0.8, 0.45),
-    World("loans", "binary", "roc_auc", 2_000, classifier, 2.0, 0.8, 0.45),
-    World("loans", "binary", "brier", 5_000, classifier, 2.0, 0.8, 0.45),
-    World("loans", "binary", "accuracy", 1_000, classifier, 2.0, 0.8, 0.45),
-    World("loans", "binary", "accuracy", 40, classifier, 2.0, 0.8, 0.45),
-    World("loans", "binary", "f1", 500, classifier, 2.0, 0.8, 0.45),
-    World("values", "regression", "rmse", 110, regressor),
-    World("values", "regression", "rmse", 1_000, regressor),
-    World("blunders", "regression", "mae", 1_000, blunderer),
-    World("blunders", "regression", "mae", 2_500, blunderer),
+    Scenario("loans", "binary", "roc_auc", 500, classifier, 2.0, 0.8, 0.45),
+    Scenario("loans", "binary", "roc_auc", 2_000, classifier, 2.0, 0.8, 0.45),
+    Scenario("loans", "binary", "brier", 5_000, classifier, 2.0, 0.8, 0.45),
+    Scenario("loans", "binary", "accuracy", 1_000, classifier, 2.0, 0.8, 0.45),
+    Scenario("loans", "binary", "accuracy", 40, classifier, 2.0, 0.8, 0.45),
+    Scenario("loans", "binary", "f1", 500, classifier, 2.0, 0.8, 0.45),
+    Scenario("values", "regression", "rmse", 110, regressor),
+    Scenario("values", "regression", "rmse", 1_000, regressor),
+    Scenario("blunders", "regression", "mae", 1_000, blunderer),
+    Scenario("blunders", "regression", "mae", 2_500, blunderer),
 )
 BETTER = (
-    World("loans", "binary", "roc_auc", 1_250, classifier, 2.0, 0.8, 0.9, 0.1),
-    World("loans", "binary", "roc_auc", 5_000, classifier, 2.0, 0.8, 0.45, 0.1),
-    World("loans", "binary", "roc_auc", 10_000, classifier, 2.0, 0.8, 0.45, 0.25),
-    World("loans", "binary", "accuracy", 5_000, classifier, 2.0, 0.8, 0.9, 0.1),
-    World("values", "regression", "rmse", 1_000, regressor, 1.0, 0.5, 0.5, 0.3),
+    Scenario("loans", "binary", "roc_auc", 1_250, classifier, 2.0, 0.8, 0.9, 0.1),
+    Scenario("loans", "binary", "roc_auc", 5_000, classifier, 2.0, 0.8, 0.45, 0.1),
+    Scenario("loans", "binary", "roc_auc", 10_000, classifier, 2.0, 0.8, 0.45, 0.25),
+    Scenario("loans", "binary", "accuracy", 5_000, classifier, 2.0, 0.8, 0.9, 0.1),
+    Scenario("values", "regression", "rmse", 1_000, regressor, 1.0, 0.5, 0.5, 0.3),
 )
 
 
 @lru_cache(maxsize=1)
 def weights(rows: int) -> tuple[Weights, ...]:
-    """The resamples of an exam of that size: the gate draws the same ones each time."""
-    return tuple(draws(rows))
+    """The resamples of an evaluation with that many rows; the gate always draws the same ones."""
+    return tuple(bootstrap_weights(rows))
 
 
-def drawn(world: World, truth: Truth, sheet: Sheet) -> Resampled:
-    """The metric of a sheet in every resample."""
-    metric = resampled(world.task, world.metric, truth, sheet)
-    return np.concatenate([metric(chunk) for chunk in weights(world.rows)])
+def resampled(scenario: Scenario, target: Target, predictions: Predictions) -> Resampled:
+    """The metric of one version in every resample, shape `(n_resamples,)`."""
+    metric = weighted_metric(scenario.task, scenario.metric, target, predictions)
+    return np.concatenate([metric(chunk) for chunk in weights(scenario.rows)])
 
 
 @dataclass(frozen=True)
-class Paired:
+class Comparison:
     """One challenger's improvement over production and its resamples; above zero is better."""
 
     difference: float
-    drawn: Resampled
-    freedom: float
+    resampled: Resampled
+    dof: float
 
-    def at(self, attempt: int) -> Bounds:
+    def at(self, attempt: int) -> Improvement:
         """What the gate sees at an attempt."""
-        return bounds(self.difference, self.drawn, self.freedom, alpha_of(attempt))
+        return improvement(self.difference, self.resampled, self.dof, alpha_at_attempt(attempt))
 
 
-def compared(world: World, truth: Truth, production: Sheet, others: list[Sheet]) -> list[Paired]:
-    """`training.evaluation.bootstrap.paired`, with production's resamples computed once."""
-    plain, greater = METRICS[world.task][world.metric]
-    sign = 1 if greater else -1
-    theirs = drawn(world, truth, production)
-    value = plain(truth, production.scores, production.threshold)
+def compared(
+    scenario: Scenario, target: Target, production: Predictions, challengers: list[Predictions]
+) -> list[Comparison]:
+    """`paired_improvement` of each challenger, with production's resamples computed once."""
+    definition = METRICS[scenario.task][scenario.metric]
+    theirs = resampled(scenario, target, production)
+    value = definition.value(target, production.scores, production.threshold)
     return [
-        Paired(
-            sign * (plain(truth, sheet.scores, sheet.threshold) - value),
-            sign * (drawn(world, truth, sheet) - theirs),
-            freedom_of(world.task, world.metric, truth, sheet, production),
+        Comparison(
+            definition.sign * (definition.value(target, ours.scores, ours.threshold) - value),
+            definition.sign * (resampled(scenario, target, ours) - theirs),
+            degrees_of_freedom(scenario.task, scenario.metric, target, ours, production),
         )
-        for sheet in others
+        for ours in challengers
     ]
 
 
-def false_promotions(world: World, repetitions: int) -> NDArray[np.bool_]:
-    """Which of 20 worthless challengers came in, shape `(repetitions, 20)`."""
+def false_promotions(scenario: Scenario, repetitions: int) -> NDArray[np.bool_]:
+    """Which of 20 worthless challengers are promoted, shape `(repetitions, 20)`."""
     rng = np.random.default_rng(SEED)
-    came_in = []
+    promoted = []
     for _ in range(repetitions):
-        truth, (production, *others) = world.draw(world, rng, [world.own] * (ATTEMPTS + 1))
-        pairs = compared(world, truth, production, others)
-        came_in.append([is_better(pair.at(k), 0.0) for k, pair in enumerate(pairs, start=1)])
-    return np.array(came_in)
+        noises = [scenario.own] * (ATTEMPTS + 1)
+        target, (production, *challengers) = scenario.draw(scenario, rng, noises)
+        found = compared(scenario, target, production, challengers)
+        promoted.append([is_better(each.at(k), 0.0) for k, each in enumerate(found, start=1)])
+    return np.array(promoted)
 
 
-def promotions(world: World, margin: float, repetitions: int) -> NDArray[np.bool_]:
-    """Whether a challenger that is better came in at each attempt, `(repetitions, shown)`."""
+def promotions(scenario: Scenario, margin: float, repetitions: int) -> NDArray[np.bool_]:
+    """Whether a better challenger is promoted at each attempt, `(repetitions, len(SHOWN))`."""
     rng = np.random.default_rng(SEED)
-    came_in = []
+    promoted = []
     for _ in range(repetitions):
-        truth, (production, better) = world.draw(world, rng, [world.own, world.better])
-        (pair,) = compared(world, truth, production, [better])
-        came_in.append([is_better(pair.at(k), margin) for k in SHOWN])
-    return np.array(came_in)
+        noises = [scenario.own, scenario.better]
+        target, (production, better) = scenario.draw(scenario, rng, noises)
+        (found,) = compared(scenario, target, production, [better])
+        promoted.append([is_better(found.at(k), margin) for k in SHOWN])
+    return np.array(promoted)
 
 
 def shown(share: float, n: int) -> str:
@@ -152,28 +155,36 @@ def main() -> int:
         "s",
     )
     say(*["---"] * 7)
-    for world in NO_BETTER:
+    for scenario in NO_BETTER:
         begin = time.monotonic()
-        came_in = false_promotions(world, repetitions)
-        ever = float(came_in.any(axis=1).mean())
+        promoted = false_promotions(scenario, repetitions)
+        ever = float(promoted.any(axis=1).mean())
         missed += ever > FALSE_BAR
-        first = shown(float(came_in[:, 0].mean()), repetitions)
+        first = shown(float(promoted[:, 0].mean()), repetitions)
         met = "met" if ever <= FALSE_BAR else "missed"
         seconds = f"{time.monotonic() - begin:.0f}"
-        say(world.name, world.metric, world.rows, first, shown(ever, repetitions), met, seconds)
+        say(
+            scenario.name,
+            scenario.metric,
+            scenario.rows,
+            first,
+            shown(ever, repetitions),
+            met,
+            seconds,
+        )
     sys.stdout.write("\n")
     shares = [f"at attempt {k}, %" for k in SHOWN]
     say("better by the margin", "metric", "rows", "margin", *shares, ">= 80 % at first", "s")
     say(*["---"] * 10)
-    for world in BETTER:
+    for scenario in BETTER:
         begin = time.monotonic()
-        margin = true_improvement(world, SEED)
-        power = promotions(world, margin, repetitions).mean(axis=0)
+        margin = true_improvement(scenario, SEED)
+        power = promotions(scenario, margin, repetitions).mean(axis=0)
         missed += power[0] < POWER_BAR
         met = "met" if power[0] >= POWER_BAR else "missed"
         cells = [shown(float(share), repetitions) for share in power]
         seconds = f"{time.monotonic() - begin:.0f}"
-        say(world.name, world.metric, world.rows, f"{margin:.4f}", *cells, met, seconds)
+        say(scenario.name, scenario.metric, scenario.rows, f"{margin:.4f}", *cells, met, seconds)
     return int(missed > 0)
 
 

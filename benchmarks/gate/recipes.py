@@ -11,9 +11,13 @@ from dataclasses import replace
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from training.dataset import load_table, split
-from training.evaluation.bootstrap import alpha_of, detectable, paired
-from training.evaluation.paired import Sheet, truth_of
+from training.dataset import encoded_targets, load_table, split
+from training.evaluation.bootstrap import (
+    alpha_at_attempt,
+    detectable_improvement,
+    paired_improvement,
+)
+from training.evaluation.predictions import Predictions
 from training.metrics import METRICS
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe, load_recipe, recipe_names
@@ -24,26 +28,26 @@ ATTEMPTS = (1, 5, 20)
 def line(recipe: Recipe) -> list[str]:
     """One recipe's row of the table."""
     boosted = (
-        HistGradientBoostingClassifier if recipe.is_classifier else (HistGradientBoostingRegressor)
+        HistGradientBoostingClassifier if recipe.is_classifier else HistGradientBoostingRegressor
     )
-    table = load_table(recipe)
-    parts = split(recipe, table, 0)
-    truth = truth_of(recipe, table.loc[parts.holdout.index])
-    theirs, ours = (
-        Sheet(scores_of(fitted_pipeline(r, parts, 0), parts.holdout, r), recipe.threshold)
-        for r in (recipe, replace(recipe, estimator=lambda: boosted(max_iter=60)))
-    )
+    rows = split(recipe, load_table(recipe), 0)
+    target = encoded_targets(recipe, rows.holdout_target)
+
+    def predictions(of: Recipe) -> Predictions:
+        pipeline = fitted_pipeline(of, rows.train, rows.train_target, 0)
+        return Predictions(scores_of(pipeline, rows.holdout, of), of.threshold)
+
+    theirs = predictions(recipe)
+    ours = predictions(replace(recipe, estimator=lambda: boosted(max_iter=60)))
     metric = recipe.gates[0].metric
-    value = METRICS[recipe.task][metric][0](truth, theirs.scores, theirs.threshold)
-    seen = [
-        paired(recipe.task, metric, truth, ours, theirs, alpha_of(attempt)) for attempt in ATTEMPTS
-    ]
-    least = [
-        f"{detectable(found, alpha_of(k)):.3g}" for k, found in zip(ATTEMPTS, seen, strict=True)
-    ]
-    if not seen[0].error:
-        least = ["both answer alike"] * len(ATTEMPTS)
-    return [recipe.name, metric, f"{value:.4g}", str(len(truth)), f"{seen[0].error:.2g}", *least]
+    value = METRICS[recipe.task][metric].value(target, theirs.scores, theirs.threshold)
+    alphas = [alpha_at_attempt(attempt) for attempt in ATTEMPTS]
+    found = [paired_improvement(recipe.task, metric, target, ours, theirs, a) for a in alphas]
+    error = found[0].standard_error
+    least = [f"{detectable_improvement(f, a):.3g}" for f, a in zip(found, alphas, strict=True)]
+    if not error:
+        least = ["both predict alike"] * len(ATTEMPTS)
+    return [recipe.name, metric, f"{value:.4g}", str(len(target)), f"{error:.2g}", *least]
 
 
 def main() -> None:

@@ -27,11 +27,12 @@ def _train(step: Step | None, name: str, seed: int) -> None:
     """`slipway train`."""
     from registry.settings import RegistrySettings
     from registry.store import Store
-    from training.run import train
+    from training.recipe import load_recipe
+    from training.run import train_recipe
 
     store = Store.open(RegistrySettings())
     _arm(step)
-    train(name, store, seed=seed)
+    train_recipe(load_recipe(name), store, seed=seed)
 
 
 def _register(step: Step | None, name: str, run_id: str, source: str, digest: str) -> None:

@@ -10,7 +10,7 @@ MODELS, VERSIONS, ARTIFACTS = (
     "registry.mlflow_store.artifacts",
 )
 PROMOTE, PULL = "registry.promote", "registry.pull"
-TRAINING, TRACKING = "training.run", "training.tracking"
+FITTING, TRAINING, TRACKING = "training.fitting", "training.run", "training.tracking"
 SESSION = "sqlalchemy.orm.session"
 BOTH = (True, False)
 
@@ -26,10 +26,10 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "train": (
         *around(TRACKING, "mlflow.set_experiment"),
         *around(TRACKING, "mlflow.start_run"),
-        *around(TRAINING, "load_table"),
-        *around(TRAINING, "fitted_pipeline"),
-        *around(TRAINING, "onnx_of"),
-        *around(TRAINING, "certify"),
+        *around(FITTING, "load_table"),
+        *around(FITTING, "fitted_pipeline"),
+        *around(FITTING, "onnx_of"),
+        *around(FITTING, "certify"),
         Step("shutil", "copyfile", call=1),
         Step("shutil", "copyfile", call=3),
         *around(TRACKING, "mlflow.log_artifacts", 1, 2),
@@ -50,7 +50,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "promote": (
         *around(PROMOTE, "reconcile_in_turn", 1, 2),
         *around(PROMOTE, "manifest_of", 1, 2),
-        *around("training.evaluation.decision_log", "keep"),
+        *around("training.evaluation.decision_log", "log_decision"),
         *around(ARTIFACTS, "Artifacts.upload"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),

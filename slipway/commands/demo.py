@@ -87,14 +87,14 @@ def _teller(*, quiet: bool) -> _Say:
 
 def _train_all(say: _Say) -> list["TrainedVersion"]:
     say("train", "loading scikit-learn and MLflow")
-    from training.recipe import recipe_names
-    from training.run import train
+    from training.recipe import load_recipe, recipe_names
+    from training.run import train_recipe
 
     store = context.store()
     trained = []
     for name in recipe_names():
         say("train", f"{name} ...")
-        trained.append(train(name, store))
+        trained.append(train_recipe(load_recipe(name), store))
         say("train", f"{name} is version {trained[-1].version}, certified and registered")
     return trained
 

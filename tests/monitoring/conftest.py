@@ -45,7 +45,7 @@ def place(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copy(fresh_database, root / "mlflow.db")
     with working_in(root) as found:
         young = tiny.people().query("age <= 60").drop(columns="lines")
-        train_recipe(tiny.binary(segments=("region", "work")), found.store)
+        train_recipe(tiny.binary(segment_features=("region", "work")), found.store)
         promote(found.store, "tiny", actor="ada")
         pull(found.store, found.layout, "tiny")
         train_recipe(tiny.binary(estimator=shrunk), found.store)

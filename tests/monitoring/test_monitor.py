@@ -72,7 +72,7 @@ def trained(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     root = tmp_path_factory.mktemp("served")
     shutil.copy(fresh_database, root / "mlflow.db")
     with working_in(root) as place:
-        train_recipe(tiny.binary(segments=("work",)), place.store)
+        train_recipe(tiny.binary(segment_features=("work",)), place.store)
         promote(place.store, "tiny", actor="ada")
         pull(place.store, place.layout, "tiny")
         yield place

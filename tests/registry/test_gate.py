@@ -31,13 +31,13 @@ from tests import tiny
 from tests.conftest import Workplace
 from tests.registry.test_faults import artifacts
 from training.dataset import load_table, split
-from training.evaluation import compare
-from training.evaluation.compare import compare_recipe
-from training.evaluation.decision_log import keep
-from training.evaluation.decision_page import page
-from training.evaluation.holdout import Sitter
-from training.evaluation.paired import sit
-from training.recipe import Recipe
+from training.evaluation import checks
+from training.evaluation.compare import compare_by_name, compare_versions, count_attempt
+from training.evaluation.decision_log import log_decision
+from training.evaluation.decision_page import decision_html
+from training.evaluation.model_version import ModelVersion
+from training.evaluation.paired import evaluate_pair
+from training.recipe import Recipe, load_recipe
 from training.run import train_recipe
 
 PEOPLE = 2_000
@@ -60,8 +60,8 @@ def ask(place: Workplace, recipe: Recipe = RECIPE, **words: Any) -> Promotion:
         place.store,
         recipe.name,
         actor="ada",
-        compare=partial(compare_recipe, place.store, place.layout, recipe),
-        keep=partial(keep, place.store),
+        compare=partial(compare_versions, place.store, place.layout, recipe),
+        keep=partial(log_decision, place.store),
         **words,
     )
 
@@ -116,7 +116,7 @@ def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
     assert found(decision, "latency of 100 rows").got.count(" ms") == 2
     told = history(store, "tiny")[-1].evidence
     assert told[0] == f"decision {decision.decision_id}"
-    assert told[1].startswith("roc_auc: expected surely better than production's")
+    assert told[1].startswith("roc_auc: expected significantly better than production's")
     run_id = store.versions.get("tiny", 2).run_id
     assert f"decision/{decision.decision_id}.html" in store.artifacts.paths(run_id, "decision")
 
@@ -126,7 +126,7 @@ def test_a_tie_does_not_promote_and_trying_again_counts(trained: Workplace) -> N
     recipe = tiny.binary()
     ask(trained, recipe, version=1)
     for version in (2, 2, 3):
-        with pytest.raises(GateRefused, match=r"roc_auc: .* since both answer alike: a tie"):
+        with pytest.raises(GateRefused, match=r"roc_auc: .* since both predict alike: a tie"):
             ask(trained, recipe, version=version)
 
     assert reconcile(trained.store, "tiny") == 1
@@ -139,29 +139,31 @@ def test_a_tie_does_not_promote_and_trying_again_counts(trained: Workplace) -> N
     assert [event.kind for event in history(trained.store, "tiny")] == ["promoted"]
 
 
-def test_an_exam_holds_only_rows_that_neither_version_was_fitted_on(workplace: Workplace) -> None:
+def test_an_evaluation_holds_only_rows_that_neither_version_was_fitted_on(
+    workplace: Workplace,
+) -> None:
     recipe = tiny.binary(load=lambda: tiny.people(800))
-    sitters = []
+    versions = []
     for seed in (0, 1):
         trained = train_recipe(recipe, workplace.store, seed=seed)
         folder = workplace.root / str(seed)
         folder.mkdir()
         directory = workplace.store.artifacts.download(trained.run_id, "model_directory", folder)
         manifest = Manifest.read((directory / "manifest.json").read_bytes())
-        sitters.append(Sitter(trained.version, manifest, trained.digest, directory))
-    exam = sit(recipe, *sitters)
+        versions.append(ModelVersion(trained.version, manifest, trained.digest, directory))
+    evaluation = evaluate_pair(recipe, *versions)
     table = load_table(recipe)
     both = set(split(recipe, table, 0).holdout.index) & set(split(recipe, table, 1).holdout.index)
     expected = table.loc[sorted(both)].reset_index(drop=True)
 
-    assert exam.rows.equals(expected)
-    assert sit(recipe, sitters[0], sitters[0]).rows.shape == (200, 8)
+    assert evaluation.rows.equals(expected)
+    assert evaluate_pair(recipe, versions[0], versions[0]).rows.shape == (200, 8)
 
 
 @pytest.mark.parametrize("recipe", [tiny.regression(), tiny.pair()], ids=lambda recipe: recipe.name)
-def test_values_sit_exams_too(workplace: Workplace, recipe: Recipe) -> None:
+def test_regressions_are_evaluated_too(workplace: Workplace, recipe: Recipe) -> None:
     train_recipe(recipe, workplace.store)
-    comparison = compare_recipe(workplace.store, workplace.layout, recipe, 1, 1)
+    comparison = compare_versions(workplace.store, workplace.layout, recipe, 1, 1)
     manifest = manifest_of(workplace.store, recipe.name, 1)
 
     assert comparison.exam
@@ -222,7 +224,7 @@ def test_force_goes_past_an_artifact_store_of_production_that_is_away(both: Work
 
 def test_a_recipe_that_cannot_be_loaded_is_a_reason_against(trained: Workplace) -> None:
     store = trained.store
-    by_name = partial(compare.compare, store, trained.layout, "tiny")
+    by_name = partial(compare_by_name, store, trained.layout, "tiny")
     promote(store, "tiny", 1, actor="ada", compare=by_name)
     with pytest.raises(GateRefused, match="exam: expected the recipe of tiny, got recipe: expect"):
         promote(store, "tiny", 2, actor="ada", compare=by_name)
@@ -233,7 +235,7 @@ def test_a_recipe_that_cannot_be_loaded_is_a_reason_against(trained: Workplace) 
     assert done.decision.outcome == "forced"
 
 
-def test_versions_without_common_rows_have_no_exam(trained: Workplace) -> None:
+def test_versions_without_common_rows_are_not_evaluated(trained: Workplace) -> None:
     newer = replace(tiny.binary(), load=lambda: tiny.people(400, seed=9))
     ask(trained, newer, version=1)
     with pytest.raises(GateRefused, match=r"at least 30 rows that versions 2 and 1 both .* got 0"):
@@ -256,13 +258,13 @@ def test_production_that_moves_meanwhile_is_not_promoted_over(trained: Workplace
 
 def test_comparisons_at_once_are_counted_each_once(trained: Workplace) -> None:
     manifest = manifest_of(trained.store, "tiny", 1)
-    production = Sitter(1, manifest, "p" * 64, trained.root)
+    production = ModelVersion(1, manifest, "p" * 64, trained.root)
     gate = threading.Barrier(6)
 
     def count(number_: int) -> int:
-        challenger = Sitter(number_, manifest, f"{number_:064d}"[::-1], trained.root)
+        challenger = ModelVersion(number_, manifest, f"{number_:064d}"[::-1], trained.root)
         gate.wait()
-        return compare.count_attempt(trained.store, "e" * 64, challenger, production)
+        return count_attempt(trained.store, "e" * 64, challenger, production)
 
     with ThreadPoolExecutor(6) as pool:
         counted = list(pool.map(count, range(6)))
@@ -283,7 +285,7 @@ def test_a_slow_model_that_breaks_its_clients_is_told_both(
         latency_factor=2.0,
     )
     train_recipe(forest, store)
-    monkeypatch.setattr(compare, "UNNOTICED_MS", 0.0)
+    monkeypatch.setattr(checks, "NEGLIGIBLE_LATENCY_MS", 0.0)
     with pytest.raises(GateRefused, match=r"latency of 100 rows: expected at most .* ms, got"):
         ask(workplace, forest)
 
@@ -305,12 +307,11 @@ def test_a_rollback_asks_nobody(trained: Workplace) -> None:
 
 def test_the_command_compares_too(workplace: Workplace) -> None:
     from slipway import context
-    from training.run import train
 
     for _ in range(2):
-        train("iris", workplace.store)
+        train_recipe(load_recipe("iris"), workplace.store)
     context.promote("iris", 1, because="", force=False)
-    with pytest.raises(GateRefused, match=r"accuracy: expected surely better .* on 38 rows"):
+    with pytest.raises(GateRefused, match=r"accuracy: expected significantly better .* on 38 rows"):
         context.promote("iris", None, because="", force=False)
     forced = context.promote("iris", None, because="to see", force=True)
 
@@ -427,7 +428,7 @@ def test_the_page_is_small_whole_and_nobody_writes_tags_into_it() -> None:
     attack = '<script>alert(1)</script><img src=x onerror="a">&'
     words |= {"because": attack, "by": attack, "sentence": attack, "model": attack}
     words["checks"][0] |= {"got": attack, "expected": attack, "path": attack}
-    text = page(Decision.read(json.dumps(words).encode()))
+    text = decision_html(Decision.read(json.dumps(words).encode()))
     reader = Reader()
     reader.feed(text)
 
@@ -435,7 +436,7 @@ def test_the_page_is_small_whole_and_nobody_writes_tags_into_it() -> None:
     assert not reader.seen & {"script", "img", "link", "iframe"}
     assert reader.addresses == []
     assert "http" not in text.replace("http-equiv", "")
-    assert "prefers-color-scheme:dark" in text
+    assert "prefers-color-scheme: dark" in text
     assert 'name="viewport"' in text
     assert len(text) < 20_000
     assert text.count("&lt;script&gt;") >= 6
@@ -445,8 +446,14 @@ def test_the_page_is_small_whole_and_nobody_writes_tags_into_it() -> None:
     ("change", "words"),
     [
         ({"margin": -0.1}, "margin: expected 0 or more, got -0.1"),
-        ({"slices": ("age",)}, "slices: expected category features, got age"),
-        ({"slices": ("region",)}, "slice_tolerance: expected more than 0 with slices, got 0"),
+        (
+            {"gate_segment_features": ("age",)},
+            "gate_segment_features: expected categorical features, got age",
+        ),
+        (
+            {"gate_segment_features": ("region",)},
+            "segment_tolerance: expected more than 0 with gate_segment_features, got 0",
+        ),
         ({"latency_factor": 0.5}, "latency_factor: expected 1 or more, got 0.5"),
     ],
 )
@@ -455,7 +462,7 @@ def test_a_recipe_cannot_ask_the_gate_for_nonsense(change: dict[str, Any], words
         tiny.binary(**change).check()
 
 
-def test_a_version_of_somebody_else_has_no_exam(trained: Workplace) -> None:
+def test_a_version_of_somebody_else_is_not_evaluated(trained: Workplace) -> None:
     trained.store.versions.delete_tag("tiny", 1, "slipway.digest")
     with pytest.raises(NotRegistered, match="made by slipway train"):
-        compare_recipe(trained.store, trained.layout, tiny.binary(), 1, 2)
+        compare_versions(trained.store, trained.layout, tiny.binary(), 1, 2)

@@ -8,14 +8,14 @@ from registry.lineage import lineage
 from registry.promote import promote, rollback
 from slipway.app import app
 from tests.conftest import Workplace
-from training.evaluation.decision_log import keep
+from training.evaluation.decision_log import log_decision
 
 
 def promoted(place: Workplace, version: int, because: str) -> Decision:
     """A promotion as the command makes it, past the gate: retrained versions are ties."""
     done = promote(
         place.store, "tiny", version, actor="ada", because=because, force=True,
-        keep=lambda decision: keep(place.store, decision),
+        keep=lambda decision: log_decision(place.store, decision),
     )  # fmt: skip
     assert done.decision is not None
     return done.decision

@@ -24,8 +24,8 @@ from tests import tiny
 from tests.services.conftest import Service, serving, start
 from tests.services.http_client import GOOD, JSON, ask, changed, metric, without
 from training.dataset import rows_of
+from training.fitting import fit
 from training.recipe import Recipe
-from training.run import _fit
 
 pytestmark = pytest.mark.slow
 
@@ -153,17 +153,17 @@ def test_answers_are_the_pipelines_own(service: Service, recipe: Recipe) -> None
     from training.pipeline import scores_of
     from training.reference import predictions
 
-    fitted = _fit(recipe, 0)
-    rows = rows_of(fitted.split.holdout, recipe.schema)
+    fitted = fit(recipe)
+    rows = rows_of(fitted.data.split.holdout, recipe.schema)
     rows = (rows * (1000 // len(rows) + 1))[:1000]
     body = json.dumps({"rows": rows}).encode()
     status, answer, _ = ask(service, f"/models/{recipe.name}/predict/batch", body)
-    scores = scores_of(fitted.pipeline, fitted.split.holdout, recipe)
+    scores = scores_of(fitted.pipeline, fitted.data.split.holdout, recipe)
     expected = predictions(recipe, scores)
     field = "values" if recipe.task == "regression" else "probabilities"
     got = np.array([list(r[field].values()) for r in answer["results"]])
     wanted = np.tile(scores, (1000 // len(scores) + 1, 1))[:1000]
-    scale = np.std(fitted.truth, axis=0) if recipe.task == "regression" else 1.0
+    scale = np.std(fitted.target, axis=0) if recipe.task == "regression" else 1.0
 
     assert (status, answer["failed"]) == (200, 0)
     assert (np.abs(got - wanted) / scale).max() <= fitted.certificate.tolerance

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from tests import tiny
 from tests.services.conftest import Service
 from tests.services.http_client import ask
+from training.fitting import fit
 from training.pipeline import scores_of
-from training.run import _fit
 
 pytestmark = pytest.mark.slow
 CONFORMANCE = "not_a_server_error,status_code_conformance,content_type_conformance"
@@ -136,7 +136,7 @@ def test_ten_thousand_bodies_meet_no_5xx_and_no_wrong_200(service: Service) -> N
     assert sent >= 10_000
     assert len(answered) > 1_000
     recipe = tiny.binary()
-    fitted = _fit(recipe, 0)
+    fitted = fit(recipe)
     table = pd.DataFrame([row for row, _ in answered])
     expected = scores_of(fitted.pipeline, table, recipe)
     got = np.array([list(scores.values()) for _, scores in answered])

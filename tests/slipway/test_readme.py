@@ -16,10 +16,10 @@ import pytest
 
 from tests.slipway.conftest import Checkout, free_port
 from training.dataset import rows_of
+from training.fitting import fit
 from training.pipeline import scores_of
 from training.recipe import load_recipe
 from training.reference import predictions
-from training.run import _fit
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -113,8 +113,8 @@ def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
 def test_a_thousand_held_out_rows_get_the_pipelines_answers(served: str, name: str) -> None:
     """Over HTTP, against scikit-learn fitted anew from the recipe, which is deterministic."""
     recipe = load_recipe(name)
-    fitted = _fit(recipe, 0)
-    holdout = fitted.split.holdout.iloc[:1000]
+    fitted = fit(recipe)
+    holdout = fitted.data.split.holdout.iloc[:1000]
     rows = rows_of(holdout, recipe.schema)
     request = urllib.request.Request(
         f"{served}/models/{name}/predict/batch",
@@ -125,7 +125,7 @@ def test_a_thousand_held_out_rows_get_the_pipelines_answers(served: str, name: s
         results = json.load(answer)["results"]
     scores = scores_of(fitted.pipeline, holdout, recipe)
     got = np.array([[*(r.get("probabilities") or r["values"]).values()] for r in results])
-    scale = 1.0 if recipe.is_classifier else float(np.std(fitted.truth))
+    scale = 1.0 if recipe.is_classifier else float(np.std(fitted.target))
 
     assert np.abs(got - scores).max() / scale <= fitted.certificate.tolerance
     if recipe.is_classifier:

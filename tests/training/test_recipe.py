@@ -33,7 +33,10 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
         ({"gates": ()}, "expected at least one"),
         ({"gates": (Gate("magic", minimum=1),)}, "got magic"),
         ({"gates": (Gate("roc_auc"),)}, "a minimum or a maximum"),
-        ({"segments": ("region", "age")}, "segments: expected category features"),
+        (
+            {"segment_features": ("region", "age")},
+            "segment_features: expected categorical features",
+        ),
         ({"schema": Schema(features=())}, "at least one feature"),
     ],
 )
@@ -51,7 +54,7 @@ def test_a_contradiction_in_a_recipe_is_named(changes: dict[str, Any], reason: s
         ("import no_such_library", "ModuleNotFoundError"),
     ],
 )
-def test_a_recipe_file_that_does_not_run_is_told_with_its_line(
+def test_a_recipe_file_that_does_not_run_is_reported_with_its_line(
     text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import training.recipes
@@ -64,7 +67,7 @@ def test_a_recipe_file_that_does_not_run_is_told_with_its_line(
         load_recipe(name)
 
 
-def test_an_unknown_recipe_is_told_the_nearest() -> None:
+def test_an_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(InvalidRecipe) as caught:
         load_recipe("lone")
 
@@ -102,14 +105,14 @@ def test_rows_that_break_the_schema_are_named(change: Any, reason: str) -> None:
         (b"a\n\xff\xfe\n", "expected CSV in UTF-8"),
     ],
 )
-def test_a_bad_csv_file_is_told_with_its_line(data: bytes, reason: str, tmp_path: Path) -> None:
+def test_a_bad_csv_file_is_reported_with_its_line(data: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(data)
     with pytest.raises(InvalidData, match=reason):
         read_csv(path)
 
 
-def test_a_csv_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_csv_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="expected a CSV file, got nothing"):
         read_csv(tmp_path / "none.csv")
 
@@ -180,7 +183,7 @@ def test_simulated_rows_may_be_sent(name: str) -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data sets lie beside the project, if at all")
 def test_the_census_becomes_a_model() -> None:
     from contracts.schema import category
-    from training.run import _fit
+    from training.fitting import fit
 
     table = read_csv(DATA / "adult.csv", separator=";").iloc[:6000]
     words = [c for c in table.columns if table[c].dtype != "int64" and c != "salary-class"]
@@ -196,7 +199,7 @@ def test_the_census_becomes_a_model() -> None:
         classes=tuple(sorted(table["salary-class"].unique())),
         load=lambda: named,
     )
-    fitted = _fit(recipe, 0)
+    fitted = fit(recipe)
 
     assert fitted.certificate.passed
     assert fitted.metrics["roc_auc"].value > 0.8

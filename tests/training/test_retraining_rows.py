@@ -1,4 +1,4 @@
-"""What a retraining learns is never in its exam, and old rows stay unless they do harm."""
+"""A retraining never learns its held-out rows, and keeps old rows unless they do harm."""
 
 from collections import Counter
 from dataclasses import replace
@@ -16,21 +16,22 @@ from contracts.errors import InvalidData
 from contracts.retraining import RetrainingRequest
 from tests import tiny
 from tests.monitoring.scenarios import turned
-from training.retraining.partition import chosen, parts_of
+from training.retraining.old_data import retraining_data
+from training.retraining.partition import partition
 
-ORDER = RetrainingRequest.read(
+REQUEST = RetrainingRequest.read(
     (Path(__file__).parents[1] / "contracts/golden/order.v1.json").read_bytes(), "golden"
 )
 RECIPE = tiny.binary()
 COLUMNS = [*tiny.SCHEMA.names, "paid"]
 
 
-def order(rows: int, recent: int, exam: int) -> RetrainingRequest:
-    return structs.replace(ORDER, rows=rows, recent_rows=recent, evaluation_rows=exam)
+def request(rows: int, recent: int, holdout: int) -> RetrainingRequest:
+    return structs.replace(REQUEST, rows=rows, recent_rows=recent, evaluation_rows=holdout)
 
 
 def as_traffic(world: pd.DataFrame, target: str = "paid") -> pd.DataFrame:
-    """A world's people as the Parquet file of an order holds them."""
+    """A world's people as the Parquet file of a request holds them."""
     names = [*tiny.SCHEMA.names, target]
     table = world[names].rename(columns={target: "truth"})
     return table.assign(prediction_id=[f"id-{i}" for i in range(len(table))])
@@ -44,28 +45,27 @@ def counted(table: pd.DataFrame) -> Counter[tuple[str, ...]]:
 
 @settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(0, 60))
-def test_no_row_of_the_exam_is_learned_though_it_came_twice(
+def test_no_held_out_row_is_learned_though_it_came_twice(
     seed: int, sent_again: int, from_training: int
 ) -> None:
-    """Requests that were sent twice, and rows of the recipe's data that came back as traffic."""
+    """Requests that were sent twice, and rows of the recipe's data that returned as traffic."""
     rng = np.random.default_rng(seed)
     world = tiny.people(400, seed % 1000 + 1)
     again = world.iloc[rng.integers(0, 400, sent_again)]
     known = tiny.people().iloc[rng.permutation(400)[:from_training]]
     traffic = pd.concat([world, again, known]).sample(frac=1, random_state=seed % 1000)
-    given_ = order(len(traffic), 300, 100)
-    parts = parts_of(RECIPE, given_, as_traffic(traffic))
-    split = chosen(replace(RECIPE, old_share=1.0), parts, 0).split
+    parts = partition(RECIPE, request(len(traffic), 300, 100), as_traffic(traffic))
+    split = retraining_data(replace(RECIPE, old_data_share=1.0), request(0, 0, 0), parts, 0).split
     everything = counted(pd.concat([traffic, tiny.people()]))
-    exam = counted(parts.exam)
+    held_out = counted(parts.holdout)
     learned = counted(split.train.assign(paid=split.train_target))
 
-    assert len(parts.exam) == 100
-    assert exam == counted(traffic.iloc[-100:])
-    assert all(learned[row] <= everything[row] - n for row, n in exam.items())
-    # Nothing else is lost: what was taken out are copies of the exam's rows or the choice's.
-    taken = sum(everything.values()) - len(parts.exam) - sum(learned.values())
-    assert taken <= 100 + len(parts.choose)
+    assert len(parts.holdout) == 100
+    assert held_out == counted(traffic.iloc[-100:])
+    assert all(learned[row] <= everything[row] - n for row, n in held_out.items())
+    # Nothing else is lost: only copies of held-out or validation rows were taken out.
+    taken = sum(everything.values()) - len(parts.holdout) - sum(learned.values())
+    assert taken <= 100 + len(parts.validation)
 
 
 @pytest.mark.parametrize(
@@ -75,40 +75,45 @@ def test_no_row_of_the_exam_is_learned_though_it_came_twice(
 )
 def test_old_rows_stay_unless_they_do_harm(world: Any, expected: set[float]) -> None:
     recipe = replace(RECIPE, load=lambda: tiny.people(3_000, 99))
-    parts = parts_of(recipe, order(1_500, 1_500, 450), as_traffic(world(1_500, 4)))
-    made = chosen(recipe, parts, 0)
+    asked = request(1_500, 1_500, 450)
+    parts = partition(recipe, asked, as_traffic(world(1_500, 4)))
+    data = retraining_data(recipe, asked, parts, 0)
+    made = data.retrained
 
+    assert made is not None
     assert made.old_share in expected
     assert made.rows_old == round(made.old_share * len(parts.old))
-    assert made.rows_recent == len(parts.learn) + len(parts.choose)
-    assert made.split.usual is not None
-    assert len(made.split.usual) == made.rows_recent + len(parts.exam)
+    assert made.rows_recent == len(parts.recent) + len(parts.validation)
+    assert data.split.reference_rows is not None
+    assert len(data.split.reference_rows) == made.rows_recent + len(parts.holdout)
 
 
 def test_a_recipe_that_names_a_share_is_obeyed() -> None:
-    recipe = replace(RECIPE, old_share=0.25)
-    parts = parts_of(recipe, order(600, 600, 180), as_traffic(tiny.people(600, 4)))
+    recipe = replace(RECIPE, old_data_share=0.25)
+    asked = request(600, 600, 180)
+    parts = partition(recipe, asked, as_traffic(tiny.people(600, 4)))
+    made = retraining_data(recipe, asked, parts, 0).retrained
 
-    assert chosen(recipe, parts, 0).rows_old == round(0.25 * len(parts.old))
+    assert made is not None
+    assert made.rows_old == round(0.25 * len(parts.old))
 
 
-def test_a_regression_is_trained_anew_on_values() -> None:
+def test_a_regression_is_retrained_on_values() -> None:
     recipe = tiny.regression()
-    parts = parts_of(
-        recipe, order(600, 500, 150), as_traffic(tiny.whole_people(600), target="value")
-    )
+    asked = request(600, 500, 150)
+    parts = partition(recipe, asked, as_traffic(tiny.whole_people(600), target="value"))
 
-    assert chosen(recipe, parts, 0).split.holdout_target.dtype == float
+    assert retraining_data(recipe, asked, parts, 0).split.holdout_target.dtype == float
 
 
 def test_rows_that_today_refuses_are_left_out_and_new_features_are_missing() -> None:
     traffic = as_traffic(tiny.people(400, 4)).drop(columns="income")
     traffic.loc[399, "age"] = 17.0
     traffic.loc[398, "truth"] = "perhaps"
-    parts = parts_of(RECIPE, order(400, 400, 120), traffic)
+    parts = partition(RECIPE, request(400, 400, 120), traffic)
 
-    assert len(parts.exam) == 118
-    assert parts.exam.income.isna().all()
+    assert len(parts.holdout) == 118
+    assert parts.holdout.income.isna().all()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,6 @@ def test_rows_that_today_refuses_are_left_out_and_new_features_are_missing() -> 
         ),
     ],
 )
-def test_too_little_is_told(recipe: Any, traffic: pd.DataFrame, says: str) -> None:
+def test_too_few_rows_are_refused(recipe: Any, traffic: pd.DataFrame, says: str) -> None:
     with pytest.raises(InvalidData, match=says):
-        parts_of(recipe, order(len(traffic), len(traffic), len(traffic) // 3), traffic)
+        partition(recipe, request(len(traffic), len(traffic), len(traffic) // 3), traffic)

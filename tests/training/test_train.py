@@ -27,7 +27,7 @@ from tests.conftest import Workplace
 from training.dataset import load_table, rows_of, split
 from training.export import onnx_of
 from training.onnx_session import onnx_scores
-from training.parity import certify, probes
+from training.parity import certified_rows, certify
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.run import TrainedVersion, train_recipe
@@ -40,7 +40,7 @@ def model_directory(place: Workplace, trained: TrainedVersion) -> Any:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.task)
-def test_a_version_is_registered_with_all_that_later_rooms_need(
+def test_a_version_is_registered_with_all_that_later_packages_need(
     workplace: Workplace, recipe: Recipe
 ) -> None:
     (workplace.root / "got").mkdir()
@@ -67,16 +67,16 @@ def test_several_outputs_count_alike() -> None:
     from training.metrics import METRICS
 
     rng = np.random.default_rng(0)
-    truth = rng.normal(size=(50, 3)) * [1, 10, 100]
-    scores = truth + rng.normal(size=(50, 3))
+    target = rng.normal(size=(50, 3)) * [1, 10, 100]
+    scores = target + rng.normal(size=(50, 3))
     oracles = {
         "rmse": sk.root_mean_squared_error,
         "mae": sk.mean_absolute_error,
         "r2": sk.r2_score,
     }
     for name, oracle in oracles.items():
-        got = METRICS["regression"][name][0](truth, scores, 0.5)
-        assert got == pytest.approx(oracle(truth, scores, multioutput="uniform_average")), name
+        got = METRICS["regression"][name].value(target, scores, 0.5)
+        assert got == pytest.approx(oracle(target, scores, multioutput="uniform_average")), name
 
 
 def test_the_same_seed_gives_the_same_model(workplace: Workplace) -> None:
@@ -133,8 +133,8 @@ def test_trees_agree_exactly_where_they_split(estimator: Any) -> None:
     table = tiny.people(3000).assign(income=lambda t: rng.integers(0, 10**8, len(t)) / 100)
     recipe = tiny.binary(estimator=lambda: estimator, schema=tiny.WHOLE, load=lambda: table)
     parts = split(recipe, load_table(recipe), 0)
-    pipeline = fitted_pipeline(recipe, parts, 0)
-    groups = probes(pipeline, recipe, parts.holdout, rng)
+    pipeline = fitted_pipeline(recipe, parts.train, parts.train_target, 0)
+    groups = certified_rows(pipeline, recipe, parts.holdout, rng)
     certificate = certify(pipeline, onnx_of(pipeline, recipe), recipe, parts.holdout, 1.0, rng)
 
     assert len(groups["thresholds"]) > 100
@@ -163,7 +163,7 @@ def test_a_model_that_cannot_take_what_the_schema_allows_is_refused() -> None:
         estimator=lambda: GradientBoostingClassifier(n_estimators=3), load=tiny.whole_people
     )
     parts = split(recipe, load_table(recipe), 0)
-    pipeline = fitted_pipeline(recipe, parts, 0)
+    pipeline = fitted_pipeline(recipe, parts.train, parts.train_target, 0)
     with pytest.raises(CertificateFailed, match="Input X contains NaN") as caught:
         certify(
             pipeline,
@@ -187,7 +187,8 @@ def test_an_estimator_without_an_onnx_form_is_refused() -> None:
             return np.full((len(x), 2), 0.5)
 
     recipe = tiny.binary(estimator=Strange)
-    pipeline = fitted_pipeline(recipe, split(recipe, load_table(recipe), 0), 0)
+    parts = split(recipe, load_table(recipe), 0)
+    pipeline = fitted_pipeline(recipe, parts.train, parts.train_target, 0)
     with pytest.raises(InvalidRecipe, match="expected one with an ONNX form"):
         onnx_of(pipeline, recipe)
 
@@ -203,14 +204,14 @@ def test_a_linear_regression_and_text_features_agree_end_to_end() -> None:
         load=recipe.load,
     )
     parts = split(linear, load_table(linear), 0)
-    pipeline = fitted_pipeline(linear, parts, 0)
+    pipeline = fitted_pipeline(linear, parts.train, parts.train_target, 0)
     matrix = linear.schema.matrix(rows_of(parts.holdout, linear.schema))
     got = onnx_scores(onnx_of(pipeline, linear), matrix)
 
     assert np.allclose(got, scores_of(pipeline, parts.holdout, linear), atol=1e-3)
 
 
-def test_the_command_without_the_command_line_tells_mistakes(workplace: Workplace) -> None:
+def test_the_module_run_as_a_command_reports_mistakes(workplace: Workplace) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "training", "lone"],
         cwd=workplace.root,
@@ -223,7 +224,7 @@ def test_the_command_without_the_command_line_tells_mistakes(workplace: Workplac
     assert "did you mean 'loan'?" in done.stderr
 
 
-def test_an_unreachable_tracking_server_is_told_in_seconds(
+def test_an_unreachable_tracking_server_is_reported_in_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from contracts.errors import RegistryUnreachable

@@ -1,4 +1,4 @@
-"""Whether scores mean what they say: of rows scored 0.8, eight in ten should be right."""
+"""Whether scores mean what they say: of the rows scored 0.8, eight in ten should be positive."""
 
 from dataclasses import dataclass
 
@@ -7,60 +7,67 @@ from numpy.typing import NDArray
 
 from contracts.manifest import Task
 from metrics.weighted import WeightedMetric, Weights
-from training.evaluation.bootstrap import draws
-from training.evaluation.paired import Sheet
-from training.metrics import Truth
+from training.evaluation.bootstrap import bootstrap_weights
+from training.evaluation.predictions import Predictions
+from training.metrics import Target
 
 BINS = 10
 TOLERANCE = {"binary": 0.02, "multiclass": 0.02, "regression": 0.05}
-"""How much worse may be: two points of probability, or a twentieth of the target's deviation."""
-
-
+"""How much worse a challenger may be: two points of probability, or a twentieth of the target's
+standard deviation."""
 ONE_SIDED_95 = 1.645
-"""The normal quantile; a difference of absolute values leans, which says nothing of its rows."""
+"""The normal quantile. Student's t is not used here: a difference of absolute values is skewed,
+which says nothing about its rows."""
 
 
 @dataclass(frozen=True)
-class Worsening:
-    """The challenger's error, production's, and the lower 95 % bound of what it is worse by."""
+class CalibrationErrors:
+    """Both versions' errors, and the lower 95 % bound of how much worse the challenger's is."""
 
-    here: float
-    there: float
-    low: float
+    challenger: float
+    production: float
+    worse_by_low: float
 
 
 def error_name(task: Task) -> str:
-    """What is measured for a task, in words."""
+    """The name of the error that is measured for a task."""
     return "bias in deviations" if task == "regression" else "calibration error"
 
 
-def worsening(task: Task, truth: Truth, ours: Sheet, theirs: Sheet) -> Worsening:
-    """How much worse our answers are calibrated than theirs, on the same rows.
+def calibration_errors(
+    task: Task, target: Target, challenger: Predictions, production: Predictions
+) -> CalibrationErrors:
+    """How much worse the challenger is calibrated than production, on the same rows.
 
     For a classifier the error is the expected calibration error over ten bins with equally
     many rows (Nixon et al. 2019, arXiv:1904.01685), of the positive class or of the highest
-    probability; for a regression the mean error of the worst output, in deviations.
+    probability. For a regression it is the mean error of the worst output, in standard
+    deviations of its target.
     """
-    mine, other = (_error(task, truth, sheet) for sheet in (ours, theirs))
-    whole = np.ones((1, len(truth)))
-    drawn = np.concatenate([mine(weights) - other(weights) for weights in draws(len(truth))])
-    here, there = float(mine(whole)[0]), float(other(whole)[0])
-    return Worsening(here, there, here - there - ONE_SIDED_95 * float(drawn.std(ddof=1)))
+    ours, theirs = (_error(task, target, p) for p in (challenger, production))
+    every_row_once = np.ones((1, len(target)))
+    resampled = np.concatenate(
+        [ours(weights) - theirs(weights) for weights in bootstrap_weights(len(target))]
+    )
+    here, there = float(ours(every_row_once)[0]), float(theirs(every_row_once)[0])
+    spread = float(resampled.std(ddof=1))
+    return CalibrationErrors(here, there, here - there - ONE_SIDED_95 * spread)
 
 
-def _error(task: Task, truth: Truth, sheet: Sheet) -> WeightedMetric:
+def _error(task: Task, target: Target, predictions: Predictions) -> WeightedMetric:
+    scores = predictions.scores
     if task == "regression":
-        values = truth.reshape(len(truth), -1)
-        gaps = (sheet.scores - values) / np.maximum(values.std(axis=0), 1e-300)
+        values = target.reshape(len(target), -1)
+        gaps = (scores - values) / np.maximum(values.std(axis=0), 1e-300)
         return lambda weights: np.abs(weights @ gaps / _total(weights)).max(axis=1)
     if task == "binary":
-        said, came = sheet.scores[:, 1], (truth == 1).astype(np.float64)
+        probability, outcome = scores[:, 1], (target == 1).astype(np.float64)
     else:
-        said = sheet.scores.max(axis=1)
-        came = (sheet.scores.argmax(axis=1) == truth).astype(np.float64)
-    edges = np.quantile(said, np.arange(1, BINS) / BINS)
-    inside = np.eye(BINS)[np.searchsorted(edges, said)]
-    gaps = inside * (said - came)[:, None]
+        probability = scores.max(axis=1)
+        outcome = (scores.argmax(axis=1) == target).astype(np.float64)
+    edges = np.quantile(probability, np.arange(1, BINS) / BINS)
+    in_bin = np.eye(BINS)[np.searchsorted(edges, probability)]
+    gaps = in_bin * (probability - outcome)[:, None]
     return lambda weights: np.abs(weights @ gaps / _total(weights)).sum(axis=1)
 
 

@@ -1,14 +1,14 @@
-"""Where decisions are found again: among the artifacts of the challenger's run."""
+"""Logs decisions where they are found later: among the artifacts of the challenger's run."""
 
 from contracts.decision import Decision
 from contracts.errors import RegistryUnreachable
 from registry.store import Store
-from training.evaluation.decision_page import page
+from training.evaluation.decision_page import decision_html
 
 FOLDER = "decision"
 
 
-def keep(store: Store, decision: Decision) -> None:
+def log_decision(store: Store, decision: Decision) -> None:
     """Log a decision to its run in MLflow, as `decision/<id>.json` and as `.html`.
 
     Raises:
@@ -18,7 +18,7 @@ def keep(store: Store, decision: Decision) -> None:
     """
     files = {
         f"{decision.decision_id}.json": decision.write_pretty(),
-        f"{decision.decision_id}.html": page(decision).encode(),
+        f"{decision.decision_id}.html": decision_html(decision).encode(),
     }
     try:
         store.artifacts.upload(decision.run_id, FOLDER, files)
@@ -26,5 +26,5 @@ def keep(store: Store, decision: Decision) -> None:
         raise RegistryUnreachable(
             f"run {decision.run_id}: expected to log the decision {decision.decision_id}, "
             f"got {err.what}",
-            remedy="mend the artifact store: a version is not promoted unrecorded",
+            remedy="fix the artifact store: no version is promoted without a record",
         ) from err

@@ -1,4 +1,4 @@
-"""Which rows of one table are copies of another's, when rows have no names."""
+"""Which rows of one table are copies of another table's rows, where rows have no ids."""
 
 from collections import Counter
 
@@ -12,14 +12,14 @@ from training.dataset import features_of
 from training.recipe import Recipe
 
 Keys = NDArray[np.uint64]
-"""One number a row, shape `(n_rows,)`."""
+"""One hash per row, shape `(n_rows,)`."""
 
 
-def keys_of(recipe: Recipe, table: pd.DataFrame, schema: Schema, label: str) -> Keys:
-    """One number a row, from its features and its (first) label.
+def keys_of(recipe: Recipe, table: pd.DataFrame, schema: Schema, target: str) -> Keys:
+    """One hash per row, of its features and its target; `target` names the column.
 
     Raises:
-        InvalidData: a column has not the type that the schema names.
+        InvalidData: a column does not have the type that the schema names.
 
     """
     try:
@@ -27,15 +27,17 @@ def keys_of(recipe: Recipe, table: pd.DataFrame, schema: Schema, label: str) -> 
     except (TypeError, ValueError) as err:
         raise InvalidData(
             f"recipe {recipe.name!r}: expected rows of the types that the version knows, got {err}",
-            remedy="two kinds of rows have no common exam; promote with --force",
+            remedy="these rows and the version cannot be compared; promote with --force",
         ) from err
-    kind = "str" if recipe.is_classifier else "float64"
-    keyed = features.assign(**{"label of the row": table[label].astype(kind)})
+    dtype = "str" if recipe.is_classifier else "float64"
+    keyed = features.assign(**{"label of the row": table[target].astype(dtype)})
     return pd.util.hash_pandas_object(keyed, index=False).to_numpy()
 
 
 def copies(keys: Keys, of: Keys) -> NDArray[np.bool_]:
-    """Which rows are among others; of equal rows only as many, the first.
+    """Which rows are copies of others, shape `(n_rows,)`.
+
+    Of equal rows, as many are copies as the others have, the first ones.
 
     >>> rows, others = np.array([7, 8, 7, 7], np.uint64), np.array([7, 7, 9], np.uint64)
     >>> copies(rows, others).tolist()
@@ -43,8 +45,8 @@ def copies(keys: Keys, of: Keys) -> NDArray[np.bool_]:
     """
     left = Counter(of.tolist())
     found = np.zeros(len(keys), dtype=bool)
-    for place, key in enumerate(keys.tolist()):
+    for index, key in enumerate(keys.tolist()):
         if left[key] > 0:
             left[key] -= 1
-            found[place] = True
+            found[index] = True
     return found

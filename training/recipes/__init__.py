@@ -1,1 +1,5 @@
-"""One file a model: `<name>.py` with one `recipe`; files that begin with `_` help them."""
+"""Recipes: one file per model, `<name>.py` with one `recipe`; a file `_<name>.py` is no recipe.
+
+In: data. Out: a `training.recipe.Recipe`.
+May import: contracts.schema, training.recipe, training.dataset.read_csv, and any library.
+"""

@@ -1,0 +1,164 @@
+"""The gate's checks of a paired evaluation, from the metric to the size of the model."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.decision import Check, Subject
+from contracts.manifest import Manifest
+from contracts.names import MODEL_FILE
+from training.evaluation.bootstrap import (
+    ALPHA,
+    Improvement,
+    alpha_at_attempt,
+    detectable_improvement,
+    is_better,
+    paired_improvement,
+)
+from training.evaluation.calibration import TOLERANCE as CALIBRATION_TOLERANCE
+from training.evaluation.calibration import calibration_errors, error_name
+from training.evaluation.latency import CALLS, latencies_ms
+from training.evaluation.model_version import ModelVersion
+from training.evaluation.paired import PairedEvaluation
+
+MIN_SEGMENT_ROWS = 100
+"""A segment with fewer rows is reported and does not decide."""
+NEGLIGIBLE_LATENCY_MS = 1.0
+"""A call this fast passes whatever the factor; for 100 rows, ten times as much."""
+GOLDEN_MARGIN = 10.0
+"""How many tolerances a golden request may be off, as in the service: another processor rounds
+differently, and another model differs by far more."""
+
+
+def metric_check(evaluation: PairedEvaluation, found: Improvement, attempt: int) -> Check:
+    """Certainly better, and not certainly by less than the margin: ties do not promote."""
+    margin = evaluation.recipe.margin
+    alpha = alpha_at_attempt(attempt)
+    passed = is_better(found, margin)
+    ours = evaluation.value(evaluation.challenger)
+    theirs = evaluation.value(evaluation.production)
+    confidence = f"{100 * (1 - alpha):.4g} % confidence"
+    expected = f"significantly better than production's {theirs:.4g} (attempt {attempt}, "
+    expected += f"{confidence})" + (f", possibly by {margin:g} or more" if margin else "")
+    interval = f"{found.difference:+.4g} (between {found.low:+.4g} and {found.high:+.4g})"
+    got = f"{ours:.4g}: {interval} on {len(evaluation.rows)} rows"
+    sentence = f"{evaluation.metric}: expected {expected}, got {got}"
+    if not found.standard_error:
+        sentence += ", since both predict alike: a tie"
+    elif not passed:
+        least = detectable_improvement(found, alpha)
+        sentence += f"; this exam detects an improvement of {least:.2g} in 80 of 100 cases"
+    return _check("metric", evaluation.metric, expected, got, sentence, passed=passed)
+
+
+def segment_checks(evaluation: PairedEvaluation) -> Iterator[Check]:
+    """Not worse on any segment of the features that the recipe names.
+
+    All segments must pass, so each is tested at 5 % (Berger 1982, intersection-union test).
+    """
+    for feature in evaluation.recipe.gate_segment_features:
+        column = evaluation.rows[feature].astype("str").fillna("missing")
+        for value in sorted(column.unique()):
+            rows = (column == value).to_numpy(dtype=bool)
+            yield _segment_check(evaluation, f"{feature}={value}", rows)
+
+
+def _segment_check(evaluation: PairedEvaluation, segment: str, rows: NDArray[np.bool_]) -> Check:
+    """The lower bound of the improvement on a segment must be above minus the tolerance."""
+    recipe, n_rows = evaluation.recipe, int(rows.sum())
+    expected = f"worse by less than {recipe.segment_tolerance:g}"
+    target = evaluation.target[rows]
+    path = f"slice.{segment}"
+    if n_rows < MIN_SEGMENT_ROWS or (recipe.is_classifier and len(np.unique(target)) == 1):
+        got = f"{n_rows} rows" + ("" if n_rows < MIN_SEGMENT_ROWS else " of one class")
+        sentence = f"segment {segment}: {got}, too few for a decision"
+        return _check("slice", path, expected, got, sentence, passed=True, judged=False)
+    challenger, production = (
+        predictions.take(rows) for predictions in (evaluation.challenger, evaluation.production)
+    )
+    found = paired_improvement(
+        recipe.task, evaluation.metric, target, challenger, production, ALPHA
+    )
+    got = f"{found.difference:+.4g} (lower bound {found.low:+.4g}) on {n_rows} rows"
+    sentence = f"segment {segment}: expected {evaluation.metric} {expected}, got {got}"
+    passed = found.low > -recipe.segment_tolerance
+    return _check("slice", path, expected, got, sentence, passed=passed)
+
+
+def calibration_check(evaluation: PairedEvaluation) -> Check:
+    """Refused only if it is certainly worse than the tolerance, which no recipe chose."""
+    task = evaluation.recipe.task
+    tolerance, name = CALIBRATION_TOLERANCE[task], error_name(task)
+    found = calibration_errors(
+        task, evaluation.target, evaluation.challenger, evaluation.production
+    )
+    worse_by = found.challenger - found.production
+    expected = f"not significantly worse than {found.production:.3g} by more than {tolerance:g}"
+    got = f"{found.challenger:.3g} ({worse_by:+.3g}, lower bound {found.worse_by_low:+.3g})"
+    sentence = f"{name}: expected {expected}, got {got}"
+    passed = not found.worse_by_low > tolerance
+    return _check("calibration", name, expected, got, sentence, passed=passed)
+
+
+def parity_check(challenger: ModelVersion) -> Check:
+    """The golden requests, predicted here and now."""
+    manifest = challenger.manifest
+    scale = 1.0 if manifest.classes else max(1.0, _largest_golden_score(manifest))
+    allowed = GOLDEN_MARGIN * manifest.certificate.tolerance * scale
+    difference = challenger.golden_difference()
+    expected, got = f"at most {allowed:.0e}", f"{difference:.1e}"
+    sentence = f"golden requests: expected a difference of {expected}, got {got}"
+    passed = difference <= allowed
+    return _check("parity", "golden requests", expected, got, sentence, passed=passed)
+
+
+def _largest_golden_score(manifest: Manifest) -> float:
+    return max(abs(score) for request in manifest.golden for score in request.scores)
+
+
+def latency_checks(
+    evaluation: PairedEvaluation, challenger: ModelVersion, production: ModelVersion
+) -> Iterator[Check]:
+    """Both versions' latencies, for each number of rows per call in `CALLS`."""
+    versions = {"challenger": challenger, "production": production}
+    rows = evaluation.rows.iloc[: max(CALLS)]
+    sessions = {role: version.session for role, version in versions.items()}
+    matrices = {role: version.matrix(rows) for role, version in versions.items()}
+    for n_rows in CALLS:
+        median_ms = latencies_ms(sessions, matrices, n_rows)
+        ours, theirs = median_ms["challenger"], median_ms["production"]
+        negligible = NEGLIGIBLE_LATENCY_MS * (1 if n_rows == 1 else 10)
+        limit = max(evaluation.recipe.latency_factor * theirs, negligible)
+        expected = f"at most {limit:.3g} ms"
+        got = f"{ours:.3g} ms (production {theirs:.3g} ms)"
+        path = f"latency of {n_rows} row{'s' if n_rows > 1 else ''}"
+        sentence = f"{path}: expected {expected}, got {got}"
+        yield _check("latency", path, expected, got, sentence, passed=ours <= limit)
+
+
+def size_check(challenger: ModelVersion, production: ModelVersion) -> Check:
+    """The sizes of both models, which are reported and do not decide."""
+    got = f"{challenger.size_bytes:,} bytes (production {production.size_bytes:,})"
+    return _check("size", MODEL_FILE, "", got, f"size: {got}", passed=True, judged=False)
+
+
+def _check(
+    subject: Subject,
+    path: str,
+    expected: str,
+    got: str,
+    sentence: str,
+    *,
+    passed: bool,
+    judged: bool = True,
+) -> Check:
+    return Check(
+        subject=subject,
+        path=path,
+        expected=expected,
+        got=got,
+        passed=passed,
+        judged=judged,
+        sentence=sentence,
+    )

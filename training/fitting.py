@@ -1,0 +1,78 @@
+"""Fits a recipe, and learns everything about the model that is known before it is logged."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from contracts.decision_rule import Scores
+from contracts.manifest import Certificate, Metric
+from training.dataset import TrainingData, encoded_targets, load_table, split
+from training.export import onnx_of
+from training.importance import Importance, importance_of
+from training.metrics import Target, holdout_metrics
+from training.parity import certify
+from training.pipeline import fitted_pipeline, scores_of
+from training.recipe import Recipe
+
+
+class LoadData(Protocol):
+    """Where the rows of a training run come from."""
+
+    def __call__(self, recipe: Recipe, seed: int, /) -> TrainingData:
+        """The rows to learn and to hold out. Raises InvalidData."""
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted, exported and certified model.
+
+    `scores` are the pipeline's scores of the held-out rows, shape `(n_rows, n_outputs)`,
+    `target` is as in `training.metrics`, and `model` is the ONNX file.
+    """
+
+    recipe: Recipe
+    data: TrainingData
+    pipeline: Pipeline
+    scores: Scores
+    target: Target
+    metrics: dict[str, Metric]
+    importance: Importance
+    model: bytes
+    certificate: Certificate
+
+
+def recipe_data(recipe: Recipe, seed: int) -> TrainingData:
+    """The recipe's own rows, split at random."""
+    return TrainingData(split(recipe, load_table(recipe), seed))
+
+
+def fit(recipe: Recipe, seed: int = 0, load: LoadData = recipe_data) -> FittedModel:
+    """Load the rows, fit the recipe, measure it on the held-out rows, export and certify it.
+
+    Raises:
+        InvalidRecipe: the estimator has no ONNX form.
+        InvalidData: the rows cannot be read, break the schema or are too few.
+        CertificateFailed: the ONNX model predicts differently.
+
+    """
+    rng = np.random.default_rng(seed)
+    data = load(recipe, seed)
+    rows = data.split
+    pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed)
+    scores = scores_of(pipeline, rows.holdout, recipe)
+    target = encoded_targets(recipe, rows.holdout_target)
+    model = onnx_of(pipeline, recipe)
+    deviation = 1.0 if recipe.is_classifier else np.std(rows.train_target, axis=0)
+    return FittedModel(
+        recipe=recipe,
+        data=data,
+        pipeline=pipeline,
+        scores=scores,
+        target=target,
+        metrics=holdout_metrics(recipe.task, target, scores, threshold=recipe.threshold, seed=seed),
+        importance=importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed),
+        model=model,
+        certificate=certify(pipeline, model, recipe, rows.holdout, deviation, rng),
+    )
