@@ -8,6 +8,8 @@ import msgspec
 
 from contracts.documents import Document
 
+_BOOLEANS = frozenset({"true", "false"})
+
 
 class NumberReference(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
     """A numeric column.
@@ -31,6 +33,11 @@ class CategoryReference(msgspec.Struct, frozen=True, kw_only=True, tag="category
 
     counts: dict[str, int]
     missing: int
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether the column held booleans; one without any value may be of either type."""
+        return bool(self.counts) and self.counts.keys() <= _BOOLEANS
 
 
 ColumnReference = NumberReference | CategoryReference

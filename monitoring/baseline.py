@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,6 +10,7 @@ from contracts.errors import NotFoundHere, NotRegistered
 from contracts.manifest import Manifest, Pointer
 from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import CategoryReference, Reference
+from monitoring.reference_sample import ReferenceSample
 from registry.model_directory import verify
 from registry.pull import pull_version
 from registry.store import Store
@@ -29,10 +31,10 @@ class Baseline:
     reference: Reference
     is_served: bool = True
 
-    @property
-    def sample(self) -> Path:
-        """The Parquet file of held-out rows with their labels and predictions."""
-        return self.directory / SAMPLE_FILE
+    @cached_property
+    def sample(self) -> ReferenceSample:
+        """The version's held-out rows with their labels and predictions."""
+        return ReferenceSample(self.directory / SAMPLE_FILE, self.reference)
 
 
 def find_baseline(store: Store, layout: Layout, name: str, version: int | None) -> Baseline:

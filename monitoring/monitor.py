@@ -1,6 +1,6 @@
 """The story of a verdict: read, count, judge, draw, keep."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,18 +9,22 @@ from msgspec.structs import replace
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Finding, QualityFinding, Verdict, Window
+from contracts.verdict import Finding, Verdict, Window
 from monitoring.alerting import outbox
 from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
 from monitoring.alerting.prometheus import write_gauges
 from monitoring.baseline import Baseline, find_baseline, select_segments
-from monitoring.drift.attribution import SegmentCounts, segments_of_sample
+from monitoring.drift.attribution import SegmentCounts
 from monitoring.drift.histograms import WindowHistograms
-from monitoring.drift.rule import Rule, decide, findings_of
+from monitoring.drift.origin import DriftOrigins
+from monitoring.drift.rule import findings_of
+from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
 from monitoring.labels.join import performance_of
-from monitoring.performance.estimated import ScoreCells, estimate_of
-from monitoring.quality.checks import quality_findings
+from monitoring.performance.estimated import ScoreHistogram, estimate_of
+from monitoring.quality.checks import quality_findings, unreadable_files
+from monitoring.quality.counts import QualityCounts
+from monitoring.quality.time_gaps import row_profile, time_gaps
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.reporting.evidently import SnapshotTarget, evidently_report
 from monitoring.reporting.histograms import histogram_pair
@@ -30,22 +34,24 @@ from monitoring.reporting.verdict_index import write_verdict_index
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from monitoring.verdicts import history
+from monitoring.verdicts.acceptance import accepted_ids
+from monitoring.verdicts.decision import JUDGED, decide
 from monitoring.verdicts.summary import sentence_of
 from registry.store import Store
 
-JUDGED = ("stable", "drift", "quality", "performance")
 MAX_HISTOGRAMS = 12
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A window after every row of it was read once."""
+class CountedWindow:
+    """A window after every row of it was read once, in memory that does not grow with it."""
 
-    counts: WindowHistograms
+    histograms: WindowHistograms
+    quality: QualityCounts
+    segments: SegmentCounts
+    scores: ScoreHistogram
     sample: Reservoir
-    cells: ScoreCells
-    slices: SegmentCounts
-    reading: ReadStats
+    stats: ReadStats
 
 
 def run(
@@ -82,12 +88,12 @@ def run(
     """
     addresses = addresses_of(settings.notify)
     baseline = find_baseline(store, layout, name, version)
-    span = TimeWindow(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
-    earlier = history.earlier_verdicts(layout, span)
-    cuts = select_segments(baseline, segments)
-    counted = count(layout, baseline, span, settings, cuts)
-    verdict = judge(layout, baseline, span, counted, settings, now, earlier)
-    target = SnapshotTarget(layout.evidently, name, verdict.verdict_id, span.end)
+    window = TimeWindow(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
+    earlier = history.earlier_verdicts(layout, window)
+    features = select_segments(baseline, segments)
+    counted = count(layout, baseline, window, settings, features)
+    verdict = judge(layout, baseline, window, counted, settings, now, earlier)
+    target = SnapshotTarget(layout.evidently, name, verdict.verdict_id, window.end)
     evidently = evidently_report(
         verdict.findings,
         counted.sample.frame(),
@@ -99,7 +105,7 @@ def run(
     drawing = report.with_suffix(".evidently.html")
     verdict = replace(verdict, report=str(report), evidently=str(drawing) if evidently.html else "")
     histograms = [
-        histogram_pair(finding.column, counted.counts)
+        histogram_pair(finding.column, counted.histograms)
         for finding in history.strongest(verdict.findings)[:MAX_HISTOGRAMS]
     ]
     page = drift_report_html(
@@ -132,76 +138,76 @@ def run(
 def count(
     layout: Layout,
     baseline: Baseline,
-    span: TimeWindow,
+    window: TimeWindow,
     settings: MonitoringSettings,
     segments: Sequence[str] = (),
-) -> Counted:
-    """Read every row of a window once."""
+) -> CountedWindow:
+    """Read every row of a window once; `segments` are the segment features to count by."""
     reference = baseline.reference
-    counted = Counted(
-        WindowHistograms(reference),
-        Reservoir(settings.sample_rows),
-        ScoreCells(),
-        SegmentCounts(reference, segments),
-        ReadStats(),
+    counted = CountedWindow(
+        histograms=WindowHistograms(reference),
+        quality=QualityCounts(),
+        segments=SegmentCounts(reference, segments),
+        scores=ScoreHistogram(),
+        sample=Reservoir(settings.sample_rows),
+        stats=ReadStats(),
     )
-    for rows, frame in read_window(layout, span, reference, counted.reading):
-        counted.counts.add(rows)
+    for batch, frame in read_window(layout, window, reference, counted.stats):
+        counted.histograms.add(batch)
+        counted.quality.add(batch)
+        counted.segments.add(batch)
         counted.sample.add(frame)
-        counted.slices.add(rows)
-        if "score" in rows.columns:
-            counted.cells.add(rows.columns["score"].to_numpy())
+        if "score" in batch.columns:
+            counted.scores.add(batch.columns["score"].to_numpy())
     return counted
 
 
 def judge(
     layout: Layout,
     baseline: Baseline,
-    span: TimeWindow,
-    counted: Counted,
+    window: TimeWindow,
+    counted: CountedWindow,
     settings: MonitoringSettings,
     now: datetime,
     earlier: Sequence[Verdict],
 ) -> Verdict:
-    """The verdict on what was counted; nothing is written."""
-    counts, reading = counted.counts, counted.reading
-    same = history.accepted(layout, baseline.name)
-    rule = Rule(settings, history.calibrated_limits(earlier, span, same))
-    findings = _with_past(findings_of(counts, rule), baseline, counted, span, earlier)
-    profile = history.profile_of(counts, span)
+    """The verdict on a counted window; nothing is written.
+
+    `earlier` are the verdicts on earlier windows of the version, by time.
+    """
+    histograms, stats = counted.histograms, counted.stats
+    findings = _drift(layout, baseline, window, counted, settings, earlier)
+    profile = row_profile(histograms, window)
     quality = (
-        *_torn_files(reading),
-        *_by_slice(quality_findings(counts, baseline.reference, settings), counted.slices),
-        *history.time_gaps(profile, counts.rows, earlier),
+        *unreadable_files(stats),
+        *quality_findings(
+            histograms, counted.quality, baseline.reference, settings, counted.segments
+        ),
+        *time_gaps(profile, histograms.rows, earlier),
     )
-    sample = baseline.sample
     performance = performance_of(
         layout,
         baseline.manifest,
         baseline.version,
-        span,
+        window,
         now=now,
         alpha=settings.alpha,
-        segments=counted.slices.names,
-        sample=sample,
+        segments=counted.segments.features,
+        sample=baseline.sample,
     )
     worse = any(metric.worse for metric in performance.metrics)
-    torn = reading.torn_lines + len(reading.torn_files)
-    decision = decide(counts.rows, torn, findings, quality, settings, worse=worse)
-    judged = decision in JUDGED
-    if not judged:
+    torn = stats.torn_lines + len(stats.torn_files)
+    decision = decide(histograms.rows, torn, findings, quality, settings, worse=worse)
+    is_judged = decision in JUDGED
+    if not is_judged:
         findings, quality = (), ()
-    seen = Window(
-        start=utc_text(span.start),
-        end=utc_text(span.end),
-        rows=counts.rows,
-        files=reading.files,
-        torn_lines=reading.torn_lines,
-        other_versions=reading.other_versions,
-    )
+    seen = _seen(window, histograms.rows, stats)
     title = f"{baseline.name} version {baseline.version}"
+    estimate = None
+    if is_judged:
+        estimate = estimate_of(baseline.manifest, baseline.sample, counted.scores, earlier)
     return Verdict(
-        verdict_id=window_id(baseline.name, baseline.version, span.start, span.end),
+        verdict_id=window_id(baseline.name, baseline.version, window.start, window.end),
         model=baseline.name,
         version=baseline.version,
         run_id=baseline.manifest.run_id,
@@ -212,61 +218,34 @@ def judge(
         findings=findings,
         quality=quality,
         manifest_digest=baseline.digest,
-        profile=profile if counts.rows else (),
-        torn_files=tuple(reading.torn_files),
+        profile=profile if histograms.rows else (),
+        torn_files=tuple(stats.torn_files),
         performance=performance,
-        estimate=estimate_of(baseline.manifest, sample, counted.cells, earlier) if judged else None,
+        estimate=estimate,
     )
 
 
-def _with_past(
-    findings: Sequence[Finding],
+def _drift(
+    layout: Layout,
     baseline: Baseline,
-    counted: Counted,
-    span: TimeWindow,
+    window: TimeWindow,
+    counted: CountedWindow,
+    settings: MonitoringSettings,
     earlier: Sequence[Verdict],
 ) -> tuple[Finding, ...]:
-    """The findings with since when a drift is there, and in which slice."""
-    if not any(finding.drifted for finding in findings):
-        return tuple(findings)
-    before = None
-    if counted.slices.counts:
-        before = segments_of_sample(baseline.sample, baseline.reference, counted.slices.names)
-    told = []
-    for finding in findings:
-        if finding.drifted:
-            part = counted.slices.driver(finding.column, before) if before else None
-            told.append(
-                replace(
-                    finding,
-                    since=history.since(finding.column, utc_text(span.start), earlier),
-                    windows=history.windows(finding.column, span, earlier),
-                    segment=str(part) if part else "",
-                    segment_share=part.share if part else 0.0,
-                )
-            )
-        else:
-            told.append(finding)
-    return tuple(told)
+    accepted = accepted_ids(layout, baseline.name)
+    thresholds = DriftThresholds(settings, calibrated_limits(earlier, window, accepted))
+    origins = DriftOrigins(window, earlier, counted.segments, baseline.sample)
+    return tuple(findings_of(counted.histograms, thresholds, origins))
 
 
-def _by_slice(faults: Iterable[QualityFinding], slices: SegmentCounts) -> Iterator[QualityFinding]:
-    """The faults, with the slice in which most of the faulty values are."""
-    for fault in faults:
-        part = slices.culprit(fault.column, fault.fault)
-        yield replace(fault, segment=str(part), segment_share=part.share) if part else fault
-
-
-def _torn_files(reading: ReadStats) -> list[QualityFinding]:
-    if not reading.torn_files:
-        return []
-    return [
-        QualityFinding(
-            column="traffic",
-            fault="torn_files",
-            share=len(reading.torn_files) / max(reading.files, 1),
-            reference_share=0.0,
-            p_value=0.0,
-            detail="; ".join(reading.torn_files[:3]),
-        )
-    ]
+def _seen(window: TimeWindow, rows: int, stats: ReadStats) -> Window:
+    """The window as the verdict describes it."""
+    return Window(
+        start=utc_text(window.start),
+        end=utc_text(window.end),
+        rows=rows,
+        files=stats.files,
+        torn_lines=stats.torn_lines,
+        other_versions=stats.other_versions,
+    )

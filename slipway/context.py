@@ -216,9 +216,9 @@ def keep_judging(
 
 def accept(model: str, verdict_id: str, because: str) -> "Acceptance":
     """Call a flagged window of a model usual."""
-    from monitoring.verdicts import history
+    from monitoring.verdicts import acceptance
 
-    return history.accept(
+    return acceptance.accept(
         layout(), model, verdict_id, who=actor(), why=because, now=datetime.now(UTC)
     )
 

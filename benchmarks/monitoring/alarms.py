@@ -22,11 +22,15 @@ from contracts.verdict import VerdictKind
 from metrics.estimate import estimate_roc_auc
 from metrics.interval import wilson
 from monitoring.drift.histograms import WindowHistograms
-from monitoring.drift.rule import Rule, decide, findings_of
+from monitoring.drift.rule import findings_of
+from monitoring.drift.thresholds import DriftThresholds
 from monitoring.labels.join import realised
 from monitoring.performance.realized import Joined
 from monitoring.quality.checks import quality_findings
+from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
+from monitoring.traffic.batch import TrafficBatch
+from monitoring.verdicts.decision import decide
 
 SEED = 20260131
 SETTINGS = MonitoringSettings()
@@ -82,13 +86,11 @@ FALLS = (
 )
 
 
-def counted(
-    sketch: Reference, window: scenarios.Table, rng: np.random.Generator
-) -> WindowHistograms:
-    """A window's counts against the sketch of a reference."""
-    counts = WindowHistograms(sketch)
-    counts.add(scenarios.rows_of(window, rng))
-    return counts
+def histograms_of(sketch: Reference, batch: TrafficBatch) -> WindowHistograms:
+    """A window's histograms in the bins of a reference."""
+    histograms = WindowHistograms(sketch)
+    histograms.add(batch)
+    return histograms
 
 
 def verdict_on(
@@ -96,10 +98,12 @@ def verdict_on(
 ) -> VerdictKind:
     """The decision on a window, as the monitor makes it."""
     sketch = scenarios.reference_of(reference)
-    counts = counted(sketch, window, rng)
-    findings = findings_of(counts, Rule(SETTINGS))
-    quality = list(quality_findings(counts, sketch, SETTINGS))
-    return decide(counts.rows, 0, findings, quality, SETTINGS)
+    batch, counts = scenarios.rows_of(window, rng), QualityCounts()
+    histograms = histograms_of(sketch, batch)
+    counts.add(batch)
+    findings = findings_of(histograms, DriftThresholds(SETTINGS))
+    quality = list(quality_findings(histograms, counts, sketch, SETTINGS))
+    return decide(histograms.rows, 0, findings, quality, SETTINGS)
 
 
 def share_of_lasting(
@@ -114,7 +118,8 @@ def share_of_lasting(
         for _ in range(2):
             window = scenarios.table(rows, rng)
             change(window, rng)
-            found = findings_of(counted(sketch, window, rng), Rule(SETTINGS))
+            histograms = histograms_of(sketch, scenarios.rows_of(window, rng))
+            found = findings_of(histograms, DriftThresholds(SETTINGS))
             drifted.append({finding.column for finding in found if finding.drifted})
         hits += bool(drifted[0] & drifted[1])
     return hits / repetitions

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from contracts.reference import CategoryReference, ColumnReference, Reference
 from metrics.estimate import estimate_rmse, p_value_worse
 from monitoring.drift.histograms import WindowHistograms
-from monitoring.drift.rule import Rule, findings_of
+from monitoring.drift.rule import findings_of
+from monitoring.drift.thresholds import DriftThresholds
 from monitoring.quality.checks import quality_findings
+from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
 
@@ -34,7 +36,7 @@ SETTINGS = MonitoringSettings()
 HALF = pd.Timestamp("2011-07-01")
 WEEK = pd.Timedelta(days=7)
 WORSE = 0.1
-"""Smallest relative rise of the RMSE that counts, as in `monitoring.labels.join`."""
+"""Smallest relative rise of the RMSE that counts, as in `monitoring.performance.realized`."""
 
 
 @dataclass
@@ -97,13 +99,16 @@ def reference_of(learned: pd.DataFrame, scores: NDArray[np.float64]) -> Referenc
 
 def ours(reference: Reference, week: pd.DataFrame) -> list[str]:
     """Columns that fired here."""
-    counts = WindowHistograms(reference)
+    histograms, counts = WindowHistograms(reference), QualityCounts()
     columns = {name: pl.Series(week[name].to_numpy(float)) for name in (*NUMBERS, "score")}
     columns |= {name: pl.Series(week[name].to_list()) for name in WORDS}
     times = week.time.to_numpy().astype("datetime64[us]").astype(np.int64)
-    counts.add(TrafficBatch(times, pl.Series(times), columns))
-    faults = [f.column for f in quality_findings(counts, reference, SETTINGS) if f.alarming]
-    return faults + [f.column for f in findings_of(counts, Rule(SETTINGS)) if f.drifted]
+    batch = TrafficBatch(times, pl.Series(times), columns)
+    histograms.add(batch)
+    counts.add(batch)
+    quality = quality_findings(histograms, counts, reference, SETTINGS)
+    drift = findings_of(histograms, DriftThresholds(SETTINGS))
+    return [f.column for f in quality if f.alarming] + [f.column for f in drift if f.drifted]
 
 
 def theirs(learned: pd.DataFrame, week: pd.DataFrame) -> tuple[list[str], bool]:

@@ -130,7 +130,7 @@ def judge_rows(folder: Path, rows: int) -> None:
     evidently = evidently_report(verdict.findings, counted.sample.frame(), base.sample, 5_000)
     page = drift_report_html(
         verdict,
-        histograms=[histogram_pair(f.column, counted.counts) for f in verdict.findings],
+        histograms=[histogram_pair(f.column, counted.histograms) for f in verdict.findings],
         note=evidently.note,
     )
     took = time.perf_counter() - begin

@@ -1,53 +1,50 @@
-"""From counts to findings: a column has drifted on significance AND effect AND persistence.
+"""From histograms to findings: a column has drifted on significance AND effect AND persistence.
 
 * Significance: for numbers twice the smaller p-value of Kolmogorov-Smirnov (any difference)
-  and Mann-Whitney (a shift, where it sees a third more), for categories chi-square; all with
-  the rows' design effect, corrected for the number of columns (Holm), below `alpha`.
+  and Mann-Whitney (a shift, which it sees with a third fewer rows), for categories chi-square;
+  all with the rows' design effect, corrected for the number of columns (Holm), below `alpha`.
 * Effect: KS or total variation, or the normed Wasserstein distance, at least its limit plus
-  what a reference of its size is off by itself.
+  the error of a reference of its size.
 * Persistence: the difference shows in at least two thirds of the window.
 
-`benchmarks/monitoring` measures what that gives: false alarms and power.
+`benchmarks/monitoring` measures the false alarms and the power of this rule.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from contracts.reference import NumberReference
-from contracts.verdict import Finding, QualityFinding, VerdictKind
+from contracts.verdict import Finding
+from metrics.multiple_testing import holm
 from monitoring.drift import statistics as st
-from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
-from monitoring.settings import MonitoringSettings
+from monitoring.drift.histograms import (
+    CategoricalHistogram,
+    Histogram,
+    NumericHistogram,
+    WindowHistograms,
+)
+from monitoring.drift.origin import DriftOrigins
+from monitoring.drift.thresholds import DriftThresholds, Limit
 
-PARTS = 3
-MOST_BLOCKS = 24
-BLOCKS = (24, 12, 6)
-PERSISTENT = 0.6
+PERSISTENCE_PARTS = 3
+MIN_PERSISTENCE = 0.6
 """Two of three parts; one of two is a burst."""
-REFERENCE_ERROR = {"ks": 0.83, "wasserstein_normed": 1.0, "total_variation": 0.5}
-"""How far a reference of m rows is off by itself, times sqrt(m): the median of Kolmogorov's
-distribution, the standard error of a mean in deviations, and of a share at most."""
-OUTER_WIDTHS = 4
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What an effect is held against, and where that comes from."""
-
-    size: float
-    source: str
+MAX_BLOCKS = 24
+BLOCK_COUNTS = (24, 12, 6)
+MAX_OUTER_WIDTHS = 4
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What is known of a column before the number of columns is allowed for."""
+    """What is known of a column before the correction for the number of columns."""
 
-    name: str
-    kind: str
+    column: str
+    kind: Literal["number", "category"]
     n: int
     rows_effective: float
     p_value: float
@@ -57,137 +54,111 @@ class _Evidence:
     persistence: float
 
 
-@dataclass(frozen=True)
-class Rule:
-    """When a difference counts; `calibrated` holds limits by column and effect."""
+def findings_of(
+    histograms: WindowHistograms, thresholds: DriftThresholds, origins: DriftOrigins | None = None
+) -> list[Finding]:
+    """One finding per column with values: features, then `score` and `prediction`.
 
-    settings: MonitoringSettings
-    calibrated: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
-
-    def limit(self, column: str, effect: str, reference_rows: int) -> Limit:
-        """What the effect of a column is held against."""
-        least = self.settings.wasserstein if effect.startswith("w") else self.settings.distance
-        least += REFERENCE_ERROR[effect] / math.sqrt(max(reference_rows, 1))
-        own = self.calibrated.get((column, effect))
-        return own if own is not None and own.size > least else Limit(least, "settings")
-
-
-def findings_of(counts: WindowHistograms, rule: Rule) -> list[Finding]:
-    """Each column against its reference: features, then `score` and `prediction`."""
+    With `origins` a drifted column's finding says since when it has drifted and in which
+    segment.
+    """
     evidence = [
-        _number_evidence(name, column, rule)
+        _numeric_evidence(name, column, thresholds)
         if isinstance(column, NumericHistogram)
-        else _category_evidence(name, column, rule)
-        for name, column in counts.columns.items()
+        else _categorical_evidence(name, column, thresholds)
+        for name, column in histograms.columns.items()
         if column.n > column.missing + column.mistyped
     ]
-    corrected = st.holm([e.p_value for e in evidence])
-    return [_finding(e, p, rule) for e, p in zip(evidence, corrected, strict=True)]
+    corrected = holm([e.p_value for e in evidence])
+    found = (_finding(e, p, thresholds) for e, p in zip(evidence, corrected, strict=True))
+    return [_with_origin(f, origins) if f.drifted and origins else f for f in found]
 
 
-def decide(
-    rows: int,
-    torn_lines: int,
-    findings: Sequence[Finding],
-    quality: Sequence[QualityFinding],
-    settings: MonitoringSettings,
-    *,
-    worse: bool = False,
-) -> VerdictKind:
-    """What a window means; faults of the data come before drift, which they may feign.
-
-    `worse` says that labels have shown the model to be worse than at training.
-    """
-    if not rows:
-        return "unreadable" if torn_lines else "no_traffic"
-    if rows < settings.fewest_rows:
-        return "too_few_rows"
-    if any(fault.alarming for fault in quality):
-        return "quality"
-    if worse:
-        return "performance"
-    return "drift" if any(finding.drifted for finding in findings) else "stable"
-
-
-def _number_evidence(name: str, column: NumericHistogram, rule: Rule) -> _Evidence:
+def _numeric_evidence(
+    name: str, column: NumericHistogram, thresholds: DriftThresholds
+) -> _Evidence:
     reference = column.reference
     p, q = np.array(reference.counts), column.counts
-    blocks = blocks_of(column.by_time_bin())
+    blocks = time_blocks(column)
     design_effect = _design_effect(blocks, st.numeric_design_effect)
     distance, p_any = st.kolmogorov_smirnov(p, q, design_effect)
     _, p_shift = st.mann_whitney(p, q, design_effect)
+    edges, (low, high) = np.array(reference.edges), outer_ends(reference)
     statistics = _distances(p, q) | {
         "ks": distance,
-        "wasserstein_normed": st.normed_wasserstein(
-            p,
-            q,
-            np.array(reference.edges),
-            *ends_of(reference),
-            reference.deviation,
-        ),
+        "wasserstein_normed": st.normed_wasserstein(p, q, edges, low, high, reference.deviation),
     }
-    n = int(q.sum())
+    n, n_reference = int(q.sum()), int(p.sum())
     return _Evidence(
-        name=name,
+        column=name,
         kind="number",
         n=n,
         rows_effective=n / design_effect,
         p_value=min(2 * min(p_any, p_shift), 1.0),
         test="Kolmogorov-Smirnov, Mann-Whitney",
         statistics=statistics,
-        limits={e: rule.limit(name, e, int(p.sum())) for e in ("ks", "wasserstein_normed")},
-        persistence=st.persistence(p, list(joined(blocks, PARTS)), ordered=True),
+        limits={
+            effect: thresholds.limit(name, effect, n_reference)
+            for effect in ("ks", "wasserstein_normed")
+        },
+        persistence=st.persistence(p, list(merged(blocks, PERSISTENCE_PARTS)), ordered=True),
     )
 
 
-def _category_evidence(name: str, column: CategoricalHistogram, rule: Rule) -> _Evidence:
+def _categorical_evidence(
+    name: str, column: CategoricalHistogram, thresholds: DriftThresholds
+) -> _Evidence:
     p, q = reference_counts(column), column.by_time_bin().sum(axis=0)
-    blocks = blocks_of(column.by_time_bin())
+    blocks = time_blocks(column)
     design_effect = _design_effect(blocks, st.categorical_design_effect)
     _, p_value = st.chi_square(p, q, design_effect)
-    n = int(q.sum())
+    n, n_reference = int(q.sum()), int(p.sum())
     return _Evidence(
-        name=name,
+        column=name,
         kind="category",
         n=n,
         rows_effective=n / design_effect,
         p_value=p_value,
         test="chi-square",
         statistics=_distances(p, q),
-        limits={"total_variation": rule.limit(name, "total_variation", int(p.sum()))},
-        persistence=st.persistence(p, list(joined(blocks, PARTS)), ordered=False),
+        limits={"total_variation": thresholds.limit(name, "total_variation", n_reference)},
+        persistence=st.persistence(p, list(merged(blocks, PERSISTENCE_PARTS)), ordered=False),
     )
 
 
-def _design_effect(
-    blocks: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float]
-) -> float:
+class _BlockEffect(Protocol):
+    """A design effect from the counts of blocks, shape `(n_blocks, n_bins)`."""
+
+    def __call__(self, blocks: NDArray[np.int64], /) -> float: ...
+
+
+def _design_effect(blocks: NDArray[np.int64], of_blocks: _BlockEffect) -> float:
     """The largest design effect over blocks of several lengths.
 
     Rows that resemble each other for longer than a block make the blocks themselves resemble
     each other, which only longer blocks show (batch means, Conway 1963).
     """
-    return max(measure(joined(blocks, n)) for n in BLOCKS)
+    return max(of_blocks(merged(blocks, n)) for n in BLOCK_COUNTS)
 
 
-def ends_of(reference: NumberReference) -> tuple[float, float]:
-    """Where the outer bins end for the Wasserstein distance.
+def outer_ends(reference: NumberReference) -> tuple[float, float]:
+    """Where the first and the last bin end for the Wasserstein distance.
 
-    At the reference's ends, but no farther than four times the next bin's width: rows in
-    the outer bins of a heavy tail lie near its inner edge, not evenly up to the maximum.
+    At the reference's ends, but at most four widths of the next bin away: rows in the outer
+    bins of a heavy tail lie near its inner edge, not evenly up to the maximum.
     """
     low, high, edges = reference.minimum, reference.maximum, reference.edges
     if len(edges) > 1:
-        low = max(low, edges[0] - OUTER_WIDTHS * (edges[1] - edges[0]))
-        high = min(high, edges[-1] + OUTER_WIDTHS * (edges[-1] - edges[-2]))
+        low = max(low, edges[0] - MAX_OUTER_WIDTHS * (edges[1] - edges[0]))
+        high = min(high, edges[-1] + MAX_OUTER_WIDTHS * (edges[-1] - edges[-2]))
     return low, high
 
 
-def reference_counts(column: NumericHistogram | CategoricalHistogram) -> NDArray[np.int64]:
+def reference_counts(column: Histogram) -> NDArray[np.int64]:
     """The reference's rows by bin or category, in the order of the window's counts."""
-    if isinstance(column, NumericHistogram):
-        return np.array(column.reference.counts)
-    return np.array([column.reference.counts.get(word, 0) for word in column.words])
+    if isinstance(column, CategoricalHistogram):
+        return np.array([column.reference.counts.get(name, 0) for name in column.categories])
+    return np.array(column.reference.counts)
 
 
 def _distances(p: st.Counts, q: st.Counts) -> dict[str, float]:
@@ -199,15 +170,19 @@ def _distances(p: st.Counts, q: st.Counts) -> dict[str, float]:
     }
 
 
-def blocks_of(by_time_bin: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Slices of time joined into at most 24 blocks, about equal in rows."""
-    return joined(by_time_bin, MOST_BLOCKS)
+def time_blocks(column: Histogram) -> NDArray[np.int64]:
+    """A column's counts in at most 24 blocks of time, about equal in rows: `(n_blocks, n_bins)`."""
+    return merged(column.by_time_bin(), MAX_BLOCKS)
 
 
-def joined(by_time_bin: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Neighbouring rows of counts added up into at most `n`, about equal in size."""
-    sizes = by_time_bin.sum(axis=1)
-    filled = by_time_bin[sizes > 0]
+def merged(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Neighbouring rows of counts added up into at most `n` rows, about equal in size.
+
+    >>> merged(np.array([[1, 1], [1, 0], [0, 0], [0, 3]]), 2).tolist()
+    [[2, 1], [0, 3]]
+    """
+    sizes = counts.sum(axis=1)
+    filled = counts[sizes > 0]
     sizes = sizes[sizes > 0]
     if not len(sizes):
         return filled
@@ -217,15 +192,15 @@ def joined(by_time_bin: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return np.add.reduceat(filled, starts, axis=0)
 
 
-def _finding(evidence: _Evidence, corrected_p: float, rule: Rule) -> Finding:
-    """The effect that stands nearest to, or farthest beyond, its limit decides."""
+def _finding(evidence: _Evidence, corrected_p: float, thresholds: DriftThresholds) -> Finding:
+    """The effect that is nearest to its limit, or farthest beyond it, decides."""
     limits, statistics = evidence.limits, evidence.statistics
     effect = max(limits, key=lambda name: statistics[name] / limits[name].size)
-    large = statistics[effect] >= limits[effect].size
-    significant = corrected_p < rule.settings.alpha
+    is_large = statistics[effect] >= limits[effect].size
+    is_significant = corrected_p < thresholds.settings.alpha
     return Finding(
-        column=evidence.name,
-        kind=evidence.kind,  # type: ignore[arg-type]  # one of two words of this file
+        column=evidence.column,
+        kind=evidence.kind,
         n=evidence.n,
         p_value=corrected_p,
         test=evidence.test,
@@ -233,8 +208,19 @@ def _finding(evidence: _Evidence, corrected_p: float, rule: Rule) -> Finding:
         effect=effect,
         effect_size=statistics[effect],
         effect_threshold=limits[effect].size,
-        drifted=significant and large and evidence.persistence >= PERSISTENT,
+        drifted=is_significant and is_large and evidence.persistence >= MIN_PERSISTENCE,
         rows_effective=evidence.rows_effective,
         persistence=evidence.persistence,
         threshold_from=limits[effect].source,
+    )
+
+
+def _with_origin(finding: Finding, origins: DriftOrigins) -> Finding:
+    origin = origins.of(finding.column)
+    return replace(
+        finding,
+        since=origin.since,
+        windows=origin.windows,
+        segment=origin.segment,
+        segment_share=origin.segment_share,
     )

@@ -158,20 +158,6 @@ def fisher_exact_greater(faulty: int, n: int, reference_faulty: int, reference_n
     return float(stats.hypergeom.sf(faulty - 1, total, bad, n))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979): the chance of any false one is kept.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    factors = len(order) - np.arange(len(order))
-    corrected = np.maximum.accumulate(np.asarray(p_values, dtype=np.float64)[order] * factors)
-    result = np.empty(len(order))
-    result[order] = np.minimum(corrected, 1.0)
-    return [float(p_value) for p_value in result]
-
-
 def numeric_design_effect(blocks: NDArray[np.int64]) -> float:
     """The design effect of a column of numbers, from counts of shape `(n_blocks, n_bins)`.
 

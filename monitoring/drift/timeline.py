@@ -1,4 +1,4 @@
-"""The time line of a window in at most 128 slices, whose width grows with the time seen."""
+"""The time line of a window in at most 128 time bins, whose width grows with the time seen."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,30 +6,30 @@ from numpy.typing import NDArray
 from monitoring.traffic.batch import Times
 
 TIME_BINS = 128
-_FIRST_WIDTH = 1_000
-"""Microseconds; doubles until the time seen fits."""
+_FIRST_WIDTH_US = 1_000
+"""Microseconds; doubled until the time seen fits."""
 
 
 class Timeline:
-    """Where a moment lies: slice `moment // width - first`.
+    """Time bins of equal width: a time in microseconds is in bin `time // width - first`.
 
-    Slices are aligned to 1970, so doubling the width joins neighbours and keeps every count
-    exact. Whoever counts by slice asks `fit` first, which says what to do to the counts.
+    Bins are aligned to 1970, so doubling the width joins neighbours and keeps every count
+    exact. Who counts by time bin calls `fit` before and applies its changes to the counts.
     """
 
     def __init__(self) -> None:
-        self.width = _FIRST_WIDTH
+        self.width = _FIRST_WIDTH_US
         self.first = 0
         self._last = 0
-        self._empty = True
+        self._is_empty = True
 
     def fit(self, times: Times) -> list["Rebin"]:
-        """Make room for `times`; the changes that counts by slice must follow, in order."""
+        """Make room for `times`; gives the changes that counts must follow, in order."""
         if not len(times):
             return []
         low, high = int(times.min()), int(times.max())
-        if self._empty:
-            self._empty = False
+        if self._is_empty:
+            self._is_empty = False
             while high // self.width - low // self.width >= TIME_BINS:
                 self.width *= 2
             self.first, self._last = low // self.width, high // self.width
@@ -46,24 +46,27 @@ class Timeline:
         self._last = max(self._last, high // self.width)
         return changes
 
-    def places(self, times: Times) -> NDArray[np.int64]:
-        """The slice of each moment, after `fit`."""
+    def bins(self, times: Times) -> NDArray[np.int64]:
+        """The time bin of each time, after `fit`; shape `(n_rows,)`."""
         return times // self.width - self.first
 
     def middles(self) -> NDArray[np.float64]:
-        """The middle of each slice in microseconds, shape `(TIME_BINS,)`."""
+        """The middle of each time bin in microseconds since 1970, shape `(TIME_BINS,)`."""
         return (np.arange(self.first, self.first + TIME_BINS, dtype=np.float64) + 0.5) * self.width
 
 
 class Rebin:
-    """A change of a time line, to be done to counts of shape `(TIME_BINS, ...)`."""
+    """A change of the time bins, to be applied to counts of shape `(TIME_BINS, ...)`.
+
+    It `joins` pairs of neighbours or moves all by `shift` bins.
+    """
 
     def __init__(self, *, joins: bool, shift: int) -> None:
         self._joins = joins
         self._shift = shift
 
     def apply(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The counts as they stand after the change."""
+        """The counts after the change."""
         moved = np.zeros_like(counts)
         if self._joins:
             np.add.at(moved, (np.arange(TIME_BINS) + self._shift) // 2, counts)

@@ -10,7 +10,6 @@ the score minus the mean score of the reference rows.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 
 from contracts.errors import InvalidData
 from contracts.manifest import Manifest
-from contracts.names import SAMPLE_FILE, Layout
+from contracts.names import Layout
 from contracts.schema import Feature, Schema, Value
 from contracts.traffic import TrafficRecord
 from monitoring.baseline import Baseline
 from monitoring.explanation.scoring_process import Scorer
+from monitoring.reference_sample import ReferenceSample
 
 REFERENCE_ROWS = 100
 MOST_SCORES = 450_000
@@ -85,7 +85,7 @@ def explain(
     place, words = _explained(baseline.manifest, record)
     with Scorer(layout, baseline) as scorer:
         score = _scores(scorer, schema, [[value] for value in given], place)
-        sample = _reference(baseline.directory / SAMPLE_FILE, schema, rows, seed)
+        sample = _reference(baseline.sample, schema, rows, seed)
         kept = _answered(scorer, schema, sample)
         if not len(score) or not kept[0]:
             raise InvalidData(
@@ -229,10 +229,9 @@ def _answered(scorer: Scorer, schema: Schema, columns: Sequence[list[Value]]) ->
     return [[v for i, v in enumerate(values) if i not in gone] for values in columns]
 
 
-def _reference(path: Path, schema: Schema, rows: int, seed: int) -> list[list[Value]]:
+def _reference(sample: ReferenceSample, schema: Schema, rows: int, seed: int) -> list[list[Value]]:
     """Held-out rows drawn from the model directory, column by column, as a client sends them."""
-    sample = pl.read_parquet(path, glob=False)
-    drawn = sample.sample(min(rows, len(sample)), seed=seed)
+    drawn = sample.rows.sample(min(rows, len(sample.rows)), seed=seed)
     return [list(_sent(feature, drawn[feature.name])) for feature in schema.features]
 
 
@@ -241,7 +240,7 @@ def _sent(feature: Feature, column: pl.Series) -> Iterator[Value]:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             yield None
         elif feature.type == "bool":
-            yield bool(value)
+            yield value == "true"
         elif feature.type == "int":
             yield int(value)
         else:

@@ -7,7 +7,6 @@ those that come late, and a metric over them would be wrong, not just uncertain.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -19,10 +18,11 @@ from contracts.names import Layout
 from contracts.times import utc_text
 from contracts.verdict import GroupPerformance, Performance, RealizedMetric
 from metrics.estimate import MetricEstimate
-from monitoring.drift.statistics import holm
+from metrics.multiple_testing import holm
 from monitoring.labels.store import Labels, folder_of, hash_ids, read
 from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, measure, p_value_of
 from monitoring.performance.segments import places_of, slices_of
+from monitoring.reference_sample import ReferenceSample
 from monitoring.traffic.decode import feature_key
 from monitoring.traffic.predictions import answers_of
 from monitoring.traffic.window import TimeWindow
@@ -37,7 +37,7 @@ def performance_of(
     now: datetime,
     alpha: float,
     segments: Sequence[str] = (),
-    sample: Path | None = None,
+    sample: ReferenceSample | None = None,
 ) -> Performance:
     """What the labels say of a version's window, and of the other versions in it.
 

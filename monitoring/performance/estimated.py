@@ -8,56 +8,58 @@ otherwise (concept drift), so it never raises an alarm and never stands without 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest
+from contracts.names import SAMPLE_FILE
 from contracts.verdict import Estimate, Verdict
+from monitoring.reference_sample import ReferenceSample
 
-CELLS = 1_000
+SCORE_BINS = 1_000
 ASSUMES = (
     "assumes that a score still means what it meant on held-out rows, that is P(truth | features) "
     "unchanged; if the world answers otherwise, this number does not move"
 )
-FEWEST_ROWS = 200
-_EDGES = np.linspace(0, 1, CELLS + 1)
-_MIDDLES = (_EDGES[:-1] + _EDGES[1:]) / 2
+MIN_ROWS = 200
+_SCORE_EDGES = np.linspace(0, 1, SCORE_BINS + 1)
+SCORE_MIDDLES = (_SCORE_EDGES[:-1] + _SCORE_EDGES[1:]) / 2
 
 Numbers = NDArray[np.float64]
 
 
-class ScoreCells:
-    """The scores of a window in a thousand cells from 0 to 1."""
+class ScoreHistogram:
+    """The scores of a window in a thousand equal bins from 0 to 1."""
 
     def __init__(self) -> None:
-        self.counts = np.zeros(CELLS, dtype=np.int64)
+        self.counts = np.zeros(SCORE_BINS, dtype=np.int64)
 
     def add(self, scores: Numbers) -> None:
-        """Count more scores; what is no probability is left out."""
-        self.counts += np.histogram(scores[np.isfinite(scores)], bins=_EDGES)[0]
+        """Count more scores, shape `(n_rows,)`; those outside 0..1 are left out."""
+        self.counts += np.histogram(scores[np.isfinite(scores)], bins=_SCORE_EDGES)[0]
 
 
 def estimate_of(
-    manifest: Manifest, sample: Path, cells: ScoreCells, earlier: Sequence[Verdict]
+    manifest: Manifest, sample: ReferenceSample, scores: ScoreHistogram, earlier: Sequence[Verdict]
 ) -> Estimate:
     """The estimate of a window with its track record, or why there is none."""
     if manifest.task == "regression":
         return Estimate(missing="a regression gives no probabilities to estimate from")
-    if not cells.counts.sum():
+    if not scores.counts.sum():
         return Estimate(missing="the window has no scores")
     held_out = _held_out(sample, manifest)
     if isinstance(held_out, str):
         return Estimate(missing=held_out)
-    chances = calibrated(*held_out)(_MIDDLES)
+    chances = calibrated(*held_out)(SCORE_MIDDLES)
     metric = "roc_auc" if manifest.task == "binary" else "accuracy"
     value = (
-        expected_auc(chances, cells.counts)
+        expected_auc(chances, scores.counts)
         if metric == "roc_auc"
-        else float(chances @ cells.counts / cells.counts.sum())
+        else float(chances @ scores.counts / scores.counts.sum())
     )
     if not np.isfinite(value):
         return Estimate(missing="every row of the window has the same expected class")
@@ -123,17 +125,17 @@ def track_record(earlier: Sequence[Verdict], metric: str) -> list[tuple[float, f
     ]
 
 
-def _held_out(sample: Path, manifest: Manifest) -> tuple[Numbers, Numbers] | str:
+def _held_out(sample: ReferenceSample, manifest: Manifest) -> tuple[Numbers, Numbers] | str:
     """Scores of held-out rows, and 1 where the answer it stands for was right."""
     try:
-        table = pl.read_parquet(sample)
-    except (OSError, pl.exceptions.PolarsError) as err:
-        return f"{sample.name} cannot be read: {str(err).splitlines()[0]}"
-    if not {"score", "label"} <= set(table.columns):
-        return f"{sample.name} holds no column label: train the version again"
-    table = table.drop_nulls(["score", "label"])
-    if len(table) < FEWEST_ROWS:
-        return f"{sample.name} holds {len(table)} rows with a label, {FEWEST_ROWS} are needed"
+        rows = sample.rows
+    except InvalidDocument as err:
+        return f"{SAMPLE_FILE} cannot be read: {err.what}"
+    if not {"score", "label"} <= set(rows.columns):
+        return f"{SAMPLE_FILE} holds no column label: train the version again"
+    table = rows.drop_nulls(["score", "label"])
+    if len(table) < MIN_ROWS:
+        return f"{SAMPLE_FILE} holds {len(table)} rows with a label, {MIN_ROWS} are needed"
     labels = table["label"].cast(pl.String)
     if manifest.task == "binary":
         right = labels == manifest.classes[1]

@@ -6,7 +6,6 @@ twenty slices one is below 0.05 by chance.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from contracts.manifest import Manifest
 from contracts.verdict import SegmentPerformance
 from metrics.estimate import MetricEstimate, p_value_worse
-from monitoring.drift.statistics import holm
+from metrics.multiple_testing import holm
 from monitoring.performance.realized import FEWEST_LABELS, Joined, least_fall, measure
+from monitoring.reference_sample import ReferenceSample
 
 MISSING, UNSEEN = "(missing)", "(unseen)"
 
@@ -38,7 +38,7 @@ def places_of(values: pl.Series, manifest: Manifest, segment: str) -> NDArray[np
 
 
 def slices_of(
-    joined: Joined, sample: Path, manifest: Manifest, alpha: float
+    joined: Joined, sample: ReferenceSample, manifest: Manifest, alpha: float
 ) -> Sequence[SegmentPerformance]:
     """Each slice with enough labels here and among the held-out rows, the worst first."""
     before = _held_out(sample, manifest, tuple(joined.slices))
@@ -94,9 +94,9 @@ def _measured(joined: Joined, before: Joined, manifest: Manifest, metric: str) -
                 yield segment, value, now, base, n_here, n_there
 
 
-def _held_out(sample: Path, manifest: Manifest, segments: Sequence[str]) -> Joined:
+def _held_out(sample: ReferenceSample, manifest: Manifest, segments: Sequence[str]) -> Joined:
     """The version's own answers to its held-out rows, as if they had been traffic."""
-    rows = pl.read_parquet(sample)
+    rows = sample.rows
     if manifest.classes:
         places = {word: float(i) for i, word in enumerate(manifest.classes)}
         truths, answers = (
@@ -112,10 +112,5 @@ def _held_out(sample: Path, manifest: Manifest, segments: Sequence[str]) -> Join
         )
     none = np.full(len(rows), np.nan)
     groups = np.zeros(len(rows), dtype=np.int16)
-    slices = {name: places_of(_as_sent(rows[name]), manifest, name) for name in segments}
+    slices = {name: places_of(rows[name], manifest, name) for name in segments}
     return Joined(truths, answers, rows["score"].to_numpy(), none, groups, [(0, "")], slices)
-
-
-def _as_sent(values: pl.Series) -> pl.Series:
-    """A training table's column as words; booleans stand as 1.0 and 0.0 there."""
-    return values.cast(pl.Boolean).cast(pl.String) if values.dtype.is_numeric() else values

@@ -1,53 +1,102 @@
-"""Faults of the data itself: looked for first, since no drift score can see them."""
+"""Faults of the data itself, which no drift score can see; they come first in a verdict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from contracts.reference import NumberReference, Reference
 from contracts.verdict import DataFault, QualityFinding
 from monitoring.drift import statistics as st
-from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
+from monitoring.drift.attribution import SegmentCounts
+from monitoring.drift.histograms import (
+    CategoricalHistogram,
+    Histogram,
+    NumericHistogram,
+    WindowHistograms,
+)
+from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
+from monitoring.traffic.window import ReadStats
 
 AS_RARE = 2
 """A category this many times as frequent as another counts as rare as that one."""
 NEARLY_CONSTANT = 0.95
 """A reference in which one value has this share may well look constant in a window."""
-FACTORS = (1000.0, 100.0, 1e6, 60.0, 3600.0, 1024.0)
+UNIT_FACTORS = (1000.0, 100.0, 1e6, 60.0, 3600.0, 1024.0)
 """Wrong units that people send: kilo, percent or cents, micro, minutes, hours, kibi."""
-_FITS = 0.3
-"""Far values fit a unit if, divided by it, they lie within this KS of the reference."""
+MAX_UNIT_DISTANCE = 0.3
+"""Far values fit a unit if, divided by it, they are within this KS distance of the reference."""
+MAX_FILES_NAMED = 3
 
 
 def quality_findings(
-    counts: WindowHistograms, reference: Reference, settings: MonitoringSettings
+    histograms: WindowHistograms,
+    counts: QualityCounts,
+    reference: Reference,
+    settings: MonitoringSettings,
+    segments: SegmentCounts | None = None,
 ) -> Iterator[QualityFinding]:
-    """Each fault whose share rose significantly AND by enough; no row, no fault."""
-    if not counts.rows:
+    """Each fault whose share rose significantly AND by enough; none without a row.
+
+    With `segments` a finding names the segment that has most of the faulty values.
+    """
+    if not histograms.rows:
         return
+    for finding in _faults(histograms, counts, reference, settings):
+        found = segments.faulty_segment(finding.column, finding.fault) if segments else None
+        yield (
+            replace(finding, segment=str(found), segment_share=found.share) if found else finding
+        )
+
+
+def unreadable_files(stats: ReadStats) -> list[QualityFinding]:
+    """The finding that files of the traffic log could not be read, if there are any."""
+    if not stats.torn_files:
+        return []
+    return [
+        QualityFinding(
+            column="traffic",
+            fault="torn_files",
+            share=len(stats.torn_files) / max(stats.files, 1),
+            reference_share=0.0,
+            p_value=0.0,
+            detail="; ".join(stats.torn_files[:MAX_FILES_NAMED]),
+        )
+    ]
+
+
+def _faults(
+    histograms: WindowHistograms,
+    counts: QualityCounts,
+    reference: Reference,
+    settings: MonitoringSettings,
+) -> Iterator[QualityFinding]:
+    n_categorical = sum(isinstance(c, CategoricalHistogram) for c in histograms.columns.values())
+    # Each kind of fault has its own chance of a false alarm, over the columns it can be in.
+    alphas: dict[DataFault, float] = {
+        "missing": settings.alpha / len(reference.features),
+        "unseen": settings.alpha / max(n_categorical, 1),
+    }
     for name in reference.features:
-        yield from _of_column(name, counts, reference, settings)
-    yield from _strangers(counts, settings)
+        column = histograms.columns[name]
+        yield from _of_column(name, column, counts, reference, settings, alphas)
+    yield from _unknown_features(counts, histograms.rows, settings)
     yield from _duplicates(counts, settings)
 
 
 def _of_column(
     name: str,
-    counts: WindowHistograms,
+    column: Histogram,
+    counts: QualityCounts,
     reference: Reference,
     settings: MonitoringSettings,
+    alphas: Mapping[DataFault, float],
 ) -> Iterator[QualityFinding]:
-    column = counts.columns[name]
-    words_only = [c for c in counts.columns.values() if isinstance(c, CategoricalHistogram)]
-    # Each kind of fault has its own chance of a false alarm, over the columns it can be in.
-    alphas = {
-        "missing": settings.alpha / len(reference.features),
-        "unseen": settings.alpha / max(len(words_only), 1),
-    }
     if column.mistyped >= settings.fault_share * column.n and column.mistyped:
-        words = f"{column.mistyped} of {column.n} rows are of another type than at training"
-        yield _fault(name, "type_change", column.mistyped, column.n, detail=words)
+        detail = f"{column.mistyped} of {column.n} rows are of another type than at training"
+        yield _fault(name, "type_change", column.mistyped, column.n, detail=detail)
     if column.n and column.missing == column.n and column.reference.missing < reference.n_rows:
         yield _fault(name, "vanished", column.n, column.n, detail="no value in any row")
         return
@@ -56,8 +105,8 @@ def _of_column(
         p_value = st.fisher_exact_greater(faulty, column.n, before, reference.n_rows)
         rise = faulty / max(column.n, 1) - share
         if p_value < alphas[fault] / ways and rise >= settings.fault_share:
-            words = f"{faulty} of {column.n} rows; {share:.1%} at training"
-            yield _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=words)
+            detail = f"{faulty} of {column.n} rows; {share:.1%} at training"
+            yield _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=detail)
     if isinstance(column, NumericHistogram):
         yield from _far(name, column, counts, settings)
     if _is_constant(column):
@@ -65,30 +114,31 @@ def _of_column(
 
 
 def _shares(
-    name: str, column: NumericHistogram | CategoricalHistogram, counts: WindowHistograms
+    name: str, column: Histogram, counts: QualityCounts
 ) -> Iterator[tuple[DataFault, int, int, int]]:
     """Faults by name: faulty rows in the window and the reference, and the ways to be faulty."""
     yield "missing", column.missing, column.reference.missing, 1
     if isinstance(column, CategoricalHistogram):
+        known = column.reference.counts
         # Of categories that training never saw, as many rows are to be expected as there are
         # categories that it saw once (Good 1953); none of those the schema does not know.
-        once = sum(n == 1 for n in column.reference.counts.values())
-        new = sum(n for word, n in column.counts.items() if word not in column.reference.counts)
+        once = sum(n == 1 for n in known.values())
+        new = sum(n for category, n in column.counts.items() if category not in known)
         foreign = counts.flags[f"unseen:{name}"]
         # Any of the categories that are as rare may be the one that a small reference missed.
-        missed = new / max(column.n, 1) * sum(column.reference.counts.values())
-        as_rare = sum(n <= AS_RARE * missed for n in column.reference.counts.values())
+        missed = new / max(column.n, 1) * sum(known.values())
+        as_rare = sum(n <= AS_RARE * missed for n in known.values())
         ways = max(as_rare, 1)
         yield ("unseen", foreign, 0, 1) if foreign >= new else ("unseen", new, once, ways)
 
 
 def _far(
-    name: str, column: NumericHistogram, counts: WindowHistograms, settings: MonitoringSettings
+    name: str, column: NumericHistogram, counts: QualityCounts, settings: MonitoringSettings
 ) -> Iterator[QualityFinding]:
-    """Numbers beyond a span of the reference's ends, or out of the schema's range.
+    """Numbers far from the reference, or outside the schema's range.
 
-    They need no test: a span beyond the ends of the reference, five rows in a thousand do
-    not lie by chance.
+    They need no test: five rows in a thousand are not beyond a whole span of the reference by
+    chance.
     """
     flagged = counts.flags[f"clipped:{name}"] + counts.flags[f"out_of_range:{name}"]
     faulty = max(column.far, flagged)
@@ -96,35 +146,34 @@ def _far(
         return
     factor = wrong_unit(column.reference, column.far_values)
     if factor:
-        words = f"{faulty} of {column.n} rows fit when divided by {factor:g}"
-        yield _fault(name, "unit", faulty, column.n, detail=words)
+        detail = f"{faulty} of {column.n} rows fit when divided by {factor:g}"
+        yield _fault(name, "unit", faulty, column.n, detail=detail)
     else:
-        words = f"{faulty} of {column.n} rows, from {column.minimum:g} to {column.maximum:g}"
-        yield _fault(name, "out_of_range", faulty, column.n, detail=words)
+        detail = f"{faulty} of {column.n} rows, from {column.minimum:g} to {column.maximum:g}"
+        yield _fault(name, "out_of_range", faulty, column.n, detail=detail)
 
 
 def wrong_unit(reference: NumberReference, values: Sequence[float]) -> float:
     """The factor by which far values were multiplied, or 0 where none explains them.
 
-    Divided by it they must be distributed like the reference (KS at most 0.3).
+    Divided by it, the values must be distributed like the reference (KS distance at most 0.3).
     """
     if not values:
         return 0.0
-    distances = {factor: _misfit(reference, np.array(values) / factor) for factor in FACTORS}
+    distances = {factor: _misfit(reference, np.array(values) / factor) for factor in UNIT_FACTORS}
     best = min(distances, key=lambda factor: distances[factor])
-    return best if distances[best] <= _FITS else 0.0
+    return best if distances[best] <= MAX_UNIT_DISTANCE else 0.0
 
 
-def _misfit(
-    reference: NumberReference, values: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> float:
-    places = np.searchsorted(np.array(reference.edges), values, side="left")
-    found = np.bincount(places, minlength=len(reference.edges) + 1)
+def _misfit(reference: NumberReference, values: NDArray[np.float64]) -> float:
+    """The KS distance of values from the reference, plus their share outside its ends."""
+    index = np.searchsorted(np.array(reference.edges), values, side="left")
+    found = np.bincount(index, minlength=len(reference.edges) + 1)
     inside = np.mean((values >= reference.minimum) & (values <= reference.maximum))
     return st.kolmogorov_smirnov(np.array(reference.counts), found)[0] + 1 - float(inside)
 
 
-def _is_constant(column: NumericHistogram | CategoricalHistogram) -> bool:
+def _is_constant(column: Histogram) -> bool:
     if column.n - column.missing - column.mistyped < 2:  # noqa: PLR2004 - one row is one value
         return False
     reference = column.reference.counts
@@ -135,18 +184,20 @@ def _is_constant(column: NumericHistogram | CategoricalHistogram) -> bool:
     return varied and sum(n > 0 for n in column.counts.values()) == 1
 
 
-def _strangers(counts: WindowHistograms, settings: MonitoringSettings) -> Iterator[QualityFinding]:
-    for name, n in sorted(counts.strangers.items()):
-        if n >= settings.fault_share * counts.rows:
-            words = f"{n} of {counts.rows} rows have a column that training did not know"
-            yield _fault(name, "new_column", n, counts.rows, detail=words)
+def _unknown_features(
+    counts: QualityCounts, rows: int, settings: MonitoringSettings
+) -> Iterator[QualityFinding]:
+    for name, n in sorted(counts.unknown_features.items()):
+        if n >= settings.fault_share * rows:
+            detail = f"{n} of {rows} rows have a column that training did not know"
+            yield _fault(name, "new_column", n, rows, detail=detail)
 
 
-def _duplicates(counts: WindowHistograms, settings: MonitoringSettings) -> Iterator[QualityFinding]:
-    again, seen = counts.duplicates.found()
-    if again and again >= settings.fault_share * seen:
-        words = f"{again / seen:.1%} of the rows have the id of an earlier row"
-        yield _fault("prediction_id", "duplicates", again, seen, detail=words)
+def _duplicates(counts: QualityCounts, settings: MonitoringSettings) -> Iterator[QualityFinding]:
+    repeated, seen = counts.duplicates.found()
+    if repeated and repeated >= settings.fault_share * seen:
+        detail = f"{repeated / seen:.1%} of the rows have the id of an earlier row"
+        yield _fault("prediction_id", "duplicates", repeated, seen, detail=detail)
 
 
 def _fault(

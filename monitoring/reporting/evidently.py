@@ -20,6 +20,7 @@ import polars as pl
 from contracts.errors import Unwritable
 from contracts.files import write_whole
 from contracts.verdict import Finding
+from monitoring.reference_sample import ReferenceSample
 from monitoring.reporting.sampling import SEED
 from monitoring.traffic.decode import feature_key
 
@@ -51,7 +52,7 @@ class EvidentlyReport:
 def evidently_report(
     findings: Sequence[Finding],
     sample: pl.DataFrame,
-    reference: Path,
+    reference: ReferenceSample,
     max_rows: int,
     target: SnapshotTarget | None = None,
 ) -> EvidentlyReport:
@@ -60,7 +61,7 @@ def evidently_report(
     Args:
         findings: those of the verdict; columns with fewer than two rows cannot be drawn.
         sample: rows of the window.
-        reference: the Parquet file with the model's sample of held-out rows.
+        reference: the model's held-out rows.
         max_rows: how many of its rows are drawn.
         target: where to store the snapshot, if anywhere.
 
@@ -178,10 +179,13 @@ def window_frame(sample: pl.DataFrame, findings: Sequence[Finding]) -> pd.DataFr
     return _typed(pd.DataFrame(columns), findings)
 
 
-def reference_frame(path: Path, findings: Sequence[Finding], max_rows: int) -> pd.DataFrame:
+def reference_frame(
+    reference: ReferenceSample, findings: Sequence[Finding], max_rows: int
+) -> pd.DataFrame:
     """Held-out rows of the model as a table with the columns of `findings`."""
-    sample = pd.read_parquet(path)
-    drawn = sample.sample(min(max_rows, len(sample)), random_state=SEED)
+    rows = reference.rows
+    frame = pd.DataFrame({f.column: rows[f.column].to_list() for f in findings})
+    drawn = frame.sample(min(max_rows, len(frame)), random_state=SEED)
     return _typed(drawn, findings)
 
 
@@ -198,7 +202,5 @@ def _column(column: pd.Series, kind: str) -> Any:
 
 
 def _category(value: object) -> str:
-    """A category as the reference spells it; a training table holds booleans as 1.0 and 0.0."""
-    if isinstance(value, bool | float):
-        return "true" if value else "false"
-    return str(value)
+    """A category as the reference spells it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

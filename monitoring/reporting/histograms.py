@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
-from monitoring.drift.rule import ends_of, reference_counts
+from monitoring.drift.rule import outer_ends, reference_counts
 from monitoring.drift.statistics import shares
 
 N_BINS = 40
@@ -39,7 +39,7 @@ def histogram_pair(name: str, counts: WindowHistograms) -> HistogramPair:
 
 
 def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
-    low, high = ends_of(column.reference)
+    low, high = outer_ends(column.reference)
     edges = np.array([low, *column.reference.edges, high])
     # Ends of a column with few values may meet its edges; a histogram needs rising ones.
     edges = np.maximum.accumulate(edges)
@@ -72,7 +72,7 @@ def _resampled(
 def _of_categories(name: str, column: CategoricalHistogram) -> HistogramPair:
     before, now = shares(reference_counts(column)), shares(column.by_time_bin().sum(axis=0))
     order = np.argsort(-np.abs(now - before), kind="stable")[:MAX_CATEGORIES]
-    labels = tuple(column.words[i] for i in order)
+    labels = tuple(column.categories[i] for i in order)
     return HistogramPair(name, "category", labels, _rounded(before[order]), _rounded(now[order]))
 
 

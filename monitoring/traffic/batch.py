@@ -18,14 +18,14 @@ class TrafficBatch:
     `columns` has one series of `times`' length for each column of the reference: numbers as
     Float64, words as String or Categorical, booleans as Boolean; null is missing. A value of
     the wrong type is null there and counted in `mistyped`; a feature that the reference does
-    not know is counted in `strangers`; `flags` are counted.
+    not know is counted in `unknown_features`; `flags` are counted.
     """
 
     times: Times
     ids: pl.Series
     columns: Mapping[str, pl.Series]
     mistyped: Mapping[str, int] = field(default_factory=dict)
-    strangers: Mapping[str, int] = field(default_factory=dict)
+    unknown_features: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -12,7 +12,6 @@ from contracts.reference import CategoryReference, ColumnReference, NumberRefere
 from contracts.traffic import TrafficRecord
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
-_BOOLEAN_WORDS = {"true", "false"}
 
 
 def record_type(reference: Reference) -> type[Any]:
@@ -54,12 +53,7 @@ def _json_type(column: ColumnReference) -> Any:
         return float
     if not column.counts:
         return bool | str
-    return bool if is_boolean(column) else str
-
-
-def is_boolean(column: CategoryReference) -> bool:
-    """Whether the column held booleans at training; one that held nothing may be of either."""
-    return bool(column.counts) and column.counts.keys() <= _BOOLEAN_WORDS
+    return bool if column.is_boolean else str
 
 
 class ColumnMaker:
@@ -78,7 +72,7 @@ class ColumnMaker:
         none is null.
         """
         mistyped: Counter[str] = Counter()
-        strangers: Counter[str] = Counter()
+        unknown_features: Counter[str] = Counter()
         columns = {
             "prediction_id": pl.Series([r.prediction_id for r in records], dtype=pl.String),
             "time": pl.Series([r.time for r in records], dtype=pl.String)
@@ -93,7 +87,7 @@ class ColumnMaker:
             columns[name], mistyped[name] = series_of(column, values)
         if isinstance(records[0], TrafficRecord):
             for r in records:
-                strangers.update(r.features.keys() - self._features.keys())
+                unknown_features.update(r.features.keys() - self._features.keys())
             for name, column in self._features.items():
                 values = [r.features.get(name) for r in records]
                 columns[feature_key(name)], mistyped[name] = series_of(column, values)
@@ -102,7 +96,7 @@ class ColumnMaker:
             for name, field in self._fields.items():
                 values = [getattr(f, field) for f in features]
                 columns[feature_key(name)] = _trusted(self._features[name], values)
-        return pl.DataFrame(columns), mistyped, strangers
+        return pl.DataFrame(columns), mistyped, unknown_features
 
 
 def feature_key(name: str) -> str:
@@ -113,7 +107,7 @@ def feature_key(name: str) -> str:
 def _trusted(column: ColumnReference, values: Sequence[Any]) -> pl.Series:
     if isinstance(column, NumberReference):
         return pl.Series(values, dtype=pl.Float64)
-    if is_boolean(column):
+    if column.is_boolean:
         return pl.Series(values, dtype=pl.Boolean)
     if not column.counts:
         values = [("true" if v else "false") if isinstance(v, bool) else v for v in values]
@@ -131,7 +125,7 @@ def series_of(column: ColumnReference, values: Sequence[Any]) -> tuple[pl.Series
     if isinstance(column, NumberReference):
         wanted = (int, float)
     elif column.counts:
-        wanted = (bool,) if is_boolean(column) else (str,)
+        wanted = (bool,) if column.is_boolean else (str,)
     else:
         wanted = (bool, str)
     kept = [
@@ -163,10 +157,10 @@ def stored_series(column: ColumnReference, frame: pl.DataFrame, key: str) -> tup
     if isinstance(column, NumberReference) and stored.dtype.is_numeric():
         return stored.cast(pl.Float64), 0
     if isinstance(column, CategoryReference):
-        if stored.dtype == pl.Boolean and (is_boolean(column) or not column.counts):
+        if stored.dtype == pl.Boolean and (column.is_boolean or not column.counts):
             return stored, 0
         if stored.dtype in (pl.Categorical, pl.String) and not (
-            is_boolean(column) and key.startswith("features.")
+            column.is_boolean and key.startswith("features.")
         ):
             return stored, 0
     wrong = len(stored) - stored.null_count()
@@ -183,7 +177,7 @@ def flags_of(column: pl.Series) -> Counter[str]:
     return Counter(flag for flags in flagged for flag in str(flags).split(",") if flag)
 
 
-def strange_columns(frame: pl.DataFrame, reference: Reference) -> Mapping[str, int]:
+def unknown_columns(frame: pl.DataFrame, reference: Reference) -> Mapping[str, int]:
     """Features of a compacted table that the reference does not know, with their values."""
     found: Counter[str] = Counter()
     for column in frame.columns:

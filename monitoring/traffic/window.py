@@ -1,5 +1,6 @@
 """The traffic of a model in a window of time, file by file; what is torn is counted."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ import polars.selectors as cs
 
 from contracts.names import Layout
 from contracts.reference import Reference
-from contracts.times import utc_text
+from contracts.times import parse_utc, utc_text
 from contracts.traffic import TrafficRecord
+from contracts.verdict import Window
 from monitoring.traffic import decode as col
 from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.compaction_manifest import (
@@ -51,6 +53,16 @@ class TimeWindow:
     version: int | None
     start: datetime
     end: datetime
+
+
+def window_seconds(window: Window) -> float:
+    """The length of a document's window."""
+    return (parse_utc(window.end) - parse_utc(window.start)).total_seconds()
+
+
+def is_same_length(seconds: float, others: float) -> bool:
+    """Whether two windows count as equally long: they differ by at most a tenth."""
+    return math.isclose(seconds, others, rel_tol=0.1)
 
 
 def read_window(
@@ -134,8 +146,8 @@ def _from_parquet(
         for key, column in reference.features.items():
             place = col.feature_key(key)
             made[place], mistyped[key] = col.stored_series(column, frame, place)
-        strangers = col.strange_columns(frame, reference)
-        yield from _piece(pl.DataFrame(made), mistyped, strangers, reference, met)
+        unknown_features = col.unknown_columns(frame, reference)
+        yield from _piece(pl.DataFrame(made), mistyped, unknown_features, reference, met)
 
 
 def _of_version(frame: pl.DataFrame, span: TimeWindow, met: ReadStats) -> pl.DataFrame:
@@ -168,7 +180,7 @@ def read_stored(path: Path, span: TimeWindow, wanted: tuple[str, ...] = ()) -> p
 def _piece(
     frame: pl.DataFrame,
     mistyped: Mapping[str, int],
-    strangers: Mapping[str, int],
+    unknown_features: Mapping[str, int],
     reference: Reference,
     met: ReadStats,
 ) -> Iterator[tuple[TrafficBatch, pl.DataFrame]]:
@@ -187,7 +199,7 @@ def _piece(
             ids=frame["prediction_id"],
             columns={**features, **predictions},
             mistyped=mistyped,
-            strangers=strangers,
+            unknown_features=unknown_features,
             flags=col.flags_of(frame["flags"]),
         ),
         frame,

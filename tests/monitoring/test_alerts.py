@@ -25,8 +25,8 @@ from monitoring.alerting import outbox
 from monitoring.alerting.episodes import ALARMING, AlertPolicy, Alerts, Message, alerts_after
 from monitoring.alerting.notify import addresses_of, deliver
 from tests.monitoring.receiver import Receiver
-from tests.monitoring.test_history import DAY, MONDAY
 from tests.monitoring.test_workspace import DRIFTED
+from tests.monitoring.verdict_history import DAY, MONDAY
 
 # apprise 2.2 asks, as it is imported, whether this Python still has imghdr; 3.13 has not.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -19,6 +19,7 @@ from contracts.errors import PlatformError
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring.drift.histograms import WindowHistograms
+from monitoring.quality.counts import QualityCounts
 from monitoring.traffic import compaction
 from monitoring.traffic.compaction_manifest import (
     COMPACTION_FILE,
@@ -143,22 +144,23 @@ def write(layout: Layout, n: int, seed: int = 0, tail: bytes = b"") -> Path:
 
 
 def counted(layout: Layout) -> tuple[Any, ...]:
-    reading_of = ReadStats()
-    counts = WindowHistograms(TINY_REFERENCE)
-    span = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
-    for rows, _ in read_window(layout, span, TINY_REFERENCE, reading_of):
-        counts.add(rows)
+    stats, counts = ReadStats(), QualityCounts()
+    histograms = WindowHistograms(TINY_REFERENCE)
+    window = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
+    for batch, _ in read_window(layout, window, TINY_REFERENCE, stats):
+        histograms.add(batch)
+        counts.add(batch)
     columns = {
         name: (c.n, c.missing, c.mistyped, c.by_time_bin().sum(axis=0).tolist())
-        for name, c in counts.columns.items()
+        for name, c in histograms.columns.items()
     }
     return (
         columns,
-        counts.rows,
+        histograms.rows,
         counts.flags,
         counts.duplicates.found(),
-        reading_of.torn_lines,
-        reading_of.other_versions,
+        stats.torn_lines,
+        stats.other_versions,
     )
 
 

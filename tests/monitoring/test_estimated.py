@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from sklearn.isotonic import IsotonicRegression
 
 from metrics.value import Values
-from monitoring.performance.estimated import _MIDDLES, ScoreCells, calibrated, expected_auc
+from monitoring.performance.estimated import SCORE_MIDDLES, ScoreHistogram, calibrated, expected_auc
 
 
 def world(n: int, seed: int, slope: float = 3.0) -> tuple[Values, Values]:
@@ -33,9 +33,9 @@ def test_the_estimate_follows_a_harder_mix_of_cases(slope: float) -> None:
     """Calibrated on one mix, it tells the AUC of another, which only labels could."""
     truths, scores = world(20_000, 3, 2.0)
     window_truths, window_scores = world(20_000, 4, slope)
-    cells = ScoreCells()
-    cells.add(window_scores)
-    told = expected_auc(calibrated(scores, truths)(_MIDDLES), cells.counts)
+    found = ScoreHistogram()
+    found.add(window_scores)
+    told = expected_auc(calibrated(scores, truths)(SCORE_MIDDLES), found.counts)
 
     assert told == pytest.approx(sk.roc_auc_score(window_truths, window_scores), abs=0.015)
 
@@ -43,9 +43,9 @@ def test_the_estimate_follows_a_harder_mix_of_cases(slope: float) -> None:
 def test_the_estimate_is_blind_to_a_world_that_answers_otherwise() -> None:
     truths, scores = world(20_000, 3)
     window_truths, window_scores = world(20_000, 4)
-    cells = ScoreCells()
-    cells.add(window_scores)
-    told = expected_auc(calibrated(scores, truths)(_MIDDLES), cells.counts)
+    found = ScoreHistogram()
+    found.add(window_scores)
+    told = expected_auc(calibrated(scores, truths)(SCORE_MIDDLES), found.counts)
 
     assert sk.roc_auc_score(1 - window_truths, window_scores) < 0.2
     assert told > 0.8

@@ -22,7 +22,7 @@ def test_a_bin_is_found_as_a_search_would_find_it(edges: list[float], values: li
     rising = np.array(sorted(edges))
     probe = np.array([*values, *edges])
 
-    assert (Bins(rising).places(probe) == np.searchsorted(rising, probe, side="left")).all()
+    assert (Bins(rising).index(probe) == np.searchsorted(rising, probe, side="left")).all()
 
 
 @given(st.lists(st.lists(st.integers(0, 10**15), min_size=1, max_size=20), min_size=1, max_size=6))
@@ -33,10 +33,10 @@ def test_a_time_line_keeps_every_row_in_the_order_of_time(pieces: list[list[int]
         times = np.array(piece)
         for change in line.fit(times):
             counts = change.apply(counts)
-        counts += np.bincount(line.places(times), minlength=TIME_BINS)
+        counts += np.bincount(line.bins(times), minlength=TIME_BINS)
     whole = np.array([t for piece in pieces for t in piece])
 
-    assert (counts == np.bincount(line.places(whole), minlength=TIME_BINS)).all()
+    assert (counts == np.bincount(line.bins(whole), minlength=TIME_BINS)).all()
     assert line.width == 1000 or int(np.ptp(whole)) >= line.width * (TIME_BINS // 4)
 
 
@@ -72,7 +72,7 @@ def test_categories_beyond_the_room_are_counted_together() -> None:
 
     reference = CategoryReference(counts={"a": 1}, missing=0)
     column = CategoricalHistogram(reference)
-    words = [f"w{i}" for i in range(histograms.MOST_WORDS + 5)]
+    words = [f"w{i}" for i in range(histograms.MAX_CATEGORIES + 5)]
     column.add(pl.Series(["a", *words]), np.zeros(len(words) + 1, dtype=np.int64))
 
     assert column.counts["a"] == 1

@@ -24,13 +24,16 @@ from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 from monitoring.baseline import find_baseline
 from monitoring.drift.histograms import WindowHistograms
-from monitoring.drift.rule import Rule, decide, findings_of
+from monitoring.drift.rule import findings_of
+from monitoring.drift.thresholds import DriftThresholds
 from monitoring.monitor import run
 from monitoring.quality.checks import quality_findings
+from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.lookup import find
 from monitoring.traffic.window import ReadStats, TimeWindow, read_window
+from monitoring.verdicts.decision import decide
 from registry.promote import promote
 from registry.pull import pull
 from slipway.app import app
@@ -528,17 +531,17 @@ def reference_of(data: np.ndarray[Any, Any]) -> Reference:
 
 
 def fires(reference: Reference, data: np.ndarray[Any, Any]) -> str:
-    counts = WindowHistograms(reference)
-    counts.add(
-        TrafficBatch(
-            times=np.arange(len(data)),
-            ids=pl.Series(range(len(data))),
-            columns={f"x{i}": pl.Series(data[:, i]) for i in range(data.shape[1])},
-        )
+    histograms, counts = WindowHistograms(reference), QualityCounts()
+    batch = TrafficBatch(
+        times=np.arange(len(data)),
+        ids=pl.Series(range(len(data))),
+        columns={f"x{i}": pl.Series(data[:, i]) for i in range(data.shape[1])},
     )
-    findings = findings_of(counts, Rule(SETTINGS))
-    quality = list(quality_findings(counts, reference, SETTINGS))
-    return decide(counts.rows, 0, findings, quality, SETTINGS)
+    histograms.add(batch)
+    counts.add(batch)
+    findings = findings_of(histograms, DriftThresholds(SETTINGS))
+    quality = list(quality_findings(histograms, counts, reference, SETTINGS))
+    return decide(histograms.rows, 0, findings, quality, SETTINGS)
 
 
 @pytest.mark.parametrize("n", [500, 5000])

@@ -14,14 +14,17 @@ from sklearn.metrics import roc_auc_score
 from contracts.labels import Label
 from contracts.manifest import Manifest
 from contracts.names import Layout
+from contracts.reference import CategoryReference, Reference
 from contracts.schema import Schema, boolean, category, number
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Performance, Verdict
 from monitoring.labels.join import performance_of
+from monitoring.reference_sample import ReferenceSample
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.traffic import compaction
 from monitoring.verdicts.summary import sentence_of
 from tests.monitoring.test_labels import DAY, LATER, SPAN, manifest
+from training.reference import number_reference
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 REGIONS = ("north", "south", "east", "west")
@@ -31,6 +34,18 @@ SCHEMA = Schema(
         boolean("owner"),
         number("age", 0, 100),
     )
+)
+
+
+REFERENCE = Reference(
+    n_rows=6_000,
+    n_predictions=6_000,
+    features={
+        "region": CategoryReference(counts=dict.fromkeys(REGIONS, 1_500), missing=0),
+        "owner": CategoryReference(counts={"true": 3_000, "false": 3_000}, missing=0),
+        "age": number_reference(np.array([30.0, 40.0, 50.0])),
+    },
+    predictions={},
 )
 
 
@@ -100,7 +115,7 @@ def judged(tmp_path: Path, segments: tuple[str, ...]) -> Performance:
         now=LATER,
         alpha=0.01,
         segments=segments,
-        sample=tmp_path / "reference.parquet",
+        sample=ReferenceSample(tmp_path / "reference.parquet", REFERENCE),
     )
 
 

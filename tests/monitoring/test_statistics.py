@@ -99,15 +99,6 @@ def test_psi_is_the_sum_of_scipys_two_entropies(pair: tuple[ours.Counts, ours.Co
     assert ours.psi(p, q) == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_lies_between_the_p_value_and_bonferroni(p_values: list[float]) -> None:
-    corrected = ours.holm(p_values)
-
-    for raw, one in zip(p_values, corrected, strict=True):
-        assert raw - 1e-12 <= one <= min(raw * len(p_values), 1) + 1e-12
-    assert min(corrected) == pytest.approx(min(min(p_values) * len(p_values), 1))
-
-
 @pytest.mark.parametrize(
     "inflation_of", [ours.numeric_design_effect, ours.categorical_design_effect]
 )

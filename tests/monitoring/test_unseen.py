@@ -6,6 +6,7 @@ import pytest
 from benchmarks.monitoring import scenarios
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.quality.checks import quality_findings
+from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
 
 NEW = "trade that nobody knew"
@@ -20,9 +21,11 @@ def faults(share_of_new: float, rows: int, seed: int) -> set[tuple[str, str]]:
     trades = window["trade"].astype(object)
     trades[rng.random(rows) < share_of_new] = NEW
     window["trade"] = trades.astype(str)
-    counts = WindowHistograms(scenarios.reference_of(reference))
-    counts.add(scenarios.rows_of(window, rng))
-    found = quality_findings(counts, scenarios.reference_of(reference), MonitoringSettings())
+    sketch, batch = scenarios.reference_of(reference), scenarios.rows_of(window, rng)
+    histograms, counts = WindowHistograms(sketch), QualityCounts()
+    histograms.add(batch)
+    counts.add(batch)
+    found = quality_findings(histograms, counts, sketch, MonitoringSettings())
     return {(fault.column, fault.fault) for fault in found if fault.alarming}
 
 

@@ -1,0 +1,113 @@
+"""Thresholds of drift: those of the settings, and those learned from undrifted windows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+from scipy import stats
+
+from contracts.times import parse_utc
+from contracts.verdict import Verdict
+from monitoring.settings import MonitoringSettings
+from monitoring.traffic.window import TimeWindow, is_same_length, window_seconds
+
+EFFECTS = ("ks", "wasserstein_normed", "total_variation")
+"""The effects that have a limit, as `Finding.statistics` names them."""
+REFERENCE_ERROR = {"ks": 0.83, "wasserstein_normed": 1.0, "total_variation": 0.5}
+"""How far a reference of m rows is off by itself, times sqrt(m): the median of Kolmogorov's
+distribution, the standard error of a mean in standard deviations, and of a share at most."""
+MIN_WINDOWS = 20
+"""Undrifted windows from which limits are learned."""
+MIN_WINDOWS_OF_WEEKDAY = 8
+"""Undrifted windows of the same weekday that are preferred to all."""
+EXCEEDANCE_RATE = 0.02
+"""Share of undrifted windows in which a learned limit may be exceeded, over all columns."""
+UNDRIFTED = frozenset({"stable"})
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The size from which an effect counts, and where that comes from."""
+
+    size: float
+    source: str
+
+
+@dataclass(frozen=True)
+class DriftThresholds:
+    """When a difference counts as drift; `calibrated` holds learned limits by column and effect."""
+
+    settings: MonitoringSettings
+    calibrated: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
+
+    def limit(self, column: str, effect: str, reference_rows: int) -> Limit:
+        """The limit of an effect of a column whose reference has so many rows.
+
+        A learned limit counts only above that of the settings.
+        """
+        least = self.settings.wasserstein if effect.startswith("w") else self.settings.distance
+        least += REFERENCE_ERROR[effect] / math.sqrt(max(reference_rows, 1))
+        own = self.calibrated.get((column, effect))
+        return own if own is not None and own.size > least else Limit(least, "settings")
+
+
+def calibrated_limits(
+    earlier: Sequence[Verdict], window: TimeWindow, accepted: frozenset[str] = frozenset()
+) -> Mapping[tuple[str, str], Limit]:
+    """Limits by column and effect, from undrifted windows of the version of the same length.
+
+    The limit is the upper prediction limit of the next value of a log-normal effect (Hahn and
+    Meeker 1991): with `k` windows, `exp(mean + t s sqrt(1 + 1/k))`. Where there are 8 windows
+    of the same weekday, only these are used, since a Sunday is like other Sundays.
+
+    Args:
+        earlier: verdicts on earlier windows of the version.
+        window: the window to be judged.
+        accepted: ids of verdicts that a person called usual; they count as undrifted.
+
+    Returns:
+        Nothing where fewer than 20 windows are undrifted: the limits of the settings hold.
+
+    """
+    length_s = (window.end - window.start).total_seconds()
+    undrifted = [
+        v
+        for v in earlier
+        if (v.decision in UNDRIFTED or v.verdict_id in accepted)
+        and is_same_length(window_seconds(v.window), length_s)
+    ]
+    if len(undrifted) < MIN_WINDOWS:
+        return {}
+    basis, source = _basis(undrifted, window)
+    sizes: dict[tuple[str, str], list[float]] = {}
+    for verdict in basis:
+        for finding in verdict.findings:
+            for effect in EFFECTS:
+                if effect in finding.statistics:
+                    size = finding.statistics[effect]
+                    sizes.setdefault((finding.column, effect), []).append(size)
+    n_columns = len({column for column, _ in sizes})
+    return {
+        key: Limit(_prediction_limit(found, EXCEEDANCE_RATE / max(n_columns, 1)), source)
+        for key, found in sizes.items()
+        if len(found) >= MIN_WINDOWS_OF_WEEKDAY
+    }
+
+
+def _basis(undrifted: Sequence[Verdict], window: TimeWindow) -> tuple[Sequence[Verdict], str]:
+    """The windows to learn from, and how a report names them."""
+    weekday = window.start.weekday()
+    same_day = [v for v in undrifted if parse_utc(v.window.start).weekday() == weekday]
+    is_short = window.end - window.start < timedelta(days=2)
+    if is_short and len(same_day) >= MIN_WINDOWS_OF_WEEKDAY:
+        return same_day, f"{len(same_day)} undrifted windows of a {window.start:%A}"
+    return undrifted, f"{len(undrifted)} undrifted windows"
+
+
+def _prediction_limit(sizes: Sequence[float], chance: float) -> float:
+    logs = np.log(np.maximum(sizes, 1e-6))
+    k = len(logs)
+    t = float(stats.t.ppf(1 - chance, k - 1))
+    return float(np.exp(logs.mean() + t * logs.std(ddof=1) * math.sqrt(1 + 1 / k)))
