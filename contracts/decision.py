@@ -1,4 +1,4 @@
-"""The decision on a promotion by command: what was looked at, and what it came to."""
+"""The decision on a promotion: every check, and the outcome."""
 
 from typing import Literal
 
@@ -24,10 +24,10 @@ Subject = Literal[
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that was looked at, with what was expected and what came.
+    """One check, with what was expected and what was found.
 
-    `path` says where: a metric, `schema.age.minimum`, `slice.region=north`. `sentence` says
-    it in words. What is not `judged` is told and decides nothing.
+    `path` says where: a metric, `schema.age.minimum`, `slice.region=north`. `sentence` says it
+    in words. A check that is not `judged` is reported and does not influence the outcome.
     """
 
     subject: Subject
@@ -40,21 +40,21 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def refuses(self) -> bool:
-        """Whether this alone holds the version back."""
+        """Whether this check alone refuses the promotion."""
         return self.judged and not self.passed
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """Both versions on the same rows.
+    """The comparison of challenger and production on the same held-out rows.
 
-    `digest` names the exam: sha256 over every answer of the recipe's data. `rows` were held
-    out by both versions. `attempt` counts the comparisons against this exam, from 1, and
-    `alpha` is what the correction leaves for this one. `challenger` and `production` are the
-    metric on the rows; `difference` is the improvement, above zero where the challenger is
-    better, whichever way the metric points. `low` is its lower bound at confidence
-    `1 - alpha`, `high` its upper bound at 95 %, each one-sided. `margin` is the smallest
-    improvement that counts; `detectable` the one that this exam shows in 80 of 100 cases at
-    this attempt. All in the metric's unit.
+    `digest` identifies the evaluation: sha256 over every target in the recipe's data. `rows`
+    were held out by both versions. `attempt` counts the comparisons in this evaluation, from 1,
+    and `alpha` is the significance level that the correction leaves for this one. `challenger`
+    and `production` are the metric on these rows. `difference` is the improvement: above zero
+    if the challenger is better, also for metrics where lower is better. `low` is its lower
+    bound at confidence `1 - alpha`, `high` its upper bound at 95 %, each one-sided. `margin` is
+    the smallest improvement that counts, `detectable` the one that this evaluation detects in
+    80 of 100 cases at this attempt. All are in the metric's unit.
     """
 
     digest: str
@@ -73,10 +73,10 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(Document, frozen=True, kw_only=True):
-    """Whether a version became Production, and what that stands on; `decision/<id>.json`.
+    """Whether a version was promoted to production, and on what grounds; `decision/<id>.json`.
 
-    `digest` and `production_digest` are those of the manifests. `production_version` is None
-    where nothing was in production. `because` is what the person said, empty if nothing.
+    `digest` and `production_digest` are the sha256 of the manifests. `production_version` is
+    None if no version was in production. `because` is the reason that a person gave, or empty.
     """
 
     decision_id: str

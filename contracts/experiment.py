@@ -1,4 +1,4 @@
-"""The analysis of an A/B experiment: whether the challenger is better, as far as labels tell."""
+"""The analysis of an A/B experiment: whether the challenger is better, judged by labels."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ ExperimentOutcome = Literal["better", "worse", "undecided", "invalid"]
 
 
 class Stratum(msgspec.Struct, frozen=True, kw_only=True):
-    """A weight that was in force, and the units that were first met under it, by variant."""
+    """A weight of the split, and the units that were first seen under it, by variant."""
 
     weight: float
     production: int
@@ -19,30 +19,30 @@ class Stratum(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RatioCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether units were divided as the weights say (Pearson's chi-square).
+    """Whether units were divided according to the weights (Pearson's chi-square test).
 
-    `checked` is False where there is no weight, or too few units for the test. It fails below
-    `threshold`: then something other than chance decided who is in which variant.
+    `checked` is False if there is no weight, or too few units for the test. The check fails
+    below `threshold`: then something other than chance decided which variant a unit got.
     """
 
     strata: tuple[Stratum, ...]
     checked: bool
     chi_square: float = 0.0
-    freedom: int = 0
+    dof: int = msgspec.field(default=0, name="freedom")
     p_value: float = 1.0
     threshold: float = 0.001
 
     @property
     def failed(self) -> bool:
-        """Whether the division is surely not that of the weights."""
+        """Whether the units were almost certainly not divided according to the weights."""
         return self.checked and self.p_value < self.threshold
 
 
 class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One version as one variant: its mature rows, and the metric on those that have a label.
+    """One version as one variant: its mature rows, and the metric on the labelled ones.
 
-    `low` and `high` are a 95 % interval for a single look; units are clusters. The metric is
-    None where it cannot be had, as an AUC of one class.
+    `low` and `high` are a 95 % interval for a single look, with units as clusters. The metric
+    is None where it is not defined, such as an AUC of one class.
     """
 
     version: int
@@ -56,7 +56,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What was known of the difference when only the rows before `time` had been answered."""
+    """The difference and its bounds, from the rows before `time` only."""
 
     time: str
     units: int
@@ -68,16 +68,16 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """The metric of the challenger minus that of production.
 
-    `low` and `high` are ends of a confidence sequence: they hold at all looks at once with
-    probability `1 - alpha`, however often one looks and whenever one stops. `p_value` is the
-    always-valid one that belongs to it. `error` is the standard error with units as clusters.
-    The sequence is narrowest at `planned_units`.
+    `low` and `high` are the ends of a confidence sequence: they hold at all looks at once with
+    probability `1 - alpha`, however often you look and whenever you stop. `p_value` is the
+    matching always-valid p-value. `standard_error` treats units as clusters. The sequence is
+    narrowest at `planned_units`.
     """
 
     metric: str
     greater_is_better: bool
     difference: float
-    error: float
+    standard_error: float = msgspec.field(name="error")
     low: float
     high: float
     p_value: float
@@ -88,12 +88,12 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Experiment(Document, frozen=True, kw_only=True):
-    """What the log and the labels say of a challenger against production.
+    """What the traffic log and the labels say about a challenger against production.
 
-    The experiment began at `started_at`, when units were first divided between these two
-    versions, and is judged by the answers before `mature_until`, whose labels are due.
-    `immature` are rows after that, `unlabelled` mature rows without a label, `other` rows of
-    other versions or without a split. `mixed_units` were met as both variants under one weight.
+    The experiment started at `started_at`, when units were first divided between these two
+    versions, and is judged on the predictions before `mature_until`, whose labels are due.
+    `immature` counts later rows, `unlabelled` mature rows without a label, `other` rows of
+    other versions or without a split. `mixed_units` got both variants under one weight.
     """
 
     experiment_id: str

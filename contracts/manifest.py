@@ -11,7 +11,7 @@ Task = Literal["binary", "multiclass", "regression"]
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric on the holdout rows with its 95 % bootstrap interval."""
+    """A metric on the held-out rows with its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -20,7 +20,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the recipe demanded of a metric, and whether the holdout rows gave it."""
+    """A bound that the recipe sets for a metric, and whether the held-out rows met it."""
 
     metric: str
     value: float
@@ -32,27 +32,27 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """The proof that the ONNX model answers like the fitted scikit-learn pipeline.
 
-    `largest_difference` is the largest absolute difference of any score (for a regression
-    relative to the spread of the target), `class_differences` the rows whose class differs.
-    `rows` counts the rows by where they came from (`holdout`, `thresholds`, `edges`, ...).
+    `max_difference` is the largest absolute difference of any score (for a regression divided
+    by the standard deviation of the target), `class_differences` the number of rows whose class
+    differs. `rows` counts the compared rows by origin (`holdout`, `thresholds`, `edges`, ...).
     """
 
     rows: dict[str, int]
     tolerance: float
-    largest_difference: float
+    max_difference: float = msgspec.field(name="largest_difference")
     class_differences: int
     passed: bool
 
 
 class GoldenRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request and the scores that the fitted pipeline gave for it, in manifest order."""
+    """A request and the scores of the fitted pipeline for it, in the order of the manifest."""
 
     features: dict[str, Any]
     scores: tuple[float, ...]
 
 
 class DataIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows trained the model."""
+    """The data that the model was trained on."""
 
     source: str
     digest: str
@@ -61,12 +61,12 @@ class DataIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retrained(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a version was trained anew, and on what; see `contracts.retraining.Order`.
+    """Why a version was retrained, and on what; from the `RetrainingRequest`.
 
-    It learned `rows_old` rows of the recipe's data and of earlier traffic, which is
-    `old_share` of them, and `rows_recent` labelled predictions from before `learned_until`
-    (UTC); its held-out rows are labelled predictions from then on. `exam` names the series
-    of exams that they belong to.
+    It was trained on `rows_old` rows of the recipe's data and of earlier traffic, a share of
+    `old_share`, and on `rows_recent` labelled predictions from before `learned_until` (UTC).
+    Its held-out rows are labelled predictions from then on; `evaluation_series` names the
+    series of evaluations that they belong to.
     """
 
     retraining_id: str
@@ -81,16 +81,16 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Document, frozen=True, kw_only=True):
-    """Everything that serving and monitoring must know of a model; `manifest.json`.
+    """Everything that serving and monitoring must know about a model; `manifest.json`.
 
-    `classes` are the answers of a classifier in the order of its scores (for `binary` the
-    second is the positive one, given when its score is at least `threshold`); `outputs`
-    are the names of a regression's values. `importance` is the share of each feature in
-    the model's skill, adding up to one, and `importance_std` its standard deviation between
-    shuffles (empty in older manifests). `files` maps every other file of the model directory
-    to its sha256. `output_unit` is for people. `segments` are the category features
-    by whose values the monitor takes a drift apart. `retrained` is there for a version that
-    `slipway retrain` made.
+    `classes` are a classifier's classes in the order of its scores; for `binary` the second is
+    the positive one, predicted if its score is at least `threshold`. `outputs` are the names of
+    a regression's values and `output_unit` their unit, for people. `importance` is the share of
+    each feature in the model's skill, adding up to one, and `importance_std` its standard
+    deviation between shuffles (empty in older manifests). `files` maps every other file
+    of the model directory to its sha256. `segments` are the categorical features that the
+    monitor uses to break drift and performance down by value. `retrained` is set for a version
+    that `slipway retrain` made.
     """
 
     name: str
@@ -120,10 +120,10 @@ class Manifest(Document, frozen=True, kw_only=True):
 
 
 class Pointer(Document, frozen=True, kw_only=True):
-    """Which version of a model is served; `var/models/<name>/production.json`.
+    """The version of a model that is served; `var/models/<name>/production.json`.
 
-    `digest` is the sha256 of the manifest; `bento_tag` names the same directory in the
-    BentoML model store, where a Bento finds it.
+    `digest` is the sha256 of the manifest. `bento_tag` names the same model directory in
+    BentoML's model store, from which a Bento is built.
     """
 
     name: str
@@ -136,10 +136,11 @@ class Pointer(Document, frozen=True, kw_only=True):
 
 
 class Refusal(Document, frozen=True, kw_only=True):
-    """The version of a model that was refused last; `var/refused/<name>.json`.
+    """The last version of a model that was refused; `var/refused/<name>.json`.
 
-    It stands until a version of the model is pointed at. The service, which knows no registry,
-    counts it in its metrics. `reason` says what was expected and what came.
+    The file stays until another version of the model becomes the one that is served. The
+    service, which cannot ask the registry, counts it in its metrics. `reason` says what was
+    expected and what was found.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The reference: what the training data looked like, small enough to travel with the model.
 
-`reference.json` in the model directory. Numbers are counted in at most 64 bins whose inner
-edges are quantiles of the training rows; categories by name.
+It is `reference.json` in the model directory. Numeric columns are histograms of at most 64
+bins, whose inner edges are quantiles of the training rows; categorical columns are counts.
 """
 
 import msgspec
@@ -15,8 +15,8 @@ class NumberReference(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
     """A numeric column.
 
     `edges` are the inner edges, strictly rising, of `len(edges) + 1` bins; bin i holds
-    `edges[i-1] < x <= edges[i]` (the first and the last are open). `counts` has one entry a
-    bin. Values that are not finite count as `missing`.
+    `edges[i-1] < x <= edges[i]` (the first and the last are open). `counts` has one entry per
+    bin. Values that are not finite count as `missing`. `std` is the standard deviation.
     """
 
     edges: tuple[float, ...]
@@ -25,7 +25,7 @@ class NumberReference(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
     minimum: float
     maximum: float
     mean: float
-    deviation: float
+    std: float = msgspec.field(name="deviation")
 
 
 class CategoryReference(msgspec.Struct, frozen=True, kw_only=True, tag="category"):
@@ -44,11 +44,10 @@ ColumnReference = NumberReference | CategoryReference
 
 
 class Reference(Document, frozen=True, kw_only=True):
-    """The sketch of the training rows and of the model's answers on held-out rows.
+    """A sketch of the training rows, and of the model's predictions on held-out rows.
 
-    `features` has one entry a feature. `predictions` has `score` (the probability of the
-    positive class of a binary model, the highest probability of a multiclass one, the value
-    of a regression) and, for a classifier, `prediction` (the class).
+    `features` has one entry per feature. `predictions` has `score`, the monitored score (see
+    `contracts.decision_rule`), and for a classifier `prediction`, the class.
     """
 
     n_rows: int

@@ -9,7 +9,7 @@ from contracts.verdict import Window
 
 
 class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that the version does not answer, by its place in the request, and why."""
+    """A row that the version does not answer, by its index in the request, and why."""
 
     row: int
     reasons: tuple[str, ...]
@@ -18,8 +18,8 @@ class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
 class Scored(Document, frozen=True, kw_only=True):
     """A line of `python -m services.replay`: the scores of a request's rows.
 
-    `scores` holds one list of numbers, in the manifest's order, for each row that is not
-    among `refused`, in the order of the request.
+    `scores` holds one list of numbers, in the manifest's order, for each row that is not in
+    `refused`, in the order of the request.
     """
 
     scores: tuple[tuple[float, ...], ...]
@@ -27,7 +27,7 @@ class Scored(Document, frozen=True, kw_only=True):
 
 
 class Flips(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows whose decision is another, and their share with Wilson's interval (1927)."""
+    """Rows whose decision changes, and their share with Wilson's 95 % interval (1927)."""
 
     rows: int
     flips: int
@@ -37,10 +37,10 @@ class Flips(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentFlips(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for the rows that have `value` in the feature `segment`.
+    """Flips among the rows that have `value` in the feature `segment`.
 
-    The intervals of all segments together hold with 95 % (Bonferroni). `mean_shift` is that
-    of the score.
+    The intervals of all segments hold together with 95 % (Bonferroni). `mean_shift` is the mean
+    change of the score.
     """
 
     segment: str
@@ -50,7 +50,7 @@ class SegmentFlips(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupFlips(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for the rows that one version answered as one variant."""
+    """Flips among the rows that one version answered as one variant."""
 
     version: int
     variant: str
@@ -59,36 +59,37 @@ class GroupFlips(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
-    """How the version reproduces the answers that it gave itself.
+    """How well the version reproduces the predictions that it made itself.
 
-    `identical` are the rows with the same decision and the same bits in every score; of these
-    `alone` are identical only when scored alone, as they were when they were asked.
-    `largest` is the largest difference of any score among the others.
+    `identical` counts the rows with the same decision and the same bits in every score. Of
+    these, `identical_unbatched` are identical only if scored one by one, as they were when they
+    were requested. `max_difference` is the largest difference of any score among the others.
     """
 
     rows: int
     identical: int
-    alone: int
-    largest: float
+    identical_unbatched: int = msgspec.field(name="alone")
+    max_difference: float = msgspec.field(name="largest")
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """By how much the score changes: replayed minus answered.
+    """How far the score changes: replayed minus logged.
 
-    `quantiles` are named by their per cent and taken from `sampled` rows (every row while
-    there are no more than are kept). `largest` is the largest change with its sign.
+    `quantiles` are named by their per cent and computed from `sampled` rows (all rows, up to a
+    limit). `extreme` is the change with the largest size, with its sign. `std` is the standard
+    deviation.
     """
 
     mean: float
     mean_absolute: float
-    deviation: float
-    largest: float
+    std: float = msgspec.field(name="deviation")
+    extreme: float = msgspec.field(name="largest")
     quantiles: dict[str, float]
     sampled: int
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows by score in equal cells from `low` to `high`; what lies beyond is in the end cells."""
+    """Rows by score in equal bins from `low` to `high`; the end bins hold what lies beyond."""
 
     low: float
     high: float
@@ -97,14 +98,14 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScoredPrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """What was, or would be, answered."""
+    """A prediction and its monitored score."""
 
     prediction: str | float
     score: float
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction with both answers; those with the largest shift are kept."""
+    """A logged prediction and the replayed one; the examples with the largest shift are kept."""
 
     prediction_id: str
     time: str
@@ -116,7 +117,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusedReason(msgspec.Struct, frozen=True, kw_only=True):
-    """A reason for which rows are not answered; `example` is the id of one of them."""
+    """A reason for which rows are not answered; `example` is the prediction id of one."""
 
     reason: str
     rows: int
@@ -126,11 +127,11 @@ class RefusedReason(msgspec.Struct, frozen=True, kw_only=True):
 class Replay(Document, frozen=True, kw_only=True):
     """What a version would have answered to the traffic of a window.
 
-    `window.rows` are the records that were read, of which `replayed` were answered and
-    `refused` were not, for the `refusals` (a row may have several). `answered_by` is the
-    version whose traffic was replayed, None for all of them. `limited` says that the replay
-    ended at a limit of rows, before the end of the window. `transitions` counts flips by
-    `before -> after`. A regression decides nothing: it has shifts and no flips.
+    `window.rows` records were read; `replayed` of them were answered and `refused` were not,
+    for the reasons in `refusals` (a row may have several). `answered_by` is the version whose
+    traffic was replayed, None for all versions. `limited` says that the replay stopped at a
+    limit of rows, before the end of the window. `transitions` counts flips by
+    `before -> after`. A regression makes no decisions: it has shifts and no flips.
     """
 
     replay_id: str

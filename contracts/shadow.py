@@ -1,15 +1,15 @@
-"""What a version that looks on would have answered: one JSON line for each scored again."""
+"""What a shadow scorer would have answered: one JSON line per prediction that it scored again."""
 
 from contracts.documents import Document
 
 
 class ShadowRecord(Document, frozen=True, kw_only=True):
-    """An answer of the traffic log, and beside it that of another version on the same features.
+    """A prediction of the traffic log, and another version's prediction on the same features.
 
-    `role` is that of the version that looked on: `shadow`, or `production` where a canary's
-    answers are compared with production's. `difference` is its score less the one answered.
-    `agrees`: the class is the same, or for a regression the number, but for a quarter of the
-    spread (see `contracts.canary.LARGEST_CHANGE`). `error` says why there is no second answer.
+    `role` is that of the other version: `shadow`, or `production` if the answers of a canary
+    are compared with production's. `difference` is its score minus the logged one. `agrees`
+    means the same class, or for a regression a value within a quarter of the spread (see
+    `contracts.canary.MAX_CHANGE`). `error` says why there is no second prediction.
     """
 
     prediction_id: str

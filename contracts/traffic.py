@@ -1,4 +1,4 @@
-"""The traffic record: one JSON line for each prediction that was answered."""
+"""The traffic record: one JSON line per prediction that was answered."""
 
 from msgspec import UNSET, UnsetType
 
@@ -7,19 +7,19 @@ from contracts.schema import Value
 
 
 class TrafficRecord(Document, frozen=True, kw_only=True):
-    """What was asked and what was answered.
+    """A request and its prediction.
 
-    `time` is UTC, RFC 3339 with microseconds and `Z`. `features` are the values as
-    validated (clipped where the policy clips, null where missing). `prediction` is the
-    class or, for a regression of one output, its value; `score` is the number that is
-    watched for drift (see `contracts.reference.Reference`); `scores` holds one number per
-    class or output by name. `latency_ms` is from the last byte of the request to the
-    record. `request_id` is what the client or the edge called the request.
+    `time` is UTC, RFC 3339 with microseconds and `Z`. `features` are the validated values
+    (clipped where the policy clips, null where missing). `prediction` is the class, or the
+    first value of a regression; `score` is the number that is monitored for drift (see
+    `contracts.decision_rule`); `scores` has one number per class or output, by name.
+    `latency_ms` is the time from the last byte of the request to this record. `request_id` is
+    the id that the client or the edge gave the request.
 
-    Where a `TrafficSplit` was in force, and only there: `unit` is the name that `bucket_of`
-    gives to whom the request was for; `assigned` the variant that the unit was given, which is
-    not `variant` where the challenger failed and production answered in its place; `weight`
-    the challenger's share at that moment.
+    Three fields are there only while a `TrafficSplit` is in force. `unit` is the unit's
+    pseudonym (see `bucket_of`). `assigned` is the variant that the unit was assigned to; it
+    differs from `variant` if the challenger failed and production answered in its place.
+    `weight` is the challenger's share at that time.
     """
 
     prediction_id: str

@@ -1,4 +1,4 @@
-"""The verdict on a window of traffic: everything a person sees is drawn from it."""
+"""The verdict on a window of traffic: the source of every report, gauge and message about it."""
 
 from typing import Literal
 
@@ -32,20 +32,20 @@ DataFault = Literal[
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One column against its reference.
+    """One column compared with its reference.
 
-    `column` is a feature's name, or `prediction`, or `score`. `p_value` is already
-    corrected for the number of columns (Holm). `statistics` holds the effect sizes by
-    name: `ks`, `psi`, `jensen_shannon`, `total_variation`, `wasserstein_normed`,
-    `chi_square`. `drifted` means significance AND effect AND persistence; `effect` is the
-    one that decided, and `effect_threshold` what it was held against.
+    `column` is a feature's name, `prediction` or `score`. `p_value` is corrected for the
+    number of columns (Holm). `statistics` holds the effect sizes by name: `ks`, `psi`,
+    `jensen_shannon`, `total_variation`, `wasserstein_normed`, `chi_square`. `drifted` means
+    significance AND effect AND persistence; `effect` names the effect size that decided, and
+    `effect_threshold` its threshold.
 
-    `rows_effective` are the independent rows that the window's rows amount to.
+    `rows_effective` is the number of independent rows that the window's rows are worth.
     `persistence` is the share of the window's thirds in which the difference shows.
-    `threshold_from` says where the threshold comes from, `since` is the start of the first
-    window of the unbroken run of drifted ones, `windows` how many of this length they are.
-    `segment` is the slice that holds
-    `segment_share` of the difference, if one holds most of it.
+    `threshold_from` says where the threshold comes from. `since` is the start of the first
+    window in the unbroken run of drifted windows, `windows` the number of windows of this
+    length in it. `segment` is the segment that holds `segment_share` of the difference, if one
+    holds most of it.
     """
 
     column: str
@@ -70,9 +70,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A fault of the data itself.
 
-    `share` is the share of rows concerned, `reference_share` the same at training;
-    `detail` says it in words. What is not `alarming` is told and changes no decision.
-    `segment` is the slice that holds `segment_share` of the faulty values, if one holds most.
+    `share` is the share of rows concerned, `reference_share` that share in the training data;
+    `detail` says it in words. A fault that is not `alarming` is reported and does not change
+    the decision. `segment` is the segment that holds `segment_share` of the faulty values, if
+    one holds most of them.
     """
 
     column: str
@@ -87,7 +88,7 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """Which traffic was judged: `start <= time < end`, both UTC in RFC 3339."""
+    """The traffic that was judged: `start <= time < end`, both UTC in RFC 3339."""
 
     start: str
     end: str
@@ -98,10 +99,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RealizedMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric against the truth that arrived, with its 95 % interval, and at training.
+    """A metric from labels with its 95 % interval, and its baseline from the held-out rows.
 
-    `worse` means significantly (`p_value`, corrected for the number of metrics) AND by
-    at least `effect_threshold` worse than the baseline.
+    `worse` means worse than the baseline significantly (`p_value`, corrected for the number of
+    metrics) AND by at least `effect_threshold`.
     """
 
     metric: str
@@ -118,7 +119,7 @@ class RealizedMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupPerformance(msgspec.Struct, frozen=True, kw_only=True):
-    """The first metric of the task for one version and variant of the window."""
+    """The first metric of the task, for one version and variant in the window."""
 
     version: int
     variant: str
@@ -130,10 +131,11 @@ class GroupPerformance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentPerformance(msgspec.Struct, frozen=True, kw_only=True):
-    """The first metric of the task in one slice, against the same slice of held-out rows.
+    """The first metric of the task in one segment, compared with held-out rows of the segment.
 
-    `p_value` is corrected for the number of slices (Holm); `worse` means significantly AND by
-    at least `effect_threshold`. It is told and changes no decision.
+    `segment` names the categorical feature and `value` its value. `p_value` is corrected for
+    the number of segments (Holm); `worse` means significantly AND by at least
+    `effect_threshold`. It is reported and does not change the decision.
     """
 
     segment: str
@@ -151,14 +153,13 @@ class SegmentPerformance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """How right the model was from `start` to `end`, as far as labels tell.
+    """Realized performance: how right the model was from `start` to `end`, judged by labels.
 
-    That is the verdict's window, or while its labels are not all due (`mature_at`), the
-    window of the same length that ended one label delay ago. `coverage` is the share of its
-    predictions that have a label, `orphans` the labels of that time that name no prediction,
-    `replaced` the labels that a later one of the same prediction replaced, `unusable` those
-    whose truth is no class or number. `slices` are the slices with enough labels, the worst
-    first.
+    That is the verdict's window or, until its labels are all due (`mature_at`), the window of
+    the same length that ended one label delay ago. `coverage` is the share of its predictions
+    that have a label. `orphans` counts labels of that time that match no prediction, `replaced`
+    labels that a later one of the same prediction replaced, and `unusable` labels whose truth
+    is neither a class nor a number. `segments` are those with enough labels, the worst first.
     """
 
     status: Literal["judged", "immature", "no_labels", "too_few_labels"]
@@ -173,14 +174,14 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     unusable: int = 0
     metrics: tuple[RealizedMetric, ...] = ()
     groups: tuple[GroupPerformance, ...] = ()
-    slices: tuple[SegmentPerformance, ...] = ()
+    segments: tuple[SegmentPerformance, ...] = msgspec.field(default=(), name="slices")
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What performance would be without labels, if the world still answered as it did.
+    """Estimated performance: without labels, assuming that scores still mean what they meant.
 
-    `missing` says why there is none. `windows_compared` earlier windows had both an
-    estimate and labels; `mean_error` is the mean absolute difference of the two there.
+    `missing` says why there is no estimate. `windows_compared` earlier windows had both an
+    estimate and labels; `mean_error` is the mean absolute difference between the two.
     """
 
     metric: str = ""
@@ -194,7 +195,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acceptance(Document, frozen=True, kw_only=True):
-    """A person calls a flagged window usual: limits are calibrated on it as well."""
+    """A person accepts an alarming window as normal: limits are calibrated on it as well."""
 
     verdict_id: str
     model: str
@@ -206,10 +207,10 @@ class Acceptance(Document, frozen=True, kw_only=True):
 class Verdict(Document, frozen=True, kw_only=True):
     """What was found in a window of one version's traffic, and what it means.
 
-    `verdict_id` is derived from model, version and window, so that judging the same window
-    again replaces the same files. `sentence` is the verdict in one plain sentence.
-    `evidently` is the path of Evidently's page on the same window, or empty. `profile` are
-    the rows in each of 24 equal parts of the window; `torn_files` could not be read at all.
+    `verdict_id` is derived from model, version and window, so judging the same window again
+    replaces the same files. `sentence` is the verdict in one sentence. `evidently` is the path
+    of Evidently's page on this window, or empty. `profile` has the number of rows in each of 24
+    equal parts of the window. `torn_files` could not be read at all.
     """
 
     verdict_id: str

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from contracts.canary import REFERENCES, SLACK_MS, SLOWER, Canary, CanaryEvidence
+from contracts.canary import (
+    LATENCY_SLACK_MS,
+    MAX_SLOWDOWN,
+    REFERENCE_LATENCIES,
+    Canary,
+    CanaryEvidence,
+)
 from contracts.decision import Check
 
 ALPHA = 0.005
@@ -60,9 +66,12 @@ def decide(
         return CanaryDecision("abort", f"aborted: {'; '.join(against)}", checks)
     requests = evidence.requests - canary.requests_before
     compared = evidence.compared - canary.compared_before
-    enough = requests >= canary.each and compared >= COMPARED * canary.each
+    enough = (
+        requests >= canary.requests_per_step and compared >= COMPARED * canary.requests_per_step
+    )
     if not (enough or _is_patient(canary, evidence)) or held_s < hold_s:
-        seen = f"{requests} of {canary.each} requests, {compared} compared, {held_s:.0f} s"
+        progress = f"{requests} of {canary.requests_per_step} requests"
+        seen = f"{progress}, {compared} compared, {held_s:.0f} s"
         return CanaryDecision("wait", f"{_step(canary)}: {seen}", checks)
     if canary.step + 1 < len(canary.weights):
         return CanaryDecision("advance", f"{_step(canary)} is passed", checks)
@@ -79,7 +88,7 @@ def _is_patient(canary: Canary, evidence: CanaryEvidence) -> bool:
     seen = evidence.seen - canary.seen_before
     requests = evidence.requests - canary.requests_before
     compared = evidence.compared - canary.compared_before
-    return seen >= PATIENCE * canary.each / weight and compared >= COMPARED * requests
+    return seen >= PATIENCE * canary.requests_per_step / weight and compared >= COMPARED * requests
 
 
 def bernoulli_capital(k: int, n: int, limit: float, bets: Sequence[float]) -> float:
@@ -111,7 +120,7 @@ def rank_capital(ranks: Sequence[int]) -> float:
 
 @lru_cache
 def _pays(bet: int) -> tuple[float, ...]:
-    powers = [float(r + 1) ** bet for r in range(REFERENCES + 1)]
+    powers = [float(r + 1) ** bet for r in range(REFERENCE_LATENCIES + 1)]
     mean = sum(powers) / len(powers)
     return tuple(power / mean for power in powers)
 
@@ -131,8 +140,10 @@ def _failures(evidence: CanaryEvidence) -> Check:
 
 def _latency(evidence: CanaryEvidence) -> Check:
     n = sum(evidence.ranks)
-    mean = sum(r * times for r, times in enumerate(evidence.ranks)) / max(n, 1) / REFERENCES
-    expected = f"latencies at most {SLOWER:g} times production's and {SLACK_MS:g} ms"
+    mean = (
+        sum(r * times for r, times in enumerate(evidence.ranks)) / max(n, 1) / REFERENCE_LATENCIES
+    )
+    expected = f"latencies at most {MAX_SLOWDOWN:g} times production's and {LATENCY_SLACK_MS:g} ms"
     got = f"so reduced, they are slower than {mean:.0%} of production's ({n} looked at)"
     return _check("latency", expected, got, rank_capital(evidence.ranks))
 

@@ -95,7 +95,7 @@ def not_compared(subject: Subject, path: str, expected: str, why: PlatformError)
 def _certificate(candidate: Manifest) -> Check:
     certificate = candidate.certificate
     expected = f"at most {certificate.tolerance:.0e} and no other class"
-    got = f"{certificate.largest_difference:.1e}, {certificate.class_differences} other classes"
+    got = f"{certificate.max_difference:.1e}, {certificate.class_differences} other classes"
     rows = sum(certificate.rows.values())
     return Check(
         subject="parity",

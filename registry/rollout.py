@@ -167,7 +167,12 @@ def canary_of(model: StoredModel) -> Canary | None:
 
 
 def _is_of(canary: Canary, wish: Wish, production: Pointer, challenger: Pointer) -> bool:
-    return (canary.challenger_digest, canary.production_version, canary.weights, canary.each) == (
+    return (
+        canary.challenger_digest,
+        canary.production_version,
+        canary.weights,
+        canary.requests_per_step,
+    ) == (
         challenger.digest,
         production.version,
         _served(wish.steps),
@@ -183,7 +188,7 @@ def _new(name: str, wish: Wish, production: Pointer, challenger: Pointer) -> Can
         challenger_digest=challenger.digest,
         production_version=production.version,
         weights=_served(wish.steps),
-        each=wish.each,
+        requests_per_step=wish.each,
         began=moment,
         step_began=moment,
     )

@@ -254,7 +254,7 @@ def trained_row(trained: "TrainedVersion") -> tuple[Any, ...]:
         name,
         metric.value,
         f"{metric.low:.4g} .. {metric.high:.4g}",
-        f"{trained.certificate.largest_difference:.1e}",
+        f"{trained.certificate.max_difference:.1e}",
         "passed" if all(gate.passed for gate in trained.gates) else "failed",
     )
 

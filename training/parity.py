@@ -70,7 +70,7 @@ def certify(
     certificate = Certificate(
         rows={name: len(group) for name, group in groups.items()},
         tolerance=TOLERANCE,
-        largest_difference=min(largest, FLOAT32_MAX),
+        max_difference=min(largest, FLOAT32_MAX),
         class_differences=class_differences,
         passed=largest <= TOLERANCE and not class_differences,
     )
@@ -199,7 +199,7 @@ def _failure(
     return CertificateFailed(
         f"recipe {recipe.name!r}: expected the ONNX model to answer within {TOLERANCE:g} of the "
         f"pipeline, got {n_beyond} of {len(rows)} rows beyond it (largest difference "
-        f"{certificate.largest_difference:.3g}, {certificate.class_differences} rows of another "
+        f"{certificate.max_difference:.3g}, {certificate.class_differences} rows of another "
         f"class); worst row {row}: {found.fitted[worst].round(6).tolist()} fitted, "
         f"{found.exported[worst].round(6).tolist()} exported",
         remedy="where the worst row has a null, impute it before the model; else float32 is too "

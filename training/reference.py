@@ -65,7 +65,7 @@ def number_reference(values: NDArray[np.float64]) -> NumberReference:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return NumberReference(
-            edges=(), counts=(0,), missing=len(values), minimum=0, maximum=0, mean=0, deviation=0
+            edges=(), counts=(0,), missing=len(values), minimum=0, maximum=0, mean=0, std=0
         )
     edges = _edges(finite)
     places = np.searchsorted(edges, finite, side="left")
@@ -76,7 +76,7 @@ def number_reference(values: NDArray[np.float64]) -> NumberReference:
         minimum=float(finite.min()),
         maximum=float(finite.max()),
         mean=float(finite.mean()),
-        deviation=float(finite.std()),
+        std=float(finite.std()),
     )
 
 

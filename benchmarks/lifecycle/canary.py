@@ -115,7 +115,7 @@ def _canary(weights: tuple[float, ...]) -> Canary:
         challenger_digest="",
         production_version=1,
         weights=weights,
-        each=EACH,
+        requests_per_step=EACH,
         began="",
         step_began="",
     )

@@ -82,7 +82,7 @@ def manifest(**metrics: Metric) -> Manifest:
         libraries={},
         metrics=metrics,
         certificate=Certificate(
-            rows={}, tolerance=0, largest_difference=0, class_differences=0, passed=True
+            rows={}, tolerance=0, max_difference=0, class_differences=0, passed=True
         ),
         golden=(),
         files={},

@@ -86,7 +86,7 @@ def _numeric_evidence(
     edges, (low, high) = np.array(reference.edges), outer_ends(reference)
     statistics = _distances(p, q) | {
         "ks": distance,
-        "wasserstein_normed": st.normed_wasserstein(p, q, edges, low, high, reference.deviation),
+        "wasserstein_normed": st.normed_wasserstein(p, q, edges, low, high, reference.std),
     }
     n, n_reference = int(q.sum()), int(p.sum())
     return _Evidence(

@@ -203,7 +203,7 @@ def _effect(answered: Answered, metric: str, plan: Plan) -> Effect | None:
         metric=metric,
         greater_is_better=METRICS[metric][1],
         difference=found.value,
-        error=found.error,
+        standard_error=found.error,
         low=low,
         high=high,
         p_value=p_value(found, plan.planned_units),

@@ -46,7 +46,7 @@ def ratio_check(
         strata=told,
         checked=True,
         chi_square=statistic,
-        freedom=freedom,
+        dof=freedom,
         p_value=float(special.chdtrc(freedom, statistic)),
     )
 

@@ -77,7 +77,7 @@ def performance_of(
         return replace(known, status="too_few_labels" if len(mine) else "no_labels")
     slices = slices_of(mine, sample, manifest, alpha) if sample and segments else ()
     return replace(
-        known, status="judged", metrics=realised(mine, manifest, alpha), slices=tuple(slices)
+        known, status="judged", metrics=realised(mine, manifest, alpha), segments=tuple(slices)
     )
 
 

@@ -27,7 +27,7 @@ def flips_check(replay: Replay, most: float | None) -> Check:
     expected = "" if most is None else f"at most {most:.2%} decided otherwise"
     got = f"{changed:,} of {rows:,} ({changed / max(rows, 1):.2%}, up to {high:.2%})"
     if replay.task == "regression":
-        got = f"shifts of {replay.shift.mean:+.4g} on average, {replay.shift.largest:+.4g} at most"
+        got = f"shifts of {replay.shift.mean:+.4g} on average, {replay.shift.extreme:+.4g} at most"
     if not rows:
         got = f"no traffic of version {replay.answered_by} to replay"
     told = f"expected {expected}, got {got}" if expected else got

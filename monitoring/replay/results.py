@@ -251,8 +251,8 @@ class ReplayCounts:
         return Shift(
             mean=mean,
             mean_absolute=absolute / max(n, 1),
-            deviation=float(np.sqrt(max(squares / max(n, 1) - mean**2, 0.0))),
-            largest=self._largest,
+            std=float(np.sqrt(max(squares / max(n, 1) - mean**2, 0.0))),
+            extreme=self._largest,
             quantiles={str(p): float(v) for p, v in zip(PER_CENT, values, strict=True)},
             sampled=len(sample),
         )
@@ -287,8 +287,8 @@ class ReplayCounts:
         return Reproduction(
             rows=self._own,
             identical=self._identical,
-            alone=self._alone,
-            largest=self._own_largest,
+            identical_unbatched=self._alone,
+            max_difference=self._own_largest,
         )
 
     def examples(self) -> tuple[Example, ...]:

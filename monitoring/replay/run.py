@@ -253,9 +253,13 @@ def _sentence(baseline: Baseline, window: Window, counts: ReplayCounts) -> str:
     else:
         parts.append(
             f"would answer {told.rows:,} by {shift.mean:+.4g} on average, "
-            f"{shift.largest:+.4g} at most"
+            f"{shift.extreme:+.4g} at most"
         )
     if own is not None:
-        words = "bit for bit" if own.identical == own.rows else f"(the others by {own.largest:.1e})"
+        words = (
+            "bit for bit"
+            if own.identical == own.rows
+            else f"(the others by {own.max_difference:.1e})"
+        )
         parts.append(f"reproduces {own.identical:,} of its own {own.rows:,} answers {words}")
     return f"{title} {'; '.join(parts)}."

@@ -118,7 +118,7 @@ def series_of(column: ColumnReference, values: Sequence[Any]) -> tuple[pl.Series
     """Values of any type as a column of the reference's type, and how many are of another.
 
     >>> series_of(NumberReference(edges=(), counts=(0,), missing=0, minimum=0, maximum=0,
-    ...     mean=0, deviation=0), [1, "2", None])[1]
+    ...     mean=0, std=0), [1, "2", None])[1]
     1
     """
     wanted: tuple[type, ...]

@@ -64,7 +64,7 @@ def between(start: str, end: str) -> str:
 def _worse(performance: Performance) -> str:
     first = next(metric for metric in performance.metrics if metric.worse)
     name = METRICS.get(first.metric, first.metric)
-    worst = next((part for part in performance.slices if part.worse), None)
+    worst = next((part for part in performance.segments if part.worse), None)
     where = f", worst where {worst.segment} = {worst.value} ({worst.now:.3g})" if worst else ""
     return f"{name} {first.value:.3g}, it was {first.baseline:.3g} at training{where}"
 

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from contracts.canary import REFERENCES, SLACK_MS, SLOWER, CanaryEvidence
+from contracts.canary import LATENCY_SLACK_MS, MAX_SLOWDOWN, REFERENCE_LATENCIES, CanaryEvidence
 from contracts.names import CHALLENGER, PRODUCTION
 from contracts.shadow import ShadowRecord
 from services.shadow.log_entry import LogEntry
 
-NEIGHBOURS = REFERENCES // 2
+NEIGHBOURS = REFERENCE_LATENCIES // 2
 """Latencies of production on each side of one of the challenger's."""
 
 
@@ -106,7 +106,7 @@ class EvidenceCounter:
         """Hold a latency of the challenger's for ranking, once enough of production's precede."""
         if self._pending is None and len(self._before) == NEIGHBOURS:
             self._timed_units.add(entry.unit)
-            self._pending = (entry.latency_ms - SLACK_MS) / SLOWER
+            self._pending = (entry.latency_ms - LATENCY_SLACK_MS) / MAX_SLOWDOWN
 
     def _add_production_latency(self, latency_ms: float) -> None:
         """Take a latency of production's; with enough after the pending one, rank that one."""

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.canary import LARGEST_CHANGE
+from contracts.canary import MAX_CHANGE
 from contracts.names import REFERENCE_FILE, Layout
 from contracts.reference import NumberReference, Reference
 from contracts.shadow import ShadowRecord
@@ -101,7 +101,7 @@ class ShadowModel:
             other_score=score,
             difference=difference,
             agrees=(not is_class or prediction == entry.prediction)
-            and abs(difference) <= LARGEST_CHANGE * self._spread,
+            and abs(difference) <= MAX_CHANGE * self._spread,
         )
 
 
@@ -110,4 +110,4 @@ def _spread_of(served: ServedModel, layout: Layout) -> float:
     path = find_directory(layout, served.pointer) / REFERENCE_FILE
     reference = Reference.read(path.read_bytes(), str(path))
     score = reference.predictions.get("score")
-    return 2 * score.deviation if isinstance(score, NumberReference) else PROBABILITY_SPREAD
+    return 2 * score.std if isinstance(score, NumberReference) else PROBABILITY_SPREAD

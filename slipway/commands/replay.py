@@ -140,7 +140,7 @@ def show_replay(document: "Replay", page: Path) -> None:
         named = {"mean": shift.mean, "mean size": shift.mean_absolute} | {
             f"{name} %": value for name, value in shift.quantiles.items()
         }
-        cells = [*named.values(), shift.largest]
+        cells = [*named.values(), shift.extreme]
         output.table("Score shifts", (*named, "largest"), [cells])
     for words, rows in document.transitions.items():
         output.say(f"{words}: {rows:,}", markup=False)

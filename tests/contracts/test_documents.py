@@ -134,7 +134,7 @@ def test_a_reference_survives_exactly(edges: list[float], missing: int) -> None:
         minimum=-1.5,
         maximum=0.1,
         mean=1 / 3,
-        deviation=2e-300,
+        std=2e-300,
     )
     reference = Reference(n_rows=1, n_predictions=1, features={"x": column}, predictions={})
 

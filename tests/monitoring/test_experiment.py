@@ -454,7 +454,7 @@ def test_the_ratio_is_scipys_chi_square() -> None:
 
     assert found.chi_square == pytest.approx(expected)
     assert found.p_value == pytest.approx(stats.chi2.sf(expected, 2))
-    assert found.freedom == 2
+    assert found.dof == 2
 
 
 def test_lost_units_are_told_and_chance_is_not() -> None:

@@ -57,9 +57,7 @@ def test_null_infinite_and_mistyped_values_are_told_apart() -> None:
 
 
 def test_an_empty_reference_column_counts_and_does_not_crash() -> None:
-    empty = NumberReference(
-        edges=(), counts=(0,), missing=5, minimum=0, maximum=0, mean=0, deviation=0
-    )
+    empty = NumberReference(edges=(), counts=(0,), missing=5, minimum=0, maximum=0, mean=0, std=0)
     reference = Reference(n_rows=5, n_predictions=0, features={"x": empty}, predictions={})
     counts = WindowHistograms(reference)
     counts.add(TrafficBatch(np.arange(2), pl.Series(["a", "b"]), {"x": pl.Series([1.0, None])}))

@@ -123,8 +123,8 @@ def test_flips_and_shifts_are_those_of_the_two_models(
     assert found.transitions == flips
     assert found.flips.flips == sum(flips.values()) > 50
     assert found.shift.mean == pytest.approx((scores - before).mean(), abs=1e-9)
-    assert found.shift.deviation == pytest.approx((scores - before).std(), rel=1e-6)
-    assert abs(found.shift.largest) == pytest.approx(np.abs(scores - before).max(), abs=1e-7)
+    assert found.shift.std == pytest.approx((scores - before).std(), rel=1e-6)
+    assert abs(found.shift.extreme) == pytest.approx(np.abs(scores - before).max(), abs=1e-7)
     assert found.shift.quantiles["95"] == pytest.approx(np.quantile(scores - before, 0.95))
     assert sum(found.distribution.replayed) == N
     assert found.distribution.answered == tuple(np.histogram(before, 40, (0, 1))[0])
@@ -148,7 +148,7 @@ def test_an_answer_that_was_tampered_with_is_not_reproduced(
 
     assert found.reproduction is not None
     assert found.reproduction.identical == N - 1
-    assert found.reproduction.largest > 1e-10
+    assert found.reproduction.max_difference > 1e-10
     assert "reproduces 2,999 of its own 3,000" in found.sentence
 
 

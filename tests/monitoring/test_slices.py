@@ -132,12 +132,12 @@ def test_the_slice_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path
     before = pl.read_parquet(held_out(tmp_path))
     found = judged(tmp_path, ("region", "owner"))
     compaction.run(Layout(tmp_path), "loan", now=LATER)
-    slices = {(s.segment, s.value): s for s in found.slices}
+    slices = {(s.segment, s.value): s for s in found.segments}
     east = (rows["region"] == "east").fill_null(value=False).to_numpy()
 
     assert judged(tmp_path, ("region", "owner")) == found, "the same from Parquet"
     assert set(slices) == {("region", r) for r in REGIONS} | {("owner", "true"), ("owner", "false")}
-    worst = found.slices[0]
+    worst = found.segments[0]
     assert (worst.segment, worst.value, worst.worse) == ("region", "east", True)
     assert worst.now == pytest.approx(auc(rows, east))
     assert worst.baseline == pytest.approx(auc(before, (before["region"] == "east").to_numpy()))
@@ -145,7 +145,7 @@ def test_the_slice_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path
         int(east.sum()),
         int((before["region"] == "east").sum()),
     )
-    assert not any(s.worse for s in found.slices[1:] if s.segment == "region")
+    assert not any(s.worse for s in found.segments[1:] if s.segment == "region")
     owners = slices["owner", "true"]
     assert owners.now == pytest.approx(auc(rows, rows["owner"].to_numpy()))
 
@@ -159,7 +159,7 @@ def test_where_nothing_went_wrong_no_slice_is_blamed(tmp_path: Path) -> None:
         place.mkdir()
         os.link(tmp_path / "reference.parquet", place / "reference.parquet")
         live(Layout(place), world(2_000, 10 + seed))
-        blamed += any(s.worse for s in judged(place, ("region", "owner")).slices)
+        blamed += any(s.worse for s in judged(place, ("region", "owner")).segments)
 
     assert blamed == 0
 
@@ -168,8 +168,8 @@ def test_slices_with_few_labels_are_not_judged_and_none_without_segments(tmp_pat
     live(Layout(tmp_path), world(4_000, 2)[:380])
     held_out(tmp_path)
 
-    assert {s.value for s in judged(tmp_path, ("region",)).slices} < set(REGIONS)
-    assert judged(tmp_path, ()).slices == ()
+    assert {s.value for s in judged(tmp_path, ("region",)).segments} < set(REGIONS)
+    assert judged(tmp_path, ()).segments == ()
 
 
 def test_the_sentence_and_the_page_name_the_worst_slice(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.lifecycle.canary import run
 from benchmarks.lifecycle.scenarios import World
-from contracts.canary import REFERENCES, Canary, CanaryEvidence
+from contracts.canary import REFERENCE_LATENCIES, Canary, CanaryEvidence
 from registry.canary import (
     ALPHA,
     CHANGED,
@@ -31,7 +31,7 @@ CANARY = Canary(
     challenger_digest="d",
     production_version=1,
     weights=(0.05, 0.5),
-    each=100,
+    requests_per_step=100,
     began="2026-01-31T12:00:00Z",
     step_began="2026-01-31T12:00:00Z",
 )
@@ -70,7 +70,7 @@ def test_nobody_gets_rich_on_a_harmless_share(
 
 def test_nobody_gets_rich_on_ranks_that_are_as_likely() -> None:
     """The same over every pair of ranks."""
-    sides = REFERENCES + 1
+    sides = REFERENCE_LATENCIES + 1
     total = 0.0
     for first in range(sides):
         for second in range(sides):
@@ -93,7 +93,7 @@ def test_the_capital_is_walds_ratio(k: int, rest: int) -> None:
 
 
 def test_a_slow_rank_pays_more() -> None:
-    pays = [rank_capital(np.eye(REFERENCES + 1, dtype=int)[r].tolist()) for r in range(13)]
+    pays = [rank_capital(np.eye(REFERENCE_LATENCIES + 1, dtype=int)[r].tolist()) for r in range(13)]
 
     assert pays == sorted(pays)
     assert len(RANK_BETS) == 3
@@ -104,7 +104,7 @@ def test_a_slow_rank_pays_more() -> None:
 
 def test_each_fault_alone_aborts_and_says_why() -> None:
     failed = decide(CANARY, evidence(requests=3, failed=3), held_s=0, hold_s=60)
-    slow = decide(CANARY, evidence(ranks=(0,) * REFERENCES + (4,)), held_s=0, hold_s=60)
+    slow = decide(CANARY, evidence(ranks=(0,) * REFERENCE_LATENCIES + (4,)), held_s=0, hold_s=60)
     other = decide(CANARY, evidence(units=5, changed=5, compared=5), held_s=0, hold_s=60)
 
     assert {each.action for each in (failed, slow, other)} == {"abort"}

@@ -139,7 +139,7 @@ def test_trees_agree_exactly_where_they_split(estimator: Any) -> None:
 
     assert len(groups["thresholds"]) > 100
     assert certificate.class_differences == 0
-    assert certificate.largest_difference < 1e-6
+    assert certificate.max_difference < 1e-6
 
 
 def test_a_forest_that_never_saw_a_null_fails_the_certificate_and_registers_nothing(
