@@ -13,6 +13,7 @@ import msgspec
 
 from contracts import settings
 from contracts.errors import PlatformError
+from contracts.process_error import report_error
 from registry.settings import RegistrySettings
 from registry.store import Store
 
@@ -29,7 +30,10 @@ def main() -> None:
             _retrain(arguments.order, store)
         _train(arguments.recipes, store)
     except PlatformError as err:
-        sys.stderr.write(f"error: {err}\n")
+        if arguments.order:
+            report_error(err)
+        else:
+            sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
 
 

@@ -32,7 +32,7 @@ logger = logging.getLogger("slipway.monitor")
 class Deliver(Protocol):
     """What sends messages, as `monitoring.alerting.notify.deliver` does."""
 
-    def __call__(self, address: str, message: Message) -> str:
+    def __call__(self, address: str, message: Message, /) -> str:
         """Send a message to an address; gives why it could not be sent, or nothing."""
 
 

@@ -1,10 +1,11 @@
-"""The order of a retraining: which labelled traffic is learned, and which is the exam."""
+"""The request for a retraining: which labelled traffic to learn, and which to evaluate on."""
 
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,37 +15,25 @@ from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.retraining import Retraining, RetrainingRequest
 from contracts.times import parse_utc, utc_text
-from monitoring.baseline import Baseline
 from monitoring.labels.training_rows import Labelled, labelled_rows
-from monitoring.retraining import records as retrainings
-from monitoring.retraining.trigger import Cause
+from monitoring.retraining.proposal import RetrainingProposal
+from monitoring.retraining.records import REQUEST_FILE, retraining_folder
 from monitoring.settings import MonitoringSettings
 
 ROWS_FILE = "labelled.parquet"
-EXAM_SHARE = 0.3
-"""Of the labelled rows of late, the newest: the exam of challenger and production."""
-CUT_WITHIN = 0.15
-"""How much larger or smaller the exam may be, so that it begins with a new moment."""
-MOST_EXAM_ROWS = 20_000
-"""As many as a version carries."""
+EVALUATION_SHARE = 0.3
+"""Share of the recent labelled rows, the newest, on which both versions are compared."""
+CUT_TOLERANCE = 0.15
+"""By which share of the recent rows the cut may move, so that it lies between two times."""
+MAX_EVALUATION_ROWS = 20_000
+"""The held-out rows that a version carries at most."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A wish to retrain: why, against which version, and what speaks against it."""
-
-    cause: Cause
-    baseline: Baseline
-    episode: str
-    before: Sequence[Retraining]
-    objections: tuple[str, ...]
-
-
-def labelled_of(
-    layout: Layout, case: Case, settings: MonitoringSettings, now: datetime
+def read_labelled(
+    layout: Layout, proposal: RetrainingProposal, settings: MonitoringSettings, now: datetime
 ) -> Labelled:
-    """The labelled traffic of the model, whatever version answered it."""
-    baseline = case.baseline
+    """The labelled traffic of the model, whichever version answered it."""
+    baseline = proposal.baseline
     return labelled_rows(
         layout,
         baseline.manifest,
@@ -54,48 +43,54 @@ def labelled_of(
     )
 
 
-def with_labels(case: Case, labelled: Labelled, settings: MonitoringSettings) -> Case:
-    """The case with the moment from which rows are of late, and too few of them objected to."""
-    manifest = case.baseline.manifest
-    known = manifest.retrained.learned_until if manifest.retrained else manifest.created_at
-    since = case.cause.since or known
-    recent = len(labelled.since(parse_utc(since)))
-    least = settings.retrain_labels
-    objections = list(case.objections)
-    if recent < least:
-        left = ", ".join(f"{n:,} {why}" for why, n in labelled.left_out.items() if n)
+def check_labels(
+    proposal: RetrainingProposal, labelled: Labelled, settings: MonitoringSettings
+) -> RetrainingProposal:
+    """The proposal with the time from which rows are recent, and an objection if they are few."""
+    manifest, trigger = proposal.baseline.manifest, proposal.trigger
+    learned = manifest.retrained.learned_until if manifest.retrained else manifest.created_at
+    since = trigger.since or learned
+    n_recent = len(labelled.since(parse_utc(since)))
+    objections = list(proposal.objections)
+    if n_recent < settings.retrain_labels:
+        left_out = ", ".join(f"{n:,} {why}" for why, n in labelled.left_out.items() if n)
         objections.append(
-            f"labels: expected at least {least:,} predictions with a label since {since}, got "
-            f"{recent:,}" + (f" ({left})" if left else "")
+            f"labels: expected at least {settings.retrain_labels:,} predictions with a label "
+            f"since {since}, got {n_recent:,}" + (f" ({left_out})" if left_out else "")
         )
-    cause = Cause(case.cause.reason, case.cause.because, case.cause.verdict, since)
-    return Case(cause, case.baseline, case.episode, case.before, tuple(objections))
+    return replace(proposal, trigger=replace(trigger, since=since), objections=tuple(objections))
 
 
-def written_order(
+def write_request(
     layout: Layout,
-    case: Case,
+    proposal: RetrainingProposal,
     labelled: Labelled,
     now: datetime,
     actor: str,
     *,
     force: bool,
-) -> RetrainingRequest:
-    """Write the rows and the order; the order is written last."""
-    cause, baseline = case.cause, case.baseline
-    recent = labelled.since(parse_utc(cause.since))
-    exam = _exam(recent, case)
+) -> tuple[RetrainingRequest, Path]:
+    """Write the labelled rows and then the request that names them; gives it and its path.
+
+    Raises:
+        NotJustified: there is no recent labelled row.
+        Unwritable: the folder of retrainings cannot be written.
+
+    """
+    trigger, baseline = proposal.trigger, proposal.baseline
+    recent = labelled.since(parse_utc(trigger.since))
+    evaluated = _evaluation_rows(recent, proposal)
     data = io.BytesIO()
     labelled.rows.write_parquet(data)
-    exam_start, exam_end = (utc_text(t) for t in (exam["time"][0], exam["time"][-1]))
-    order = RetrainingRequest(
+    start, end = (utc_text(t) for t in (evaluated["time"][0], evaluated["time"][-1]))
+    request = RetrainingRequest(
         retraining_id=f"{baseline.name}-{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z",
         model=baseline.name,
-        reason="forced" if force and case.objections else cause.reason,
-        because=cause.because,
-        verdict_id=cause.verdict_id,
-        objections=case.objections,
-        episode=case.episode,
+        reason="forced" if force and proposal.objections else trigger.reason,
+        because=trigger.because,
+        verdict_id=trigger.verdict_id,
+        objections=proposal.objections,
+        episode=proposal.alarm_start,
         made_at=utc_text(now),
         made_by=actor,
         production_version=baseline.version,
@@ -104,33 +99,45 @@ def written_order(
         rows_sha256=hashlib.sha256(data.getbuffer()).hexdigest(),
         rows=len(labelled.rows),
         recent_rows=len(recent),
-        evaluation_rows=len(exam),
-        recent_start=cause.since,
-        evaluation_start=exam_start,
-        evaluation_end=exam_end,
-        evaluation_series=retrainings.exam_of(case.before, baseline.digest, exam_start),
+        evaluation_rows=len(evaluated),
+        recent_start=trigger.since,
+        evaluation_start=start,
+        evaluation_end=end,
+        evaluation_series=evaluation_series(proposal.before, baseline.digest, start),
         left_out={why: n for why, n in labelled.left_out.items() if n},
     )
-    folder = retrainings.folder_of(layout, order)
+    folder = retraining_folder(layout, request)
     write_whole(folder / ROWS_FILE, data.getvalue())
-    write_whole(folder / retrainings.ORDER, order.write_pretty())
-    return order
+    write_whole(folder / REQUEST_FILE, request.write_pretty())
+    return request, folder / REQUEST_FILE
 
 
-def _exam(recent: pl.DataFrame, case: Case) -> pl.DataFrame:
+def evaluation_series(before: Sequence[Retraining], production_digest: str, start: str) -> str:
+    """The name of an evaluation's series: the last one's if it shares rows with one of it.
+
+    `start` is the time of the first row of the evaluation.
+    """
+    same = [r.request for r in before if r.request.production_digest == production_digest]
+    if same and start <= max(request.evaluation_end for request in same):
+        return same[-1].evaluation_series
+    return f"{production_digest[:12]}-{start}"
+
+
+def _evaluation_rows(recent: pl.DataFrame, proposal: RetrainingProposal) -> pl.DataFrame:
     """The newest of the recent rows.
 
-    The cut lies between two moments where one is near enough, since the rows of a batch were
-    asked at one moment; a single batch is cut through.
+    The rows of a batch have one time, so the cut lies between two times if there is a change
+    near enough; a single batch is cut through.
     """
     if not len(recent):
-        told = case.objections or (f"labels: expected some since {case.cause.since}, got none",)
+        since = proposal.trigger.since
+        objections = proposal.objections or (f"labels: expected some since {since}, got none",)
         raise NotJustified(
-            "; ".join(told), remedy="send labels: slipway labels FILE, or POST /labels"
+            "; ".join(objections), remedy="send labels: slipway labels FILE, or POST /labels"
         )
-    wanted = len(recent) - max(round(EXAM_SHARE * len(recent)), 1)
-    moments = recent["time"].to_physical().to_numpy()
-    between = np.flatnonzero(np.diff(moments)) + 1
-    near = between[np.abs(between - wanted) <= CUT_WITHIN * len(recent)]
+    wanted = len(recent) - max(round(EVALUATION_SHARE * len(recent)), 1)
+    times = recent["time"].to_physical().to_numpy()
+    changes = np.flatnonzero(np.diff(times)) + 1
+    near = changes[np.abs(changes - wanted) <= CUT_TOLERANCE * len(recent)]
     cut = int(near[np.argmin(np.abs(near - wanted))]) if len(near) else wanted
-    return recent[max(cut, len(recent) - MOST_EXAM_ROWS) :]
+    return recent[max(cut, len(recent) - MAX_EVALUATION_ROWS) :]

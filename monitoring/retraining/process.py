@@ -1,39 +1,45 @@
-"""Training as a process: monitoring starts it, and imports nothing of it."""
+"""Training as a process of its own: monitoring starts it and imports nothing of training."""
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from contracts.errors import PlatformError
+from contracts.process_error import read_error
+
+LOG_FILE = "training.log"
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """What the training process says of the challenger."""
+    """The challenger that the training process registered."""
 
     version: int
     run_id: str
 
 
-Train = Callable[[Path, float, int], Trained]
-"""Trains what an order names, within seconds, holding a lock (a descriptor)."""
+class Train(Protocol):
+    """What trains for a request, as `run_training` does."""
+
+    def __call__(self, request: Path, timeout_s: float, lock: int, /) -> Trained:
+        """Train what the file `request` asks for, in time, holding a lock (a descriptor)."""
 
 
-def run_training(order: Path, timeout_s: float, lock: int) -> Trained:
-    """Train what an order names in a process, which holds the lock as long as it lives.
+def run_training(request: Path, timeout_s: float, lock: int) -> Trained:
+    """Train what a request asks for in a process, which holds the lock as long as it lives.
 
     Raises:
-        PlatformError: it failed, took too long, or said something else than expected.
+        PlatformError: the process failed, took too long, or printed something unexpected.
 
     """
-    log = order.with_name("training.log")
-    words = [sys.executable, "-m", "training", "--order", str(order)]
+    log = request.with_name(LOG_FILE)
+    command = [sys.executable, "-m", "training", "--order", str(request)]
     try:
         with log.open("wb") as sink:
             done = subprocess.run(
-                words,
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=sink,
@@ -43,20 +49,20 @@ def run_training(order: Path, timeout_s: float, lock: int) -> Trained:
             )
     except subprocess.TimeoutExpired as err:
         raise PlatformError(
-            f"{order}: expected training to end within {timeout_s:g} s, got no end",
+            f"{request}: training did not end within {timeout_s:g} s and was killed",
             remedy="make it faster, or raise SLIPWAY_MONITORING_RETRAIN_TIMEOUT_S",
         ) from err
     if done.returncode:
-        tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+        report = read_error(log.read_bytes())
         raise PlatformError(
-            f"{order}: expected a trained challenger, got exit code {done.returncode}: "
-            f"{' '.join(tail)}",
-            remedy=f"see {log}",
+            f"{request}: training failed with exit code {done.returncode}: {report.message}",
+            remedy=f"{report.remedy}; see {log}" if report.remedy else f"see {log}",
         )
     try:
         return msgspec.json.decode(done.stdout.splitlines()[-1], type=Trained)
     except (msgspec.DecodeError, IndexError) as err:
         raise PlatformError(
-            f"{order}: expected the version that was trained, got {done.stdout[-200:]!r}",
+            f"{request}: expected training to print the new version as JSON, got "
+            f"{done.stdout[-200:]!r}",
             remedy=f"see {log}",
         ) from err

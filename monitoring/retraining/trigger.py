@@ -1,22 +1,28 @@
 """Whether a verdict calls for a retraining; pure functions of documents.
 
-Performance that labels have shown to be worse does. Drift does where the columns that moved
-carry enough of the model's skill. Faults of the data do not: a model that learns them is wrong
-in a new way.
+Performance that labels have shown to be worse does. Drift does if the columns that drifted
+carry enough of the model's skill. Data faults do not: a model that learns them is wrong in a
+new way.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from contracts.retraining import Reason
+from contracts.retraining import Reason, Retraining
+from contracts.times import parse_utc, utc_text
 from contracts.verdict import Finding, Verdict
 
-SHOWN = 3
+MAX_NAMED = 3
+"""Columns that an objection names."""
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why a model shall be trained anew, in a word and in a sentence; `since` when it is so."""
+class RetrainingTrigger:
+    """Why a model should be retrained; `since` is the time from which that holds.
+
+    `because` says it in words; `verdict` is the one that calls for it, if one does.
+    """
 
     reason: Reason
     because: str
@@ -25,29 +31,34 @@ class Cause:
 
     @property
     def verdict_id(self) -> str:
-        """The verdict that says so, or nothing."""
+        """The id of the verdict that calls for it, or nothing."""
         return self.verdict.verdict_id if self.verdict else ""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a verdict gives: a cause, or an objection against it."""
+class TriggerEvaluation:
+    """What a verdict comes to: a trigger, or an objection to a retraining."""
 
-    cause: Cause | None
+    trigger: RetrainingTrigger | None
     objection: str = ""
 
 
-def judged(
+def evaluate_trigger(
     verdict: Verdict,
     earlier: Sequence[Verdict],
     importance: Mapping[str, float],
-    least: float,
+    min_importance: float,
     windows: int = 1,
-) -> Judged:
-    """Whether a verdict calls for a retraining, and since when it is as it says.
+) -> TriggerEvaluation:
+    """Whether a verdict calls for a retraining, and since when.
 
-    `earlier` are the verdicts before it, by time; `importance` is the share of each feature
-    in the model's skill, of which those that drifted for `windows` in a row must carry `least`.
+    Args:
+        verdict: the verdict on the newest window.
+        earlier: the verdicts before it, by time.
+        importance: the share of each feature in the model's skill.
+        min_importance: the share that the drifted features must carry together.
+        windows: how many windows in a row a feature must have drifted to count.
+
     """
     if verdict.decision == "performance" and verdict.performance is not None:
         since = verdict.performance.start
@@ -55,30 +66,66 @@ def judged(
             if before.decision != "performance" or before.performance is None:
                 break
             since = min(since, before.performance.start)
-        return Judged(Cause("performance", verdict.sentence, verdict, since))
+        trigger = RetrainingTrigger("performance", verdict.sentence, verdict, since)
+        return TriggerEvaluation(trigger)
     if verdict.decision == "drift":
-        return _of_drift(verdict, importance, least, windows)
-    named = f"verdict {verdict.verdict_id}: expected performance that is worse, or drift in columns"
-    return Judged(None, f"{named} that matter, got {verdict.decision!r}")
+        return _evaluate_drift(verdict, importance, min_importance, windows)
+    return TriggerEvaluation(
+        None,
+        f"verdict {verdict.verdict_id}: expected worse performance, or drift in columns that "
+        f"matter, got {verdict.decision!r}",
+    )
 
 
-def _of_drift(
-    verdict: Verdict, importance: Mapping[str, float], least: float, windows: int
-) -> Judged:
+def _evaluate_drift(
+    verdict: Verdict, importance: Mapping[str, float], min_importance: float, windows: int
+) -> TriggerEvaluation:
     drifted = [f for f in verdict.findings if f.drifted and f.windows >= windows]
     carried = sum(importance.get(f.column, 0.0) for f in drifted)
-    if carried < least:
-        return Judged(
+    if carried < min_importance:
+        return TriggerEvaluation(
             None,
             f"verdict {verdict.verdict_id}: expected drift for {windows} windows in a row in "
-            f"columns that carry {least:.0%} of the model's skill, got {carried:.1%} "
-            f"({_shown(drifted, importance) or 'none that long'})",
+            f"columns that carry {min_importance:.0%} of the model's skill, got {carried:.1%} "
+            f"({_named(drifted, importance) or 'no column drifted that long'})",
         )
     since = min((f.since for f in drifted if f.since), default=verdict.window.start)
-    return Judged(Cause("drift", verdict.sentence, verdict, since))
+    return TriggerEvaluation(RetrainingTrigger("drift", verdict.sentence, verdict, since))
 
 
-def _shown(drifted: Sequence[Finding], importance: Mapping[str, float]) -> str:
+def _named(drifted: Sequence[Finding], importance: Mapping[str, float]) -> str:
     shares = {f.column: importance.get(f.column, 0.0) for f in drifted}
-    most = sorted(shares, key=lambda name: -shares[name])[:SHOWN]
+    most = sorted(shares, key=lambda name: -shares[name])[:MAX_NAMED]
     return ", ".join(f"{name} {shares[name]:.1%}" for name in most)
+
+
+def too_soon(before: Sequence[Retraining], pause_s: float, *, now: datetime) -> str:
+    """An objection if the last retraining began less than a pause ago, or nothing."""
+    if not before:
+        return ""
+    last = parse_utc(before[-1].request.made_at)
+    allowed = last + timedelta(seconds=pause_s)
+    if now >= allowed:
+        return ""
+    return (
+        f"retraining: the last one began at {utc_text(last)}; the next is allowed from "
+        f"{utc_text(allowed)} on (pause: {pause_s:g} s)"
+    )
+
+
+def too_often(
+    before: Sequence[Retraining], alarm_start: str, version: int, max_attempts: int
+) -> str:
+    """An objection if enough retrainings of a version answered an alarm already, or nothing."""
+    answers = [
+        r
+        for r in before
+        if r.request.episode == alarm_start and r.request.production_version == version
+    ]
+    if len(answers) < max_attempts:
+        return ""
+    states = ", ".join(r.state for r in answers)
+    return (
+        f"retraining: expected at most {max_attempts} for the alarm since {alarm_start}, got "
+        f"{len(answers)} already ({states})"
+    )

@@ -73,10 +73,10 @@ class Retrainer:
         )
 
     def _check(self, verdict: Verdict) -> None:
-        from monitoring.retraining.job import check
+        from monitoring.retraining.job import require_justified
         from monitoring.settings import MonitoringSettings
 
-        check(
+        require_justified(
             context.store(),
             context.layout(),
             self._model,

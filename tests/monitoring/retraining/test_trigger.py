@@ -1,0 +1,60 @@
+"""Which verdicts call for a retraining, and what speaks against one."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from contracts.retraining import Retraining
+from contracts.verdict import Verdict
+from monitoring.retraining.trigger import evaluate_trigger, too_often, too_soon
+from tests.monitoring.retraining.scenario import GOLDEN
+
+
+@pytest.mark.parametrize("decision", ["stable", "quality", "no_traffic", "too_few_rows"])
+def test_only_what_is_worse_or_drifted_calls_for_a_retraining(decision: str) -> None:
+    verdict = replace(
+        Verdict.read((GOLDEN / "verdict.v1.json").read_bytes()),
+        decision=decision,
+    )
+    found = evaluate_trigger(verdict, [], {}, 0.1)
+
+    assert found.trigger is None
+    assert f"got {decision!r}" in found.objection
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1))
+def test_drift_calls_for_it_where_drifted_columns_carry_enough(
+    drifted: float, other: float, least: float
+) -> None:
+    verdict = Verdict.read((GOLDEN / "verdict.v1.json").read_bytes())
+    one = verdict.findings[0]
+    verdict = replace(
+        verdict,
+        decision="drift",
+        findings=(
+            replace(one, column="a", drifted=True, since="2026-01-01T00:00:00Z"),
+            replace(one, column="b", drifted=False),
+            replace(one, column="score", drifted=True),
+        ),
+    )
+    found = evaluate_trigger(verdict, [], {"a": drifted, "b": other}, least)
+
+    assert (found.trigger is not None) == (drifted >= least)
+    assert found.trigger is None or found.trigger.since == "2026-01-01T00:00:00Z"
+
+
+def test_the_next_comes_after_a_pause_and_an_alarm_is_answered_three_times_at_most() -> None:
+    done = Retraining.read((GOLDEN / "retraining.v1.json").read_bytes())
+    made = datetime.fromisoformat(done.request.made_at)
+    version, alarm = done.request.production_version, done.request.episode
+
+    assert not too_soon([], 60, now=made)
+    assert "(pause: 60 s)" in too_soon([done], 60, now=made + timedelta(seconds=59))
+    assert not too_soon([done], 60, now=made + timedelta(seconds=60))
+    assert not too_often([done] * 2, alarm, version, 3)
+    assert "got 3 already" in too_often([done] * 3, alarm, version, 3)
+    assert not too_often([done] * 3, alarm, version + 1, 3)
+    assert not too_often([done] * 3, "another", version, 3)
