@@ -1,7 +1,7 @@
-"""A version that answers rows outside the service: the service's own code, in a process.
+"""Scores rows with a version outside the service: the service's own code, in a process.
 
-Monitoring knows no model runtime; `python -m services.replay` does, and says of each row what
-the service would answer, or why it would refuse it.
+Monitoring imports no model runtime. `python -m services.replay` does, and returns for each row
+what the service would answer, or why it would refuse it.
 """
 
 import contextlib
@@ -22,13 +22,12 @@ from contracts.process_error import read_error
 from contracts.replay import Scored
 from monitoring.baseline import Baseline
 
-LIMIT_S = 120.0
-"""A request that takes longer is given up: it holds some thousand rows, a service would do
-them in milliseconds."""
+REQUEST_TIMEOUT_S = 120.0
+"""For a request of some thousand rows, which a service scores in milliseconds."""
 
 
-class Scorer:
-    """The process that scores for one version, while the block lasts."""
+class ScoringProcess:
+    """The process that scores rows with one version; it runs while the block does."""
 
     def __init__(self, layout: Layout, baseline: Baseline) -> None:
         self._title = f"{baseline.name} version {baseline.version}"
@@ -40,7 +39,7 @@ class Scorer:
             bento_tag="",
             moved_at="",
         )
-        self._words = [
+        self._command = [
             *(sys.executable, "-m", "services.replay"),
             *(str(layout.var), pointer.write().decode()),
         ]
@@ -48,9 +47,9 @@ class Scorer:
         self._decode = msgspec.json.Decoder(Scored).decode
 
     def __enter__(self) -> Self:
-        self._said = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
         return self
 
@@ -67,44 +66,51 @@ class Scorer:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         self._process.wait()
-        self._said.close()
+        self._stderr.close()
 
     def score(self, columns: Mapping[str, Sequence[object]], *, one_by_one: bool = False) -> Scored:
-        """What the version answers to rows that are given column by column.
+        """Score rows; `columns` holds a sequence of `n_rows` values per feature.
 
-        `one_by_one` scores each row in a call of its own, which may change the last bit of a score.
+        With `one_by_one` each row is scored in a call of its own, which may change the last bit of
+        a score.
 
         Raises:
-            CorruptModel: the version cannot be loaded, or gives no answer in time.
+            CorruptModel: the version cannot be loaded, or does not answer in time.
 
         """
-        pipes = self._process.stdin, self._process.stdout
+        stdin, stdout = self._process.stdin, self._process.stdout
         mode = b"single\t" if one_by_one else b"batch\t"
-        # A model that hangs is ended; what it leaves is the end of its output.
-        watch = threading.Timer(LIMIT_S, self._process.kill)
-        watch.start()
+        # Killing a process that hangs ends its output, and with it the read below.
+        watchdog = threading.Timer(REQUEST_TIMEOUT_S, self._process.kill)
+        watchdog.start()
         try:
-            if pipes[0] is None or pipes[1] is None:
+            if stdin is None or stdout is None:
                 raise self._failure()
-            pipes[0].write(mode + self._encode({"columns": columns}) + b"\n")
-            pipes[0].flush()
-            line = pipes[1].readline()
+            stdin.write(mode + self._encode({"columns": columns}) + b"\n")
+            stdin.flush()
+            line = stdout.readline()
         except BrokenPipeError as err:
             raise self._failure() from err
         finally:
-            watch.cancel()
+            watchdog.cancel()
         if not line.endswith(b"\n"):
             raise self._failure()
         return self._decode(line)
 
     def _failure(self) -> PlatformError:
-        """Why the process gives no answer, as it reports itself."""
+        """The error that the process reports, or that it was killed."""
         self._process.kill()
         code = self._process.wait()
-        self._said.seek(0)
-        report = read_error(self._said.read())
-        got = report.message or f"an end with {code} (no answer within {LIMIT_S:g} s, or no memory)"
+        self._stderr.seek(0)
+        report = read_error(self._stderr.read())
+        if code < 0 and not report.message:
+            return CorruptModel(
+                f"{self._title}: the scoring process was killed (no answer within "
+                f"{REQUEST_TIMEOUT_S:g} s, or out of memory)",
+                remedy="train the version again, or give this machine more memory",
+            )
+        got = report.message or f"an end with exit code {code}"
         return CorruptModel(
-            f"{self._title}: expected it to answer rows, got {got}",
+            f"{self._title}: expected it to score rows, got {got}",
             remedy=report.remedy or "train the version again",
         )

@@ -16,7 +16,7 @@ from contracts.replay import Replay, Scored
 from contracts.times import utc_text
 from contracts.verdict import Window
 from monitoring.baseline import Baseline, select_segments
-from monitoring.explanation.scoring_process import Scorer
+from monitoring.explanation.scoring_process import ScoringProcess
 from monitoring.replay.page import replay_html
 from monitoring.replay.results import Answers, ReplayCounts, answers_of, decisions_of
 from monitoring.replay.rows import Block, blocks
@@ -50,7 +50,7 @@ def replay(layout: Layout, baseline: Baseline, wish: Wish, *, now: datetime) -> 
     counts = ReplayCounts(
         baseline.manifest, baseline.version, _segments(baseline, wish), _ends(baseline)
     )
-    with Scorer(layout, baseline) as scorer:
+    with ScoringProcess(layout, baseline) as scorer:
         for block in blocks(layout, baseline.manifest, wish.span, met):
             seen += len(block)
             left = len(block) - max(seen - wish.limit, 0) if wish.limit else len(block)
@@ -100,7 +100,7 @@ def _ends(baseline: Baseline) -> tuple[float, float]:
 # one block
 
 
-def _ask(scorer: Scorer, baseline: Baseline, block: Block, counts: ReplayCounts) -> None:
+def _ask(scorer: ScoringProcess, baseline: Baseline, block: Block, counts: ReplayCounts) -> None:
     """Let the version answer a block, and count what comes."""
     schema = baseline.manifest.schema
     refused = {
@@ -141,7 +141,7 @@ def _answered(
 
 
 def _reproduced(
-    scorer: Scorer,
+    scorer: ScoringProcess,
     baseline: Baseline,
     block: Block,
     rows: NDArray[np.int64],

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
+from typer.testing import CliRunner
 
 from benchmarks.experiment.__main__ import looks, mismatches
 from benchmarks.experiment.scenarios import World
@@ -35,6 +36,8 @@ from monitoring.experiment.effect import (
 from monitoring.experiment.page import experiment_html
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.traffic.window import TimeWindow
+from slipway.app import app
+from tests.conftest import Workplace
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -490,3 +493,15 @@ def test_units_in_both_variants_are_counted() -> None:
 
     assert mixed_units(units, treated, strata) == 1
     assert mixed_units(units[:0], treated[:0], strata[:0]) == 0
+
+
+def test_the_analysis_of_an_experiment_is_one_command(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.root)
+    people = CliRunner().invoke(app, ["ab", "tiny", "--window", "14d"])
+    scripts = CliRunner().invoke(app, ["ab", "tiny", "--weight", "10%", "--json"])
+
+    assert people.exit_code == 0, people.output
+    assert "no decision yet" in people.output
+    assert json.loads(scripts.output)["outcome"] == "undecided"

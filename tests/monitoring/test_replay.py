@@ -1,9 +1,7 @@
 """A version is asked what others were asked; what is told of it is counted by another route."""
 
 import json
-import os
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,14 +17,13 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from contracts.decision_rule import DecisionRule
-from contracts.errors import CorruptModel, GateRefused, NotFoundHere, PlatformError
+from contracts.errors import GateRefused, NotFoundHere, PlatformError
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.replay import Replay
 from contracts.traffic import TrafficRecord
 from metrics.interval import wilson
 from monitoring.baseline import Baseline, find_baseline
-from monitoring.explanation.scoring_process import Scorer
 from monitoring.replay.gate import flips_check
 from monitoring.replay.page import replay_html
 from monitoring.replay.run import Wish, keep, replay
@@ -303,23 +300,6 @@ def test_the_document_and_the_page_are_kept_whole(
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_a_row_is_scored_in_company_even_by_itself(place: Workplace) -> None:
-    """A linear model has another last bit for a matrix of one row; blocks end anywhere."""
-    rows = rows_of(tiny.people(60, 8), tiny.SCHEMA)
-    columns = {name: [row[name] for row in rows] for name in tiny.SCHEMA.names}
-    with Scorer(place.layout, baseline_of(place, 1)) as scorer:
-        together = scorer.score(columns).scores
-        single = [
-            scorer.score({name: values[i : i + 1] for name, values in columns.items()}).scores[0]
-            for i in range(len(rows))
-        ]
-        alone = scorer.score(columns, one_by_one=True).scores
-
-    assert tuple(single) == together
-    assert alone != together
-    assert np.allclose(alone, together, atol=1e-6)
-
-
 def test_a_record_without_its_scores_is_not_reproduced(
     place: Workplace, traffic: list[TrafficRecord]
 ) -> None:
@@ -329,43 +309,6 @@ def test_a_record_without_its_scores_is_not_reproduced(
     assert found.reproduction is not None
     assert (found.reproduction.rows, found.reproduction.identical) == (6, 5)
     assert Replay.read(found.write()) == found
-
-
-def test_a_model_that_cannot_be_loaded_is_said(place: Workplace, tmp_path: Path) -> None:
-    """The service's own checks refuse it, and their words come through."""
-    layout = Layout(tmp_path)
-    baseline = baseline_of(place, 1)
-    shutil.copytree(baseline.directory, layout.model("tiny", 1))
-    (layout.model("tiny", 1) / "model.onnx").write_bytes(b"no model")
-    with (
-        pytest.raises(CorruptModel, match=r"model\.onnx: expected sha256"),
-        Scorer(layout, baseline) as scorer,
-    ):
-        scorer.score({"age": [1]})
-
-
-def test_a_process_that_dies_is_said(place: Workplace) -> None:
-    with Scorer(place.layout, baseline_of(place, 1)) as scorer:
-        scorer._process.kill()
-        scorer._process.wait()
-        with pytest.raises(CorruptModel, match="expected it to answer rows, got an end with -9"):
-            scorer.score({"age": [1]})
-
-
-def test_a_model_that_hangs_is_given_up(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.explanation.scoring_process.LIMIT_S", 0.2)
-    with Scorer(place.layout, baseline_of(place, 1)) as scorer:
-        os.kill(scorer._process.pid, signal.SIGSTOP)
-        with pytest.raises(CorruptModel, match=r"no answer within 0\.2 s"):
-            scorer.score({"age": [1]})
-
-
-def test_a_body_that_is_no_request_is_refused_by_name(place: Workplace) -> None:
-    with (
-        Scorer(place.layout, baseline_of(place, 1)) as scorer,
-        pytest.raises(PlatformError, match="expected a body of /predict/batch, got"),
-    ):
-        scorer.score({})
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))

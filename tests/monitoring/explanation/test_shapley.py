@@ -101,22 +101,24 @@ def test_contributions_are_shapleys_formula_over_all_subsets(place: Workplace) -
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize("most", [10**6, 3000])
-def test_contributions_add_up_to_the_score_minus_the_base(place: Workplace, most: int) -> None:
+@pytest.mark.parametrize("max_scores", [10**6, 3000])
+def test_contributions_add_up_to_the_score_minus_the_base(
+    place: Workplace, max_scores: int
+) -> None:
     """Exactly, whether all subsets were taken or a sample of orders."""
     found = explain(
         place.layout, baseline_of(place), record(features=tiny.GOOD | {"income": None}),
-        rows=50, most=most,
+        rows=50, max_scores=max_scores,
     )  # fmt: skip
     added = sum(c.contribution for c in found.contributions)
 
-    assert found.method == ("exact" if most > 3200 else "sampled")
+    assert found.method == ("exact" if max_scores > 3200 else "sampled")
     assert added == pytest.approx(found.score - found.base, abs=1e-9)
 
 
 def test_sampled_contributions_are_within_their_stated_errors(place: Workplace) -> None:
     whole = explain(place.layout, baseline_of(place), record(), rows=40)
-    drawn = explain(place.layout, baseline_of(place), record(), rows=40, most=2500)
+    drawn = explain(place.layout, baseline_of(place), record(), rows=40, max_scores=2500)
     exactly = {c.feature: c.contribution for c in whole.contributions}
 
     assert drawn.method == "sampled"
@@ -149,15 +151,15 @@ def test_a_linear_game_gives_each_feature_its_own_term(
     n = len(weights)
     together = pairs[0] if n > 1 else 0.0
 
-    def worths(told: np.ndarray[Any, Any]) -> Any:
-        value = told @ np.array(weights)
-        return value + together * (told[:, 0] & told[:, 1]) if n > 1 else value
+    def value_function(coalitions: np.ndarray[Any, Any]) -> Any:
+        value = coalitions @ np.array(weights)
+        return value + together * (coalitions[:, 0] & coalitions[:, 1]) if n > 1 else value
 
     expected = np.array(weights)
     expected[: min(n, 2)] += together / 2
-    assert exact(worths, n)[0] == pytest.approx(expected, abs=1e-9)
-    values, errors, base = sampled(worths, n, 8, np.random.default_rng(0))
-    # Forth and back, each of two is once the first: the halves come out exactly.
+    assert exact(value_function, n)[0] == pytest.approx(expected, abs=1e-9)
+    values, errors, base = sampled(value_function, n, 8, np.random.default_rng(0))
+    # In an order and its reverse, each of two features is first once: the halves are exact.
     assert values == pytest.approx(expected, abs=1e-9)
     assert errors == pytest.approx(np.zeros(n), abs=1e-9)
     assert base == 0
@@ -183,15 +185,3 @@ def test_the_command_tells_the_whole_story(
     assert story["prediction"]["features"]["age"] == 71
     assert {c["feature"] for c in story["contributions"]["contributions"]} == set(tiny.GOOD)
     assert all(check["passed"] for check in story["lineage"]["checks"])
-
-
-def test_the_analysis_of_an_experiment_is_one_command(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(place.root)
-    people = CliRunner().invoke(app, ["ab", "tiny", "--window", "14d"])
-    scripts = CliRunner().invoke(app, ["ab", "tiny", "--weight", "10%", "--json"])
-
-    assert people.exit_code == 0, people.output
-    assert "no decision yet" in people.output
-    assert json.loads(scripts.output)["outcome"] == "undecided"

@@ -1,0 +1,1 @@
+"""Tests of explanations, and of the process that scores for them."""
