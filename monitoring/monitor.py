@@ -20,8 +20,8 @@ from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.origin import DriftOrigins
 from monitoring.drift.rule import findings_of
 from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
-from monitoring.labels.join import performance_of
 from monitoring.performance.estimated import ScoreHistogram, estimate_of
+from monitoring.performance.realized import realized_performance
 from monitoring.quality.checks import quality_findings, unreadable_files
 from monitoring.quality.counts import QualityCounts
 from monitoring.quality.time_gaps import row_profile, time_gaps
@@ -185,7 +185,7 @@ def judge(
         ),
         *time_gaps(profile, histograms.rows, earlier),
     )
-    performance = performance_of(
+    performance = realized_performance(
         layout,
         baseline.manifest,
         baseline.version,

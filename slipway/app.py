@@ -191,12 +191,13 @@ def compact(
     json: Json = False,
 ) -> None:
     """Turn the traffic of past days, and labels, into Parquet; running it again is harmless."""
-    from monitoring.traffic.compaction import run, run_labels
+    from monitoring.labels.compaction import compact_labels
+    from monitoring.traffic.compaction import compact_traffic
 
     now = datetime.now(UTC)
     done = {
-        "traffic": run(context.layout(), model, now=now, keep_days=keep_days),
-        "labels": run_labels(context.layout(), model, now=now, keep_days=keep_days),
+        "traffic": compact_traffic(context.layout(), model, now=now, keep_days=keep_days),
+        "labels": compact_labels(context.layout(), model, now=now, keep_days=keep_days),
     }
     if json:
         output.as_json(done)

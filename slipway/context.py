@@ -18,7 +18,7 @@ from slipway import output
 if TYPE_CHECKING:
     from contracts.decision import Check, Decision
     from contracts.verdict import Acceptance
-    from monitoring.labels.store import Added
+    from monitoring.labels.ingest import AddedLabels
     from registry.gate import Comparison
     from registry.history import Event
     from registry.listing import VersionInfo
@@ -223,13 +223,13 @@ def accept(model: str, verdict_id: str, because: str) -> "Acceptance":
     )
 
 
-def add_labels(file: Path, model: str) -> "Added":
+def add_labels(file: Path, model: str) -> "AddedLabels":
     """Take the labels in a file for the version of a model that is served here."""
     from monitoring.baseline import find_baseline
-    from monitoring.labels import store as labels
+    from monitoring.labels.ingest import add_labels as add
 
     manifest = find_baseline(store(), layout(), model, None).manifest
-    return labels.add(layout(), manifest, file, now=datetime.now(UTC))
+    return add(layout(), manifest, file, now=datetime.now(UTC))
 
 
 def show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:

@@ -24,8 +24,8 @@ from metrics.interval import wilson
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import findings_of
 from monitoring.drift.thresholds import DriftThresholds
-from monitoring.labels.join import realised
-from monitoring.performance.realized import Joined
+from monitoring.labels.join import LabelledPredictions
+from monitoring.performance.realized import realized_metrics
 from monitoring.quality.checks import quality_findings
 from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
@@ -136,14 +136,15 @@ def share_of_alarms(case: Case, reference_rows: int, repetitions: int, seed: int
     return hits / repetitions
 
 
-def labelled(n: int, auc: float, positives: float, rng: np.random.Generator) -> Joined:
+def labelled(n: int, auc: float, positives: float, rng: np.random.Generator) -> LabelledPredictions:
     """Return labels and scores with this AUC (binormal, Hanley 1988)."""
-    truths = (rng.random(n) < positives).astype(np.float64)
+    targets = (rng.random(n) < positives).astype(np.float64)
     gap = np.sqrt(2) * special.ndtri(auc)
-    scores = special.ndtr(rng.normal(size=n) + gap * truths - gap / 2)
-    answers = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
-    certain = np.full(n, np.nan)
-    return Joined(truths, answers, scores, certain, np.zeros(n, dtype=np.int16), [(1, "")])
+    scores = special.ndtr(rng.normal(size=n) + gap * targets - gap / 2)
+    predictions = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
+    unknown = np.full(n, np.nan)
+    groups = np.zeros(n, dtype=np.int16)
+    return LabelledPredictions(targets, predictions, scores, unknown, groups, [(1, "")])
 
 
 def share_of_falls(fall: float, positives: float, repetitions: int, seed: int) -> float:
@@ -153,9 +154,9 @@ def share_of_falls(fall: float, positives: float, repetitions: int, seed: int) -
         rng = np.random.default_rng([seed, round(fall * 1000), repetition])
         held_out = labelled(5_000, 0.80, positives, rng)
         now = labelled(1_000, 0.80 - fall, positives, rng)
-        known = estimate_roc_auc(held_out.truths, held_out.scores)
+        known = estimate_roc_auc(held_out.targets, held_out.scores)
         baseline = Metric(value=known.value, low=known.low, high=known.high, greater_is_better=True)
-        found = realised(now, manifest(roc_auc=baseline), SETTINGS.alpha)
+        found = realized_metrics(now, manifest(roc_auc=baseline), SETTINGS.alpha)
         hits += any(metric.worse for metric in found)
     return hits / repetitions
 

@@ -29,13 +29,12 @@ from contracts.reference import Reference
 from contracts.traffic import TrafficRecord
 from monitoring import monitor
 from monitoring.baseline import Baseline
-from monitoring.labels import store as labels
-from monitoring.labels.join import performance_of
+from monitoring.performance.realized import realized_performance
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.reporting.evidently import evidently_report
 from monitoring.reporting.histograms import histogram_pair
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic import compaction
+from monitoring.traffic.compaction import compact_traffic
 from monitoring.traffic.compaction_manifest import COMPACTION_FILE, CompactionManifest
 from monitoring.traffic.decode import record_type
 from monitoring.traffic.jsonl import JsonlReader
@@ -146,7 +145,7 @@ def judge_rows(folder: Path, rows: int) -> None:
 def join_labels(folder: Path, rows: int) -> None:
     """Predictions and labels, both compacted."""
     begin = time.perf_counter()
-    found = performance_of(Layout(folder), simulated(), 1, SPAN, now=NOW, alpha=0.01)
+    found = realized_performance(Layout(folder), simulated(), 1, SPAN, now=NOW, alpha=0.01)
     took = time.perf_counter() - begin
     n_labels = rows * 7 // 10
     say(f"{rows:,} predictions x {n_labels:,} labels: {took:.1f} s (bar 10 s for 10 M x 7 M)")
@@ -156,7 +155,7 @@ def join_labels(folder: Path, rows: int) -> None:
 def write_labels(layout: Layout, rows: int) -> None:
     """Labels of seven tenths of the predictions, compacted."""
     n_labels = rows * 7 // 10
-    place = labels.folder_of(layout, "loan")
+    place = layout.labels("loan")
     place.mkdir(parents=True)
     rng = np.random.default_rng(1)
     ids = [
@@ -211,7 +210,7 @@ def read_day(folder: Path, rows: int) -> None:
     lines = timed(lambda: sum(map(len, JsonlReader(strict).read(path))))
     theirs = timed(lambda: len(pl.read_ndjson(path)))
     counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
-    folded = timed(lambda: compaction.run(layout, "loan", now=NOW))
+    folded = timed(lambda: compact_traffic(layout, "loan", now=NOW))
     after = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
     say(f"a day of {rows:,} rows: decoded in blocks {lines:.2f} s, polars' NDJSON {theirs:.2f} s")
     say(f"  read and counted from lines {counted:.2f} s, compacted in {folded:.1f} s")

@@ -37,7 +37,7 @@ from monitoring.experiment.effect import (
 from monitoring.experiment.page import experiment_html
 from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
-from monitoring.labels import store as labels
+from monitoring.labels.store import Labels, read_labels
 from monitoring.reporting import artifacts
 from monitoring.traffic.window import ReadStats, TimeWindow
 from monitoring.verdicts.summary import METRICS as METRIC_WORDS
@@ -155,10 +155,10 @@ def metric_of(manifest: Manifest, wished: str) -> str:
     return wished
 
 
-def _labels(layout: Layout, manifest: Manifest) -> labels.Labels | None:
-    if not labels.folder_of(layout, manifest.name).is_dir():
+def _labels(layout: Layout, manifest: Manifest) -> Labels | None:
+    if not layout.labels(manifest.name).is_dir():
         return None
-    return labels.read(layout, manifest.name, manifest.classes)
+    return read_labels(layout, manifest.name, manifest.classes)
 
 
 def _trial(rows: Rows, plan: Plan) -> _Trial:

@@ -214,10 +214,10 @@ def _arrays(
 
 def _truths(ids: NDArray[np.uint64], labels: Labels | None) -> Values:
     truths = np.full(len(ids), np.nan)
-    if labels is not None and len(labels.hashes):
-        places = np.minimum(np.searchsorted(labels.hashes, ids), len(labels.hashes) - 1)
-        hit = labels.hashes[places] == ids
-        truths[hit] = labels.truths[places[hit]]
+    if labels is not None and len(labels.id_hashes):
+        places = np.minimum(np.searchsorted(labels.id_hashes, ids), len(labels.id_hashes) - 1)
+        hit = labels.id_hashes[places] == ids
+        truths[hit] = labels.targets[places[hit]]
     return truths
 
 

@@ -1,93 +1,172 @@
-"""How right joined predictions are: each metric of the task, and whether it is worse."""
+"""Realized performance: how right a model was in a window, as far as labels show.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+A window is judged when it is mature: when every label that arrives within the recipe's label
+delay has arrived. Before that, labels that come early (refusals, quick payers) are not like
+those that come late, and a metric over them would be wrong, not just uncertain.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from contracts.manifest import Manifest, Metric
-from metrics.classification import brier_losses, log_losses
-from metrics.estimate import (
-    MetricEstimate,
-    estimate_accuracy,
-    estimate_mean,
-    estimate_rmse,
-    estimate_roc_auc,
-    p_value_worse,
-)
-from metrics.interval import Z95
-
-FEWEST_LABELS = 100
-FEWEST_OF_A_CLASS = 10
-LEAST_FALL = {"roc_auc": 0.02, "accuracy": 0.02}
-"""Smallest absolute fall that counts; of other metrics a tenth of the baseline."""
-LEAST_RELATIVE_RISE = 0.1
+from contracts.names import Layout
+from contracts.times import utc_text
+from contracts.verdict import GroupPerformance, Performance, RealizedMetric
+from metrics.estimate import MetricEstimate
+from metrics.multiple_testing import holm
+from monitoring.labels.join import LabelledPredictions, join, matches
+from monitoring.labels.store import Labels, read_labels
+from monitoring.performance.segments import segment_performance
+from monitoring.performance.task_metrics import MIN_LABELS, compute_metrics, min_fall, p_value_of
+from monitoring.reference_sample import ReferenceSample
+from monitoring.traffic.predictions import answers_of
+from monitoring.traffic.window import TimeWindow
 
 
-@dataclass(frozen=True)
-class Joined:
-    """Predictions of a window that have a label; all arrays have shape `(n_labels,)`.
+def realized_performance(
+    layout: Layout,
+    manifest: Manifest,
+    version: int,
+    window: TimeWindow,
+    *,
+    now: datetime,
+    alpha: float,
+    segments: Sequence[str] = (),
+    sample: ReferenceSample | None = None,
+) -> Performance:
+    """What the labels show of a version's window, and of the other versions in it.
 
-    `answers` are places in the list of classes, or values; `certain` is the score of the
-    class that was true (NaN for a regression); `groups` are places in `pairs`, which holds
-    version and variant. `slices` has, for each segment, the place of each row's value in
-    `words_of`.
+    While the labels of the window are not all due, the window of the same length that ended
+    one label delay ago is judged in its place; `start` and `end` say which it was.
+
+    Args:
+        layout: where traffic and labels are.
+        manifest: the version's.
+        version: the version to judge.
+        window: the window; rows of all versions in it are read.
+        now: which labels are due.
+        alpha: the p-value below which a metric counts as worse.
+        segments: segment features to break the main metric down by.
+        sample: held-out rows that each segment is compared with; without them none is judged.
+
+    Raises:
+        InvalidDocument: compacted labels, or the held-out rows, cannot be read.
+
     """
-
-    truths: NDArray[np.float64]
-    answers: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    certain: NDArray[np.float64]
-    groups: NDArray[np.int16]
-    pairs: Sequence[tuple[int, str]]
-    slices: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.truths)
-
-    def where(self, mask: NDArray[np.bool_]) -> "Joined":
-        """Some of the rows."""
-        return Joined(
-            self.truths[mask],
-            self.answers[mask],
-            self.scores[mask],
-            self.certain[mask],
-            self.groups[mask],
-            self.pairs,
-            {segment: places[mask] for segment, places in self.slices.items()},
-        )
-
-    def of_version(self, version: int) -> "Joined":
-        """The rows of one version."""
-        places = [i for i, (v, _) in enumerate(self.pairs) if v == version]
-        return self.where(np.isin(self.groups, places))
-
-
-def measure(joined: Joined, manifest: Manifest) -> dict[str, MetricEstimate]:
-    """The metrics of the task; the first is the one that people look at."""
-    if manifest.task == "regression":
-        errors = joined.answers - joined.truths
-        return {"rmse": estimate_rmse(errors), "mae": estimate_mean(np.abs(errors))}
-    found: dict[str, MetricEstimate] = {}
-    if manifest.task == "binary":
-        smaller = min((joined.truths == 1).sum(), (joined.truths == 0).sum())
-        if smaller >= FEWEST_OF_A_CLASS:
-            found["roc_auc"] = estimate_roc_auc(joined.truths, joined.scores)
-        found["brier"] = estimate_mean(brier_losses(joined.truths, joined.scores))
-    found["accuracy"] = estimate_accuracy(joined.answers == joined.truths)
-    certain = joined.certain[np.isfinite(joined.certain)]
-    if len(certain):
-        found["log_loss"] = estimate_mean(log_losses(certain))
-    return found
+    delay = timedelta(seconds=manifest.label_delay_s)
+    late = max(window.end + delay - now, timedelta(0))
+    window = TimeWindow(window.model, None, window.start - late, window.end - late)
+    blank = Performance(
+        status="no_labels",
+        start=utc_text(window.start),
+        end=utc_text(window.end),
+        mature_at=utc_text(window.end + late + delay),
+    )
+    if not layout.labels(manifest.name).is_dir():
+        return blank
+    labels = read_labels(layout, manifest.name, manifest.classes)
+    joined = join(layout, manifest, window, labels, segments)
+    mine = joined.labelled.of_version(version)
+    known = replace(
+        blank,
+        labels=len(mine),
+        coverage=len(mine) / max(joined.predictions.get(version, 0), 1),
+        orphans=_orphans(layout, labels, joined.is_matched, window, delay),
+        replaced=labels.replaced,
+        torn_lines=labels.torn_lines,
+        unusable=labels.unusable,
+        groups=tuple(_groups(joined.labelled, manifest)),
+    )
+    if late and not joined.predictions:
+        return replace(known, status="immature")
+    if len(mine) < MIN_LABELS:
+        return replace(known, status="too_few_labels" if len(mine) else "no_labels")
+    metrics = realized_metrics(mine, manifest, alpha)
+    by_segment = segment_performance(mine, sample, manifest, alpha) if sample and segments else ()
+    return replace(known, status="judged", metrics=metrics, segments=tuple(by_segment))
 
 
-def p_value_of(value: MetricEstimate, baseline: Metric) -> float:
-    """One-sided p-value that a metric is not worse than the run's."""
-    error = (baseline.high - baseline.low) / (2 * Z95)
-    return p_value_worse(value, baseline.value, error, greater_is_better=baseline.greater_is_better)
+def realized_metrics(
+    rows: LabelledPredictions, manifest: Manifest, alpha: float
+) -> tuple[RealizedMetric, ...]:
+    """Each metric that these rows define, compared with the run's."""
+    estimates = {
+        name: value
+        for name, value in compute_metrics(rows, manifest).items()
+        if np.isfinite(value.value) and name in manifest.metrics
+    }
+    p_values = [p_value_of(value, manifest.metrics[name]) for name, value in estimates.items()]
+    return tuple(
+        _realized(name, value, manifest.metrics[name], p_value, alpha)
+        for (name, value), p_value in zip(estimates.items(), holm(p_values), strict=True)
+    )
 
 
-def least_fall(metric: str, baseline: float) -> float:
-    """The smallest change for the worse that counts, in the metric's unit."""
-    return LEAST_FALL.get(metric, LEAST_RELATIVE_RISE * abs(baseline))
+def _realized(
+    name: str, value: MetricEstimate, baseline: Metric, p_value: float, alpha: float
+) -> RealizedMetric:
+    least = min_fall(name, baseline.value)
+    change = value.value - baseline.value
+    fall = -change if baseline.greater_is_better else change
+    return RealizedMetric(
+        metric=name,
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        baseline=baseline.value,
+        baseline_low=baseline.low,
+        baseline_high=baseline.high,
+        greater_is_better=baseline.greater_is_better,
+        p_value=p_value,
+        effect_threshold=least,
+        worse=p_value < alpha and fall >= least,
+    )
+
+
+def _groups(rows: LabelledPredictions, manifest: Manifest) -> Iterator[GroupPerformance]:
+    """The main metric of each version and variant; nothing where there is one group only."""
+    if len(rows.groups) < 2:  # noqa: PLR2004 - one group is the window
+        return
+    for version, variant in sorted(rows.groups):
+        group = rows.where(rows.group_index == rows.groups.index((version, variant)))
+        if not len(group):
+            continue
+        for metric, value in compute_metrics(group, manifest).items():
+            if np.isfinite(value.value):
+                yield GroupPerformance(
+                    version=version,
+                    variant=variant,
+                    labels=len(group),
+                    metric=metric,
+                    value=value.value,
+                    low=value.low,
+                    high=value.high,
+                )
+                break
+
+
+def _orphans(
+    layout: Layout,
+    labels: Labels,
+    is_matched: NDArray[np.bool_],
+    window: TimeWindow,
+    delay: timedelta,
+) -> int:
+    """How many labels came while the window's were due, and belong to no prediction.
+
+    They are looked for among the predictions that such a label can belong to: those from one
+    delay before the window's start until it is mature.
+    """
+    first, last = (int(t.timestamp() * 1e6) for t in (window.start, window.end + delay))
+    due = (labels.times >= first) & (labels.times < last) & ~is_matched
+    if not due.any():
+        return 0
+    wider = TimeWindow(window.model, None, window.start - delay, window.end + delay)
+    is_known = np.zeros(len(labels), dtype=bool)
+    for frame in answers_of(layout, wider):
+        is_known[matches(frame["prediction_id"], labels)[1]] = True
+    return int((due & ~is_known).sum())

@@ -15,7 +15,7 @@ from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.retraining import Retraining, RetrainingRequest
 from contracts.times import parse_utc, utc_text
-from monitoring.labels.training_rows import Labelled, labelled_rows
+from monitoring.labels.training_rows import TrainingRows, read_training_rows
 from monitoring.retraining.proposal import RetrainingProposal
 from monitoring.retraining.records import REQUEST_FILE, retraining_folder
 from monitoring.settings import MonitoringSettings
@@ -31,20 +31,20 @@ MAX_EVALUATION_ROWS = 20_000
 
 def read_labelled(
     layout: Layout, proposal: RetrainingProposal, settings: MonitoringSettings, now: datetime
-) -> Labelled:
+) -> TrainingRows:
     """The labelled traffic of the model, whichever version answered it."""
     baseline = proposal.baseline
-    return labelled_rows(
+    return read_training_rows(
         layout,
         baseline.manifest,
         baseline.reference,
         now=now,
-        most_rows=settings.retrain_rows,
+        max_rows=settings.retrain_rows,
     )
 
 
 def check_labels(
-    proposal: RetrainingProposal, labelled: Labelled, settings: MonitoringSettings
+    proposal: RetrainingProposal, labelled: TrainingRows, settings: MonitoringSettings
 ) -> RetrainingProposal:
     """The proposal with the time from which rows are recent, and an objection if they are few."""
     manifest, trigger = proposal.baseline.manifest, proposal.trigger
@@ -64,7 +64,7 @@ def check_labels(
 def write_request(
     layout: Layout,
     proposal: RetrainingProposal,
-    labelled: Labelled,
+    labelled: TrainingRows,
     now: datetime,
     actor: str,
     *,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
 from contracts.traffic import TrafficRecord
@@ -184,4 +185,32 @@ def unknown_columns(frame: pl.DataFrame, reference: Reference) -> Mapping[str, i
         group, _, name = column.partition(".")
         if group in {"features", "mixed"} and name not in reference.features:
             found[name] += len(frame) - frame[column].null_count()
+    return found
+
+
+def class_index_or_value(values: pl.Series, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Predictions or targets as class indices, shape `(n_rows,)`; NaN for no such class.
+
+    Without classes (a regression) they are the values themselves, NaN for no number.
+    """
+    if not classes:
+        return values.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    index = {name: float(i) for i, name in enumerate(classes)}
+    text = values.cast(pl.String)
+    return text.replace_strict(index, default=np.nan, return_dtype=pl.Float64).to_numpy()
+
+
+def true_class_scores(
+    frame: pl.DataFrame, targets: NDArray[np.float64], classes: Sequence[str]
+) -> NDArray[np.float64]:
+    """The score of the class that was true, from a traffic table; shape `(n_rows,)`.
+
+    `targets` are class indices. NaN where no score of that class was logged, and for a
+    regression.
+    """
+    found = np.full(len(frame), np.nan)
+    for i, name in enumerate(classes):
+        key = f"scores.{name}"
+        if key in frame.columns:
+            found = np.where(targets == i, frame[key].to_numpy(), found)
     return found

@@ -55,7 +55,7 @@ def table_of(records: Sequence[TrafficRecord]) -> tuple[pl.DataFrame, list[Traff
     return table.filter(pl.col("time").is_not_null()), timeless
 
 
-def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def concat_tables(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Tables of one model as one; a feature of several types becomes JSON in all."""
     names = _names(dict.fromkeys(t.columns) for t in tables)
     features = [n.removeprefix("features.") for n in names if n.startswith("features.")]

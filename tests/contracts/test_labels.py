@@ -14,7 +14,7 @@ from contracts.errors import InvalidData
 from contracts.labels import Label, label_of, label_violations, parse_truth
 from contracts.manifest import Manifest
 from contracts.names import Layout
-from monitoring.labels import store
+from monitoring.labels.ingest import add_labels
 from services.faults import Fault
 from services.protocols.labels import labels_of
 from tests.contracts.test_documents import GOLDEN
@@ -109,7 +109,7 @@ def from_file(given_label: dict[str, Any], manifest: Manifest, folder: Path) -> 
     source = folder / "labels.jsonl"
     source.write_text(json.dumps(given_label))
     try:
-        added = store.add(Layout(folder), manifest, source, now=NOW)
+        added = add_labels(Layout(folder), manifest, source, now=NOW)
     except InvalidData:
         return None
     return msgspec.json.decode(added.path.read_bytes(), type=Label)

@@ -20,15 +20,16 @@ from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.quality.counts import QualityCounts
-from monitoring.traffic import compaction
+from monitoring.traffic.compaction import compact_day, compact_traffic
 from monitoring.traffic.compaction_manifest import (
     COMPACTION_FILE,
     read_compaction_manifest,
     reading_lock,
 )
+from monitoring.traffic.compaction_steps import Compaction, compaction_lock
 from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.lookup import find
-from monitoring.traffic.parquet import record_of, table_of, together
+from monitoring.traffic.parquet import concat_tables, record_of, table_of
 from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
@@ -70,7 +71,7 @@ def test_a_record_comes_back_from_the_table_as_it_was(
     records: list[TrafficRecord], cut: int
 ) -> None:
     pieces = [records[i : i + cut] for i in range(0, len(records), cut)]
-    table = together([table_of(piece)[0] for piece in pieces])
+    table = concat_tables([table_of(piece)[0] for piece in pieces])
     back = [record_of(row) for row in table.iter_rows(named=True)]
 
     for before, after in zip(records, back, strict=True):
@@ -169,14 +170,14 @@ def test_the_counts_are_the_same_before_and_after_and_after_again(tmp_path: Path
     write(layout, 300, 1, tail=b'{"torn')
     write(layout, 200, 2)
     before = counted(layout)
-    done = compaction.run(layout, "tiny", now=LATER)
+    done = compact_traffic(layout, "tiny", now=LATER)
     folder = layout.traffic("tiny") / "2026-01-31"
 
-    assert (done.days, done.rows, done.torn_lines, done.removed_segments) == (1, 500, 1, 2)
+    assert (done.days, done.rows, done.torn_lines, done.removed_log_files) == (1, 500, 1, 2)
     assert list(folder.glob("*.jsonl")) == []
     assert counted(layout) == before
     assert before[1] == 450
-    assert compaction.run(layout, "tiny", now=LATER) == compaction.Compaction()
+    assert compact_traffic(layout, "tiny", now=LATER) == Compaction()
     assert counted(layout) == before
     assert find(layout, "1-3").features["owner"] in {True, False}
     assert next(folder.glob("torn-*.txt")).read_bytes() == b'{"torn\n'
@@ -186,13 +187,13 @@ def test_what_is_written_late_is_neither_lost_nor_counted_twice(tmp_path: Path) 
     layout = Layout(tmp_path)
     path = write(layout, 100, 1)
     lines = path.read_bytes()
-    compaction.compact_day(path.parent)
+    compact_day(path.parent)
     with path.open("ab") as file:
         file.write(lines.replace(b'"1-', b'"late-'))
     os.utime(path, (DAY.timestamp(), DAY.timestamp()))
 
     assert counted(layout)[1] == 180
-    assert compaction.run(layout, "tiny", now=LATER).rows == 100
+    assert compact_traffic(layout, "tiny", now=LATER).rows == 100
     assert counted(layout)[1] == 180
     assert not path.exists()
 
@@ -201,36 +202,37 @@ def test_today_and_what_is_being_read_or_written_is_left_alone(tmp_path: Path) -
     layout = Layout(tmp_path)
     path = write(layout, 10)
 
-    assert compaction.run(layout, "tiny", now=DAY + timedelta(hours=20)).days == 0
+    assert compact_traffic(layout, "tiny", now=DAY + timedelta(hours=20)).days == 0
     os.utime(path, (LATER.timestamp(), LATER.timestamp()))
-    assert compaction.run(layout, "tiny", now=LATER).waiting == 1
+    assert compact_traffic(layout, "tiny", now=LATER).waiting == 1
     os.utime(path, (DAY.timestamp(), DAY.timestamp()))
     with reading_lock(layout.traffic("tiny")):
-        done = compaction.run(layout, "tiny", now=LATER)
-    assert (done.days, done.removed_segments, path.exists()) == (1, 0, True)
+        done = compact_traffic(layout, "tiny", now=LATER)
+    assert (done.days, done.removed_log_files, path.exists()) == (1, 0, True)
     assert counted(layout)[1] == 9
-    assert compaction.run(layout, "tiny", now=LATER).removed_segments == 1
+    assert compact_traffic(layout, "tiny", now=LATER).removed_log_files == 1
 
 
 def test_two_compactions_do_not_meet(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     write(layout, 10)
     with (
-        compaction._alone(layout.traffic("tiny")),
-        pytest.raises(PlatformError, match="expected no other compaction"),
+        compaction_lock(layout.traffic("tiny")),
+        pytest.raises(PlatformError, match="another compaction of this folder is running"),
     ):
-        compaction.run(layout, "tiny", now=LATER)
+        compact_traffic(layout, "tiny", now=LATER)
 
 
 def test_days_past_retention_are_removed(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     write(layout, 10)
-    assert compaction.run(layout, "tiny", now=LATER, keep_days=2).removed_days == 0
+    assert compact_traffic(layout, "tiny", now=LATER, keep_days=2).removed_days == 0
     assert (
-        compaction.run(layout, "tiny", now=LATER + timedelta(days=1), keep_days=2).removed_days == 1
+        compact_traffic(layout, "tiny", now=LATER + timedelta(days=1), keep_days=2).removed_days
+        == 1
     )
     assert counted(layout)[1] == 0
-    assert compaction.run(layout, "nobody", now=LATER) == compaction.Compaction()
+    assert compact_traffic(layout, "nobody", now=LATER) == Compaction()
 
 
 def test_a_half_written_parquet_file_is_counted_or_removed(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def test_a_half_written_parquet_file_is_counted_or_removed(tmp_path: Path) -> No
     (folder / "part-ab.parquet").write_bytes(b"PAR1 of a run that was killed")
     assert counted(layout)[1] == 90
 
-    compaction.run(layout, "tiny", now=LATER)
+    compact_traffic(layout, "tiny", now=LATER)
     assert not (folder / "part-ab.parquet").exists()
     named = folder / read_compaction_manifest(folder).files[0]
     named.write_bytes(named.read_bytes()[:-100])
@@ -263,12 +265,12 @@ def test_a_manifest_of_an_earlier_version_is_read_and_written_as_it_was(tmp_path
 FOR_EVER = """
 import datetime, pathlib, sys
 from contracts.names import Layout
-from monitoring.traffic import compaction
+from monitoring.traffic.compaction import compact_traffic
 now = datetime.datetime(2026, 2, 2, tzinfo=datetime.UTC)
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
-    compaction.run(Layout(pathlib.Path(sys.argv[1])), "tiny", now=now)
+    compact_traffic(Layout(pathlib.Path(sys.argv[1])), "tiny", now=now)
 """
 
 
@@ -291,7 +293,7 @@ def test_a_killed_compaction_loses_no_row_and_doubles_none(tmp_path: Path, delay
         process.kill()
 
     assert counted(layout)[1] == 18_000
-    compaction.run(layout, "tiny", now=LATER)
+    compact_traffic(layout, "tiny", now=LATER)
     assert counted(layout)[1] == 18_000
     assert {p.name for p in folder.glob("part-*")} == set(read_compaction_manifest(folder).files)
     assert (folder / COMPACTION_FILE).is_file()

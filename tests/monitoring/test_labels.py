@@ -18,10 +18,13 @@ from contracts.errors import InvalidData, InvalidDocument
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from monitoring.labels import store as labels
-from monitoring.labels.join import performance_of
-from monitoring.traffic import compaction
-from monitoring.traffic.compaction_manifest import read_compaction_manifest
+from monitoring.labels import store
+from monitoring.labels.compaction import compact_labels
+from monitoring.labels.ingest import add_labels
+from monitoring.labels.store import hash_ids, read_labels
+from monitoring.performance.realized import realized_performance
+from monitoring.traffic.compaction import compact_traffic
+from monitoring.traffic.compaction_manifest import open_log_files, read_compaction_manifest
 from monitoring.traffic.window import TimeWindow
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "manifest.v1.json"
@@ -78,13 +81,13 @@ def place(tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0) -> tup
             [f"id-{i}", "yes" if t else "no", "2026-02-01T00:00:00+00:00"]
             for i, t in enumerate(truths)
         )
-    labels.add(layout, manifest(), source, now=LATER)
+    add_labels(layout, manifest(), source, now=LATER)
     return layout, (scores, truths)
 
 
 def judged(layout: Layout, **changes: Any) -> Any:
     words: dict[str, Any] = {"now": LATER, "alpha": 0.01}
-    return performance_of(layout, manifest(), 1, SPAN, **(words | changes))
+    return realized_performance(layout, manifest(), 1, SPAN, **(words | changes))
 
 
 def test_realised_performance_is_sklearns_on_the_rows_of_the_version(tmp_path: Path) -> None:
@@ -108,30 +111,30 @@ def test_realised_performance_is_sklearns_on_the_rows_of_the_version(tmp_path: P
 def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> None:
     layout, _ = place(tmp_path, 1_000)
     before = judged(layout)
-    compaction.run(layout, "loan", now=LATER)
-    for path in labels.folder_of(layout, "loan").glob("*.jsonl"):
+    compact_traffic(layout, "loan", now=LATER)
+    for path in layout.labels("loan").glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    done = compaction.run_labels(layout, "loan", now=LATER)
+    done = compact_labels(layout, "loan", now=LATER)
 
     assert done.rows == 1_000
-    assert not list(labels.folder_of(layout, "loan").glob("*.jsonl"))
+    assert not list(layout.labels("loan").glob("*.jsonl"))
     assert judged(layout) == before
 
 
 def test_labels_that_a_service_goes_on_writing_are_not_lost(tmp_path: Path) -> None:
     """A service holds its file open: compaction must not take it away from under it."""
     layout, _ = place(tmp_path, 500)
-    folder = labels.folder_of(layout, "loan")
+    folder = layout.labels("loan")
     line = b'{"prediction_id":"id-%d","truth":"no","time":"2026-03-01T00:00:00.000000Z"}\n'
     held = folder / "120000-1-ab.jsonl"
     with held.open("ab", buffering=0) as service:
         service.write(line % 1)
         for path in folder.glob("*.jsonl"):
             os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-        assert compaction.run_labels(layout, "loan", now=LATER).removed_segments == 1
+        assert compact_labels(layout, "loan", now=LATER).removed_log_files == 1
         service.write(line % 2)
 
-    assert labels.read(layout, "loan", ("no", "yes")).replaced == 2
+    assert read_labels(layout, "loan", ("no", "yes")).replaced == 2
 
 
 def test_labels_go_with_the_traffic_that_they_are_of(tmp_path: Path) -> None:
@@ -139,27 +142,27 @@ def test_labels_go_with_the_traffic_that_they_are_of(tmp_path: Path) -> None:
     layout, _ = place(tmp_path, 50)
     late = tmp_path / "late.jsonl"
     late.write_text('{"prediction_id": "id-3", "truth": "yes", "time": "2026-03-01T00:00:00Z"}\n')
-    labels.add(layout, manifest(), late, now=LATER)
-    for path in labels.folder_of(layout, "loan").glob("*.jsonl"):
+    add_labels(layout, manifest(), late, now=LATER)
+    for path in layout.labels("loan").glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    kept = compaction.run_labels(layout, "loan", now=LATER, keep_days=39)
-    gone = compaction.run_labels(layout, "loan", now=LATER, keep_days=38)
-    again = compaction.run_labels(layout, "loan", now=LATER, keep_days=38)
-    left = labels.read(layout, "loan", ("no", "yes"))
-    files = sorted(p.name for p in labels.folder_of(layout, "loan").glob("*.parquet"))
+    kept = compact_labels(layout, "loan", now=LATER, keep_days=39)
+    gone = compact_labels(layout, "loan", now=LATER, keep_days=38)
+    again = compact_labels(layout, "loan", now=LATER, keep_days=38)
+    left = read_labels(layout, "loan", ("no", "yes"))
+    files = sorted(p.name for p in layout.labels("loan").glob("*.parquet"))
 
     assert (kept.removed_rows, gone.removed_rows, again.removed_rows) == (0, 50, 0)
-    assert left.truths.tolist() == [1.0]
-    assert sorted(read_compaction_manifest(labels.folder_of(layout, "loan")).files) == files
+    assert left.targets.tolist() == [1.0]
+    assert sorted(read_compaction_manifest(layout.labels("loan")).files) == files
     assert len(files) == 1
 
 
 def test_labels_that_cannot_be_read_are_an_error_and_not_a_number(tmp_path: Path) -> None:
     layout, _ = place(tmp_path, 500)
-    folder = labels.folder_of(layout, "loan")
+    folder = layout.labels("loan")
     for path in folder.glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))
-    compaction.run_labels(layout, "loan", now=LATER)
+    compact_labels(layout, "loan", now=LATER)
     part = next(folder.glob("part-*"))
     part.write_bytes(part.read_bytes()[:-5])
 
@@ -197,14 +200,34 @@ def test_the_last_label_wins_orphans_and_strangers_are_counted(tmp_path: Path) -
         {"prediction_id": "id-2", "truth": "perhaps", "time": "2026-02-01T08:00:00.000000Z"},
     ]
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    (labels.folder_of(layout, "loan") / "z.jsonl").write_bytes(lines + b'{"prediction_id": "to')
+    (layout.labels("loan") / "z.jsonl").write_bytes(lines + b'{"prediction_id": "to')
     found = judged(layout)
-    read = labels.read(layout, "loan", ("no", "yes"))
-    place_of_one = np.searchsorted(read.hashes, labels.hash_ids(msgspec_series("id-1"))[0])
+    read = read_labels(layout, "loan", ("no", "yes"))
+    place_of_one = np.searchsorted(read.id_hashes, hash_ids(msgspec_series("id-1"))[0])
 
     assert (found.replaced, found.orphans, found.unusable, found.torn_lines) == (3, 1, 1, 1)
     assert found.labels == 799
-    assert read.truths[place_of_one] == 1.0
+    assert read.targets[place_of_one] == 1.0
+
+
+def test_labels_that_are_compacted_while_they_are_read_are_neither_lost_nor_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, classes = Layout(tmp_path), ("no", "yes")
+    source = tmp_path / "truth.jsonl"
+    rows = [{"prediction_id": f"id-{i}", "truth": "yes"} for i in range(50)]
+    source.write_bytes(msgspec.json.Encoder().encode_lines(rows))
+    path = add_labels(layout, manifest(), source, now=LATER).path
+    os.utime(path, (0, 0))
+
+    def compacted_first(*given: Any) -> Any:
+        assert compact_labels(layout, "loan", now=LATER).rows == 50
+        return open_log_files(*given)
+
+    monkeypatch.setattr(store, "open_log_files", compacted_first)
+    read = read_labels(layout, "loan", classes)
+
+    assert (len(read), read.replaced) == (50, 0)
 
 
 def msgspec_series(word: str) -> Any:
@@ -225,13 +248,15 @@ BAD = {
     "prediction_id,truth\n,yes\n": (
         'line 2: prediction_id: expected a prediction id of 1 to 128 characters, got ""'
     ),
-    "id,truth\n1,yes\n": "expected the columns prediction_id, truth and maybe time, got id, truth",
+    "id,truth\n1,yes\n": (
+        "expected the columns prediction_id, truth and optionally time, got id, truth"
+    ),
     "prediction_id,truth\nid-1,yes,3\n": (
         "line 2: expected an object with prediction_id, truth and optionally time"
     ),
     "prediction_id,truth,time\nid-1,yes,noon\n": "line 2: time: expected RFC 3339 with a zone",
     "prediction_id,truth\n": "expected at least one label, got none",
-    "": "expected the columns prediction_id, truth and maybe time, got none",
+    "": "expected the columns prediction_id, truth and optionally time, got none",
 }
 
 
@@ -240,9 +265,9 @@ def test_a_wrong_file_is_refused_whole_with_the_place(tmp_path: Path, text: str,
     source = tmp_path / "labels.csv"
     source.write_text(text)
     with pytest.raises(InvalidData, match=says):
-        labels.add(Layout(tmp_path), manifest(), source, now=LATER)
+        add_labels(Layout(tmp_path), manifest(), source, now=LATER)
 
-    assert not labels.folder_of(Layout(tmp_path), "loan").exists()
+    assert not Layout(tmp_path).labels("loan").exists()
 
 
 @given(st.binary(max_size=120), st.sampled_from(["csv", "jsonl"]))
@@ -253,21 +278,21 @@ def test_any_file_is_taken_or_refused(
     source = folder / f"labels.{kind}"
     source.write_bytes(data)
     with pytest.raises(InvalidData, match="expected"):
-        labels.add(Layout(folder), manifest(), source, now=LATER)
+        add_labels(Layout(folder), manifest(), source, now=LATER)
 
 
 def test_a_regression_takes_numbers_only(tmp_path: Path) -> None:
     source = tmp_path / "labels.jsonl"
     source.write_text('{"prediction_id": "a", "truth": 3}\n{"prediction_id": "b", "truth": 2.5}\n')
     value = manifest(task="regression", classes=())
-    added = labels.add(Layout(tmp_path), value, source, now=LATER)
-    read = labels.read(Layout(tmp_path), "loan", ())
+    added = add_labels(Layout(tmp_path), value, source, now=LATER)
+    read = read_labels(Layout(tmp_path), "loan", ())
 
     assert added.rows == 2
-    assert sorted(read.truths) == [2.5, 3.0]
+    assert sorted(read.targets) == [2.5, 3.0]
     source.write_text('{"prediction_id": "a", "truth": true}\n')
     with pytest.raises(InvalidData, match="truth: expected a number, got true"):
-        labels.add(Layout(tmp_path), value, source, now=LATER)
+        add_labels(Layout(tmp_path), value, source, now=LATER)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +307,7 @@ def test_truths_that_something_else_appended_are_read_as_their_class(
     tmp_path: Path, classes: tuple[str, ...], sent: list[object]
 ) -> None:
     """Numbers alone, and numbers and text in one file, before and after compaction."""
-    folder = labels.folder_of(Layout(tmp_path), "loan")
+    folder = Layout(tmp_path).labels("loan")
     folder.mkdir(parents=True)
     for name, truths in (("a", sent[:2]), ("b", sent)):
         rows = [
@@ -291,10 +316,10 @@ def test_truths_that_something_else_appended_are_read_as_their_class(
         ]
         path = folder / f"{name}.jsonl"
         path.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-    before = labels.read(Layout(tmp_path), "loan", classes)
-    compaction.run_labels(Layout(tmp_path), "loan", now=LATER)
-    after = labels.read(Layout(tmp_path), "loan", classes)
+    before = read_labels(Layout(tmp_path), "loan", classes)
+    compact_labels(Layout(tmp_path), "loan", now=LATER)
+    after = read_labels(Layout(tmp_path), "loan", classes)
 
-    assert sorted(before.truths.tolist()) == [0, 0, 0, 1, 1]
+    assert sorted(before.targets.tolist()) == [0, 0, 0, 1, 1]
     assert before.unusable == 0
-    assert after.truths.tolist() == before.truths.tolist()
+    assert after.targets.tolist() == before.targets.tolist()

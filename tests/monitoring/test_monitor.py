@@ -265,13 +265,13 @@ def test_a_compacted_window_has_the_same_verdict_and_a_torn_file_is_told(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from monitoring.reporting import evidently
-    from monitoring.traffic import compaction
+    from monitoring.traffic.compaction import compact_traffic
 
     monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
     path = write(served, served_rows(served, 400, 5))
     before = judge(served)
     os.utime(path, (0, 0))
-    compaction.run(served.layout, "tiny", now=END + timedelta(days=3))
+    compact_traffic(served.layout, "tiny", now=END + timedelta(days=3))
     after = judge(served)
 
     assert list(path.parent.glob("*.parquet"))
@@ -290,7 +290,7 @@ def test_a_compacted_window_has_the_same_verdict_and_a_torn_file_is_told(
 def test_labels_that_show_a_worse_model_decide(
     served: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from monitoring.labels import store as labels
+    from monitoring.labels.ingest import add_labels
     from monitoring.reporting import evidently
 
     monkeypatch.setattr(evidently, "evidently_html", lambda *_: "<html></html>")
@@ -304,7 +304,7 @@ def test_labels_that_show_a_worse_model_decide(
     ]
     source.write_bytes(msgspec.json.Encoder().encode_lines(truths))
     manifest = find_baseline(served.store, served.layout, "tiny", None).manifest
-    labels.add(served.layout, manifest, source, now=END)
+    add_labels(served.layout, manifest, source, now=END)
     verdict = judge(served)
     page = Path(verdict.report).read_text()
 

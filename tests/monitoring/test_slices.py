@@ -18,10 +18,10 @@ from contracts.reference import CategoryReference, Reference
 from contracts.schema import Schema, boolean, category, number
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Performance, Verdict
-from monitoring.labels.join import performance_of
+from monitoring.performance.realized import realized_performance
 from monitoring.reference_sample import ReferenceSample
 from monitoring.reporting.drift_report import drift_report_html
-from monitoring.traffic import compaction
+from monitoring.traffic.compaction import compact_traffic
 from monitoring.verdicts.summary import sentence_of
 from tests.monitoring.test_labels import DAY, LATER, SPAN, manifest
 from training.reference import number_reference
@@ -107,7 +107,7 @@ def held_out(tmp_path: Path) -> Path:
 
 
 def judged(tmp_path: Path, segments: tuple[str, ...]) -> Performance:
-    return performance_of(
+    return realized_performance(
         Layout(tmp_path),
         named(),
         1,
@@ -131,7 +131,7 @@ def test_the_slice_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path
     live(Layout(tmp_path), rows)
     before = pl.read_parquet(held_out(tmp_path))
     found = judged(tmp_path, ("region", "owner"))
-    compaction.run(Layout(tmp_path), "loan", now=LATER)
+    compact_traffic(Layout(tmp_path), "loan", now=LATER)
     slices = {(s.segment, s.value): s for s in found.segments}
     east = (rows["region"] == "east").fill_null(value=False).to_numpy()
 

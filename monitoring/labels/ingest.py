@@ -1,0 +1,103 @@
+"""Labels are imported from files: CSV or JSON lines, as a whole or not at all."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from secrets import token_hex
+
+import msgspec
+
+from contracts.errors import InvalidData
+from contracts.files import write_whole
+from contracts.labels import FIELDS, Label, label_of, label_violations
+from contracts.manifest import Manifest
+from contracts.names import Layout
+
+MAX_ROWS_NAMED = 5
+ADDED_PREFIX = "added-"
+"""Prefix of files that `add_labels` wrote: they are whole, and no process holds them open."""
+
+
+@dataclass(frozen=True)
+class AddedLabels:
+    """Labels that were imported from a file, and the file they were written to."""
+
+    rows: int
+    path: Path
+
+
+def add_labels(layout: Layout, manifest: Manifest, source: Path, *, now: datetime) -> AddedLabels:
+    """Import labels from a file with `prediction_id`, `truth` and optionally `time`.
+
+    A file is taken as a whole: one wrong row refuses it. A label without a time is of `now`.
+
+    Raises:
+        InvalidData: the file or a row of it is not as expected; the first five rows are named.
+        Unwritable: the folder of labels cannot be written.
+
+    """
+    labels: list[Label] = []
+    faults: list[str] = []
+    for place, row in _rows(source):
+        violations = label_violations(row, manifest.classes, f"{place}: ")
+        if violations:
+            faults.append(str(violations[0]))
+        elif isinstance(row, dict):
+            labels.append(label_of(row, manifest.classes, now))
+    if faults:
+        shown = "; ".join(islice(faults, MAX_ROWS_NAMED))
+        more = len(faults) - MAX_ROWS_NAMED
+        rest = f"; and {more} more" if more > 0 else ""
+        raise InvalidData(f"{source}: {shown}{rest}", remedy="fix the file; nothing was imported")
+    if not labels:
+        raise InvalidData(
+            f"{source}: expected at least one label, got none", remedy="see docs/monitoring.md"
+        )
+    name = f"{ADDED_PREFIX}{now.astimezone(UTC):%Y%m%dT%H%M%S}-{token_hex(4)}.jsonl"
+    path = layout.labels(manifest.name) / name
+    write_whole(path, msgspec.json.Encoder().encode_lines(labels))
+    return AddedLabels(len(labels), path)
+
+
+def _rows(source: Path) -> Iterator[tuple[str, object]]:
+    """The rows of a file as they are written, each with its line."""
+    try:
+        if source.suffix.lower() == ".csv":
+            yield from _csv_rows(source)
+        else:
+            yield from _json_rows(source)
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        raise InvalidData(
+            f"{source}: expected a CSV (.csv) or JSON lines file, got {err}",
+            remedy="see docs/monitoring.md",
+        ) from err
+
+
+def _csv_rows(source: Path) -> Iterator[tuple[str, object]]:
+    with source.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        head = set(reader.fieldnames or ())
+        if not {"prediction_id", "truth"} <= head or head - set(FIELDS):
+            raise InvalidData(
+                f"{source}: expected the columns prediction_id, truth and optionally time, "
+                f"got {', '.join(sorted(map(str, head))) or 'none'}",
+                remedy="name the columns in the first line",
+            )
+        for row in reader:
+            # DictReader puts cells beyond the header's columns under the key None.
+            yield f"line {reader.line_num}", list(row.values()) if None in row else row
+
+
+def _json_rows(source: Path) -> Iterator[tuple[str, object]]:
+    with source.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+                row = str(err)
+            yield f"line {number}", row

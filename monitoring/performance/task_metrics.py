@@ -1,0 +1,58 @@
+"""The metrics of a task on labelled predictions, and from which change one counts as worse."""
+
+import numpy as np
+
+from contracts.manifest import Manifest, Metric
+from metrics.classification import brier_losses, log_losses
+from metrics.estimate import (
+    MetricEstimate,
+    estimate_accuracy,
+    estimate_mean,
+    estimate_rmse,
+    estimate_roc_auc,
+    p_value_worse,
+)
+from metrics.interval import Z95
+from monitoring.labels.join import LabelledPredictions
+
+MIN_LABELS = 100
+"""Labels from which performance is judged."""
+MIN_LABELS_OF_CLASS = 10
+"""Labels of either class from which an AUC is computed."""
+MIN_FALL = {"roc_auc": 0.02, "accuracy": 0.02}
+"""Smallest absolute change for the worse that counts."""
+MIN_RELATIVE_FALL = 0.1
+"""The same for all other metrics, as a share of the baseline."""
+
+
+def compute_metrics(rows: LabelledPredictions, manifest: Manifest) -> dict[str, MetricEstimate]:
+    """The metrics of the model's task by name; the first is the task's main metric."""
+    if manifest.task == "regression":
+        residuals = rows.predictions - rows.targets
+        return {"rmse": estimate_rmse(residuals), "mae": estimate_mean(np.abs(residuals))}
+    found: dict[str, MetricEstimate] = {}
+    if manifest.task == "binary":
+        smaller = min((rows.targets == 1).sum(), (rows.targets == 0).sum())
+        if smaller >= MIN_LABELS_OF_CLASS:
+            found["roc_auc"] = estimate_roc_auc(rows.targets, rows.scores)
+        found["brier"] = estimate_mean(brier_losses(rows.targets, rows.scores))
+    found["accuracy"] = estimate_accuracy(rows.predictions == rows.targets)
+    known = rows.true_class_scores[np.isfinite(rows.true_class_scores)]
+    if len(known):
+        found["log_loss"] = estimate_mean(log_losses(known))
+    return found
+
+
+def p_value_of(value: MetricEstimate, baseline: Metric) -> float:
+    """One-sided p-value that a metric is not worse than the run's."""
+    error = (baseline.high - baseline.low) / (2 * Z95)
+    return p_value_worse(value, baseline.value, error, greater_is_better=baseline.greater_is_better)
+
+
+def min_fall(metric: str, baseline: float) -> float:
+    """The smallest change for the worse that counts, in the metric's unit.
+
+    >>> min_fall("roc_auc", 0.8), min_fall("rmse", 30.0)
+    (0.02, 3.0)
+    """
+    return MIN_FALL.get(metric, MIN_RELATIVE_FALL * abs(baseline))
