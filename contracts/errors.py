@@ -17,6 +17,7 @@ Each has three parts: what was expected, what came (value and path), what to do.
   x Unwritable           a place that must be written and cannot be
   x PortTaken            an address that another process holds
   x NotFoundHere         a thing named on the command line that does not exist
+  x InvalidUsage         a command line with an unknown or missing option, argument or command
 """
 
 import msgspec
@@ -100,6 +101,12 @@ class PortTaken(PlatformError):
 
 class NotFoundHere(PlatformError):
     """What was named does not exist."""
+
+
+class InvalidUsage(PlatformError):
+    """A command line that names no known command, or lacks an argument, or has an unknown one."""
+
+    exit_code = 2
 
 
 def preview(value: object, max_chars: int = 60) -> str:

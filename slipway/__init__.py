@@ -1,5 +1,5 @@
-"""The one command line, thin: each sub-command calls one function of a room.
+"""The command line: each command calls one function of another package and prints the result.
 
-In: what a person types. Out: a table for people, or JSON with `--json`.
-It may import every room, and imports each only when its command runs.
+In: what a person types. Out: a table for people, or JSON with `--json`; exit codes for scripts.
+May import every package, heavy ones only when a command runs.
 """

@@ -1,4 +1,4 @@
-"""Which window of time a person means."""
+"""Durations and ranges of time, as they are typed: `--last 24h`, `--start`, `--end`."""
 
 import re
 from datetime import datetime, timedelta
@@ -6,45 +6,48 @@ from datetime import datetime, timedelta
 from contracts.errors import InvalidData
 from contracts.times import parse_utc
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def window_of(
-    since: str,
-    start: str,
-    end: str,
-    now: datetime,
-    options: tuple[str, str, str] = ("--since", "--start", "--end"),
-) -> tuple[datetime, datetime]:
-    """The window from `start` (else `since` before its end) to `end` (else `now`), UTC.
+def time_range(last: str, start: str, end: str, now: datetime) -> tuple[datetime, datetime]:
+    """The range from `start` to `end`, in UTC.
 
-    `options` are how the command calls the three, for messages.
+    `end` defaults to `now`; `start` to the duration `last` before the end. A time without a
+    zone is UTC.
 
     Raises:
-        InvalidData: a span that is not like `30m`, `24h`, `7d`, a time that is not
-            RFC 3339, or an end that is not after the start.
+        InvalidData: a duration that is not like `30m`, `24h`, `7d`, or is zero; a time that is
+            not RFC 3339; a start that is not before the end.
 
     """
-    back, begins, ends = options
-    last = _parse_time(ends, end) if end else now
-    first = _parse_time(begins, start) if start else last - span(since, back)
-    if first >= last:
+    until = _time(end, "--end") if end else now
+    since = _time(start, "--start") if start else _before(until, last)
+    if since >= until and not start:
         raise InvalidData(
-            f"window: expected an end after {first.isoformat()}, got {last.isoformat()}",
-            remedy=f"swap {begins} and {ends}",
+            f"--last: expected a duration above zero, got {last!r}",
+            remedy="for example --last 24h",
         )
-    return first, last
+    if since >= until:
+        raise InvalidData(
+            f"--start: expected a time before the end, {until.isoformat()}, "
+            f"got {since.isoformat()}",
+            remedy="swap --start and --end",
+        )
+    return since, until
 
 
-def span(text: str, option: str = "--since") -> timedelta:
-    """The length of time that `30m`, `24h` or `7d` say.
+def parse_duration(text: str, option: str) -> timedelta:
+    """The duration that a text like `30s`, `15m`, `24h` or `7d` names; zero is allowed.
+
+    >>> parse_duration("1.5h", "--every")
+    datetime.timedelta(seconds=5400)
 
     Raises:
-        InvalidData: it is not like that; `option` is named.
+        InvalidData: another text, or a duration beyond a billion days; names `option`.
 
     """
-    match = _SPAN.fullmatch(text.strip())
+    match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise InvalidData(
             f"{option}: expected a number with s, m, h or d, got {text!r}",
@@ -59,11 +62,21 @@ def span(text: str, option: str = "--since") -> timedelta:
         ) from err
 
 
-def _parse_time(option: str, text: str) -> datetime:
+def _before(end: datetime, last: str) -> datetime:
+    try:
+        return end - parse_duration(last, "--last")
+    except OverflowError as err:
+        raise InvalidData(
+            f"--last: expected a duration that begins after the year 1, got {last!r}",
+            remedy="for example --last 24h",
+        ) from err
+
+
+def _time(text: str, option: str) -> datetime:
     try:
         return parse_utc(text, assume_utc=True)
     except ValueError as err:
         raise InvalidData(
             f"{option}: expected a time in RFC 3339, got {text!r}",
-            remedy="for example 2026-01-31T12:00:00Z",
+            remedy=f"for example {option} 2026-01-31T12:00:00Z",
         ) from err

@@ -1,4 +1,4 @@
-"""What a person or a script sees of a result."""
+"""What a person or a script reads of a result: text and tables, or JSON."""
 
 import json
 import sys
@@ -9,11 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import PlatformError
+from contracts.process_error import code_of
 
 
-def say(*words: object, markup: bool = True, soft_wrap: bool = False) -> None:
-    """Print what a person reads, as wide as the terminal is now."""
-    Console(highlight=False).print(*words, markup=markup, soft_wrap=soft_wrap)
+def say(*parts: object, markup: bool = True, soft_wrap: bool = False) -> None:
+    """Print for a person, as wide as the terminal is now."""
+    Console(highlight=False).print(*parts, markup=markup, soft_wrap=soft_wrap)
+
+
+def warn(text: str) -> None:
+    """Print a note on standard error, where it does not disturb JSON on standard output."""
+    sys.stderr.write(f"{text}\n")
 
 
 def as_json(value: object) -> None:
@@ -23,7 +29,7 @@ def as_json(value: object) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under their columns' names; numbers to the right."""
+    """Print rows below the names of their columns; numbers are aligned to the right."""
     sheet = Table(title=title, title_justify="left", header_style="bold")
     body = [tuple(row) for row in rows]
     for index, column in enumerate(columns):
@@ -41,18 +47,22 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def fields(title: str, value: object) -> None:
-    """Print a document or dataclass, one field a line; what is empty is left out."""
+    """Print a document or dataclass, one field per line; empty fields are left out."""
     plain = msgspec.to_builtins(value, enc_hook=str)
     table(title, ("field", "value"), [(k, v) for k, v in plain.items() if v not in ("", None, [])])
 
 
 def failure(error: PlatformError, *, json_wanted: bool) -> None:
-    """Print an error in its three parts; as JSON on standard output if that was asked."""
+    """Print an error: text on standard error, or JSON on standard output.
+
+    The JSON is `{"error": {"code", "message", "remedy"}}`; the code is that of
+    `contracts.process_error.code_of`.
+    """
     if json_wanted:
-        name = type(error).__name__
-        as_json({"error": {"type": name, "message": error.what, "help": error.remedy}})
+        code = code_of(type(error))
+        as_json({"error": {"code": code, "message": error.what, "remedy": error.remedy}})
         return
-    sys.stderr.write(f"error: {error}\n")
+    warn(f"error: {error}")
 
 
 def _cell(value: object) -> str:

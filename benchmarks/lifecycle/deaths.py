@@ -49,10 +49,11 @@ def _register(step: Step | None, name: str, run_id: str, source: str, digest: st
 def _promote(step: Step | None, name: str, version: int) -> None:
     """`slipway promote --force`: compared on the same rows, decided, recorded, moved."""
     from slipway import context
+    from slipway.commands.promote import promote_version
 
     context.store()
     _arm(step)
-    context.promote(name, version, because="a kill", force=True)
+    promote_version(name, version, because="a kill", force=True)
 
 
 def _rollback(step: Step | None, name: str, version: int) -> None:

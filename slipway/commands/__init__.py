@@ -1,5 +1,5 @@
-"""The commands of `slipway`, one file each or one for a group that belongs together.
+"""The commands of `slipway`, one module each, or one for commands that belong together.
 
-In: what a person types. Out: a table for people, or JSON with `--json`.
-May import every package, each only when its command runs.
+In: what a person types; each module has a Typer application `app`. Out: text for people, or JSON
+with `--json`. May import every package, heavy ones only when a command runs.
 """

@@ -1,30 +1,35 @@
-"""The whole loop in one command, with real parts and real numbers."""
+"""`slipway demo`: the whole loop in one command, with real parts and real numbers."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from contracts.errors import GateRefused
 from contracts.verdict import Verdict
-from services.bento.port import check_port
-from slipway import context, output
-from slipway.service_process import running_service
+from slipway import context, output, tables
+from slipway.commands.monitor import judge_window
+from slipway.commands.promote import promote_version
+from slipway.commands.simulate import send_rows
+from slipway.options import OPERATE, Json
 
 if TYPE_CHECKING:
     from slipway.load_client import LoadResult
     from training.run import TrainedVersion
 
+app = typer.Typer()
 
-SHOWN = 2
-"""Columns that drifted, in the last table."""
+Report = Callable[[str, str], None]
+"""Prints the progress of a step."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A window of traffic: what the client saw, and what the monitor said."""
+class JudgedWindow:
+    """A window of simulated traffic: what the client measured, and the monitor's verdict."""
 
     traffic: str
     load: "LoadResult"
@@ -37,111 +42,130 @@ class ModelStory:
 
     trained: "TrainedVersion"
     promotion: str
-    windows: tuple[Judged, ...]
+    windows: tuple[JudgedWindow, ...]
 
 
-def run_demo(root: Path, *, port: int, rows: int, json_wanted: bool) -> list[ModelStory]:
-    """Train, promote, serve, send traffic and judge it; ends with the numbers on the screen.
+@dataclass(frozen=True)
+class _Sent:
+    model: str
+    traffic: str
+    load: "LoadResult"
+    start: datetime
+    end: datetime
+
+
+@app.command(rich_help_panel=OPERATE, epilog="Example: slipway demo --port 3001")
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the service.")] = 3000,
+    rows: Annotated[int, typer.Option(min=500, help="Requests per model and window.")] = 2000,
+    json: Json = False,
+) -> None:
+    """Run the whole loop: train, promote, serve, simulate traffic, judge it."""
+    stories = run_demo(Path.cwd(), port=port, rows=rows, report=_reporter(quiet=json))
+    if json:
+        output.as_json(stories)
+    else:
+        _show_stories(stories)
+
+
+def run_demo(root: Path, *, port: int, rows: int, report: Report) -> list[ModelStory]:
+    """Train, promote and serve every recipe, send traffic, and judge it.
 
     Raises:
         PortTaken: another process listens on `port`; nothing has been started then.
 
     """
+    from services.bento.port import check_port
+    from slipway.service_process import running_service
+
     check_port("127.0.0.1", port)
-    say = _teller(quiet=json_wanted)
-    trained = _train_all(say)
-    promotions = {t.name: _promote(t, say) for t in trained}
-    say("serve", f"starting bentoml serve on http://127.0.0.1:{port}")
+    trained = _train_all(report)
+    promotions = {each.name: _promote(each, report) for each in trained}
+    report("serve", f"starting bentoml serve on http://127.0.0.1:{port}")
     log = context.layout().var / "demo" / "service.log"
-    sent = []
     with running_service(root, port, log) as url:
-        for t in trained:
-            sent.append(_send(url, t.name, rows, "like training", say))
-            sent.append(_send(url, t.name, rows, "drifted", say))
-    say("serve", "stopped, nothing is left running")
-    judged = [_judge(name, kind, load, window, say) for name, kind, load, window in sent]
-    stories = [
-        ModelStory(t, promotions[t.name], tuple(j for j in judged if j.verdict.model == t.name))
-        for t in trained
+        sent = [
+            _send(url, each.name, rows, traffic, report)
+            for each in trained
+            for traffic in ("like training", "drifted")
+        ]
+    report("serve", "stopped, nothing is left running")
+    windows = [_judge(each, report) for each in sent]
+    return [
+        ModelStory(
+            each,
+            promotions[each.name],
+            tuple(window for window in windows if window.verdict.model == each.name),
+        )
+        for each in trained
     ]
-    if json_wanted:
-        output.as_json(stories)
-    else:
-        _print_summary(stories)
-    return stories
 
 
-_Say = Callable[[str, str], None]
-_Sent = tuple[str, str, "LoadResult", tuple[datetime, datetime]]
+def _reporter(*, quiet: bool) -> Report:
+    started = time.monotonic()
 
-
-def _teller(*, quiet: bool) -> _Say:
-    begin = time.monotonic()
-
-    def say(station: str, text: str) -> None:
+    def report(step: str, text: str) -> None:
         if not quiet:
-            output.say(f"[dim]{time.monotonic() - begin:5.1f} s[/dim]  {station:<8} {text}")
+            output.say(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {step:<8} {text}")
 
-    return say
+    return report
 
 
-def _train_all(say: _Say) -> list["TrainedVersion"]:
-    say("train", "loading scikit-learn and MLflow")
+def _train_all(report: Report) -> list["TrainedVersion"]:
+    report("train", "loading scikit-learn and MLflow")
     from training.recipe import load_recipe, recipe_names
     from training.run import train_recipe
 
     store = context.store()
     trained = []
     for name in recipe_names():
-        say("train", f"{name} ...")
+        report("train", f"{name} ...")
         trained.append(train_recipe(load_recipe(name), store))
-        say("train", f"{name} is version {trained[-1].version}, certified and registered")
+        report("train", f"{name} is version {trained[-1].version}, certified and registered")
     return trained
 
 
-def _promote(trained: "TrainedVersion", say: _Say) -> str:
-    """Promote if the gate agrees; a refusal is an answer as well, and the old one stays."""
+def _promote(trained: "TrainedVersion", report: Report) -> str:
+    """Promote the version if it passes the gate; if not, the old one stays Production."""
     try:
-        promotion = context.promote(trained.name, trained.version, because="make demo", force=False)
+        promotion = promote_version(trained.name, trained.version, because="make demo")
     except GateRefused as refusal:
         sentence = refusal.what
     else:
         sentence = promotion.sentence
-    say("promote", sentence)
+    report("promote", sentence)
     return sentence
 
 
-def _send(url: str, name: str, rows: int, kind: str, say: _Say) -> _Sent:
-    say("traffic", f"{rows} requests to {name}, {kind}")
+def _send(url: str, model: str, rows: int, traffic: str, report: Report) -> _Sent:
+    report("simulate", f"{rows} requests to {model}, {traffic}")
     start = datetime.now(UTC)
-    load = context.send(url, name, rows, drifted=kind == "drifted", connections=16, seed=1)
-    say("traffic", f"{load.requests_per_s:,.0f} requests/s, p99 {load.p99_ms:.3g} ms")
-    return name, kind, load, (start, datetime.now(UTC))
+    load = send_rows(url, model, rows, drifted=traffic == "drifted")
+    report("simulate", f"{load.requests_per_s:,.0f} requests/s, p99 {load.p99_ms:.3g} ms")
+    return _Sent(model, traffic, load, start, datetime.now(UTC))
 
 
-def _judge(
-    name: str, kind: str, load: "LoadResult", window: tuple[datetime, datetime], say: _Say
-) -> Judged:
-    say("monitor", f"judging the traffic of {name} ({kind})")
-    verdict = context.judge(name, *window, datetime.now(UTC))
-    say("monitor", verdict.sentence)
-    return Judged(kind, load, verdict)
+def _judge(sent: _Sent, report: Report) -> JudgedWindow:
+    report("monitor", f"judging the traffic of {sent.model} ({sent.traffic})")
+    verdict = judge_window(sent.model, sent.start, sent.end)
+    report("monitor", verdict.sentence)
+    return JudgedWindow(sent.traffic, sent.load, verdict)
 
 
-def _print_summary(stories: list[ModelStory]) -> None:
+def _show_stories(stories: list[ModelStory]) -> None:
+    trained = (tables.trained_row(story.trained) for story in stories)
+    windows = (
+        tables.window_row(story.trained.name, window.traffic, window.load.errors, window.verdict)
+        for story in stories
+        for window in story.windows
+    )
     output.say()
-    output.table(
-        "Models", context.TRAINED_COLUMNS, (context.trained_row(s.trained) for s in stories)
-    )
-    output.table(
-        "Traffic and verdicts",
-        ("model", "traffic", "failed", "verdict", "drifted"),
-        (_window_row(story, judged) for story in stories for judged in story.windows),
-    )
-    report = next(j.verdict.report for s in stories for j in s.windows if j.traffic == "drifted")
-    output.say("Look further:")
+    output.table("Models", tables.TRAINED_COLUMNS, trained)
+    output.table("Traffic and verdicts", tables.WINDOW_COLUMNS, windows)
+    drifted = (w.verdict.report for s in stories for w in s.windows if w.traffic == "drifted")
+    output.say("Next:")
     for what, how in (
-        ("a drift report", report),
+        ("a drift report", next(drifted)),
         ("runs, models, plots", "mlflow ui            then http://127.0.0.1:5000"),
         ("the service", "bentoml serve        then http://127.0.0.1:3000"),
         ("the history", "slipway history loan"),
@@ -149,20 +173,3 @@ def _print_summary(stories: list[ModelStory]) -> None:
     ):
         output.say(f"  {what:<20} {how}", soft_wrap=True)
     output.say("  (source .venv/bin/activate first)")
-
-
-def _in_short(columns: list[str]) -> str:
-    """Two columns and how many more: all of them are in the report."""
-    more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
-    return ", ".join(columns[:SHOWN]) + more or "-"
-
-
-def _window_row(story: ModelStory, judged: Judged) -> tuple[object, ...]:
-    drifted = [f.column for f in judged.verdict.findings if f.drifted]
-    return (
-        f"{story.trained.name} {judged.verdict.version}",
-        judged.traffic,
-        judged.load.errors,
-        judged.verdict.decision,
-        _in_short(drifted),
-    )

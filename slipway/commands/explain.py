@@ -1,10 +1,11 @@
-"""`slipway explain`: a prediction, walked back to its model, its data and who promoted it."""
+"""`slipway explain`: the model, the data and the promotion behind a prediction."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slipway import context, output
+from slipway import context, output, tables
+from slipway.options import MONITOR, Json
 
 if TYPE_CHECKING:
     from contracts.traffic import TrafficRecord
@@ -13,37 +14,36 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-CHECK_COLUMNS = ("check", "path", "passed", "expected", "got")
-CONTRIBUTION_COLUMNS = ("feature", "value", "contribution", "standard error")
 
-
-@app.command("explain", epilog="Example: slipway explain 0193a5c2-... --contributions")
-def command(
-    prediction: Annotated[str, typer.Argument(help="A prediction id.")],
+@app.command(
+    rich_help_panel=MONITOR, epilog="Example: slipway explain PREDICTION_ID --contributions"
+)
+def explain(
+    prediction: Annotated[str, typer.Argument(help="ID of a prediction.", metavar="PREDICTION_ID")],
     contributions: Annotated[
-        bool, typer.Option("--contributions", help="What each feature contributed.")
+        bool, typer.Option("--contributions", help="Show what each feature contributed.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    json: Json = False,
 ) -> None:
-    """Walk a prediction back to its model, its run and the data that trained it."""
+    """Trace a prediction back to its model, its run and its training data."""
     from monitoring.traffic.lookup import find
     from registry.lineage import lineage
 
     record = find(context.layout(), prediction)
     origin = lineage(context.store(), record.model, record.version, record.time)
-    parts = _contributions(record) if contributions else None
+    explanation = _explanation(record) if contributions else None
     if json:
         found = {"prediction": record, "lineage": origin}
-        output.as_json(found | ({"contributions": parts} if parts else {}))
+        output.as_json(found | ({"contributions": explanation} if explanation else {}))
         return
     output.fields("Prediction", record)
     _show_lineage(origin)
-    if parts:
-        _show_contributions(parts)
+    if explanation:
+        _show_contributions(explanation)
 
 
-def _contributions(record: "TrafficRecord") -> "Explanation":
-    """What each feature contributed, by the version that answered."""
+def _explanation(record: "TrafficRecord") -> "Explanation":
+    """What each feature contributed to the score, by the version that answered."""
     from monitoring.baseline import find_baseline
     from monitoring.explanation.shapley import explain
 
@@ -52,24 +52,17 @@ def _contributions(record: "TrafficRecord") -> "Explanation":
 
 
 def _show_lineage(origin: "Lineage") -> None:
-    told = {name: value for name, value in vars(origin).items() if name != "checks"}
-    output.fields("Model", told)
-    rows = [(c.subject, c.path, _passed(c), c.expected, c.got) for c in origin.checks]
-    if rows:
-        output.table("Checks", CHECK_COLUMNS, rows)
+    output.fields("Model", {name: v for name, v in vars(origin).items() if name != "checks"})
+    if origin.checks:
+        output.table("Checks", tables.CHECK_COLUMNS, map(tables.check_row, origin.checks))
 
 
-def _passed(check: Any) -> str:
-    if not check.judged:
-        return "told"
-    return "yes" if check.passed else "no"
-
-
-def _show_contributions(parts: "Explanation") -> None:
-    rows = [(c.feature, c.value, f"{c.contribution:+.6f}", c.error) for c in parts.contributions]
-    output.table("Contributions", CONTRIBUTION_COLUMNS, rows)
-    added = sum(c.contribution for c in parts.contributions)
+def _show_contributions(explanation: "Explanation") -> None:
+    rows = map(tables.contribution_row, explanation.contributions)
+    output.table("Contributions", tables.CONTRIBUTION_COLUMNS, rows)
+    total = sum(each.contribution for each in explanation.contributions)
     output.say(
-        f"{parts.of}: {parts.score:.6f} = {parts.base:.6f} (mean of {parts.reference_rows} "
-        f"reference rows) {added:+.6f}; {parts.method}, {parts.scores:,} scores"
+        f"{explanation.of}: {explanation.score:.6f} = {explanation.base:.6f} "
+        f"(mean of {explanation.reference_rows} reference rows) {total:+.6f}; "
+        f"{explanation.method}, {explanation.scores:,} scores"
     )

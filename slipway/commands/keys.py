@@ -1,112 +1,110 @@
-"""`slipway keys`: who may ask the service."""
+"""`slipway keys`: API keys of the service."""
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contracts import settings
-from slipway import output
-from slipway.durations import span
+from slipway import output, tables
+from slipway.durations import parse_duration
+from slipway.options import OPERATE, Json
 
 if TYPE_CHECKING:
     from services.auth.keys import Key
 
-app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
+app = typer.Typer()
+group = typer.Typer(
+    no_args_is_help=True, epilog="Example: slipway keys create shop --rate 100/second"
+)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-KeyId = Annotated[str, typer.Argument(help="A key's id, as in the list.", metavar="ID")]
-COLUMNS = ("id", "name", "scopes", "rate", "created", "expires", "state")
+KeyId = Annotated[str, typer.Argument(help="ID of a key, as in the list.", metavar="ID")]
 
 
 def keys_file() -> Path:
-    """The file of the keys, as the service reads it."""
+    """The key file that the service reads."""
     from services.auth.guard import keys_path
     from services.settings import ServiceSettings
 
     return keys_path(settings.load(ServiceSettings, os.environ))
 
 
-@app.command(epilog="Example: slipway keys create shop --scope predict --rate 100/second")
+@group.command(epilog="Example: slipway keys create shop --scope predict --rate 100/second")
 def create(
-    name: Annotated[str, typer.Argument(help="Who will use it.")],
-    scope: Annotated[list[str] | None, typer.Option(help="predict, labels or admin.")] = None,
-    rate: Annotated[str, typer.Option(help="Like 100/second; default: no limit.")] = "",
-    expires: Annotated[str, typer.Option(help="After 30d, 12h; default: never.")] = "",
+    name: Annotated[str, typer.Argument(help="Who will use the key.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="predict, labels or admin; default: predict.")
+    ] = None,
+    rate: Annotated[
+        str, typer.Option(help="Maximum rate, like 100/second; default: no limit.")
+    ] = "",
+    expires: Annotated[
+        str, typer.Option(help="Lifetime, like 30d or 12h; default: unlimited.")
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Make a key; it is shown this once."""
+    """Create a key; it is shown only once."""
     from services.auth.keys import create_key
 
-    ends = span(expires, "--expires") if expires else None
-    key, text = create_key(keys_file(), name, tuple(scope or ["predict"]), rate, ends)
+    lifetime = parse_duration(expires, "--expires") if expires else None
+    scopes = tuple(scope or ["predict"])
+    key, text = create_key(keys_file(), name, scopes, rate, lifetime)
     _show_new(key, text, json_wanted=json)
 
 
-@app.command("list", epilog="Example: slipway keys list")
+@group.command("list", epilog="Example: slipway keys list")
 def list_keys(json: Json = False) -> None:
-    """List the keys; of the keys themselves nothing is kept."""
+    """List the keys; the file holds digests, not the keys."""
     from services.auth.keys import read_ring
 
     keys = read_ring(keys_file()).keys
     if json:
-        output.as_json([_told(key) for key in keys])
+        output.as_json([_public(key) for key in keys])
     else:
-        output.table("API keys", COLUMNS, map(_row, keys))
+        output.table("API keys", tables.KEY_COLUMNS, map(tables.key_row, keys))
 
 
-@app.command(epilog="Example: slipway keys rotate 1f0c2a9e --grace 24h")
+@group.command(epilog="Example: slipway keys rotate 1f0c2a9e --grace 24h")
 def rotate(
     key_id: KeyId,
-    grace: Annotated[str, typer.Option(help="How long the old one is good still.")] = "24h",
+    grace: Annotated[str, typer.Option(help="How long the old key stays valid.")] = "24h",
     json: Json = False,
 ) -> None:
-    """Make a key with the rights of an old one, which ends after a time of grace."""
+    """Create a key with the scopes and rate of an old one, which expires soon after."""
     from services.auth.keys import rotate_key
 
-    key, text = rotate_key(keys_file(), key_id, span(grace, "--grace"))
+    key, text = rotate_key(keys_file(), key_id, parse_duration(grace, "--grace"))
     _show_new(key, text, json_wanted=json)
 
 
-@app.command(epilog="Example: slipway keys revoke 1f0c2a9e")
+@group.command(epilog="Example: slipway keys revoke 1f0c2a9e")
 def revoke(key_id: KeyId, json: Json = False) -> None:
-    """Let a key open nothing, from now on."""
+    """Revoke a key, at once and for good."""
     from services.auth.keys import revoke_key
 
     key = revoke_key(keys_file(), key_id)
     if json:
-        output.as_json(_told(key))
+        output.as_json(_public(key))
     else:
-        output.say(f"{key.id} ({key.name}) opens nothing; services see it in a second")
+        output.say(f"{key.id} ({key.name}) is revoked; services notice within a second")
 
 
 def _show_new(key: "Key", text: str, *, json_wanted: bool) -> None:
     if json_wanted:
-        output.as_json(_told(key) | {"key": text})
+        output.as_json(_public(key) | {"key": text})
         return
-    output.table("API key", COLUMNS, [_row(key)])
-    output.say(f"Keep it now, it is shown this once:\n{text}", soft_wrap=True)
+    output.table("API key", tables.KEY_COLUMNS, [tables.key_row(key)])
+    output.say(f"Save it now, it is shown only once:\n{text}", soft_wrap=True)
 
 
-def _told(key: "Key") -> dict[str, Any]:
-    """What may be shown of a key: not even its digest."""
+def _public(key: "Key") -> dict[str, Any]:
+    """What may be shown of a key: everything but its digest."""
     import msgspec
 
     return {name: value for name, value in msgspec.to_builtins(key).items() if name != "sha256"}
 
 
-def _row(key: "Key") -> tuple[object, ...]:
-    state = (
-        "valid" if key.is_valid(datetime.now(UTC)) else "revoked" if key.revoked_at else "expired"
-    )
-    return (
-        key.id,
-        key.name,
-        ", ".join(key.scopes),
-        key.rate or "no limit",
-        key.created_at,
-        key.expires_at or "never",
-        state,
-    )
+app.add_typer(
+    group, name="keys", rich_help_panel=OPERATE, help="Create, list, rotate and revoke API keys."
+)

@@ -1,97 +1,54 @@
-"""Where the loop closes: a verdict is answered by a challenger, the gate and a promotion."""
+"""`slipway retrain`: a challenger trained on recent labelled traffic."""
 
-import logging
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from contracts import settings
-from contracts.errors import NotJustified, PlatformError
-from contracts.retraining import Retraining
-from contracts.verdict import Verdict
-from slipway import context
+import typer
+
+from slipway import context, output
+from slipway.commands.promote import promote_version
+from slipway.options import MONITOR, Json, Model
 
 if TYPE_CHECKING:
     from registry.promote import Promotion
 
-logger = logging.getLogger("slipway.monitor")
+app = typer.Typer()
 
 
-def retrain(model: str, because: str, *, promote_wanted: bool, force: bool) -> Retraining:
-    """Train a challenger on labelled traffic, and if wished let the gate promote it."""
-    from monitoring.retraining.job import retrain as train_anew
-    from monitoring.settings import MonitoringSettings
+@app.command(
+    rich_help_panel=MONITOR, epilog="Example: slipway retrain loan --because VERDICT_ID --promote"
+)
+def retrain(
+    model: Model,
+    because: Annotated[
+        str, typer.Option(help="ID or path of a verdict, `schedule`, or a reason in words.")
+    ],
+    promote: Annotated[
+        bool, typer.Option(help="Promote the challenger if it passes the gate.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option(help="Retrain even if nothing calls for it; recorded.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a challenger on labelled traffic; the newest of it is held out for the evaluation."""
+    from monitoring.retraining.job import retrain
 
-    def promote(version: int, why: str) -> "Promotion":
-        return context.promote(model, version, because=why, force=False)
+    def promote_challenger(version: int, why: str) -> "Promotion":
+        return promote_version(model, version, because=why)
 
-    return train_anew(
+    retraining = retrain(
         context.store(),
         context.layout(),
         model,
         because=because,
-        settings=settings.load(MonitoringSettings, os.environ),
+        settings=context.monitoring_settings(),
         now=datetime.now(UTC),
         actor=context.actor(),
         force=force,
-        promote=promote if promote_wanted else None,
+        promote=promote_challenger if promote else None,
     )
-
-
-class Retrainer:
-    """Answers the verdicts of one model, a process each, one at a time; judging goes on."""
-
-    def __init__(self, model: str) -> None:
-        self._model = model
-        self._process: subprocess.Popen[str] | None = None
-
-    def consider(self, verdict: Verdict) -> None:
-        """Start `slipway retrain --promote`, if this verdict calls for it; never waits.
-
-        What it came to is in `var/retrainings/<model>/<id>/retraining.json`, and in the log.
-        """
-        if self._is_busy() or verdict.decision not in {"performance", "drift"}:
-            return
-        try:
-            self._check(verdict)
-        except NotJustified as err:
-            logger.info("%s: not trained anew: %s", self._model, err.what)
-            return
-        except PlatformError as err:
-            logger.error("%s: not trained anew: %s", self._model, err)  # noqa: TRY400 - the place is in the text
-            return
-        words = ["retrain", self._model, "--because", verdict.verdict_id, "--promote"]
-        logger.info("%s: slipway %s", self._model, " ".join(words))
-        # What it says belongs to the log, since standard output may be read as JSON.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "slipway", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
-            text=True,
-        )
-
-    def _check(self, verdict: Verdict) -> None:
-        from monitoring.retraining.job import require_justified
-        from monitoring.settings import MonitoringSettings
-
-        require_justified(
-            context.store(),
-            context.layout(),
-            self._model,
-            verdict.verdict_id,
-            settings=settings.load(MonitoringSettings, os.environ),
-            now=datetime.now(UTC),
-        )
-
-    def _is_busy(self) -> bool:
-        """Whether the last one is under way; the end of one is told once."""
-        if self._process is None:
-            return False
-        code = self._process.poll()
-        if code is None:
-            return True
-        logger.info("%s: retraining ended with exit code %d", self._model, code)
-        self._process = None
-        return False
+    if json:
+        output.as_json(retraining)
+    else:
+        output.say(retraining.sentence, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`slipway traffic-split`: who answers which share of a model's requests, and who looks on."""
+"""`slipway traffic-split`: the challenger's share of a model's requests, and its shadow."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,49 +7,58 @@ import typer
 
 from contracts.errors import InvalidSplit
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_CHALLENGER_SPLIT
-from slipway import context, output
+from slipway import context, output, tables
+from slipway.options import SERVE, Json, Model
 
 if TYPE_CHECKING:
     from registry.store import Store
 
-WORDS = "challenger=10%, challenger=canary, challenger=off, shadow=7, shadow=off"
-COLUMNS = ("role", "version", "share")
+app = typer.Typer()
+
+FORMS = "challenger=10%, challenger=canary, challenger=off, shadow=7, shadow=off"
 
 
 @dataclass(frozen=True)
-class Role:
-    """A version in a role, and what it is asked; `version` is None for nobody."""
+class RoleShare:
+    """A role, its version (None if it has none), and its share of the requests, in words."""
 
     role: str
     version: int | None
     share: str
 
 
+@app.command(
+    "traffic-split",
+    rich_help_panel=SERVE,
+    epilog="Example: slipway traffic-split loan challenger=10%",
+)
 def traffic_split(
-    model: Annotated[str, typer.Argument(help="A model's name.", metavar="MODEL")],
-    words: Annotated[
-        list[str] | None, typer.Argument(help=f"{WORDS}; none: the present split.")
+    model: Model,
+    roles: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"{FORMS}; without: show the current split.", metavar="[ROLE=SHARE]"),
     ] = None,
     version: Annotated[
-        int | None, typer.Option(help="The challenger; default: the alias, or the newest.")
+        int | None,
+        typer.Option(help="Version of the challenger; default: the one with the alias, or newest."),
     ] = None,
-    by: Annotated[str, typer.Option(help="The feature that says the user.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    by: Annotated[str, typer.Option(help="Feature that identifies the user.")] = "",
+    json: Json = False,
 ) -> None:
-    """Give a share of the requests to a challenger, sticky by user; or let a shadow look on."""
+    """Give a challenger a share of the requests, sticky by user, or set a shadow."""
     store = context.store()
-    for word in words or []:
-        _obey(store, model, word, version, by)
-    roles = present(store, model)
+    for role in roles or []:
+        _set_role(store, model, role, version, by)
+    shares = current_shares(store, model)
     if json:
-        output.as_json(roles)
+        output.as_json(shares)
         return
-    rows = [(role.role, role.version, role.share) for role in roles]
-    output.table(f"Traffic of {model}", COLUMNS, rows)
+    rows = [(each.role, each.version, each.share) for each in shares]
+    output.table(f"Traffic of {model}", tables.SPLIT_COLUMNS, rows)
 
 
-def present(store: "Store", model: str) -> list[Role]:
-    """Who answers, and which share; a share that cannot be read is told as it stands."""
+def current_shares(store: "Store", model: str) -> list[RoleShare]:
+    """The share of each role; for an invalid split of the challenger, what is wrong with it."""
     from registry.split_spec import OFF, parse
 
     stored = store.models.get(model)
@@ -60,37 +69,39 @@ def present(store: "Store", model: str) -> list[Role]:
         share = err.what
     aliases: dict[str, Any] = dict(stored.aliases)
     return [
-        Role(PRODUCTION, aliases.get(PRODUCTION), "the rest"),
-        Role(CHALLENGER, aliases.get(CHALLENGER), share),
-        Role(SHADOW, aliases.get(SHADOW), "scores all, answers nothing"),
+        RoleShare(PRODUCTION, aliases.get(PRODUCTION), "the rest"),
+        RoleShare(CHALLENGER, aliases.get(CHALLENGER), share),
+        RoleShare(SHADOW, aliases.get(SHADOW), "scores all, answers nothing"),
     ]
 
 
-def _obey(store: "Store", model: str, word: str, version: int | None, by: str) -> None:
-    """Do what one word says."""
-    role, is_said, text = word.partition("=")
-    if not is_said or role not in {CHALLENGER, SHADOW}:
+def _set_role(store: "Store", model: str, text: str, version: int | None, by: str) -> None:
+    """Carry out one argument like `challenger=10%`."""
+    role, equals, share = text.partition("=")
+    if not equals or role not in {CHALLENGER, SHADOW}:
         raise InvalidSplit(
-            f"word: expected {WORDS}, got {word!r}", remedy="name a role and a share"
+            f"ROLE=SHARE: expected one of {FORMS}, got {text!r}",
+            remedy="name a role and a share; put quotes around one with spaces: "
+            '"challenger=canary 25,100 each 50"',
         )
     if role == CHALLENGER:
-        _challenge(store, model, f"{text} by {by}" if by else text, version)
-    elif text == "off":
+        _set_challenger(store, model, f"{share} by {by}" if by else share, version)
+    elif share == "off":
         if SHADOW in store.models.get(model).aliases:
             store.models.delete_alias(model, SHADOW)
-    elif text.isdigit():
-        store.models.set_alias(model, store.versions.get(model, int(text)).version, SHADOW)
+    elif share.isdigit():
+        store.models.set_alias(model, store.versions.get(model, int(share)).version, SHADOW)
     else:
-        raise InvalidSplit(f"shadow: expected a version or off, got {text!r}", remedy="shadow=7")
+        raise InvalidSplit(f"shadow: expected a version or off, got {share!r}", remedy="shadow=7")
 
 
-def _challenge(store: "Store", model: str, text: str, version: int | None) -> None:
-    """Move the alias first: a share without a challenger is given to nobody."""
+def _set_challenger(store: "Store", model: str, text: str, version: int | None) -> None:
+    """Move the alias, then set the split: a share without a challenger has no effect."""
     from registry.split_spec import OFF, parse
 
-    wish = parse(text)
+    spec = parse(text)
     aliases = store.models.get(model).aliases
-    if version is None and not wish.is_off and CHALLENGER not in aliases:
+    if version is None and not spec.is_off and CHALLENGER not in aliases:
         version = max(v.version for v in store.versions.of(model))
     if version is not None:
         if version == aliases.get(PRODUCTION):
@@ -100,7 +111,7 @@ def _challenge(store: "Store", model: str, text: str, version: int | None) -> No
             )
         known = store.versions.get(model, version).version
         if known != aliases.get(CHALLENGER):
-            # Else it would have the old one's share for a moment.
+            # Until the split is set, the new challenger must not get the share of the old one.
             store.models.set_tag(model, TAG_CHALLENGER_SPLIT, OFF)
             store.models.set_alias(model, known, CHALLENGER)
-    store.models.set_tag(model, TAG_CHALLENGER_SPLIT, wish.text)
+    store.models.set_tag(model, TAG_CHALLENGER_SPLIT, spec.text)

@@ -499,7 +499,7 @@ def test_the_analysis_of_an_experiment_is_one_command(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place.root)
-    people = CliRunner().invoke(app, ["ab", "tiny", "--window", "14d"])
+    people = CliRunner().invoke(app, ["ab", "tiny", "--last", "14d"])
     scripts = CliRunner().invoke(app, ["ab", "tiny", "--weight", "10%", "--json"])
 
     assert people.exit_code == 0, people.output

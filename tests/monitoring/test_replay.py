@@ -32,7 +32,7 @@ from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.window import TimeWindow
 from registry.promote import rollback
 from slipway.app import app
-from slipway.commands.replay import share_of
+from slipway.shares import parse_share
 from tests import tiny
 from tests.conftest import Workplace
 from training.dataset import rows_of
@@ -381,19 +381,19 @@ def test_a_demand_that_cannot_be_read_is_refused_first(words: list[str], says: s
 
 @pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("0.5 %", 0.005), ("0.02", 0.02)])
 def test_a_share_is_said_either_way(text: str, share: float) -> None:
-    assert share_of(text, "--max-flips") == pytest.approx(share)
+    assert parse_share(text, "--max-flips") == pytest.approx(share)
 
 
 @pytest.mark.parametrize("text", ["", "many", "-1%", "200%", "nan"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(PlatformError, match="--max-flips: expected a share"):
-        share_of(text, "--max-flips")
+        parse_share(text, "--max-flips")
 
 
 @pytest.mark.usefixtures("place", "traffic")
 def test_the_command_prints_a_table_and_json() -> None:
     words = ["replay", "tiny", "--version", "2"]
-    words += ["--since", "2026-01-31T12:00:00Z", "--until", "2026-01-31T13:00:00Z"]
+    words += ["--start", "2026-01-31T12:00:00Z", "--end", "2026-01-31T13:00:00Z"]
     people = CliRunner().invoke(app, words)
     scripts = CliRunner().invoke(app, [*words, "--json"])
 

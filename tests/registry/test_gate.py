@@ -306,14 +306,14 @@ def test_a_rollback_asks_nobody(trained: Workplace) -> None:
 
 
 def test_the_command_compares_too(workplace: Workplace) -> None:
-    from slipway import context
+    from slipway.commands.promote import promote_version
 
     for _ in range(2):
         train_recipe(load_recipe("iris"), workplace.store)
-    context.promote("iris", 1, because="", force=False)
+    promote_version("iris", 1, because="")
     with pytest.raises(GateRefused, match=r"accuracy: expected significantly better .* on 38 rows"):
-        context.promote("iris", None, because="", force=False)
-    forced = context.promote("iris", None, because="to see", force=True)
+        promote_version("iris", None, because="")
+    forced = promote_version("iris", None, because="to see", force=True)
 
     assert forced.decision
     assert forced.decision.by

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.manifest import Refusal
 from registry.store import Store
-from slipway.commands.status import ModelState, states
+from slipway.model_state import ModelState, states
 from tests.conftest import working_in
 from tests.services import broken
 from tests.services.conftest import Service, serving

@@ -127,7 +127,7 @@ def followers_of(folder: Path) -> list[int]:
 def test_the_status_tells_where_each_model_stands(
     models: Path, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slipway.commands.status import states
+    from slipway.model_state import states
 
     copy = tmp_path / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)

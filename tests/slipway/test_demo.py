@@ -61,7 +61,7 @@ def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
         (["promote", "loan", "--version", "99"], 4, "99"),
         (["promote", "loan", "--version", "1", "--force"], 1, "--because"),
         (["rollback", "lone"], 4, "lone"),
-        (["monitor", "loan", "--since", "soon"], 1, "--since"),
+        (["monitor", "loan", "--last", "soon"], 1, "--last"),
         (["explain", "no-such-prediction"], 4, "no-such-prediction"),
         (["history", "lone"], 4, "lone"),
         (["retrain", "lone", "--because", "schedule"], 4, "lone"),

@@ -101,7 +101,7 @@ def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
     with server(demoed, "bentoml serve", "/readyz") as port:
         for command in plain:
             local = command.replace(":3000", f":{port}")
-            if local.startswith("slipway traffic"):
+            if local.startswith("slipway simulate"):
                 local += f" --url http://127.0.0.1:{port}"
             done = demoed.run("bash", "-c", local)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

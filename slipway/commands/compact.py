@@ -1,0 +1,35 @@
+"""`slipway compact`: past traffic and labels as Parquet, and how long both are stored."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from slipway import context, output
+from slipway.options import OPERATE, Json, Model
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=OPERATE, epilog="Example: slipway compact loan --keep-days 90")
+def compact(
+    model: Model,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="Delete older traffic and labels; 0: delete nothing.")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Convert the traffic of past days, and labels, to Parquet; safe to repeat."""
+    from monitoring.labels.compaction import compact_labels
+    from monitoring.traffic.compaction import compact_traffic
+
+    now = datetime.now(UTC)
+    done = {
+        "traffic": compact_traffic(context.layout(), model, now=now, keep_days=keep_days),
+        "labels": compact_labels(context.layout(), model, now=now, keep_days=keep_days),
+    }
+    if json:
+        output.as_json(done)
+        return
+    for title, compaction in done.items():
+        output.fields(title, compaction)

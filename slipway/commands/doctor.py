@@ -1,0 +1,32 @@
+"""`slipway doctor`: what killed processes left behind."""
+
+from typing import Annotated
+
+import typer
+
+from slipway import context, output
+from slipway.options import OPERATE, Json
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=OPERATE, epilog="Example: slipway doctor --repair")
+def doctor(
+    repair: Annotated[bool, typer.Option(help="Clean up what was found.")] = False,
+    json: Json = False,
+) -> None:
+    """Find what killed processes left behind, and with --repair clean it up."""
+    from registry import doctor
+
+    store, layout = context.store(), context.layout()
+    ailments = doctor.examine(store, layout)
+    repaired = doctor.repair(store, layout, ailments) if repair else []
+    if json:
+        output.as_json({"ailments": ailments, "repaired": repaired})
+        return
+    for ailment in ailments:
+        output.say(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
+    for action in repaired:
+        output.say(f"[green]repaired[/green] {action}")
+    if not ailments:
+        output.say("healthy: nothing is left behind")

@@ -1,0 +1,30 @@
+"""`slipway labels`: ground truth for logged predictions, from a file."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slipway import context, output
+from slipway.options import MONITOR, Json
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=MONITOR, epilog="Example: slipway labels truth.csv --model loan")
+def labels(
+    file: Annotated[Path, typer.Argument(help="CSV or JSON lines: prediction_id, truth, time.")],
+    model: Annotated[str, typer.Option(help="Model whose predictions the labels belong to.")],
+    json: Json = False,
+) -> None:
+    """Import ground-truth labels; a file is taken whole or refused."""
+    from monitoring.baseline import find_baseline
+    from monitoring.labels.ingest import add_labels
+
+    manifest = find_baseline(context.store(), context.layout(), model, None).manifest
+    added = add_labels(context.layout(), manifest, file, now=datetime.now(UTC))
+    if json:
+        output.as_json(added)
+    else:
+        output.say(f"{added.rows} labels of {model} are in {added.path}")

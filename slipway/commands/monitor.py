@@ -1,0 +1,184 @@
+"""`slipway monitor` and `slipway accept`: verdicts on windows of traffic."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contracts.errors import InvalidUsage
+from slipway import context, output, tables
+from slipway.durations import parse_duration, time_range
+from slipway.options import MONITOR, End, Json, Last, Model, Start
+
+if TYPE_CHECKING:
+    from contracts.verdict import Verdict
+    from monitoring.retraining.watcher import RetrainingWatcher
+    from monitoring.scheduler import Judge
+
+app = typer.Typer()
+
+
+@app.command(
+    rich_help_panel=MONITOR,
+    epilog="Example: slipway monitor loan --last 24h, or slipway monitor loan --every 15m",
+)
+def monitor(
+    model: Model,
+    last: Last = "24h",
+    start: Start = "",
+    end: End = "",
+    version: Annotated[int | None, typer.Option(help="Default: the served version.")] = None,
+    every: Annotated[
+        str, typer.Option(help="Keep running: judge every window of this length: 15m, 1h, 1d.")
+    ] = "",
+    retrain: Annotated[
+        bool,
+        typer.Option(help="With --every: retrain and promote when a verdict calls for it."),
+    ] = False,
+    workspace: Annotated[
+        bool, typer.Option(help="Also write a snapshot for `evidently ui`, to var/evidently.")
+    ] = False,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(help="Break drift down by this feature; default: those of the recipe."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Judge a window of traffic against the model's reference, and draw the report."""
+    if retrain and not every:
+        raise InvalidUsage(
+            "--retrain: expected --every with it, got none",
+            remedy=f"for example: slipway monitor {model} --every 15m --retrain",
+        )
+    if every:
+        judge = partial(judge_window, model, segments=segment, workspace=workspace)
+        _judge_every(model, every, judge, retrain=retrain, json_wanted=json)
+        return
+    window = time_range(last, start, end, datetime.now(UTC))
+    verdict = judge_window(model, *window, version=version, segments=segment, workspace=workspace)
+    _warn_of_unsent(model)
+    if json:
+        output.as_json(verdict)
+    else:
+        _show_verdict(verdict, workspace=workspace)
+
+
+@app.command(
+    rich_help_panel=MONITOR,
+    epilog='Example: slipway accept loan VERDICT_ID --because "sale, as every July"',
+)
+def accept(
+    model: Model,
+    verdict: Annotated[str, typer.Argument(help="ID of a verdict.", metavar="VERDICT_ID")],
+    because: Annotated[str, typer.Option(help="Why the window is usual.")],
+    json: Json = False,
+) -> None:
+    """Accept a flagged window as usual: drift limits are learned from it, too."""
+    from monitoring.verdicts.acceptance import accept
+
+    acceptance = accept(
+        context.layout(), model, verdict, who=context.actor(), why=because, now=datetime.now(UTC)
+    )
+    if json:
+        output.as_json(acceptance)
+    else:
+        output.say(f"{verdict} is accepted as usual by {acceptance.who}: {acceptance.why}")
+
+
+def judge_window(
+    model: str,
+    start: datetime,
+    end: datetime,
+    *,
+    version: int | None = None,
+    segments: Sequence[str] | None = None,
+    workspace: bool = False,
+) -> "Verdict":
+    """The verdict on a window of a model's traffic; its report is drawn and logged."""
+    from monitoring.monitor import run
+
+    return run(
+        context.store(),
+        context.layout(),
+        model,
+        start=start,
+        end=end,
+        settings=context.monitoring_settings(),
+        now=datetime.now(UTC),
+        version=version,
+        segments=segments,
+        workspace=workspace,
+    )
+
+
+def _judge_every(
+    model: str, every: str, judge: "Judge", *, retrain: bool, json_wanted: bool
+) -> None:
+    """Judge each window of the model's traffic once it is over, until Ctrl+C.
+
+    With `retrain`, a verdict that calls for it starts a retraining in a process.
+    """
+    from monitoring.alerting.notify import addresses_of
+    from monitoring.scheduler import Job
+
+    # Checked once and first: the job would report a bad address after every window.
+    addresses_of(context.monitoring_settings().notify)
+    watcher = _watcher(model) if retrain else None
+
+    def report(verdict: "Verdict") -> None:
+        if watcher is not None:
+            watcher.consider(verdict)
+        if json_wanted:
+            output.as_json(verdict)
+        else:
+            output.say(f"{verdict.sentence}\nreport: {verdict.report}")
+        _warn_of_unsent(model)
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
+    length = parse_duration(every, "--every")
+    job = Job(context.store(), context.layout(), model, length, judge)
+    with suppress(KeyboardInterrupt):
+        job.run(report)
+
+
+def _watcher(model: str) -> "RetrainingWatcher":
+    from monitoring.retraining.watcher import RetrainingWatcher
+
+    return RetrainingWatcher(
+        context.store(), context.layout(), model, context.monitoring_settings(), _retrain_command
+    )
+
+
+def _retrain_command(model: str, verdict_id: str) -> list[str]:
+    command = [sys.executable, "-m", "slipway", "retrain", model]
+    return [*command, "--because", verdict_id, "--promote"]
+
+
+def _warn_of_unsent(model: str) -> None:
+    """Report on standard error which alerts have not reached everyone."""
+    from monitoring.alerting.outbox import pending
+
+    for message in pending(context.layout(), model):
+        output.warn(
+            f"not delivered yet: {message.title} ({message.failure or 'not tried'})\n"
+            "help: it is tried again at the next window; see SLIPWAY_MONITORING_NOTIFY"
+        )
+
+
+def _show_verdict(verdict: "Verdict", *, workspace: bool) -> None:
+    output.say(verdict.sentence)
+    if verdict.decision == "no_traffic":
+        output.say(f"no traffic in {context.layout().traffic(verdict.model)}; see docs/verdict.md")
+    if verdict.findings:
+        output.table("Columns", tables.FINDING_COLUMNS, map(tables.finding_row, verdict.findings))
+    for fault in verdict.quality:
+        output.say(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
+    output.say(f"report: {verdict.report}")
+    if workspace:
+        path = context.layout().evidently
+        output.say(f"snapshot: evidently ui --workspace {path}", soft_wrap=True)

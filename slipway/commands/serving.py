@@ -1,0 +1,59 @@
+"""`slipway serve`, `pull` and `follow`: the Production models on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from slipway import context, output
+from slipway.options import SERVE, Json
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=SERVE, epilog="Example: slipway serve --port 3001 --workers 2")
+def serve(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="Number of worker processes.")] = 1,
+    json: Json = False,
+) -> None:
+    """Pull the Production models and serve them: `bentoml serve` on a port that is free."""
+    from slipway.service_process import become_server
+
+    def announce(url: str) -> None:
+        if json:
+            output.as_json({"url": url, "workers": workers})
+        else:
+            output.say(f"serving on {url}  (docs at /, Ctrl+C stops it)")
+
+    become_server(host, port, workers, announce)
+
+
+@app.command(rich_help_panel=SERVE, epilog="Example: slipway pull && bentoml build")
+def pull(json: Json = False) -> None:
+    """Fetch and verify the Production models, for the service and for `bentoml build`."""
+    from registry.pull import pull_all
+    from registry.trial import service_trial
+
+    trial = service_trial(context.registry_settings().trial_timeout_s)
+    result = pull_all(context.store(), context.layout(), trial)
+    if json:
+        output.as_json(result)
+        return
+    for pointer in result.pulled:
+        output.say(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
+    for refusal in result.refused:
+        output.say(f"[red]refused[/red] {refusal}")
+
+
+@app.command(rich_help_panel=SERVE, epilog="Example: slipway follow")
+def follow(json: Json = False) -> None:
+    """Follow Production: update the served versions whenever an alias moves, until Ctrl+C.
+
+    `bentoml serve` in a checkout starts this by itself. Log lines go to standard error; `--json`
+    changes errors only.
+    """
+    del json
+    from registry.__main__ import follow
+
+    follow(context.registry_settings())

@@ -1,0 +1,45 @@
+"""`slipway versions` and `slipway history`: what is registered, and what was Production when."""
+
+from typing import Annotated
+
+import typer
+
+from slipway import context, output, tables
+from slipway.options import TRAIN, Json, Model
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=TRAIN, epilog="Example: slipway versions loan")
+def versions(
+    model: Annotated[
+        str | None, typer.Argument(help="Default: every model.", metavar="MODEL")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List registered versions, and which one is Production."""
+    from registry.listing import versions
+
+    found = versions(context.store(), model)
+    if json:
+        output.as_json(found)
+    else:
+        output.table("Versions", tables.VERSION_COLUMNS, map(tables.version_row, found))
+
+
+@app.command(rich_help_panel=TRAIN, epilog="Example: slipway history loan")
+def history(model: Model, json: Json = False) -> None:
+    """Show which version was Production when, who promoted it, and why."""
+    from registry.history import history
+
+    store = context.store()
+    events = history(store, model)
+    if json:
+        output.as_json(events)
+        return
+    output.table(f"History of {model}", tables.EVENT_COLUMNS, map(tables.event_row, events))
+    runs = {version.version: version.run_id for version in store.versions.of(model)}
+    for event in events:
+        if event.decision and event.to_version in runs:
+            path = f"decision/{event.decision}.html of run {runs[event.to_version]}"
+            output.say(f"version {event.to_version}: {path}", soft_wrap=True)
