@@ -12,7 +12,7 @@ from contracts.names import REFERENCE_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from contracts.reference import CategoryReference, Reference
 from monitoring.reference_sample import ReferenceSample
 from registry.model_directory import verify
-from registry.pull import pull_version
+from registry.pull import fetch_version
 from registry.store import Store
 
 
@@ -56,7 +56,7 @@ def find_baseline(store: Store, layout: Layout, name: str, version: int | None) 
         digest = store.versions.get(name, version).tags.get(TAG_DIGEST, "")
     directory = layout.model(name, version)
     if not directory.is_dir():
-        pull_version(store, layout, name, version, point=False)
+        fetch_version(store, layout, name, version)
     manifest = verify(directory, digest)
     path = directory / REFERENCE_FILE
     reference = Reference.read(path.read_bytes(), str(path))

@@ -1,7 +1,7 @@
 """`python -m registry pull|follow`: the processes that the service's deployment hook starts.
 
-With `--json` a pull prints a `contracts.pull.PullResult`, and a failure of either ends
-standard error with a `contracts.process_error.ProcessError`; without it both are text.
+With `--json`, a pull prints a `contracts.pull.PullResult`, and a failure ends standard error
+with a `contracts.process_error.ProcessError`. Without it, both are text.
 """
 
 import argparse
@@ -24,19 +24,18 @@ from registry.trial import service_trial
 
 
 def main() -> None:
-    """Pull the Production models, or follow them; exit with the error's code when that fails."""
+    """Pull the production models, or follow them; exit with the code of an error."""
     parser = argparse.ArgumentParser(prog="python -m registry", description=__doc__)
     parser.add_argument("action", choices=["pull", "follow"])
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args()
     try:
-        wishes = settings.load(RegistrySettings, os.environ)
+        loaded = settings.load(RegistrySettings, os.environ)
         if arguments.action == "follow":
-            follow(wishes)
+            follow(loaded)
             return
-        result = pull_all(
-            Store.open(wishes), Layout(wishes.var), service_trial(wishes.trial_timeout_s)
-        )
+        trial = service_trial(loaded.trial_timeout_s)
+        result = pull_all(Store.open(loaded), Layout(loaded.var), trial)
     except PlatformError as err:
         if arguments.json:
             report_error(err)
@@ -47,15 +46,18 @@ def main() -> None:
     sys.stdout.write(text + "\n")
 
 
-def follow(wishes: RegistrySettings) -> None:
-    """Follow Production until the process that started this one is gone."""
+def follow(registry_settings: RegistrySettings) -> None:
+    """Follow production until the parent of this process is gone."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s [%(levelname)s] [follow] %(message)s"
     )
-    layout = Layout(wishes.var)
-    rollout = Rollout(layout, wishes.canary_hold_s)
-    trial = service_trial(wishes.trial_timeout_s)
-    follower = Follower(lambda: Store.open(wishes), layout, trial, wishes.poll_s, rollout)
+    follower = Follower(
+        open_store=lambda: Store.open(registry_settings),
+        layout=Layout(registry_settings.var),
+        trial=service_trial(registry_settings.trial_timeout_s),
+        poll_s=registry_settings.poll_s,
+        rollout=Rollout(Layout(registry_settings.var), registry_settings.canary_hold_s),
+    )
     with contextlib.suppress(KeyboardInterrupt):
         follower.follow(os.getppid())
 

@@ -1,23 +1,25 @@
-"""Follow the challenger and the shadow: the versions beside Production.
+"""The versions that the aliases `challenger` and `shadow` name, kept in step on this machine.
 
-Both come here as Production does, verified and tried, before their pointer moves; what is
-wrong with them is said, and disturbs nobody. `split.json` says the challenger's share.
+Both are fetched and tried as production is, before their pointer moves. A version that cannot
+be served is reported, and affects nothing else. `split.json` holds the challenger's share.
 """
 
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from contracts.errors import GateRefused, InvalidDocument, InvalidSplit
+from contracts.errors import GateRefused, InvalidSplit
 from contracts.files import unwritable, write_whole
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, MANIFEST_FILE, TAG_CHALLENGER_SPLIT, Layout
 from contracts.split import TrafficSplit
-from registry.gate import contract
+from contracts.times import utc_text
+from registry.compatibility import compatibility
 from registry.mlflow_store.models import StoredModel
 from registry.model_directory import read_manifest
-from registry.pull import bring, pointer_of, pull_version, remove_pointer
-from registry.split_spec import OFF, Wish, parse
+from registry.pointers import read_pointer, read_split, remove_pointer
+from registry.pull import fetch_version, install_version
+from registry.split_spec import OFF, SplitSpec, parse_split
 from registry.store import Store
 from registry.trial import Trial
 
@@ -25,56 +27,56 @@ logger = logging.getLogger("slipway.follow")
 
 
 @dataclass
-class Roles:
-    """Keeps the pointers of the versions beside Production, and the split, where they belong."""
+class AliasPointers:
+    """Keeps the pointers of challenger and shadow, and the split, as the registry wants them."""
 
     layout: Layout
     trial: Trial
-    _unfit: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
-    _told: dict[str, str] = field(default_factory=dict)
+    _incompatible: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
+    _last_error: dict[str, str] = field(default_factory=dict)
 
     def point(self, store: Store, production: Pointer, role: str, version: int, by: str) -> None:
-        """Let the pointer of a role name a version, if it can be asked what Production is asked.
+        """Point a role at a version, if it can answer what production is asked.
 
-        `by` names the feature that says the unit of a request.
+        `by` names the feature that identifies the unit of a request; empty for none.
 
         Raises:
             CorruptModel: the version is not what was registered, or cannot be served.
-            GateRefused: requests that Production answers would be refused.
+            GateRefused: it would refuse requests that production answers.
             RegistryUnreachable: the tracking server or its artifact store does not answer.
 
         """
         name = production.name
-        pointer = pointer_of(self.layout, name, role)
+        pointer = read_pointer(self.layout, name, role)
         if pointer is not None and pointer.version == version:
-            self._check_fit(production, pointer, by)
+            self._check_compatible(production, pointer, by)
             return
-        coming = pull_version(store, self.layout, name, version, point=False)
-        self._check_fit(production, coming, by)
-        bring(store, self.layout, name, version, self.trial, role)
-        logger.info("%s of %s is version %d now", role, name, version)
+        fetched = fetch_version(store, self.layout, name, version)
+        self._check_compatible(production, fetched, by)
+        install_version(store, self.layout, name, version, self.trial, role)
+        logger.info("%s: version %d is the %s now", name, version, role)
 
-    def vacate(self, name: str, role: str) -> None:
-        """Let a role be nobody's."""
+    def clear(self, name: str, role: str) -> None:
+        """Remove the pointer of a role."""
         if remove_pointer(self.layout, name, role):
-            logger.info("%s of %s is nobody now", role, name)
+            logger.info("%s: no %s any more", name, role)
 
-    def divide(self, model: StoredModel, weight: float, by: str, canary: str) -> None:
-        """Let `split.json` say this weight for the challenger that is pointed at; 0: no split.
+    def write_split(self, model: StoredModel, weight: float, by: str, canary: str) -> None:
+        """Give this share of the units to the challenger that is pointed at; 0 removes the split.
 
-        `canary` names the canary that wants it; empty for none.
+        `canary` is the id of the canary that wants it; empty for none.
 
         Raises:
-            Unwritable: it cannot be written.
+            Unwritable: the file of the split cannot be written.
 
         """
         path = self.layout.split(model.name)
-        pointer = pointer_of(self.layout, model.name, CHALLENGER)
+        pointer = read_pointer(self.layout, model.name, CHALLENGER)
         try:
             if pointer is None or not weight:
                 if path.is_file():
                     path.unlink()
-                    logger.info("%s is answered by production alone", model.name)
+                    logger.info("%s: production answers every request", model.name)
                 return
             split = TrafficSplit(
                 model=model.name,
@@ -83,42 +85,42 @@ class Roles:
                 weight=weight,
                 by=by,
                 canary=canary,
-                since=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                since=utc_text(datetime.now(UTC)),
             )
-            if not _says_the_same(split_of(self.layout, model.name), split):
+            if not _same_split(read_split(self.layout, model.name), split):
                 write_whole(path, split.write_pretty())
-                words = "challenger of %s, version %d, answers %.4g %%"
-                logger.info(words, model.name, pointer.version, 100 * weight)
+                text = "%s: challenger version %d answers %.4g %%"
+                logger.info(text, model.name, pointer.version, 100 * weight)
         except OSError as err:
             raise unwritable(path, err) from err
 
-    def wish(self, model: StoredModel) -> Wish | None:
-        """What people want of the challenger; None where it cannot be read: nothing changes."""
+    def split_spec(self, model: StoredModel) -> SplitSpec | None:
+        """The desired split; None where it cannot be read: then the present one stays."""
         text = model.tags.get(TAG_CHALLENGER_SPLIT, OFF)
         try:
-            wish = parse(text)
+            return parse_split(text)
         except InvalidSplit as err:
-            self.tell(
+            self._log_once(
                 model.name,
                 f"tag {TAG_CHALLENGER_SPLIT} of {model.name}: {err.what}; nothing changes",
             )
             return None
-        return wish
 
-    def tell(self, name: str, what: str) -> None:
-        """Log what is wrong with a model's roles, once."""
-        if self._told.get(name) != what:
-            self._told[name] = what
-            logger.error("%s", what)
+    def _log_once(self, name: str, error: str) -> None:
+        """Log an error of a model, unless it is the one that was logged last."""
+        if self._last_error.get(name) != error:
+            self._last_error[name] = error
+            logger.error("%s", error)
 
-    def _check_fit(self, production: Pointer, pointer: Pointer, by: str) -> None:
+    def _check_compatible(self, production: Pointer, pointer: Pointer, by: str) -> None:
         """Refuse a version that promises clients less; each pair of versions is read once."""
         pair = (production.digest, pointer.digest, by)
-        if pair not in self._unfit:
-            self._unfit[pair] = self._reasons(production, pointer, by)
-        if self._unfit[pair]:
+        if pair not in self._incompatible:
+            self._incompatible[pair] = self._reasons(production, pointer, by)
+        if self._incompatible[pair]:
             raise GateRefused(
-                "; ".join(self._unfit[pair]), remedy="train a version that takes the same requests"
+                "; ".join(self._incompatible[pair]),
+                remedy="train a version that takes the same requests",
             )
 
     def _reasons(self, production: Pointer, pointer: Pointer, by: str) -> tuple[str, ...]:
@@ -126,25 +128,17 @@ class Roles:
             read_manifest(self.layout.model(p.name, p.version) / MANIFEST_FILE, p.digest)
             for p in (pointer, production)
         )
-        broken = [check.sentence for check in contract(ours, theirs) if check.refuses]
+        broken = [check.sentence for check in compatibility(ours, theirs) if check.refuses]
         if by and by not in theirs.schema.names:
             known = ", ".join(theirs.schema.names)
             broken.append(f"by: expected one of the features {known}, got {by!r}")
         return tuple(broken)
 
 
-def split_of(layout: Layout, name: str) -> TrafficSplit | None:
-    """The split that is in force here; None for none, or for one that cannot be read."""
-    path = layout.split(name)
-    try:
-        return TrafficSplit.read(path.read_bytes(), str(path))
-    except (FileNotFoundError, InvalidDocument):
-        return None
+def _same_split(present: TrafficSplit | None, split: TrafficSplit) -> bool:
+    """Whether both split in the same way, since whenever."""
+    return present is not None and _without_time(present) == _without_time(split)
 
 
-def _says_the_same(there: TrafficSplit | None, split: TrafficSplit) -> bool:
-    return there is not None and _words(there) == _words(split)
-
-
-def _words(split: TrafficSplit) -> tuple[object, ...]:
+def _without_time(split: TrafficSplit) -> tuple[object, ...]:
     return (split.challenger_digest, split.challenger_version, split.weight, split.by, split.canary)

@@ -1,13 +1,14 @@
-"""Whether a canary goes on, ends, or is taken back: counts in, a decision out.
+"""Whether a canary advances, completes or aborts: counts in, a decision out.
 
-Three questions are asked at every look, as often as one likes: does the challenger fail more
-than one request in a hundred that production answers; is it slower by more than half; does it
-answer more than a fifth of the units otherwise. Each is a test by betting: a capital of one is
-staked against the harmless answer, at odds that make the expected capital at most one as long
-as it is true. By Ville's inequality (Ville 1939; Ramdas, Grünwald, Vovk, Shafer 2023,
-"Game-theoretic statistics and safe anytime-valid inference", Statistical Science 38) it then
-ever reaches 1/alpha with a chance of at most alpha, however often it was looked at. The three
-together abort a harmless challenger with a chance of at most 3 * ALPHA = 1.5 %.
+Three tests run at every look, and one may look any number of times. Does the challenger fail
+more than 1 % of its requests? Is it slower than production by more than half? Does it answer
+more than a fifth of the units differently? Each is a test by betting: a capital of one is bet
+against the harmless answer, at odds that keep the expected capital at one or below while that
+answer is true. By Ville's inequality (Ville 1939; Ramdas, Grünwald, Vovk, Shafer 2023,
+"Game-theoretic statistics and safe anytime-valid inference", Statistical Science 38) the
+capital then ever reaches 1/alpha with a probability of at most alpha, however many looks there
+are. The three tests together abort a harmless challenger with a probability of at most
+3 * ALPHA = 1.5 %.
 """
 
 import math
@@ -26,75 +27,73 @@ from contracts.canary import (
 from contracts.decision import Check
 
 ALPHA = 0.005
-"""The chance of a false alarm of each test, over the whole canary."""
-FAILED = 0.01
+"""The probability of a false alarm of each test, over the whole canary."""
+MAX_FAILED_SHARE = 0.01
 """The share of its requests that a challenger may fail."""
-CHANGED = 0.2
-"""The share of units that a challenger may answer otherwise than production: it is another
-model, so some change is what it is for. What must not happen is that it is another answer."""
+MAX_CHANGED_SHARE = 0.2
+"""The share of units that a challenger may answer differently from production. It is a different
+model, so some change is its purpose; it must not change everything."""
 FAILED_BETS = (0.05, 0.3, 0.95)
 CHANGED_BETS = (0.35, 0.6, 0.99)
 RANK_BETS = (1, 3, 15)
-"""Each capital is divided between bets that win early on a gross fault or late on a small one."""
-COMPARED = 0.5
-"""The share of a step's answers that must have been compared before the next."""
-
-PATIENCE = 2.0
+"""Each capital is divided between bets that win early on a large fault or late on a small one."""
+MIN_COMPARED_SHARE = 0.5
+"""The share of a step's answers that must have been compared before the next step."""
+MAX_WAIT_FACTOR = 2.0
+"""A step ends at the latest after this many times the requests that should suffice for it."""
 
 Action = Literal["wait", "advance", "complete", "abort"]
 
 
 @dataclass(frozen=True)
 class CanaryDecision:
-    """What to do with a canary now, in one sentence, and the checks it stands on."""
+    """What to do with a canary now, in one sentence, and the checks that it is based on."""
 
     action: Action
     sentence: str
     checks: tuple[Check, ...]
 
 
-def decide(
+def decide_step(
     canary: Canary, evidence: CanaryEvidence, *, held_s: float, hold_s: float
 ) -> CanaryDecision:
-    """Abort on a surety; else go on when the step has been seen for long enough.
+    """Abort if a test fails; advance or complete once the present step has enough evidence.
 
-    `held_s`: how long the present step lasts; `hold_s`: how long it must.
+    `held_s` is how long the present step has lasted, in seconds, `hold_s` its minimum.
     """
     checks = (_failures(evidence), _latency(evidence), _changes(evidence))
-    against = [check.sentence for check in checks if check.refuses]
-    if against:
-        return CanaryDecision("abort", f"aborted: {'; '.join(against)}", checks)
+    reasons = [check.sentence for check in checks if check.refuses]
+    if reasons:
+        return CanaryDecision("abort", f"aborted: {'; '.join(reasons)}", checks)
     requests = evidence.requests - canary.requests_before
     compared = evidence.compared - canary.compared_before
-    enough = (
-        requests >= canary.requests_per_step and compared >= COMPARED * canary.requests_per_step
-    )
-    if not (enough or _is_patient(canary, evidence)) or held_s < hold_s:
-        progress = f"{requests} of {canary.requests_per_step} requests"
-        seen = f"{progress}, {compared} compared, {held_s:.0f} s"
-        return CanaryDecision("wait", f"{_step(canary)}: {seen}", checks)
+    wanted = canary.requests_per_step
+    enough = requests >= wanted and compared >= MIN_COMPARED_SHARE * wanted
+    if not (enough or _has_waited_enough(canary, evidence)) or held_s < hold_s:
+        so_far = f"{requests} of {wanted} requests, {compared} compared, {held_s:.0f} s"
+        return CanaryDecision("wait", f"{_step(canary)}: {so_far}", checks)
     if canary.step + 1 < len(canary.weights):
         return CanaryDecision("advance", f"{_step(canary)} is passed", checks)
     return CanaryDecision("complete", f"passed every step, {evidence.requests} requests", checks)
 
 
-def _is_patient(canary: Canary, evidence: CanaryEvidence) -> bool:
-    """Whether so many requests came that the step would be over twice, were all units alike.
+def _has_waited_enough(canary: Canary, evidence: CanaryEvidence) -> bool:
+    """Whether `MAX_WAIT_FACTOR` times the requests came that should suffice for the step.
 
-    Of forty users one in twenty may be nobody, and then nobody will ever be. But what came to
-    the challenger must have been compared.
+    With 40 users and a weight of 5 %, the challenger may get no user at all, however long the
+    step lasts. The requests that it did get must have been compared.
     """
-    weight = canary.weights[canary.step]
+    expected_seen = canary.requests_per_step / canary.weights[canary.step]
     seen = evidence.seen - canary.seen_before
     requests = evidence.requests - canary.requests_before
     compared = evidence.compared - canary.compared_before
-    return seen >= PATIENCE * canary.requests_per_step / weight and compared >= COMPARED * requests
+    return seen >= MAX_WAIT_FACTOR * expected_seen and compared >= MIN_COMPARED_SHARE * requests
 
 
 def bernoulli_capital(k: int, n: int, limit: float, bets: Sequence[float]) -> float:
-    """The log of what betting on k of n made, fair where the true share is at most `limit`.
+    """The log of the capital after bets on k successes in n; fair if the share is <= `limit`.
 
-    Wald's likelihood ratio (1945) against each of `bets`, all above `limit`, averaged.
+    It is Wald's likelihood ratio (1945) against each of `bets`, all above `limit`, averaged.
 
     >>> round(math.exp(bernoulli_capital(2, 2, 0.01, (0.5,))))
     2500
@@ -105,9 +104,10 @@ def bernoulli_capital(k: int, n: int, limit: float, bets: Sequence[float]) -> fl
 
 
 def rank_capital(ranks: Sequence[int]) -> float:
-    """The log of what betting on high ranks made, fair where each rank is as likely.
+    """The log of the capital after bets on high ranks; fair if all ranks are equally likely.
 
-    A rank r of 0..m pays `(r + 1)**bet` over its mean, as the simple test martingales of
+    `ranks[r]` counts the rank r. A rank r of 0..m pays `(r + 1)**bet` divided by the mean of
+    that over all ranks, as the simple test martingales of
     Vovk, Nouretdinov, Gammerman (2003, "Testing exchangeability on-line") do on p-values.
     """
     return _mean_exp(
@@ -126,33 +126,33 @@ def _pays(bet: int) -> tuple[float, ...]:
 
 
 def _mean_exp(logs: Sequence[float]) -> float:
-    """The log of the mean of what these are logs of."""
+    """The log of the mean of numbers, from their logs, without overflow."""
     highest = max(logs)
     return highest + math.log(sum(math.exp(each - highest) for each in logs) / len(logs))
 
 
 def _failures(evidence: CanaryEvidence) -> Check:
     k, n = evidence.failed, evidence.requests
-    capital = bernoulli_capital(k, n, FAILED, FAILED_BETS)
+    capital = bernoulli_capital(k, n, MAX_FAILED_SHARE, FAILED_BETS)
     got = f"{k} of {n} requests failed"
-    return _check("failures", f"at most {FAILED:.0%} of requests failed", got, capital)
+    return _check("failures", f"at most {MAX_FAILED_SHARE:.0%} of requests failed", got, capital)
 
 
 def _latency(evidence: CanaryEvidence) -> Check:
     n = sum(evidence.ranks)
-    mean = (
-        sum(r * times for r, times in enumerate(evidence.ranks)) / max(n, 1) / REFERENCE_LATENCIES
-    )
-    expected = f"latencies at most {MAX_SLOWDOWN:g} times production's and {LATENCY_SLACK_MS:g} ms"
-    got = f"so reduced, they are slower than {mean:.0%} of production's ({n} looked at)"
-    return _check("latency", expected, got, rank_capital(evidence.ranks))
+    mean = sum(rank * count for rank, count in enumerate(evidence.ranks)) / max(n, 1)
+    slower = mean / REFERENCE_LATENCIES
+    limit = f"{MAX_SLOWDOWN:g} times production's plus {LATENCY_SLACK_MS:g} ms"
+    reduced = f"after subtracting {LATENCY_SLACK_MS:g} ms and dividing by {MAX_SLOWDOWN:g}"
+    got = f"{reduced}, slower than {slower:.0%} of production's (n = {n})"
+    return _check("latency", f"latencies at most {limit}", got, rank_capital(evidence.ranks))
 
 
 def _changes(evidence: CanaryEvidence) -> Check:
     k, n = evidence.changed, evidence.units
-    capital = bernoulli_capital(k, n, CHANGED, CHANGED_BETS)
-    got = f"{k} of {n} changed"
-    return _check("predictions", f"at most {CHANGED:.0%} of answers changed", got, capital)
+    capital = bernoulli_capital(k, n, MAX_CHANGED_SHARE, CHANGED_BETS)
+    expected = f"at most {MAX_CHANGED_SHARE:.0%} of answers changed"
+    return _check("predictions", expected, f"{k} of {n} changed", capital)
 
 
 def _check(path: str, expected: str, got: str, capital: float) -> Check:

@@ -1,4 +1,4 @@
-"""Where a version comes from."""
+"""The lineage of a version: its run, commit, data, checks and promotion."""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,21 +8,20 @@ from contracts.decision import Check, Decision
 from contracts.errors import NotRegistered
 from contracts.files import unwritable
 from contracts.manifest import Manifest
-from contracts.names import TAG_DIGEST
-from registry.gate import decide
+from registry.gate import judge_version
 from registry.history import Event, history
-from registry.promote import manifest_of
+from registry.manifests import fetch_manifest
 from registry.store import Store
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """A version's way from its data to production.
+    """Where a version comes from, and how it came into production.
 
-    `promoted_how` is the kind of the event that made it Production, empty if nothing did (a
-    challenger, a shadow). `decision` names the document of that promotion among the artifacts
-    of the run, and `checks` is what the version was held against there; for one that was
-    promoted by hand, what its own manifest says of gates and certificate.
+    `promoted_how` is the kind of the event that put it into production, empty for a version
+    that never was (a challenger, a shadow). `decision` is the path of the decision document
+    among the artifacts of its run, and `checks` are the checks in it; for a version that was
+    promoted by hand, the gates and the certificate of its own manifest.
     """
 
     name: str
@@ -47,18 +46,18 @@ class Lineage:
 
 
 def lineage(store: Store, name: str, version: int, at: str = "") -> Lineage:
-    """Run, commit, data, checks and promotion of a version.
+    """The lineage of a version.
 
-    `at` is a moment (RFC 3339 in UTC): of several promotions the last one before it counts.
+    `at` is a time (RFC 3339 in UTC): of several promotions, the last one before it counts.
 
     Raises:
-        NotRegistered: no such version, or one that `slipway train` did not make.
+        NotRegistered: no such version, or `slipway train` did not make it.
         RegistryUnreachable: the tracking server or its artifact store does not answer.
 
     """
     stored = store.versions.get(name, version)
-    manifest = manifest_of(store, name, version)
-    event = _made_production(history(store, name), version, at)
+    manifest = fetch_manifest(store, name, version)
+    event = _promotion_of(history(store, name), version, at)
     decision = _decision(store, stored.run_id, event)
     retrained = manifest.retrained
     return Lineage(
@@ -69,14 +68,14 @@ def lineage(store: Store, name: str, version: int, at: str = "") -> Lineage:
         git_commit=manifest.git_commit,
         data_source=manifest.data.source,
         data_digest=manifest.data.digest,
-        digest=stored.tags[TAG_DIGEST],
+        digest=stored.digest,
         certificate_rows=sum(manifest.certificate.rows.values()),
         largest_difference=manifest.certificate.max_difference,
         promoted_at=event.when if event else "",
         promoted_by=event.who if event else "",
         because=event.why if event else "",
         promoted_how=event.kind if event else "",
-        decision=_place(event.decision) if event and event.decision else "",
+        decision=_decision_path(event.decision) if event and event.decision else "",
         decision_sentence=decision.sentence if decision else "",
         checks=decision.checks if decision else _own_checks(manifest),
         retraining_id=retrained.retraining_id if retrained else "",
@@ -84,10 +83,10 @@ def lineage(store: Store, name: str, version: int, at: str = "") -> Lineage:
     )
 
 
-def _made_production(events: list[Event], version: int, at: str) -> Event | None:
-    """The event that made a version Production last, before the moment `at` if there is one.
+def _promotion_of(events: list[Event], version: int, at: str) -> Event | None:
+    """The last event that put a version into production, before the time `at` if it is given.
 
-    A clock may be behind: where no event is before the moment, the first one counts.
+    A clock may be slow: where no event is before that time, the first one counts.
     """
     mine = [event for event in events if event.to_version == version]
     before = [event for event in mine if not at or event.when <= at]
@@ -95,17 +94,17 @@ def _made_production(events: list[Event], version: int, at: str) -> Event | None
     return found[0] if found else None
 
 
-def _place(decision_id: str) -> str:
+def _decision_path(decision_id: str) -> str:
     return f"decision/{decision_id}.json"
 
 
 def _decision(store: Store, run_id: str, event: Event | None) -> Decision | None:
-    """The document of a promotion; None for one by hand, or where the artifact was deleted."""
+    """The document of a promotion; None if it was made by hand, or the document is deleted."""
     if event is None or not event.decision:
         return None
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = store.artifacts.download(run_id, _place(event.decision), Path(folder))
+            path = store.artifacts.download(run_id, _decision_path(event.decision), Path(folder))
             return Decision.read(path.read_bytes(), str(path))
     except NotRegistered:
         return None
@@ -114,5 +113,5 @@ def _decision(store: Store, run_id: str, event: Event | None) -> Decision | None
 
 
 def _own_checks(manifest: Manifest) -> tuple[Check, ...]:
-    """What a version says of itself: its certificate and its gates."""
-    return tuple(check for check in decide(manifest, None).checks if check.judged)
+    """The checks of a version by itself: its certificate and its gates."""
+    return tuple(check for check in judge_version(manifest, None).checks if check.judged)

@@ -1,16 +1,16 @@
-"""What is registered."""
+"""The list of registered versions, as people see it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from contracts.names import TAG_DIGEST
+from contracts.times import utc_text
 from registry.production import reconcile
 from registry.store import Store
 
 
 @dataclass(frozen=True)
 class VersionInfo:
-    """A registered version, as a list shows it."""
+    """One registered version; `created_at` in RFC 3339."""
 
     name: str
     version: int
@@ -23,13 +23,16 @@ class VersionInfo:
     status: str
 
 
-def versions(store: Store, name: str | None = None) -> list[VersionInfo]:
-    """The versions of one model, or of every model, by name and newest first."""
+def list_versions(store: Store, name: str | None = None) -> list[VersionInfo]:
+    """The versions of one model, or of every model, by name and newest first.
+
+    Changes made by hand to a model of ours are brought into line first (`reconcile`).
+    """
     names = [model.name for model in store.models.all()] if name is None else [name]
-    return [info for each in names for info in _of_model(store, each)]
+    return [info for each in names for info in _versions_of(store, each)]
 
 
-def _of_model(store: Store, name: str) -> list[VersionInfo]:
+def _versions_of(store: Store, name: str) -> list[VersionInfo]:
     production = reconcile(store, name)
     aliases = store.models.get(name).aliases
     return [
@@ -39,15 +42,10 @@ def _of_model(store: Store, name: str) -> list[VersionInfo]:
             is_production=stored.version == production,
             aliases=tuple(sorted(a for a, v in aliases.items() if v == stored.version)),
             stage=stored.stage,
-            created_at=_utc(stored.created_ms),
+            created_at=utc_text(datetime.fromtimestamp(stored.created_ms / 1000, UTC), "seconds"),
             run_id=stored.run_id,
-            digest=stored.tags.get(TAG_DIGEST, ""),
+            digest=stored.digest,
             status=stored.status,
         )
         for stored in reversed(store.versions.of(name))
     ]
-
-
-def _utc(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

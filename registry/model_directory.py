@@ -1,4 +1,4 @@
-"""A model directory is what was registered, or it is not used."""
+"""Read and verify model directories: one is what was registered, or it is not used."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ def read_manifest(path: Path, digest: str | None) -> Manifest:
     """The manifest in the file `path`, if its sha256 is `digest` (None: not checked).
 
     Raises:
-        CorruptModel: it is missing, not readable as a manifest, or another one.
+        CorruptModel: the file is missing, is not a manifest, or is a different one.
 
     """
     if not path.is_file():
@@ -22,11 +22,11 @@ def read_manifest(path: Path, digest: str | None) -> Manifest:
 
 
 def verify(directory: Path, digest: str | None) -> Manifest:
-    """The manifest of a model directory of which every byte is what was registered.
+    """The manifest of a model directory in which every byte is what was registered.
 
     Raises:
-        CorruptModel: a file is missing, changed or too many, or the manifest is not the one
-            with `digest`.
+        CorruptModel: a file is missing, changed or unexpected, or the manifest is not the one
+            with the sha256 `digest` (None: not checked).
 
     """
     manifest = read_manifest(directory / MANIFEST_FILE, digest)
@@ -35,7 +35,7 @@ def verify(directory: Path, digest: str | None) -> Manifest:
 
 
 def sha256_of_files(directory: Path) -> dict[str, str]:
-    """The sha256 of every file in a folder by name; what is no plain file has none."""
+    """The sha256 of every file in a folder, by name; what is not a plain file has none."""
     return {path.name: _sha256(path) for path in directory.iterdir()}
 
 

@@ -1,147 +1,152 @@
-"""Which version is Production, when people may say it by alias or by stage.
+"""Which version is in production, when people may set it by alias or by stage.
 
-The tag `slipway.production` on the registered model holds the version on which alias and
-stage last agreed. Whatever differs from it was done by a person since.
+The tag `slipway.production` of the registered model holds the version on which alias and stage
+last agreed. Whatever differs from it was changed by a person since then.
 """
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_DIGEST, TAG_PRODUCTION
-from registry.history import Event, Kind, history, now, record
+from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_PRODUCTION
+from registry.history import Event, Kind, history, record
 from registry.store import Store
 
-NONE = "none"
+NO_VERSION = "none"
+"""The value of the tag while nothing is in production."""
 
 
 @dataclass(frozen=True)
-class Switches:
-    """Where the two switches stand, and where they stood when they last agreed."""
+class ProductionState:
+    """What alias, stage and record say of a model.
+
+    `staged_versions` are the versions in the stage Production; None where MLflow has no stages.
+    `recorded` is the version on which alias and stage last agreed.
+    """
 
     alias: int | None
-    staged: AbstractSet[int]
+    staged_versions: AbstractSet[int] | None
     recorded: int | None
 
     @property
-    def agree(self) -> bool:
-        """Whether alias, stage and record say the same."""
+    def is_consistent(self) -> bool:
+        """Whether alias, stage and record agree."""
         staged = set() if self.alias is None else {self.alias}
-        return self.alias == self.recorded and self.staged == staged
+        return self.alias == self.recorded and self.staged_versions in (None, staged)
 
 
-def intention(switches: Switches) -> int | None:
+def desired_version(state: ProductionState) -> int | None:
     """The version that people want in production; None when they want none.
 
-    The alias counts if it moved since the record, even if the stage moved too. Else a
-    version newly staged counts (the newest, if there are several), and else the record's,
-    unless somebody took it out of the stage.
+    The alias decides if it moved since the record, even if the stage moved too. If it did not,
+    a newly staged version decides (the newest, if there are several). If there is none, it is
+    the recorded version, unless somebody took it out of the stage.
     """
-    if switches.alias != switches.recorded:
-        return switches.alias
-    newly_staged = switches.staged - {switches.recorded}
+    if state.alias != state.recorded or state.staged_versions is None:
+        return state.alias
+    newly_staged = state.staged_versions - {state.recorded}
     if newly_staged:
         return max(v for v in newly_staged if v is not None)
-    return switches.recorded if switches.recorded in switches.staged else None
+    return state.recorded if state.recorded in state.staged_versions else None
 
 
 def reconcile(store: Store, name: str) -> int | None:
-    """A model's Production version, after alias and stage were brought in line.
+    """Bring alias and stage of a model into line; returns the production version.
 
-    A change that was made by hand is added to the history. A model of which no version was
-    made by `slipway train` belongs to others: it is read, never written.
+    A change that was made by hand is added to the history. A model that has no version from
+    `slipway train` belongs to others: it is read, and never changed.
 
     Raises:
         NotRegistered: no such model.
         RegistryUnreachable: the tracking server does not answer.
-        Unwritable: the switches differ, and the lock for moving them cannot be made.
+        Unwritable: alias and stage differ, and the model's lock cannot be made.
 
     """
-    switches = read_switches(store, name)
-    if switches.agree:
-        return switches.alias
-    if not is_ours(store, name):
-        return intention(switches)
-    # Alias, stage and record are read one after the other, and differ while another process
-    # promotes; under the lock, what differs was done by hand.
+    state = read_state(store, name)
+    if state.is_consistent:
+        return state.alias
+    if not is_managed(store, name):
+        return desired_version(state)
+    # Alias, stage and record are read one after the other, so they also differ while another
+    # process promotes. Under the lock, a difference can only come from a change by hand.
     with store.lock(name):
-        return reconcile_in_turn(store, name)
+        return reconcile_locked(store, name)
 
 
-def reconcile_in_turn(store: Store, name: str) -> int | None:
-    """The same for who holds the lock already: `store.lock(name)`."""
-    switches = read_switches(store, name)
-    wanted = intention(switches)
-    if not is_ours(store, name):
+def reconcile_locked(store: Store, name: str) -> int | None:
+    """Bring alias and stage into line, as `reconcile` does, for a caller that holds the lock."""
+    state = read_state(store, name)
+    wanted = desired_version(state)
+    if not is_managed(store, name):
         return wanted
-    is_told = _is_told(store, name, switches.recorded, wanted)
-    if not is_told:
-        _take_back(store, name, switches.recorded)
-    if switches.agree:
+    is_recorded = _is_recorded(store, name, state.recorded, wanted)
+    if not is_recorded:
+        _undo_unfinished(store, name, state.recorded)
+    if state.is_consistent:
         return wanted
-    if wanted != switches.recorded and not is_told:
+    if wanted != state.recorded and not is_recorded:
         kind: Kind = "observed" if wanted is not None else "removed"
-        record(
-            store,
-            name,
-            Event(now(), kind, switches.recorded, wanted, "mlflow", "changed by hand"),
-        )
-    set_production(store, name, wanted, switches)
+        event = Event.now(kind, state.recorded, wanted, who="mlflow", why="changed by hand")
+        record(store, name, event)
+    set_production(store, name, wanted, state)
     return wanted
 
 
-def _is_told(store: Store, name: str, before: int | None, wanted: int | None) -> bool:
-    """Whether the last event is this very change: a promotion that was killed before its end."""
+def _is_recorded(store: Store, name: str, before: int | None, after: int | None) -> bool:
+    """Whether this very change is the last event: its promotion was killed before it was done."""
     last = history(store, name)[-1:]
-    return [(event.from_version, event.to_version) for event in last] == [(before, wanted)]
+    return [(event.from_version, event.to_version) for event in last] == [(before, after)]
 
 
 def is_unfinished(store: Store, name: str) -> bool:
-    """Whether the history tells a move that is not done: it is going on, or it was killed."""
+    """Whether the last event was not carried out: its process is still at it, or was killed."""
     last = history(store, name)[-1:]
-    recorded = read_switches(store, name).recorded
+    recorded = read_state(store, name).recorded
     return any(event.to_version != recorded for event in last)
 
 
-def _take_back(store: Store, name: str, recorded: int | None) -> None:
-    """Let the history end with what is so: a move that was told and then killed was never done.
+def _undo_unfinished(store: Store, name: str, recorded: int | None) -> None:
+    """Append a compensating event if the last recorded move was never carried out.
 
-    It is told as a rollback, so that nobody rolls back to what was not in production.
+    It is a rollback, so that nobody rolls back to a version that was not in production.
     """
     last = history(store, name)[-1:]
     if last and last[0].to_version != recorded:
-        why = "the move before was killed before it was done"
-        record(
-            store, name, Event(now(), "rolled_back", last[0].to_version, recorded, "slipway", why)
-        )
+        why = "the previous move was killed before it was carried out"
+        event = Event.now("rolled_back", last[0].to_version, recorded, who="slipway", why=why)
+        record(store, name, event)
 
 
-def is_ours(store: Store, name: str) -> bool:
-    """Whether any version of a model was made by `slipway train`."""
-    return any(TAG_DIGEST in version.tags for version in store.versions.of(name))
+def is_managed(store: Store, name: str) -> bool:
+    """Whether a model is ours: at least one version was made by `slipway train`."""
+    return any(version.digest for version in store.versions.of(name))
 
 
-def read_switches(store: Store, name: str) -> Switches:
-    """Alias, stage and record as they stand."""
+def read_state(store: Store, name: str) -> ProductionState:
+    """Alias, stage and record of a model, as they are now."""
     model = store.models.get(name)
     staged = {v.version for v in store.versions.of(name) if v.stage == PRODUCTION_STAGE}
-    text = model.tags.get(TAG_PRODUCTION, NONE)
-    return Switches(model.aliases.get(PRODUCTION), staged, None if text == NONE else int(text))
+    recorded = model.tags.get(TAG_PRODUCTION, NO_VERSION)
+    return ProductionState(
+        alias=model.aliases.get(PRODUCTION),
+        staged_versions=staged if store.versions.has_stages else None,
+        recorded=None if recorded == NO_VERSION else int(recorded),
+    )
 
 
-def set_production(store: Store, name: str, version: int | None, before: Switches) -> None:
-    """Let alias, stage and record say `version`.
+def set_production(store: Store, name: str, version: int | None, before: ProductionState) -> None:
+    """Set alias, stage and record to `version`.
 
-    The alias is first and the record last: whoever is killed in between leaves a moved
-    alias, which the next `reconcile` reads as the intention.
+    The alias is set first and the record last. A process that is killed in between leaves a
+    moved alias, which the next `reconcile` takes as the desired version.
     """
     if version is None:
         if before.alias is not None:
             store.models.delete_alias(name)
-        for staged in sorted(before.staged):
+        for staged in sorted(before.staged_versions or ()):
             store.versions.archive(name, staged)
     else:
         if before.alias != version:
             store.models.set_alias(name, version)
-        if before.staged != {version}:
+        if before.staged_versions not in (None, {version}):
             store.versions.move_to_production_stage(name, version)
-    store.models.set_tag(name, TAG_PRODUCTION, NONE if version is None else str(version))
+    store.models.set_tag(name, TAG_PRODUCTION, NO_VERSION if version is None else str(version))

@@ -1,13 +1,13 @@
-"""Make a version Production, through the gate; and take it back.
+"""Make a version the production version, if it passes the gate.
 
-Each is one act under the model's lock: what is decided on is what is moved.
+The decision and the move are one step under the model's lock, so the version that is moved is
+the one that was decided on.
 """
 
 import re
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
+from typing import Protocol
 
 from contracts.decision import Decision, PromotionOutcome
 from contracts.errors import (
@@ -18,29 +18,38 @@ from contracts.errors import (
     PlatformError,
     RegistryUnreachable,
 )
-from contracts.files import unwritable
 from contracts.manifest import Manifest
-from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST
-from registry.gate import Comparison, Judgement, decide, not_compared
-from registry.history import DECISION, Event, Kind, history, now, record
-from registry.mlflow_store.versions import StoredVersion
-from registry.model_directory import read_manifest
-from registry.production import read_switches, reconcile_in_turn, set_production
+from contracts.times import utc_text
+from registry.gate import Comparison, Judgement, judge_version, not_compared
+from registry.history import DECISION, Event, Kind, record
+from registry.manifests import fetch_manifest, require_digest
+from registry.production import read_state, reconcile_locked, set_production
 from registry.store import Store
 
-MANIFEST = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
-"""The path of a version's manifest within the artifacts of its run."""
-Compare = Callable[[int, int], Comparison]
-"""Measures a challenger (first) and Production (second) on the same rows."""
-Keep = Callable[[Decision], None]
-"""Puts a decision where people find it."""
+MAX_EVIDENCE_LINES = 10
+MAX_REASON_LINES = 8
+MAX_LINE_CHARS = 300
 
 
-@dataclass(frozen=True)
+class Compare(Protocol):
+    """Measures a challenger and production on the same rows."""
+
+    def __call__(self, challenger: int, production: int, /) -> Comparison:
+        """The comparison of two versions, by their numbers."""
+
+
+class Keep(Protocol):
+    """Stores a decision where people find it."""
+
+    def __call__(self, decision: Decision, /) -> None:
+        """Store a decision, which may be a refusal."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """What was Production, what is, and why; `changed` is False if it was so already.
+    """A move of production and its reason; `changed` is False if nothing had to move.
 
-    A rollback, and a version that is Production already, have no decision.
+    A rollback has no decision, nor has a version that was in production already.
     """
 
     name: str
@@ -51,15 +60,24 @@ class Promotion:
     sentence: str
 
 
-@dataclass(frozen=True)
-class _Case:
-    """Who is promoted against whom, and what was found."""
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What somebody asked for."""
 
     name: str
     target: int
-    candidate: Manifest
+    actor: str
+    because: str
+    force: bool
+    compare: Compare | None
+    keep: Keep | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """The judgement on a candidate while the version `current` was in production."""
+
     current: int | None
-    production: Manifest | None
     judgement: Judgement
 
 
@@ -74,252 +92,199 @@ def promote(
     compare: Compare | None = None,
     keep: Keep | None = None,
 ) -> Promotion:
-    """Make `version` (default: the newest) Production.
+    """Make `version` (default: the newest) the production version.
 
-    `compare` measures it and Production on the same rows; it may take its time, so it runs
-    before the lock is taken. Without it the manifests alone decide. `keep` is given the
-    decision, a refusal as well, before anything is moved.
+    `compare` measures it and production on the same rows. It may take long, so it runs before
+    the lock is taken. Without it, the manifests alone decide. `keep` gets the decision, even a
+    refusal, before anything is moved.
 
     Raises:
         NotRegistered: no such model or version.
-        GateRefused: the gate found reasons against it, and `force` was not given.
-        InvalidData: `force` without `because`.
+        GateRefused: the gate refused the version, and `force` was not given.
+        InvalidData: `force` without `because`, or `because` is too long.
         CorruptModel: the version's manifest is not the one that was registered.
         RegistryUnreachable: the tracking server or its artifact store does not answer.
         Unwritable: the lock cannot be made, or the folder for temporary files is full.
-        PlatformError: Production moved while it was compared with.
+        PlatformError: production was moved during the comparison.
 
     """
     if force and not because:
         raise InvalidData(
             "--force: expected a reason with it, got none",
-            remedy='say why: --force --because "..."',
+            remedy='give one: --force --because "..."',
         )
-    target = (
-        newest_version(store, name)
-        if version is None
-        else store.versions.get(name, version).version
+    target = store.versions.newest(name) if version is None else store.versions.get(name, version)
+    request = _Request(
+        name=name,
+        target=target.version,
+        actor=actor,
+        because=because,
+        force=force,
+        compare=compare,
+        keep=keep,
     )
     with store.lock(name):
-        compared_with = reconcile_in_turn(store, name)
-    if compared_with == target:
-        return _unchanged(name, target)
-    case = _judged(store, name, target, compared_with, compare, force=force)
+        current = reconcile_locked(store, name)
+    if current == request.target:
+        return unchanged(name, request.target)
+    case = _judge(store, request, current)
     with store.lock(name):
-        current = reconcile_in_turn(store, name)
-        if current == target:
-            return _unchanged(name, target)
-        if current != compared_with:
-            if compare is not None:
-                raise _moved_meanwhile(name, compared_with, current)
-            case = _judged(store, name, target, current, None, force=force)
-        decision = _decision(store, case, actor, because, force=force)
-        if keep is not None:
-            keep(decision)
-        if decision.outcome == "refused":
-            where = f"; see {decision.decision_id}.html of run {decision.run_id}" if keep else ""
-            raise GateRefused(
-                f"{name} version {target} is not promoted: " + "; ".join(case.judgement.reasons),
-                remedy='train a better version, or: slipway promote --force --because "..."'
-                + where,
-            )
-        evidence = _evidence(case.judgement, decision if keep else None)
-        kind: Kind = "forced" if decision.outcome == "forced" else "promoted"
-        _move(store, name, Event(now(), kind, current, target, actor, because, evidence))
-    sentence = f"{name} version {target} is production (before: {_shown(current)})"
-    return Promotion(name, current, target, True, decision, sentence)  # noqa: FBT003 - fields in order
+        return _decide_locked(store, request, case)
 
 
-def _judged(
-    store: Store,
-    name: str,
-    target: int,
-    current: int | None,
-    compare: Compare | None,
-    *,
-    force: bool,
-) -> _Case:
-    """Read the manifests, compare the versions, and decide.
+def _judge(store: Store, request: _Request, current: int | None) -> _Case:
+    """Read the manifests, compare the versions, and judge the candidate.
 
-    A Production that is lost speaks against every challenger, until a person says otherwise:
-    what cannot be read cannot be compared with, and cannot be rolled back to.
+    If the production version is lost, every candidate is refused unless a person forces it: a
+    version that cannot be read cannot be compared with, and cannot be rolled back to.
     """
-    candidate = manifest_of(store, name, target)
-    production, comparison = None, None
+    candidate = fetch_manifest(store, request.name, request.target)
+    production: Manifest | None = None
+    comparison: Comparison | None = None
     if current is not None:
         try:
-            production = manifest_of(store, name, current)
+            production = fetch_manifest(store, request.name, current)
         except (CorruptModel, NotRegistered, RegistryUnreachable) as err:
-            # A store that is away may come back, so without force it is no reason but an error.
-            if isinstance(err, RegistryUnreachable) and not force:
+            # A store that is away may come back. Without force that is an error, not a refusal.
+            if isinstance(err, RegistryUnreachable) and not request.force:
                 raise
             comparison = _lost(current, err)
         else:
-            comparison = compare(target, current) if compare else None
-    judgement = decide(candidate, production, comparison)
-    return _Case(name, target, candidate, current, production, judgement)
+            comparison = request.compare(request.target, current) if request.compare else None
+    return _Case(current=current, judgement=judge_version(candidate, production, comparison))
 
 
 def _lost(current: int, err: PlatformError) -> Comparison:
     return not_compared("production", f"production version {current}", "its model directory", err)
 
 
-def _decision(store: Store, case: _Case, actor: str, because: str, *, force: bool) -> Decision:
-    """The document on a case; only a version that needed force was forced."""
+def _decide_locked(store: Store, request: _Request, case: _Case) -> Promotion:
+    """Decide on a case and carry the decision out; the caller holds the model's lock."""
+    name, target = request.name, request.target
+    current = reconcile_locked(store, name)
+    if current == target:
+        return unchanged(name, target)
+    if current != case.current:
+        if request.compare is not None:
+            raise _moved_meanwhile(name, case.current, current)
+        case = _judge(store, request, current)
+    decision = _decision(store, request, case)
+    event = _event(request, case, decision)
+    if decision.outcome != "refused":
+        # A reason that is too long must fail before the decision is stored.
+        event.encode()
+    if request.keep is not None:
+        request.keep(decision)
+    if decision.outcome == "refused":
+        raise _refusal(request, case, decision)
+    move_production(store, name, event)
+    return Promotion(
+        name=name,
+        from_version=current,
+        to_version=target,
+        changed=True,
+        decision=decision,
+        sentence=f"{name} version {target} is production (before: {version_text(current)})",
+    )
+
+
+def _decision(store: Store, request: _Request, case: _Case) -> Decision:
+    """The document of the decision; only a version that needed force counts as forced."""
     allowed = case.judgement.allowed
-    outcome: PromotionOutcome = "promoted" if allowed else "forced" if force else "refused"
-    made_at = now()
-    stored = store.versions.get(case.name, case.target)
+    outcome: PromotionOutcome = "promoted" if allowed else "forced" if request.force else "refused"
+    made_at = utc_text(datetime.now(UTC))
+    stored = store.versions.get(request.name, request.target)
+    before = None if case.current is None else store.versions.get(request.name, case.current)
     return Decision(
         # To the microsecond, and made under the model's lock: unique, and in order as text.
         decision_id=re.sub(r"[-:.]", "", made_at),
-        model=case.name,
-        version=case.target,
+        model=request.name,
+        version=request.target,
         run_id=stored.run_id,
-        digest=_digest_of(stored),
+        digest=require_digest(stored),
         production_version=case.current,
-        production_digest=_digest_at(store, case.name, case.current),
+        production_digest=before.digest if before else "",
         made_at=made_at,
-        by=actor,
-        because=because,
+        by=request.actor,
+        because=request.because,
         outcome=outcome,
-        sentence=_sentence(case, outcome),
+        sentence=_sentence(request, case.judgement, outcome),
         checks=case.judgement.checks,
-        evaluation=case.judgement.exam,
+        evaluation=case.judgement.evaluation,
     )
 
 
-def _digest_at(store: Store, name: str, version: int | None) -> str:
-    return "" if version is None else store.versions.get(name, version).tags.get(TAG_DIGEST, "")
-
-
-def _sentence(case: _Case, outcome: PromotionOutcome) -> str:
-    """The decision in one sentence: what it came to, and the first reason for it."""
-    told = case.judgement.reasons or case.judgement.evidence
-    words = {
+def _sentence(request: _Request, judgement: Judgement, outcome: PromotionOutcome) -> str:
+    """The decision in one sentence: its outcome, and the first reason or evidence."""
+    text = {
         "promoted": "is promoted",
         "refused": "is not promoted",
-        "forced": "is promoted past the gate",
-    }
-    return f"{case.name} version {case.target} {words[outcome]}" + (f": {told[0]}" if told else "")
-
-
-def _moved_meanwhile(name: str, before: int | None, current: int | None) -> PlatformError:
-    return PlatformError(
-        f"{name}: expected {_shown(before)} in production, which was compared with, "
-        f"got {_shown(current)}: somebody moved it meanwhile",
-        remedy=f"slipway history {name}, then promote again",
+        "forced": "is promoted although the gate refused it",
+    }[outcome]
+    grounds = judgement.reasons or judgement.evidence
+    return f"{request.name} version {request.target} {text}" + (
+        f": {grounds[0]}" if grounds else ""
     )
 
 
-def rollback(
-    store: Store, name: str, *, to: int | None = None, actor: str, because: str = ""
-) -> Promotion:
-    """Make the Production version before this one, or `to`, Production again.
-
-    The gate is not asked: going back to what served before must always be possible.
-
-    Raises:
-        NotRegistered: nothing is, or nothing else was, in production, or `to` is no version
-            made by `slipway train`.
-        RegistryUnreachable: the tracking server does not answer.
-        Unwritable: the lock cannot be made.
-
-    """
-    store.models.get(name)
-    with store.lock(name):
-        current = reconcile_in_turn(store, name)
-        target = _before(store, name, current) if to is None else to
-        _digest_of(store.versions.get(name, target))
-        if target == current:
-            return _unchanged(name, target)
-        _move(store, name, Event(now(), "rolled_back", current, target, actor, because))
-    sentence = f"{name} is rolled back to version {target} (before: {_shown(current)})"
-    return Promotion(name, current, target, True, None, sentence)  # noqa: FBT003 - the same
-
-
-def manifest_of(store: Store, name: str, version: int) -> Manifest:
-    """The manifest that was registered with a version.
-
-    Raises:
-        NotRegistered: no such version, or it was not made by `slipway train`.
-        CorruptModel: the artifact is not what was registered, or not there.
-        RegistryUnreachable: the tracking server or its artifact store does not answer.
-        Unwritable: the folder for temporary files is full.
-
-    """
-    stored = store.versions.get(name, version)
-    digest = _digest_of(stored)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = store.artifacts.download(
-                stored.run_id, f"{MODEL_DIRECTORY}/{MANIFEST_FILE}", Path(folder)
-            )
-            return read_manifest(path, digest)
-    except NotRegistered as err:
-        raise CorruptModel(err.what, remedy=err.remedy) from err
-    except OSError as err:
-        raise unwritable(Path(tempfile.gettempdir()), err) from err
-
-
-def _unchanged(name: str, target: int) -> Promotion:
-    done = f"{name} version {target} is production already"
-    return Promotion(name, target, target, False, None, done)  # noqa: FBT003 - the same
-
-
-def _digest_of(stored: StoredVersion) -> str:
-    digest = stored.tags.get(TAG_DIGEST)
-    if digest is None:
-        raise NotRegistered(
-            f"{stored.name} version {stored.version}: expected a version made by slipway train, "
-            f"got one without the tag {TAG_DIGEST}",
-            remedy=f"slipway train {stored.name}",
-        )
-    return digest
-
-
-def _move(store: Store, name: str, event: Event) -> None:
-    """The event is written first: a history that says too much beats one with a gap."""
-    record(store, name, event)
-    set_production(store, name, event.to_version, read_switches(store, name))
-
-
-def newest_version(store: Store, name: str) -> int:
-    """The version of a model that was registered last.
-
-    Raises:
-        NotRegistered: no such model, or no version of it.
-
-    """
-    store.models.get(name)
-    versions = store.versions.of(name)
-    if not versions:
-        raise NotRegistered(
-            f"model {name!r}: expected a version, got none", remedy=f"slipway train {name}"
-        )
-    return versions[-1].version
-
-
-def _before(store: Store, name: str, current: int | None) -> int:
-    """The version that was Production before the current one became it."""
-    existing = {v.version for v in store.versions.of(name)}
-    for event in reversed(history(store, name)):
-        if event.to_version == current and event.kind != "rolled_back":
-            if event.from_version in existing:
-                return int(event.from_version)
-            break
-    raise NotRegistered(
-        f"model {name!r}: expected a production version before {_shown(current)}, got none",
-        remedy=f"slipway history {name}, then: slipway rollback {name} --to VERSION",
+def _event(request: _Request, case: _Case, decision: Decision) -> Event:
+    kind: Kind = "forced" if decision.outcome == "forced" else "promoted"
+    return Event.now(
+        kind,
+        case.current,
+        request.target,
+        who=request.actor,
+        why=request.because,
+        evidence=_evidence(case.judgement, decision if request.keep else None),
     )
 
 
 def _evidence(judgement: Judgement, kept: Decision | None) -> tuple[str, ...]:
-    """What the history remembers of a decision: reasons first, ten lines at most."""
-    where = [DECISION + kept.decision_id] if kept else []
-    against = [f"against: {reason}" for reason in judgement.reasons]
-    return tuple(text[:300] for text in (*against[:8], *where, *judgement.evidence)[:10])
+    """What the history remembers of a decision: at most ten lines, the reasons first."""
+    document = [DECISION + kept.decision_id] if kept else []
+    against = [f"against: {reason}" for reason in judgement.reasons[:MAX_REASON_LINES]]
+    lines = (*against, *document, *judgement.evidence)[:MAX_EVIDENCE_LINES]
+    return tuple(line[:MAX_LINE_CHARS] for line in lines)
 
 
-def _shown(version: int | None) -> str:
+def _refusal(request: _Request, case: _Case, decision: Decision) -> GateRefused:
+    document = f"; see {decision.decision_id}.html of run {decision.run_id}" if request.keep else ""
+    return GateRefused(
+        f"{request.name} version {request.target} is not promoted: "
+        + "; ".join(case.judgement.reasons),
+        remedy=f'train a better version, or: slipway promote --force --because "..."{document}',
+    )
+
+
+def _moved_meanwhile(name: str, before: int | None, current: int | None) -> PlatformError:
+    return PlatformError(
+        f"{name}: production was moved during the comparison, from {version_text(before)} "
+        f"to {version_text(current)}",
+        remedy=f"slipway history {name}, then promote again",
+    )
+
+
+def move_production(store: Store, name: str, event: Event) -> None:
+    """Record an event, then carry it out; the caller holds the model's lock.
+
+    The event is written first: a history with a move too many can be corrected, a gap cannot.
+    """
+    record(store, name, event)
+    set_production(store, name, event.to_version, read_state(store, name))
+
+
+def unchanged(name: str, version: int) -> Promotion:
+    """The result where the wanted version is in production already."""
+    return Promotion(
+        name=name,
+        from_version=version,
+        to_version=version,
+        changed=False,
+        decision=None,
+        sentence=f"{name} version {version} is production already",
+    )
+
+
+def version_text(version: int | None) -> str:
+    """A production version for a message; it may be none."""
     return "none" if version is None else f"version {version}"

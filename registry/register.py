@@ -1,4 +1,4 @@
-"""A run's model becomes a version."""
+"""Register the model that a run logged as a version."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ def register_version(
     description: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> int:
-    """Register what a run logged as the next version of `name`; gives its number.
+    """Register what a run logged as the next version of `name`; returns its number.
 
-    `source` is the MLflow URI of the logged pipeline; `digest` the sha256 of the manifest in
-    the run's model directory, by which the version is verified wherever it goes. `tags` are
-    more tags for the version.
+    `source` is the MLflow URI of the logged pipeline. `digest` is the sha256 of the manifest in
+    the run's model directory, by which the version is verified wherever it is copied. `tags` are
+    additional tags of the version.
     """
     store.models.ensure(check_model_name(name), description)
-    given = {TAG_DIGEST: digest, TAG_RECIPE: recipe, **(tags or {})}
-    return store.versions.create(name, source, run_id, given, description)
+    all_tags = {TAG_DIGEST: digest, TAG_RECIPE: recipe, **(tags or {})}
+    return store.versions.create(name, source, run_id, all_tags, description)

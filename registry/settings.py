@@ -1,4 +1,4 @@
-"""What the environment says of the registry."""
+"""Settings of the registry, from environment variables."""
 
 import getpass
 from dataclasses import dataclass
@@ -14,24 +14,23 @@ class RegistrySettings:
     var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
     user: str = setting("SLIPWAY_REGISTRY_ACTOR", "", "who promotes; default: the login name")
     timeout_s: int = setting(
-        "SLIPWAY_REGISTRY_TIMEOUT_S", 10, "seconds before a silent tracking server is given up"
+        "SLIPWAY_REGISTRY_TIMEOUT_S", 10, "seconds to wait for a tracking server that is silent"
     )
     poll_s: float = setting(
-        "SLIPWAY_REGISTRY_POLL_S", 2.0, "seconds between looks at Production, while it is followed"
+        "SLIPWAY_REGISTRY_POLL_S", 2.0, "seconds between checks of Production while following it"
     )
-
     canary_hold_s: float = setting(
-        "SLIPWAY_REGISTRY_CANARY_HOLD_S", 60.0, "seconds that each step of a canary lasts at least"
+        "SLIPWAY_REGISTRY_CANARY_HOLD_S", 60.0, "minimum seconds for each step of a canary"
     )
     trial_timeout_s: float = setting(
         "SLIPWAY_REGISTRY_TRIAL_S",
         60.0,
-        "seconds for a version to load and answer; one that takes longer is refused",
+        "seconds for a version to load and answer; a slower one is refused",
     )
     max_model_bytes: int = setting(
         "SLIPWAY_REGISTRY_MODEL_BYTES",
         2 * 1024**3,
-        "largest model directory; a version with a larger one is refused, not downloaded",
+        "maximum size of a model directory; a larger version is refused, not downloaded",
     )
 
     @property
@@ -44,5 +43,5 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # A container may run under a number that no password file names.
+        # A container may run under a user id that no password file names.
         return "unknown"

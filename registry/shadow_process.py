@@ -1,7 +1,7 @@
-"""The process that looks on beside the service, started while there is something to look at.
+"""The process `python -m services.shadow`, kept running while a model has a shadow or a canary.
 
-The registry knows no model runtime and reads no traffic; the service's own code does, in a
-process of its own (`python -m services.shadow`), which ends with its parent.
+The registry knows no model runtime and reads no traffic; the service's own code does, in this
+process, which ends with its parent.
 """
 
 import logging
@@ -11,24 +11,24 @@ import time
 from dataclasses import dataclass
 
 from contracts.names import SHADOW, Layout
-from registry.alias_pointers import split_of
+from registry.pointers import read_split
 
 logger = logging.getLogger("slipway.follow")
 
-AGAIN_S = 5.0
-"""So long is waited before one that has ended is started anew."""
+RESTART_PAUSE_S = 5.0
+"""Minimum time between two starts of the process."""
 
 
 @dataclass
-class Beside:
-    """Keeps the process running as long as a model has a shadow or a canary."""
+class ShadowProcess:
+    """Supervises the shadow process of one data folder."""
 
     layout: Layout
     _process: "subprocess.Popen[bytes] | None" = None
-    _again: float = 0.0
+    _next_start: float = 0.0
 
-    def see_to_it(self) -> None:
-        """Start it or end it, as is needed now."""
+    def ensure(self) -> None:
+        """Start the process if it is needed and not running; end it if it is not needed."""
         is_running = self._process is not None and self._process.poll() is None
         if self._is_needed() == is_running:
             return
@@ -36,8 +36,8 @@ class Beside:
             self._process.terminate()
             self._process.wait()
             self._process = None
-        elif time.monotonic() >= self._again:
-            self._again = time.monotonic() + AGAIN_S
+        elif time.monotonic() >= self._next_start:
+            self._next_start = time.monotonic() + RESTART_PAUSE_S
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.shadow"], stdin=subprocess.DEVNULL
             )
@@ -45,5 +45,5 @@ class Beside:
     def _is_needed(self) -> bool:
         models = self.layout.var / "models"
         names = [path.parent.name for path in models.glob("*/split.json")]
-        splits = [split for name in names if (split := split_of(self.layout, name))]
+        splits = [split for name in names if (split := read_split(self.layout, name))]
         return any(split.canary for split in splits) or any(models.glob(f"*/{SHADOW}.json"))

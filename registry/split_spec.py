@@ -1,7 +1,7 @@
-"""What a person wants of a traffic split, in the words of the tag `slipway.challenger`.
+"""The traffic split that people ask for, in the syntax of the tag `slipway.challenger`.
 
-`10%`, `off`, `canary`, `canary 5,25,50,100 each 200`, each with `by FEATURE` after it. The
-words are the same on the command line and in `mlflow ui`.
+`10%`, `off`, `canary`, `canary 5,25,50,100 each 200`, each optionally followed by `by FEATURE`.
+The command line and `mlflow ui` use the same syntax.
 """
 
 import re
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 from contracts.errors import InvalidSplit
 
 OFF = "off"
-STEPS = (0.05, 0.25, 0.5, 1.0)
-"""A canary's weights, one after the other; at 100 % the challenger becomes production.
+DEFAULT_STEPS = (0.05, 0.25, 0.5, 1.0)
+"""The weights of a canary, in order; at 100 % the challenger becomes production.
 
-A lower first step would harm no fewer requests: what a test needs is a number of the
-challenger's, and at 1 % they only take five times as long to come."""
-EACH = 200
-"""So many requests the challenger answers at a step before the next."""
+A lower first step would not harm fewer requests: a test needs a certain number of the
+challenger's answers, and at 1 % they only take five times as long to come."""
+DEFAULT_REQUESTS_PER_STEP = 200
+"""Requests that the challenger must answer at a step before the next one."""
 _NUMBER = r"\d{1,3}(?:\.\d{1,6})?"
-_WORDS = re.compile(
+_SYNTAX = re.compile(
     rf"(?:(?P<off>off|0%?)|(?P<percent>{_NUMBER})\s*%"
     rf"|(?P<canary>canary)(?:\s+(?P<steps>{_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*%?)?"
     r"(?:\s+each\s+(?P<each>[1-9]\d{0,8}))?)"
     r"(?:\s+by\s+(?P<by>\S+))?"
 )
 _HELP = "write 10%, off, canary, or canary 5,25,50,100 each 200; by FEATURE may follow"
-_ROUNDING = 12
+_DECIMALS = 12
 
 
 @dataclass(frozen=True)
-class Wish:
-    """The share of units for the challenger: fixed, or in the steps of a canary.
+class SplitSpec:
+    """The desired share of units for the challenger: fixed, or in the steps of a canary.
 
-    `each`: so many requests of the challenger's a step must have. `by` names the feature that
-    is the unit where no header says it.
+    The challenger must answer `requests_per_step` requests at each step. `by` names the feature
+    that identifies the unit where no header does.
     """
 
     weight: float = 0.0
     steps: tuple[float, ...] = ()
-    each: int = EACH
+    requests_per_step: int = DEFAULT_REQUESTS_PER_STEP
     by: str = ""
 
     @property
@@ -48,45 +48,46 @@ class Wish:
 
     @property
     def text(self) -> str:
-        """The words that `parse` reads this from."""
+        """The text from which `parse_split` reads this."""
         if self.steps:
-            words = f"canary {','.join(map(_percent, self.steps))} each {self.each}"
+            text = f"canary {','.join(map(_percent, self.steps))} each {self.requests_per_step}"
         else:
-            words = OFF if self.is_off else f"{_percent(self.weight)}%"
-        return f"{words} by {self.by}" if self.by else words
+            text = OFF if self.is_off else f"{_percent(self.weight)}%"
+        return f"{text} by {self.by}" if self.by else text
 
 
-def parse(text: str) -> Wish:
-    """The wish in these words.
+def parse_split(text: str) -> SplitSpec:
+    """The split spec that a text describes.
 
     Raises:
-        InvalidSplit: they are none, or no share of the units.
+        InvalidSplit: the text does not follow the syntax, or a share is out of range.
 
     """
-    found = _WORDS.fullmatch(text.strip())
+    found = _SYNTAX.fullmatch(text.strip())
     if found is None:
         raise InvalidSplit(f"challenger: expected a share, got {text[:200]!r}", remedy=_HELP)
     by = found["by"] or ""
     if found["off"]:
-        return Wish(by=by)
+        return SplitSpec(by=by)
     if found["percent"]:
-        return Wish(weight=_share(found["percent"], text), by=by)
-    steps: tuple[float, ...] = STEPS
+        return SplitSpec(weight=_share(found["percent"], text), by=by)
+    steps: tuple[float, ...] = DEFAULT_STEPS
     if found["steps"]:
-        steps = tuple(_share(word.strip(), text) for word in found["steps"].split(","))
+        steps = tuple(_share(step.strip(), text) for step in found["steps"].split(","))
     if list(steps) != sorted(set(steps)) or steps[0] <= 0.0:
         raise InvalidSplit(
-            f"challenger: expected steps above 0 that rise, got {text[:200]!r}", remedy=_HELP
+            f"challenger: expected rising steps above 0, got {text[:200]!r}", remedy=_HELP
         )
-    return Wish(steps=steps, each=int(found["each"] or EACH), by=by)
+    requests = int(found["each"] or DEFAULT_REQUESTS_PER_STEP)
+    return SplitSpec(steps=steps, requests_per_step=requests, by=by)
 
 
 def _share(percent: str, text: str) -> float:
-    share = round(float(percent) / 100, _ROUNDING)
+    share = round(float(percent) / 100, _DECIMALS)
     if share > 1.0:
         raise InvalidSplit(f"challenger: expected at most 100%, got {text[:200]!r}", remedy=_HELP)
     return share
 
 
 def _percent(share: float) -> str:
-    return f"{round(share * 100, _ROUNDING - 2):.10f}".rstrip("0").rstrip(".")
+    return f"{round(share * 100, _DECIMALS - 2):.10f}".rstrip("0").rstrip(".")

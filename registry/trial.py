@@ -1,50 +1,53 @@
-"""The last check before a version is pointed at: the service itself tries it, in a process.
+"""The last check before a version is served: a process of the service loads and asks it.
 
-The registry knows no model runtime; the service's own loading code checks that the graph
-loads, that its golden requests get their answers, and that it does so in time. A model that
-hangs or takes all memory does it there.
+The registry knows no model runtime. The service's own loading code checks that the graph
+loads, that its golden requests get their answers, and that this does not take too long. A model
+that hangs or uses all memory does so in that process.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from contracts.errors import CorruptModel
 from contracts.manifest import Pointer
 from contracts.names import Layout
 from contracts.process_error import read_error
 
-Trial = Callable[[Layout, Pointer], None]
-"""Raises CorruptModel for a version that may not be served."""
+
+class Trial(Protocol):
+    """Checks that a version can be served."""
+
+    def __call__(self, layout: Layout, pointer: Pointer, /) -> None:
+        """Raise CorruptModel if the version that `pointer` names cannot be served."""
 
 
-def service_trial(limit_s: float) -> Trial:
-    """The trial by the service itself, which may take so many seconds."""
-    return partial(_tried, limit_s=limit_s)
+def service_trial(timeout_s: float) -> Trial:
+    """The trial by the service itself; it may take `timeout_s` seconds."""
+    return partial(_run_trial, timeout_s=timeout_s)
 
 
-def _tried(layout: Layout, pointer: Pointer, *, limit_s: float) -> None:
-    """Let the service try the version that `pointer` would name.
+def _run_trial(layout: Layout, pointer: Pointer, *, timeout_s: float) -> None:
+    """Run `python -m services.trial` for the version that `pointer` names.
 
     Raises:
-        CorruptModel: it does not load, answers otherwise than at training, or not in time.
+        CorruptModel: it does not load, its answers differ from training's, or it takes too long.
 
     """
     version = f"{pointer.name} version {pointer.version}"
-    words = [sys.executable, "-m", "services.trial", str(layout.var), pointer.write().decode()]
+    command = [sys.executable, "-m", "services.trial", str(layout.var), pointer.write().decode()]
     try:
-        done = subprocess.run(words, capture_output=True, timeout=limit_s, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as err:
         raise CorruptModel(
-            f"{version}: expected it to load and answer within {limit_s:g} s, got no end",
-            remedy="train the version again, smaller, or raise SLIPWAY_REGISTRY_TRIAL_S",
+            f"{version}: it did not load and answer within {timeout_s:g} s",
+            remedy="train a smaller version, or raise SLIPWAY_REGISTRY_TRIAL_S",
         ) from err
     if done.returncode < 0:
         raise CorruptModel(
-            f"{version}: expected it to load and answer, got its process killed by signal "
-            f"{-done.returncode}",
-            remedy="train the version again; signal 9 is what a machine out of memory sends",
+            f"{version}: its trial process was killed by signal {-done.returncode}",
+            remedy="train the version again; the system sends signal 9 when memory runs out",
         )
     if done.returncode != 0:
         report = read_error(done.stderr)

@@ -7,10 +7,10 @@ import httpx
 
 from contracts.errors import PlatformError
 from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_CHALLENGER_SPLIT, Layout
-from registry.alias_pointers import split_of
 from registry.mlflow_store.models import StoredModel
-from registry.production import read_switches
-from registry.pull import TAG_REFUSED, pointer_of
+from registry.pointers import read_pointer, read_split
+from registry.production import read_state
+from registry.refusals import TAG_REFUSED
 from registry.rollout import canary_of
 from registry.store import Store
 
@@ -51,8 +51,8 @@ def states(store: Store, layout: Layout, url: str, key: str = "") -> list[ModelS
 
 
 def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> ModelState:
-    production = read_switches(store, name).alias
-    pointer = pointer_of(layout, name)
+    production = read_state(store, name).alias
+    pointer = read_pointer(layout, name)
     model = store.models.get(name)
     named = {role: model.aliases[role] for role in ROLES if role in model.aliases}
     tags = {role: store.versions.get(name, version).tags for role, version in named.items()}
@@ -75,7 +75,7 @@ def _challenger(layout: Layout, model: StoredModel) -> str:
     version = model.aliases.get(CHALLENGER)
     if version is None:
         return ""
-    split = split_of(layout, model.name)
+    split = read_split(layout, model.name)
     weight = split.weight if split is not None and split.challenger_version == version else 0.0
     return f"{version} at {100 * weight:.4g}%"
 

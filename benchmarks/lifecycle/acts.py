@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from registry.listing import versions as listed
+from registry.listing import list_versions as listed
 from registry.production import reconcile
-from registry.promote import promote, rollback
+from registry.promote import promote
+from registry.rollback import rollback
 from registry.settings import RegistrySettings
 from registry.store import Store
 

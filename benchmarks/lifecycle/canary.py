@@ -22,8 +22,8 @@ from msgspec.structs import replace
 from benchmarks.gate.__main__ import say, shown
 from benchmarks.lifecycle.scenarios import World, lines_of, record_of, requests
 from contracts.canary import Canary, CanaryEvidence
-from registry.canary import decide
-from registry.split_spec import EACH, parse
+from registry.canary import decide_step
+from registry.split_spec import DEFAULT_REQUESTS_PER_STEP, parse_split
 from services.shadow.evidence import EvidenceCounter
 from services.shadow.log_entry import LogEntry
 
@@ -87,7 +87,7 @@ def run(world: World, weights: tuple[float, ...], rng: np.random.Generator) -> E
             counter.compare([(a, AGREED if agrees[a.request_id] else DIFFERED) for a in answers])
             seen += len(look)
             evidence = counter.evidence
-            decision = decide(canary, evidence, held_s=0.0, hold_s=0.0)
+            decision = decide_step(canary, evidence, held_s=0.0, hold_s=0.0)
             if decision.action in {"abort", "complete"}:
                 return End(decision.action, seen, evidence.requests)
             if decision.action == "advance":
@@ -115,7 +115,7 @@ def _canary(weights: tuple[float, ...]) -> Canary:
         challenger_digest="",
         production_version=1,
         weights=weights,
-        requests_per_step=EACH,
+        requests_per_step=DEFAULT_REQUESTS_PER_STEP,
         began="",
         step_began="",
     )
@@ -186,7 +186,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--steps", default="", help="in per cent: 1,5,25,50,100")
     options = parser.parse_args()
-    weights = parse(f"canary {options.steps}").steps[:-1]
+    weights = parse_split(f"canary {options.steps}").steps[:-1]
     missed = harmless_missed(weights, options.repetitions, options.seed)
     sys.stdout.write("\n")
     missed += harmful_missed(weights, options.repetitions, options.seed)

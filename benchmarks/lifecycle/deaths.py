@@ -58,7 +58,7 @@ def _promote(step: Step | None, name: str, version: int) -> None:
 
 def _rollback(step: Step | None, name: str, version: int) -> None:
     """`slipway rollback --to`."""
-    from registry.promote import rollback
+    from registry.rollback import rollback
     from registry.settings import RegistrySettings
     from registry.store import Store
 
@@ -90,7 +90,7 @@ def _follow(step: Step | None) -> None:
     trial, rollout = service_trial(wishes.trial_timeout_s), Rollout(layout, wishes.canary_hold_s)
     follower = Follower(lambda: Store.open(wishes), layout, trial, 1.0, rollout)
     _arm(step)
-    follower.look()
+    follower.poll()
 
 
 def _swap(step: Step | None, name: str, row: dict[str, Any], pointer: str) -> None:

@@ -16,8 +16,8 @@ from contracts.manifest import Pointer
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST, Layout
 from registry.history import history
 from registry.model_directory import verify
-from registry.production import read_switches, reconcile
-from registry.pull import pull_version
+from registry.production import read_state, reconcile
+from registry.pull import fetch_version
 from registry.settings import RegistrySettings
 from registry.store import Store
 
@@ -46,7 +46,7 @@ class Ground:
         os.chdir(self.root)
         self.store, self.layout = Store.open(RegistrySettings()), Layout(Path("var"))
         self.broken = self._register_broken()
-        pull_version(self.store, self.layout, MODEL, 2, point=False)
+        fetch_version(self.store, self.layout, MODEL, 2)
         self._temporary = set(self._temporary_files())
 
     def words(self, act: str) -> tuple[str, list[Any], int]:
@@ -62,7 +62,7 @@ class Ground:
         if act in {"promote", "rollback"}:
             return act, [MODEL, other], other
         if act == "swap":
-            pointer = pull_version(self.store, self.layout, MODEL, other, point=False)
+            pointer = fetch_version(self.store, self.layout, MODEL, other)
             return act, [MODEL, ROW, pointer.write().decode()], other
         target = self.broken if act == "refuse" else other
         self._forget(target)
@@ -72,9 +72,9 @@ class Ground:
     def wrong(self, before: Pointer, target: int) -> Iterator[str]:
         """What must not be, whenever the process was killed."""
         production = reconcile(self.store, MODEL)
-        switches = read_switches(self.store, MODEL)
-        if not (switches.agree and production is not None and self._is_whole(production)):
-            yield f"production is {switches}"
+        state = read_state(self.store, MODEL)
+        if not (state.is_consistent and production is not None and self._is_whole(production)):
+            yield f"production is {state}"
         events = history(self.store, MODEL)
         if any(a.to_version != b.from_version for a, b in itertools.pairwise(events)):
             yield "the history has a gap"
@@ -116,7 +116,7 @@ class Ground:
         """Let a whole version be in production again, and pointed at."""
         if reconcile(self.store, MODEL) == self.broken:
             self.store.models.set_alias(MODEL, 1)
-        pull_version(self.store, self.layout, MODEL, reconcile(self.store, MODEL) or 1)
+        fetch_version(self.store, self.layout, MODEL, reconcile(self.store, MODEL) or 1)
 
     def _is_whole(self, version: int) -> bool:
         """Whether a version in production is what was registered; the broken one was so by hand."""

@@ -26,7 +26,7 @@ from benchmarks.serving.bar import Bar, at_most, print_bars
 from benchmarks.serving.machine import this_machine
 from benchmarks.serving.workplace import ROOT, Workplace, environ_of, slipway
 from registry.history import Event, history
-from registry.production import read_switches, reconcile
+from registry.production import read_state, reconcile
 from registry.settings import RegistrySettings
 from registry.store import Store
 from slipway import output
@@ -193,11 +193,11 @@ def _unknown(events: Sequence[Event], seen: Sequence[int]) -> int:
 
 
 def _not_settled(store: Store, name: str, settled: int | None, events: Sequence[Event]) -> int:
-    switches = read_switches(store, name)
+    state = read_state(store, name)
     wrong = (
-        switches.alias != settled,
-        switches.staged != {settled},
-        switches.recorded != settled,
+        state.alias != settled,
+        state.staged_versions != {settled},
+        state.recorded != settled,
         events[-1].to_version != settled,
     )
     return sum(wrong)

@@ -9,7 +9,7 @@ MODELS, VERSIONS, ARTIFACTS = (
     "registry.mlflow_store.versions",
     "registry.mlflow_store.artifacts",
 )
-PROMOTE, PULL = "registry.promote", "registry.pull"
+PROMOTE, ROLLBACK, PULL = "registry.promote", "registry.rollback", "registry.pull"
 FITTING, TRAINING, TRACKING = "training.fitting", "training.run", "training.tracking"
 SESSION = "sqlalchemy.orm.session"
 BOTH = (True, False)
@@ -48,15 +48,15 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(SESSION, "Session.commit", 1, 2),
     ),
     "promote": (
-        *around(PROMOTE, "reconcile_in_turn", 1, 2),
-        *around(PROMOTE, "manifest_of", 1, 2),
+        *around(PROMOTE, "reconcile_locked", 1, 2),
+        *around(PROMOTE, "fetch_manifest", 1, 2),
         *around("training.evaluation.decision_log", "log_decision"),
         *around(ARTIFACTS, "Artifacts.upload"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),
     ),
     "rollback": (
-        *around(PROMOTE, "reconcile_in_turn"),
+        *around(ROLLBACK, "reconcile_locked"),
         *around(PROMOTE, "record"),
         *around(PROMOTE, "set_production"),
         *around(MODELS, "Models.set_alias"),

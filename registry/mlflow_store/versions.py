@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import NotRegistered
-from contracts.names import PRODUCTION_STAGE
+from contracts.names import PRODUCTION_STAGE, TAG_DIGEST
 from registry.mlflow_store.connection import Connection
 from registry.mlflow_store.models import Models
 
@@ -21,7 +21,7 @@ LOGGED_MODEL = "models:/m-"
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """A model version; `stage` is empty for one that is in none."""
+    """A model version; `stage` is empty where it has none."""
 
     name: str
     version: int
@@ -31,6 +31,11 @@ class StoredVersion:
     status: str
     created_ms: int
     tags: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of its manifest; empty for a version that `slipway train` did not make."""
+        return self.tags.get(TAG_DIGEST, "")
 
 
 class Versions:
@@ -91,6 +96,22 @@ class Versions:
                 f"model {name!r}: expected one of its versions ({known}), got {version}",
                 remedy=f"slipway versions {name}",
             ) from err
+
+    def newest(self, name: str) -> StoredVersion:
+        """The version of a model that was registered last.
+
+        Raises:
+            NotRegistered: no such model, or it has no version.
+            RegistryUnreachable: the tracking server does not answer.
+
+        """
+        self._models.get(name)
+        versions = self.of(name)
+        if not versions:
+            raise NotRegistered(
+                f"model {name!r}: expected a version, got none", remedy=f"slipway train {name}"
+            )
+        return versions[-1]
 
     def set_tag(self, name: str, version: int, key: str, value: str) -> None:
         """Set a tag of a version."""

@@ -61,7 +61,7 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Make an earlier Production version the Production version again."""
-    from registry.promote import rollback
+    from registry.rollback import rollback
 
     promotion = rollback(context.store(), model, to=to, actor=context.actor(), because=because)
     _show_promotion(promotion, json_wanted=json)

@@ -40,11 +40,10 @@ def replay(
     from monitoring.baseline import find_baseline
     from monitoring.replay.run import Wish, keep, replay
     from monitoring.traffic.window import TimeWindow
-    from registry.promote import newest_version
 
     now, store = datetime.now(UTC), context.store()
     window = TimeWindow(model, answered_by, *time_range(last, start, end, now))
-    target = newest_version(store, model) if version is None else version
+    target = store.versions.newest(model).version if version is None else version
     baseline = find_baseline(store, context.layout(), model, target)
     document = replay(context.layout(), baseline, Wish(window, limit, segment), now=now)
     page = keep(context.layout(), document)[1]

@@ -59,12 +59,12 @@ def traffic_split(
 
 def current_shares(store: "Store", model: str) -> list[RoleShare]:
     """The share of each role; for an invalid split of the challenger, what is wrong with it."""
-    from registry.split_spec import OFF, parse
+    from registry.split_spec import OFF, parse_split
 
     stored = store.models.get(model)
     text = stored.tags.get(TAG_CHALLENGER_SPLIT, OFF)
     try:
-        share = parse(text).text
+        share = parse_split(text).text
     except InvalidSplit as err:
         share = err.what
     aliases: dict[str, Any] = dict(stored.aliases)
@@ -97,9 +97,9 @@ def _set_role(store: "Store", model: str, text: str, version: int | None, by: st
 
 def _set_challenger(store: "Store", model: str, text: str, version: int | None) -> None:
     """Move the alias, then set the split: a share without a challenger has no effect."""
-    from registry.split_spec import OFF, parse
+    from registry.split_spec import OFF, parse_split
 
-    spec = parse(text)
+    spec = parse_split(text)
     aliases = store.models.get(model).aliases
     if version is None and not spec.is_off and CHALLENGER not in aliases:
         version = max(v.version for v in store.versions.of(model))

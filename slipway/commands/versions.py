@@ -18,9 +18,9 @@ def versions(
     json: Json = False,
 ) -> None:
     """List registered versions, and which one is Production."""
-    from registry.listing import versions
+    from registry.listing import list_versions
 
-    found = versions(context.store(), model)
+    found = list_versions(context.store(), model)
     if json:
         output.as_json(found)
     else:

@@ -30,7 +30,7 @@ from monitoring.replay.run import Wish, keep, replay
 from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.window import TimeWindow
-from registry.promote import rollback
+from registry.rollback import rollback
 from slipway.app import app
 from slipway.shares import parse_share
 from tests import tiny

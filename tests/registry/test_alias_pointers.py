@@ -18,8 +18,9 @@ from registry import shadow_process
 from registry.doctor import examine
 from registry.follow import Follower
 from registry.history import history
+from registry.pointers import read_pointer
 from registry.promote import promote
-from registry.pull import TAG_REFUSED, pointer_of
+from registry.refusals import TAG_REFUSED
 from registry.rollout import Rollout
 from slipway.app import app
 from tests import tiny
@@ -34,11 +35,11 @@ def passing(_layout: Layout, _pointer: Pointer) -> None:
 @pytest.fixture
 def follower(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Follower:
     """A follower of three versions, of which the first is production; nothing looks on."""
-    monkeypatch.setattr(shadow_process.Beside, "see_to_it", lambda _self: None)
+    monkeypatch.setattr(shadow_process.ShadowProcess, "ensure", lambda _self: None)
     promote(trained.store, "tiny", 1, actor="ada")
     rollout = Rollout(trained.layout, hold_s=0.0)
     follower = Follower(lambda: trained.store, trained.layout, passing, 1.0, rollout)
-    follower.look()
+    follower.poll()
     return follower
 
 
@@ -60,40 +61,40 @@ def test_a_challenger_gets_its_share_and_loses_it(trained: Workplace, follower: 
         "version": 2,
         "share": "10%",
     }
-    follower.look()
-    found, pointer = split(trained), pointer_of(trained.layout, "tiny", "challenger")
+    follower.poll()
+    found, pointer = split(trained), read_pointer(trained.layout, "tiny", "challenger")
     assert found is not None
     assert pointer is not None
     assert (found.challenger_version, found.weight, found.canary) == (2, 0.1, "")
     assert (pointer.version, pointer.alias) == (2, "challenger")
     assert found.challenger_digest == pointer.digest
     before = found.since
-    follower.look()
+    follower.poll()
     assert split(trained) == found
     say("challenger=20%")
-    follower.look()
+    follower.poll()
     raised = split(trained)
     assert raised is not None
     assert raised.weight == 0.2
     assert raised.since > before
     say("challenger=off")
-    follower.look()
+    follower.poll()
     assert split(trained) is None
     trained.store.models.delete_alias("tiny", "challenger")
-    follower.look()
-    assert pointer_of(trained.layout, "tiny", "challenger") is None
+    follower.poll()
+    assert read_pointer(trained.layout, "tiny", "challenger") is None
     assert not examine(trained.store, trained.layout)
 
 
 def test_a_shadow_comes_and_goes(trained: Workplace, follower: Follower) -> None:
     assert say("shadow=3")["shadow"]["version"] == 3
-    follower.look()
-    pointer = pointer_of(trained.layout, "tiny", "shadow")
+    follower.poll()
+    pointer = read_pointer(trained.layout, "tiny", "shadow")
     assert pointer is not None
     assert (pointer.version, pointer.alias) == (3, "shadow")
     assert say("shadow=off")["shadow"]["version"] is None
-    follower.look()
-    assert pointer_of(trained.layout, "tiny", "shadow") is None
+    follower.poll()
+    assert read_pointer(trained.layout, "tiny", "shadow") is None
 
 
 @pytest.mark.parametrize(
@@ -122,14 +123,14 @@ def test_a_challenger_must_take_what_production_takes(
         patch.setattr(tiny, "NUMBERS", ["age", "income", "owner"])
         made = train_recipe(tiny.binary(schema=narrower), trained.store)
     say("challenger=50%", "--version", str(made.version))
-    follower.look()
+    follower.poll()
     tags = trained.store.versions.get("tiny", made.version).tags
 
     assert split(trained) is None
     assert "feature lines: clients send it, and it would be refused" in tags[TAG_REFUSED]
-    assert pointer_of(trained.layout, "tiny", "challenger") is None
+    assert read_pointer(trained.layout, "tiny", "challenger") is None
     say("challenger=50%", "--version", "2")
-    follower.look()
+    follower.poll()
     assert split(trained) is not None
 
 
@@ -140,17 +141,17 @@ def test_a_challenger_that_cannot_be_loaded_disturbs_nobody(
         if pointer.version == 2:
             raise CorruptModel("expected it to load, got nonsense")
 
-    follower._roles.trial = failing
+    follower._alias_pointers.trial = failing
     say("challenger=50%", "--version", "2")
-    follower.look()
+    follower.poll()
     assert split(trained) is None
     assert TAG_REFUSED in trained.store.versions.get("tiny", 2).tags
-    production = pointer_of(trained.layout, "tiny")
+    production = read_pointer(trained.layout, "tiny")
     assert production is not None
     assert production.version == 1
     promote(trained.store, "tiny", 2, actor="ada", force=True, because="to see")
-    follower.look()
-    served = pointer_of(trained.layout, "tiny")
+    follower.poll()
+    served = read_pointer(trained.layout, "tiny")
     assert served is not None
     assert served.version == 2, "what is refused as challenger is judged anew as production"
 
@@ -160,7 +161,7 @@ def test_a_challenger_that_cannot_be_loaded_disturbs_nobody(
 
 def begun(place: Workplace, follower: Follower, words: str = "canary 10,50,100 each 5") -> Canary:
     say(f"challenger={words}", "--version", "2")
-    follower.look()
+    follower.poll()
     return stored(place)
 
 
@@ -180,24 +181,24 @@ def test_a_canary_goes_step_by_step_to_production(trained: Workplace, follower: 
     assert first is not None
     assert (first.weight, first.canary, canary.weights) == (0.1, canary.began, (0.1, 0.5))
     show(trained, canary, seen=50, requests=5, compared=5, units=5)
-    follower.look()
+    follower.poll()
     second = split(trained)
     assert second is not None
     assert (second.weight, second.canary, stored(trained).step) == (0.5, canary.began, 1)
     show(trained, canary, seen=60, requests=9, compared=9, units=9)
-    follower.look()
+    follower.poll()
     assert stored(trained).step == 1
     show(trained, canary, seen=62, requests=10, compared=10, units=10)
-    follower.look()
+    follower.poll()
     assert split(trained) is not None, "its users stay with it until production has moved"
-    follower.look()
+    follower.poll()
 
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("completed", True)
     assert trained.store.models.get("tiny").tags[TAG_CHALLENGER_SPLIT] == "off"
     event = history(trained.store, "tiny")[-1]
     assert (event.from_version, event.to_version, event.who) == (1, 2, "canary")
-    production = pointer_of(trained.layout, "tiny")
+    production = read_pointer(trained.layout, "tiny")
     assert production is not None
     assert production.version == 2
     documents = trained.store.artifacts.paths(
@@ -212,7 +213,7 @@ def test_a_canary_that_fails_is_taken_back_and_stays_so(
     canary = begun(trained, follower)
     show(trained, canary, seen=20, requests=3, failed=3)
     for _ in range(3):
-        follower.look()
+        follower.poll()
 
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("aborted", True)
@@ -232,7 +233,7 @@ def test_a_follower_that_was_killed_after_deciding_does_what_follows(
     half = replace(canary, status=status, sentence="decided")
     trained.store.models.set_tag("tiny", TAG_CANARY, half.write().decode())
     for _ in range(3):
-        follower.look()
+        follower.poll()
 
     assert stored(trained).is_closed
     assert stored(trained).status == status
@@ -246,7 +247,7 @@ def test_another_share_by_hand_stops_a_canary(trained: Workplace, follower: Foll
     begun(trained, follower)
     say("challenger=30%")
     for _ in range(2):
-        follower.look()
+        follower.poll()
 
     found = split(trained)
     assert found is not None
@@ -257,7 +258,7 @@ def test_another_share_by_hand_stops_a_canary(trained: Workplace, follower: Foll
 def test_evidence_of_another_canary_moves_nothing(trained: Workplace, follower: Follower) -> None:
     canary = begun(trained, follower)
     show(trained, replace(canary, began="2020-01-01T00:00:00Z"), requests=9, failed=9)
-    follower.look()
+    follower.poll()
 
     assert stored(trained).status == "running"
     assert stored(trained).step == 0

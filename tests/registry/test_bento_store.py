@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from contracts.manifest import Pointer
-from registry.bento_store import strays
-from registry.pull import pull, pull_version
+from registry.bento_store import leftovers
+from registry.pull import fetch_version, pull
 from tests.conftest import Workplace
 from tests.registry.processes import (
     copy_as_bentoml_does_and_die,
@@ -82,7 +82,7 @@ def test_what_bentomls_own_killed_copy_leaves_does_not_block_its_version_nor_the
     import bentoml
 
     store, layout = trained.store, trained.layout
-    pointers = [pull_version(store, layout, "tiny", n, point=False) for n in (1, 2)]
+    pointers = [fetch_version(store, layout, "tiny", n) for n in (1, 2)]
     first, second = (stored(pointer) for pointer in pointers)
     shutil.rmtree(first.parent)
     killed = start(
@@ -92,7 +92,7 @@ def test_what_bentomls_own_killed_copy_leaves_does_not_block_its_version_nor_the
     assert ended(killed) == [-signal.SIGKILL]
     assert 0 < len(files(first)) < 5
     for number, folder in ((2, second), (1, first)):
-        pull_version(store, layout, "tiny", number, point=False)
+        fetch_version(store, layout, "tiny", number)
         assert (folder / "model.onnx").read_bytes() == (
             layout.model("tiny", number) / "model.onnx"
         ).read_bytes()
@@ -110,4 +110,4 @@ def test_imports_at_once_into_a_torn_model_all_end_well(promoted: Workplace) -> 
     assert ended(*rivals) == [0, 0, 0]
     assert ended(start(pull_command, promoted.root)) == [0]
     assert (folder / "model.onnx").read_bytes() == (directory / "model.onnx").read_bytes()
-    assert strays() == []
+    assert leftovers() == []

@@ -14,16 +14,16 @@ from benchmarks.lifecycle.scenarios import World
 from contracts.canary import REFERENCE_LATENCIES, Canary, CanaryEvidence
 from registry.canary import (
     ALPHA,
-    CHANGED,
     CHANGED_BETS,
-    FAILED,
     FAILED_BETS,
+    MAX_CHANGED_SHARE,
+    MAX_FAILED_SHARE,
     RANK_BETS,
     bernoulli_capital,
-    decide,
+    decide_step,
     rank_capital,
 )
-from registry.split_spec import STEPS
+from registry.split_spec import DEFAULT_STEPS
 
 CANARY = Canary(
     model="loan",
@@ -42,13 +42,15 @@ def evidence(**counts: object) -> CanaryEvidence:
 
 
 def action(canary: Canary = CANARY, held_s: float = 100.0, **counts: object) -> str:
-    return decide(canary, evidence(**counts), held_s=held_s, hold_s=60.0).action
+    return decide_step(canary, evidence(**counts), held_s=held_s, hold_s=60.0).action
 
 
 # the tests are fair: exact expectations, worked out in fractions by going through every outcome
 
 
-@pytest.mark.parametrize(("limit", "bets"), [(FAILED, FAILED_BETS), (CHANGED, CHANGED_BETS)])
+@pytest.mark.parametrize(
+    ("limit", "bets"), [(MAX_FAILED_SHARE, FAILED_BETS), (MAX_CHANGED_SHARE, CHANGED_BETS)]
+)
 @pytest.mark.parametrize("truth", [0.0, 0.5, 1.0])
 def test_nobody_gets_rich_on_a_harmless_share(
     limit: float, bets: tuple[float, ...], truth: float
@@ -84,10 +86,13 @@ def test_nobody_gets_rich_on_ranks_that_are_as_likely() -> None:
 def test_the_capital_is_walds_ratio(k: int, rest: int) -> None:
     exact = Fraction(0)
     for bet in FAILED_BETS:
-        won, lost = Fraction(bet) / Fraction(FAILED), (1 - Fraction(bet)) / (1 - Fraction(FAILED))
+        won, lost = (
+            Fraction(bet) / Fraction(MAX_FAILED_SHARE),
+            (1 - Fraction(bet)) / (1 - Fraction(MAX_FAILED_SHARE)),
+        )
         exact += (won**k * lost**rest) / len(FAILED_BETS)
 
-    assert bernoulli_capital(k, k + rest, FAILED, FAILED_BETS) == pytest.approx(
+    assert bernoulli_capital(k, k + rest, MAX_FAILED_SHARE, FAILED_BETS) == pytest.approx(
         math.log(exact.numerator) - math.log(exact.denominator), abs=1e-9
     )
 
@@ -103,9 +108,11 @@ def test_a_slow_rank_pays_more() -> None:
 
 
 def test_each_fault_alone_aborts_and_says_why() -> None:
-    failed = decide(CANARY, evidence(requests=3, failed=3), held_s=0, hold_s=60)
-    slow = decide(CANARY, evidence(ranks=(0,) * REFERENCE_LATENCIES + (4,)), held_s=0, hold_s=60)
-    other = decide(CANARY, evidence(units=5, changed=5, compared=5), held_s=0, hold_s=60)
+    failed = decide_step(CANARY, evidence(requests=3, failed=3), held_s=0, hold_s=60)
+    slow = decide_step(
+        CANARY, evidence(ranks=(0,) * REFERENCE_LATENCIES + (4,)), held_s=0, hold_s=60
+    )
+    other = decide_step(CANARY, evidence(units=5, changed=5, compared=5), held_s=0, hold_s=60)
 
     assert {each.action for each in (failed, slow, other)} == {"abort"}
     assert "failures: expected at most 1% of requests failed, got 3 of 3" in failed.sentence
@@ -153,7 +160,7 @@ def test_a_share_of_which_nobody_is_a_member_is_passed_in_time() -> None:
     ids=lambda world: world.name,
 )
 def test_a_harmless_challenger_completes(world: World) -> None:
-    ends = [run(world, STEPS[:-1], np.random.default_rng([1, i])) for i in range(12)]
+    ends = [run(world, DEFAULT_STEPS[:-1], np.random.default_rng([1, i])) for i in range(12)]
 
     assert {end.action for end in ends} == {"complete"}
 
@@ -168,7 +175,7 @@ def test_a_harmless_challenger_completes(world: World) -> None:
     ids=lambda world: world.name,
 )
 def test_a_harmful_challenger_is_aborted_within_a_thousand_requests(world: World) -> None:
-    ends = [run(world, STEPS[:-1], np.random.default_rng([2, i])) for i in range(12)]
+    ends = [run(world, DEFAULT_STEPS[:-1], np.random.default_rng([2, i])) for i in range(12)]
 
     assert {end.action for end in ends} == {"abort"}
     assert sorted(end.requests for end in ends)[-2] <= 1_000

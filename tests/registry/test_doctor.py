@@ -8,10 +8,11 @@ import pytest
 from mlflow import MlflowClient
 
 from registry.doctor import examine, repair
-from registry.history import Event, history, now, record
+from registry.history import Event, history, record
 from registry.mlflow_store.runs import StoredRun
-from registry.promote import promote, rollback
+from registry.promote import promote
 from registry.pull import pull
+from registry.rollback import rollback
 from tests.conftest import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
@@ -151,17 +152,17 @@ def test_a_leftover_that_serves_since_it_was_examined_is_not_deleted(trained: Wo
     assert version in numbers(trained)
 
 
-def test_a_move_that_was_told_and_then_killed_is_taken_back(trained: Workplace) -> None:
+def test_a_move_that_was_recorded_and_then_killed_is_undone(trained: Workplace) -> None:
     store, layout = trained.store, trained.layout
     promote(store, "tiny", 1, actor="ada")
-    record(store, "tiny", Event(now(), "promoted", 1, 2, "ada", "killed right after"))
+    record(store, "tiny", Event.now("promoted", 1, 2, who="ada", why="killed right after"))
     ailments = examine(store, layout)
 
     assert [(a.kind, a.subject) for a in ailments] == [("unfinished_move", "tiny")]
-    assert repair(store, layout, ailments) == ["tiny: production is 1, and its history says so"]
+    assert repair(store, layout, ailments) == ["tiny: production is 1, and its history agrees"]
     assert examine(store, layout) == []
-    told = [(e.kind, e.from_version, e.to_version) for e in history(store, "tiny")]
-    assert told == [("promoted", None, 1), ("promoted", 1, 2), ("rolled_back", 2, 1)]
+    events = [(e.kind, e.from_version, e.to_version) for e in history(store, "tiny")]
+    assert events == [("promoted", None, 1), ("promoted", 1, 2), ("rolled_back", 2, 1)]
 
 
 def test_runs_that_live_and_runs_of_others_are_left_alone(workplace: Workplace) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from contracts.errors import CorruptModel, RegistryUnreachable, Unwritable
 from registry.follow import Follower
+from registry.manifests import fetch_manifest
 from registry.model_directory import verify
-from registry.promote import manifest_of, promote
+from registry.promote import promote
 from registry.pull import pull, pull_all
 from registry.rollout import Rollout
 from tests.conftest import Workplace
@@ -111,7 +112,7 @@ def test_one_artifact_store_that_is_away_does_not_keep_others_from_being_followe
     rollout = Rollout(both.layout, hold_s=1.0)
     follower = Follower(lambda: both.store, both.layout, lambda *_: None, 1.0, rollout)
 
-    assert not follower.look()
+    assert not follower.poll()
     assert both.layout.pointer("tiny").exists()
     assert not both.layout.pointer("other").exists()
 
@@ -133,7 +134,7 @@ def test_an_artifact_that_is_gone_where_others_are_is_the_versions_fault(
     with pytest.raises(CorruptModel, match="expected the artifact model_directory"):
         pull_all(trained.store, trained.layout)
     with pytest.raises(CorruptModel, match=r"expected the artifact model_directory/manifest\.json"):
-        manifest_of(trained.store, "tiny", 1)
+        fetch_manifest(trained.store, "tiny", 1)
 
     assert "slipway.refused" in tags(trained)
 

@@ -9,10 +9,11 @@ from mlflow import MlflowClient
 from contracts.errors import CorruptModel, NotRegistered
 from registry.doctor import examine
 from registry.history import history
-from registry.listing import versions
+from registry.listing import list_versions
 from registry.production import reconcile
-from registry.promote import promote, rollback
+from registry.promote import promote
 from registry.pull import pull_all
+from registry.rollback import rollback
 from tests.conftest import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
@@ -51,7 +52,7 @@ def everything_of_others(place: Workplace) -> str:
 def test_pulling_and_listing_leave_the_models_of_others_alone(shared: Workplace) -> None:
     before = everything_of_others(shared)
     result = pull_all(shared.store, shared.layout)
-    listed = versions(shared.store)
+    listed = list_versions(shared.store)
     ailments = examine(shared.store, shared.layout)
 
     assert [pointer.name for pointer in result.pulled] == ["tiny"]

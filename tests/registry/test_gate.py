@@ -23,10 +23,13 @@ from contracts.decision import Check, Decision
 from contracts.errors import GateRefused, InvalidRecipe, NotRegistered, PlatformError
 from contracts.manifest import Manifest
 from contracts.schema import Schema, boolean, category, integer, number
-from registry.gate import Comparison, contract, decide
+from registry.compatibility import compatibility
+from registry.gate import Comparison, judge_version
 from registry.history import history
+from registry.manifests import fetch_manifest
 from registry.production import reconcile
-from registry.promote import Promotion, manifest_of, promote, rollback
+from registry.promote import Promotion, promote
+from registry.rollback import rollback
 from tests import tiny
 from tests.conftest import Workplace
 from tests.registry.test_faults import artifacts
@@ -108,11 +111,19 @@ def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
     assert decision.evaluation
     assert (decision.evaluation.rows, decision.evaluation.attempt) == (PEOPLE // 4, 1)
     assert decision.evaluation.challenger == pytest.approx(
-        manifest_of(store, "tiny", 2).metrics["roc_auc"].value, abs=1e-6
+        fetch_manifest(store, "tiny", 2).metrics["roc_auc"].value, abs=1e-6
     )
     assert decision.evaluation.low > 0
     subjects = {check.subject for check in decision.checks}
-    assert subjects == {"parity", "gate", "contract", "metric", "calibration", "latency", "size"}
+    assert subjects == {
+        "parity",
+        "gate",
+        "contract",
+        "metric",
+        "calibration",
+        "latency",
+        "size",
+    }
     assert found(decision, "latency of 100 rows").got.count(" ms") == 2
     told = history(store, "tiny")[-1].evidence
     assert told[0] == f"decision {decision.decision_id}"
@@ -164,12 +175,12 @@ def test_an_evaluation_holds_only_rows_that_neither_version_was_fitted_on(
 def test_regressions_are_evaluated_too(workplace: Workplace, recipe: Recipe) -> None:
     train_recipe(recipe, workplace.store)
     comparison = compare_versions(workplace.store, workplace.layout, recipe, 1, 1)
-    manifest = manifest_of(workplace.store, recipe.name, 1)
+    manifest = fetch_manifest(workplace.store, recipe.name, 1)
 
-    assert comparison.exam
-    assert comparison.exam.rows == 100
+    assert comparison.evaluation
+    assert comparison.evaluation.rows == 100
     metric = manifest.metrics[recipe.gates[0].metric].value
-    assert comparison.exam.challenger == pytest.approx(metric, rel=1e-5)
+    assert comparison.evaluation.challenger == pytest.approx(metric, rel=1e-5)
     assert [check.subject for check in comparison.checks if check.refuses] == ["metric"]
 
 
@@ -243,7 +254,7 @@ def test_versions_without_common_rows_are_not_evaluated(trained: Workplace) -> N
     assert attempts(trained) == []
 
 
-def test_production_that_moves_meanwhile_is_not_promoted_over(trained: Workplace) -> None:
+def test_production_that_moves_during_the_comparison_is_not_overwritten(trained: Workplace) -> None:
     store = trained.store
     promote(store, "tiny", 1, actor="ada")
 
@@ -251,13 +262,15 @@ def test_production_that_moves_meanwhile_is_not_promoted_over(trained: Workplace
         promote(store, "tiny", 2, actor="bob")
         return Comparison(())
 
-    with pytest.raises(PlatformError, match=r"expected version 1 in production, .* got version 2"):
+    with pytest.raises(
+        PlatformError, match="moved during the comparison, from version 1 to version 2"
+    ):
         promote(store, "tiny", 3, actor="ada", compare=slow)
     assert reconcile(store, "tiny") == 2
 
 
 def test_comparisons_at_once_are_counted_each_once(trained: Workplace) -> None:
-    manifest = manifest_of(trained.store, "tiny", 1)
+    manifest = fetch_manifest(trained.store, "tiny", 1)
     production = ModelVersion(1, manifest, "p" * 64, trained.root)
     gate = threading.Barrier(6)
 
@@ -342,7 +355,7 @@ def with_(name: str, feature: Any) -> Schema:
     ("schema", "path", "sentence"),
     [
         (with_("a", None), "schema.a", "feature a: clients send it, and it would be refused"),
-        (with_("f", number("f")), "schema.f", "clients do not send it, and it would be demanded"),
+        (with_("f", number("f")), "schema.f", "clients do not send it, and it would be required"),
         (with_("a", number("a", 0, 9, unit="EUR")), "schema.a.range", "0..10 would shrink to 0..9"),
         (with_("a", number("a", 0, 10, unit="kEUR")), "schema.a.unit", "EUR would become kEUR"),
         (with_("a", integer("a", 0, 10)), "schema.a.type", "expected type float, got int"),
@@ -356,13 +369,13 @@ def test_what_breaks_clients_is_refused_with_its_path(
     schema: Schema, path: str, sentence: str
 ) -> None:
     old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
-    (broken,) = [check for check in contract(new, old) if check.refuses]
+    (broken,) = [check for check in compatibility(new, old) if check.refuses]
 
     assert broken.path == path
     assert sentence in broken.sentence
     assert broken.expected
     assert broken.got
-    assert not decide(new, old).allowed
+    assert not judge_version(new, old).allowed
 
 
 @pytest.mark.parametrize(
@@ -372,16 +385,19 @@ def test_what_breaks_clients_is_refused_with_its_path(
         (with_("a", number("a", 0, 9, unit="EUR", policy="clip")), "policy reject would become c"),
         (with_("b", number("b", 0, 5, nullable=True)), "expected type int, got float"),
         (with_("b", integer("b", 0, 5, unit="m", nullable=True)), "unit no unit would become m"),
-        (with_("c", category("c", ["x"], policy="flag")), "would be answered as never seen"),
+        (
+            with_("c", category("c", ["x"], policy="flag")),
+            "answered like a category never seen",
+        ),
         (with_("d", category("d", ["x", "y", "z"])), "categories z are new"),
         (with_("f", number("f", nullable=True)), "clients do not send it, and it may be missing"),
     ],
 )
 def test_what_only_widens_is_told_and_passes(schema: Schema, sentence: str) -> None:
     old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
-    checks = contract(new, old)
+    checks = compatibility(new, old)
 
-    assert decide(new, old).allowed
+    assert judge_version(new, old).allowed
     assert [c for c in checks if sentence in c.sentence and not c.judged]
     assert any(c.path == "schema" and c.passed for c in checks)
 
@@ -395,7 +411,7 @@ def test_what_only_widens_is_told_and_passes(schema: Schema, sentence: str) -> N
 )
 def test_answers_that_mean_something_else_break_clients(path: str, change: dict[str, Any]) -> None:
     old = changed(MANIFEST, output_unit="EUR")
-    refusing = [check.path for check in contract(changed(old, **change), old) if check.refuses]
+    refusing = [check.path for check in compatibility(changed(old, **change), old) if check.refuses]
 
     assert refusing == [path]
 

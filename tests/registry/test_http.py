@@ -18,7 +18,7 @@ from contracts.errors import CorruptModel, RegistryUnreachable
 from contracts.names import Layout
 from registry.doctor import examine
 from registry.history import history
-from registry.listing import versions
+from registry.listing import list_versions
 from registry.model_directory import verify
 from registry.promote import promote
 from registry.pull import pull_all
@@ -102,7 +102,7 @@ def test_the_whole_path_works_over_http_and_a_server_that_dies_is_told_in_time(
     assert promoted.to_version == trained.version == 1
     assert [(p.name, p.version, p.digest) for p in pulled] == [("tiny", 1, trained.digest)]
     assert verify(layout.model("tiny", 1), trained.digest).run_id == trained.run_id
-    assert [(v.version, v.is_production, v.stage) for v in versions(store)] == [
+    assert [(v.version, v.is_production, v.stage) for v in list_versions(store)] == [
         (1, True, "Production")
     ]
     assert [(e.kind, e.who, e.why) for e in history(store, "tiny")] == [
@@ -147,7 +147,7 @@ def a_silent_server_is_given_up_in_time(server: Server, store: Store) -> None:
         assert time.monotonic() - begin < 4 + 2
     finally:
         server.signal(signal.SIGCONT)
-    assert len(versions(store)) == 1
+    assert len(list_versions(store)) == 1
 
 
 def a_dead_server_is_given_up_at_once(server: Server, store: Store) -> None:
@@ -155,7 +155,7 @@ def a_dead_server_is_given_up_at_once(server: Server, store: Store) -> None:
     server.process.wait()
     begin = time.monotonic()
     with pytest.raises(RegistryUnreachable, match="expected an answer from http"):
-        versions(store)
+        list_versions(store)
     with pytest.raises(RegistryUnreachable, match="expected an answer from http"):
         pull_all(store, Layout(Path("var")))
     with pytest.raises(RegistryUnreachable, match="Connection refused"):

@@ -21,15 +21,15 @@ STEPS = {
     "before the download": Step(DOWNLOAD, "Artifacts.download"),
     "in the middle of the download": Step("shutil", "copyfile", call=3),
     "after the download": Step(DOWNLOAD, "Artifacts.download", before=False),
-    "before the model directory is in its place": Step(POINT, "_rename"),
-    "after the model directory is in its place": Step(POINT, "_rename", before=False),
+    "before the model directory is in its place": Step(POINT, "_rename_into_place"),
+    "after the model directory is in its place": Step(POINT, "_rename_into_place", before=False),
     "while the model is copied for BentoML": Step("shutil", "copytree"),
     "while BentoML copies the model": Step("shutil", "copyfile", call=10),
-    "before BentoML's model is in its place": Step(IMPORT, "_renamed"),
-    "after BentoML's model is in its place": Step(IMPORT, "_renamed", before=False),
-    "before the pointer moves": Step(POINT, "_moved"),
+    "before BentoML's model is in its place": Step(IMPORT, "_rename_into_place"),
+    "after BentoML's model is in its place": Step(IMPORT, "_rename_into_place", before=False),
+    "before the pointer moves": Step(POINT, "write_pointer"),
     "while the pointer is written": Step("contracts.files", "flush"),
-    "after the pointer moved": Step(POINT, "_moved", before=False),
+    "after the pointer moved": Step(POINT, "write_pointer", before=False),
 }
 
 
@@ -69,7 +69,7 @@ def test_a_pull_that_is_killed_serves_the_old_or_the_new_whole_and_blocks_nothin
 
 
 def test_a_first_pull_that_is_killed_points_at_nothing_torn(promoted: Workplace) -> None:
-    step = Step(POINT, "_rename", before=False)
+    step = Step(POINT, "_rename_into_place", before=False)
 
     assert ended(start(pull_and_die, promoted.root, step)) == [-signal.SIGKILL]
     assert not promoted.layout.pointer("tiny").exists()
@@ -80,7 +80,11 @@ def test_a_first_pull_that_is_killed_points_at_nothing_torn(promoted: Workplace)
 
 @pytest.mark.parametrize(
     "step",
-    [Step(POINT, "shutil.rmtree"), Step(DOWNLOAD, "Artifacts.download"), Step(POINT, "_rename")],
+    [
+        Step(POINT, "shutil.rmtree"),
+        Step(DOWNLOAD, "Artifacts.download"),
+        Step(POINT, "_rename_into_place"),
+    ],
     ids=["while it is set aside", "before the download", "before it is in its place"],
 )
 def test_a_pull_that_is_killed_while_it_replaces_a_broken_directory_shows_no_torn_one(

@@ -5,7 +5,8 @@ from typer.testing import CliRunner
 from contracts.decision import Decision
 from registry.history import history
 from registry.lineage import lineage
-from registry.promote import promote, rollback
+from registry.promote import promote
+from registry.rollback import rollback
 from slipway.app import app
 from tests.conftest import Workplace
 from training.evaluation.decision_log import log_decision

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from contracts.errors import GateRefused, InvalidData, NotRegistered
 from contracts.manifest import GateResult, Manifest
 from contracts.schema import Schema, category, integer, number
-from registry.gate import decide
+from registry.gate import judge_version
 from registry.history import history
-from registry.listing import versions
-from registry.production import Switches, intention, reconcile
-from registry.promote import manifest_of, promote, rollback
+from registry.listing import list_versions
+from registry.manifests import fetch_manifest
+from registry.production import ProductionState, desired_version, reconcile
+from registry.promote import promote
+from registry.rollback import rollback
 from tests import tiny
 from tests.conftest import Workplace
 from training.run import train_recipe
@@ -52,7 +54,7 @@ def stage(place: Workplace, version: int, to: str) -> None:
 def test_the_switch_that_moved_since_the_record_is_the_intention(
     alias: int | None, staged: set[int], recorded: int | None, wanted: int | None
 ) -> None:
-    assert intention(Switches(alias, staged, recorded)) == wanted
+    assert desired_version(ProductionState(alias, staged, recorded)) == wanted
 
 
 def test_whatever_was_done_by_hand_alias_stage_and_record_agree_afterwards(
@@ -70,7 +72,7 @@ def test_whatever_was_done_by_hand_alias_stage_and_record_agree_afterwards(
     for act, wanted in by_hand:
         act()
         assert reconcile(trained.store, "tiny") == wanted
-        found = {v.version for v in versions(trained.store, "tiny") if v.stage == "Production"}
+        found = {v.version for v in list_versions(trained.store, "tiny") if v.stage == "Production"}
         assert found == ({wanted} if wanted else set())
         assert trained.store.models.get("tiny").aliases.get("production") == wanted
     kinds = [event.kind for event in history(trained.store, "tiny")]
@@ -130,7 +132,7 @@ def test_a_failed_gate_holds_a_version_back_unless_forced_with_a_reason(
 def test_a_reason_that_mlflow_cannot_keep_is_refused_and_nothing_changes(
     trained: Workplace,
 ) -> None:
-    with pytest.raises(InvalidData, match="expected a record of up to 5000 characters"):
+    with pytest.raises(InvalidData, match="expected a record of at most 5000 characters"):
         promote(trained.store, "tiny", actor="ada", because="x" * 6000)
 
     assert reconcile(trained.store, "tiny") is None
@@ -158,24 +160,24 @@ OLD = Schema(
     ],
 )
 def test_a_promise_to_clients_is_not_broken(trained: Workplace, features: Any, reason: str) -> None:
-    manifest = manifest_of(trained.store, "tiny", 1)
+    manifest = fetch_manifest(trained.store, "tiny", 1)
     old, new = (replace(manifest, schema=s) for s in (OLD, Schema(features=features)))
-    decision = decide(new, old)
+    decision = judge_version(new, old)
 
     assert not decision.allowed
     assert any(reason in told for told in decision.reasons), decision.reasons
 
 
 def test_a_looser_contract_and_an_equal_model_pass(trained: Workplace) -> None:
-    manifest = manifest_of(trained.store, "tiny", 1)
+    manifest = fetch_manifest(trained.store, "tiny", 1)
     looser = Schema(features=(number("a"), *OLD.features[1:], number("d", nullable=True)))
     old, new = (replace(manifest, schema=s) for s in (OLD, looser))
 
-    assert decide(new, old).allowed
+    assert judge_version(new, old).allowed
 
 
 def test_a_clearly_worse_model_is_held_back(trained: Workplace) -> None:
-    manifest: Manifest = manifest_of(trained.store, "tiny", 1)
+    manifest: Manifest = fetch_manifest(trained.store, "tiny", 1)
     metric = manifest.metrics["roc_auc"]
     worse = replace(metric, value=0.51, low=0.5, high=metric.low - 0.01)
     poor = replace(manifest, metrics=manifest.metrics | {"roc_auc": worse})
@@ -183,9 +185,9 @@ def test_a_clearly_worse_model_is_held_back(trained: Workplace) -> None:
         manifest, gates=(GateResult(metric="roc_auc", value=0.1, maximum=0.05, passed=False),)
     )
 
-    assert "expected not clearly worse" in decide(poor, manifest).reasons[0]
-    assert decide(manifest, poor).allowed
-    assert "expected at most 0.05" in decide(failed, None).reasons[0]
+    assert "expected not clearly worse" in judge_version(poor, manifest).reasons[0]
+    assert judge_version(manifest, poor).allowed
+    assert "expected at most 0.05" in judge_version(failed, None).reasons[0]
 
 
 def test_racing_promotions_leave_one_production_version(trained: Workplace) -> None:
@@ -199,7 +201,7 @@ def test_racing_promotions_leave_one_production_version(trained: Workplace) -> N
         for job in jobs:
             job.result()
     final = reconcile(trained.store, "tiny")
-    listed = versions(trained.store, "tiny")
+    listed = list_versions(trained.store, "tiny")
 
     assert [v.version for v in listed if v.is_production] == [final]
     assert [v.version for v in listed if v.stage == "Production"] == [final]

@@ -10,8 +10,9 @@ from benchmarks.lifecycle.racing import race
 from contracts.errors import NotRegistered, PlatformError, Unwritable
 from registry import lock
 from registry.history import history
-from registry.production import read_switches, reconcile, reconcile_in_turn
-from registry.promote import promote, rollback
+from registry.production import read_state, reconcile, reconcile_locked
+from registry.promote import promote
+from registry.rollback import rollback
 from tests.conftest import Workplace
 from tests.registry.processes import Step, ended, promote_and_die, start
 
@@ -55,10 +56,10 @@ def test_a_killed_promotion_holds_no_lock_and_is_finished_or_undone_by_the_next_
 
     assert ended(start(promote_and_die, trained.root, 2, step)) == [-signal.SIGKILL]
     assert reconcile(store, "tiny") == production
-    switches = read_switches(store, "tiny")
-    assert (switches.alias, switches.staged) == (production, {production})
+    state = read_state(store, "tiny")
+    assert (state.alias, state.staged_versions) == (production, {production})
     with store.lock("tiny"):
-        assert reconcile_in_turn(store, "tiny") == production
+        assert reconcile_locked(store, "tiny") == production
     events = history(store, "tiny")
     assert events[-1].to_version == production
     assert all(a.to_version == b.from_version for a, b in itertools.pairwise(events))

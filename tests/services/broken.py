@@ -124,7 +124,7 @@ def with_external_data(directory: Path) -> None:
 KINDS: dict[str, tuple[Damage, str]] = {
     "schema": (of_one_column_less, "expected scores for golden requests, got"),
     "missing file": (without_the_graph, "model.onnx: expected a file, got nothing"),
-    "hanging load": (without_end, "expected it to load and answer within"),
+    "hanging load": (without_end, "did not load and answer within"),
     "wrong golden answers": (with_other_answers, "golden request"),
     "NaN outputs": (answering_nan, "got [nan, nan]"),
     "oversized": (oversized, f"expected a model directory of at most {MAX_MODEL_BYTES} bytes"),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from contracts.split import TrafficSplit, bucket_of
 from contracts.traffic import TrafficRecord
-from registry.alias_pointers import split_of
+from registry.pointers import read_split
 from services.serving.watcher import POLL_S
 from tests.services.conftest import ROOT, Followed, Service, following, serving
 from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric
@@ -133,7 +133,7 @@ def wished(followed: Followed, words: str, version: int = 2) -> None:
 
 
 def weight_of(service: Service) -> float:
-    split = split_of(service.layout, "tiny")
+    split = read_split(service.layout, "tiny")
     return split.weight if split else 0.0
 
 

@@ -38,10 +38,10 @@ def test_after_a_retraining_both_kinds_of_challengers_find_an_exam(served: Workp
     first = retrain_tiny(served, "the world turned", promote=partial(promote_through_gate, served))
     train_recipe(RECIPE, served.store)
     against = [
-        compare_versions(served.store, served.layout, RECIPE, ours, 2).exam for ours in (3, 1)
+        compare_versions(served.store, served.layout, RECIPE, ours, 2).evaluation for ours in (3, 1)
     ]
     second = retrain_tiny(served, "once more", now=NOW + timedelta(minutes=1))
-    again = compare_versions(served.store, served.layout, RECIPE, 4, 2).exam
+    again = compare_versions(served.store, served.layout, RECIPE, 4, 2).evaluation
 
     assert first.version == 2
     assert [exam and (exam.rows, exam.attempt) for exam in against] == [(360, 1), (360, 2)]

@@ -1,0 +1,55 @@
+"""Make an earlier production version the production version again."""
+
+from contracts.errors import NotRegistered
+from registry.history import Event, history
+from registry.manifests import require_digest
+from registry.production import reconcile_locked
+from registry.promote import Promotion, move_production, unchanged, version_text
+from registry.store import Store
+
+
+def rollback(
+    store: Store, name: str, *, to: int | None = None, actor: str, because: str = ""
+) -> Promotion:
+    """Make version `to` (default: the previous production version) production again.
+
+    The gate has no say: going back to what served before must always be possible.
+
+    Raises:
+        NotRegistered: nothing is in production, there is no previous version, or `slipway
+            train` did not make `to`.
+        RegistryUnreachable: the tracking server does not answer.
+        Unwritable: the lock cannot be made.
+
+    """
+    store.models.get(name)
+    with store.lock(name):
+        current = reconcile_locked(store, name)
+        target = _previous(store, name, current) if to is None else to
+        require_digest(store.versions.get(name, target))
+        if target == current:
+            return unchanged(name, target)
+        event = Event.now("rolled_back", current, target, who=actor, why=because)
+        move_production(store, name, event)
+    return Promotion(
+        name=name,
+        from_version=current,
+        to_version=target,
+        changed=True,
+        decision=None,
+        sentence=f"{name} is rolled back to version {target} (before: {version_text(current)})",
+    )
+
+
+def _previous(store: Store, name: str, current: int | None) -> int:
+    """The version that was in production before the current one was put there."""
+    existing = {v.version for v in store.versions.of(name)}
+    for event in reversed(history(store, name)):
+        if event.to_version == current and event.kind != "rolled_back":
+            if event.from_version in existing:
+                return int(event.from_version)
+            break
+    raise NotRegistered(
+        f"model {name!r}: expected a production version before {version_text(current)}, got none",
+        remedy=f"slipway history {name}, then: slipway rollback {name} --to VERSION",
+    )
