@@ -266,7 +266,7 @@ def _check_class_sizes(recipe: Recipe, targets: Target) -> None:
     if counts.min() < 2:  # noqa: PLR2004 - one row to train on and one to hold out
         raise InvalidData(
             f"recipe {recipe.name!r}: {recipe.targets[0]}: expected at least 2 rows of each class, "
-            f"got 1 of {names[counts.argmin()]!r}",
+            f"got 1 of {str(names[counts.argmin()])!r}",
             remedy="leave the class out of the recipe and the data, or add rows of it",
         )
     n_holdout = math.ceil(HOLDOUT_SHARE * len(targets))

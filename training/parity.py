@@ -84,8 +84,8 @@ def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> Sc
         return scores_of(pipeline, rows, recipe)
     except ValueError as err:
         raise CertificateFailed(
-            f"recipe {recipe.name!r}: expected the pipeline to answer every row that the schema "
-            f"allows, got {str(err).splitlines()[0]}",
+            f"recipe {recipe.name!r}: expected the pipeline to predict every row that the "
+            f"schema allows, got {str(err).splitlines()[0]}",
             remedy="impute what is nullable, or take nullable=True from the schema",
         ) from err
 
@@ -197,7 +197,7 @@ def _failure(
     row = rows_of(rows.iloc[[worst]], recipe.schema)[0]
     n_beyond = int(np.sum(found.largest > TOLERANCE))
     return CertificateFailed(
-        f"recipe {recipe.name!r}: expected the ONNX model to answer within {TOLERANCE:g} of the "
+        f"recipe {recipe.name!r}: expected the ONNX model to predict within {TOLERANCE:g} of the "
         f"pipeline, got {n_beyond} of {len(rows)} rows beyond it (largest difference "
         f"{certificate.max_difference:.3g}, {certificate.class_differences} rows of another "
         f"class); worst row {row}: {found.fitted[worst].round(6).tolist()} fitted, "

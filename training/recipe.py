@@ -55,7 +55,7 @@ class Recipe:
     Attributes:
         schema: The features, with their types, ranges and policies.
         target: The column of `load` that the model predicts. A regression may have several; the
-            first is the `prediction` of an answer.
+            first is the `prediction` that the service returns.
         task: `binary`, `multiclass` or `regression`.
         load: Returns the rows, with the schema's features and the target.
         estimator: Returns an unfitted scikit-learn estimator or pipeline. It is fitted on a

@@ -56,7 +56,9 @@ def predictions(recipe: Recipe, scores: NDArray[np.float64]) -> NDArray[np.objec
 
 
 def number_reference(values: NDArray[np.float64]) -> NumberReference:
-    """A numeric column in at most 64 bins with equal shares, as far as ties allow.
+    """The histogram of a numeric column `(n_rows,)` in at most 64 bins, equally full if possible.
+
+    A bin holds the values above its left edge up to its right edge; NaN counts as missing.
 
     >>> column = number_reference(np.array([1.0, 2.0, 2.0, 3.0, np.nan]))
     >>> column.edges, column.counts, column.missing
@@ -68,10 +70,10 @@ def number_reference(values: NDArray[np.float64]) -> NumberReference:
             edges=(), counts=(0,), missing=len(values), minimum=0, maximum=0, mean=0, std=0
         )
     edges = _edges(finite)
-    places = np.searchsorted(edges, finite, side="left")
+    bin_index = np.searchsorted(edges, finite, side="left")
     return NumberReference(
         edges=tuple(float(edge) for edge in edges),
-        counts=tuple(int(n) for n in np.bincount(places, minlength=len(edges) + 1)),
+        counts=tuple(int(n) for n in np.bincount(bin_index, minlength=len(edges) + 1)),
         missing=len(values) - len(finite),
         minimum=float(finite.min()),
         maximum=float(finite.max()),
@@ -100,6 +102,6 @@ def _column_reference(feature: Feature, column: pd.Series) -> ColumnReference:
 def _category_reference(column: pd.Series) -> CategoryReference:
     counts = column.value_counts()
     return CategoryReference(
-        counts={str(word): int(n) for word, n in counts.items()},
+        counts={str(category): int(n) for category, n in counts.items()},
         missing=int(column.isna().sum()),
     )

@@ -34,12 +34,13 @@ from tests import tiny
 from tests.conftest import Workplace
 from tests.registry.test_faults import artifacts
 from training.dataset import load_table, split
-from training.evaluation import checks
+from training.evaluation import checks, model_version
 from training.evaluation.compare import compare_by_name, compare_versions, count_attempt
 from training.evaluation.decision_log import log_decision
 from training.evaluation.decision_page import decision_html
 from training.evaluation.model_version import ModelVersion
 from training.evaluation.paired import evaluate_pair
+from training.onnx_session import OnnxSession
 from training.recipe import Recipe, load_recipe
 from training.run import train_recipe
 
@@ -184,6 +185,20 @@ def test_regressions_are_evaluated_too(workplace: Workplace, recipe: Recipe) -> 
     assert [check.subject for check in comparison.checks if check.refuses] == ["metric"]
 
 
+def test_each_version_is_opened_once(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Counted(OnnxSession):
+        def __init__(self, model: bytes) -> None:
+            opened.append(len(model))
+            super().__init__(model)
+
+    monkeypatch.setattr(model_version, "OnnxSession", Counted)
+    compare_versions(trained.store, trained.layout, tiny.binary(), 1, 2)
+
+    assert len(opened) == 2
+
+
 def lost(place: Workplace) -> None:
     shutil.rmtree(artifacts(place, "tiny"))
 
@@ -284,7 +299,7 @@ def test_comparisons_at_once_are_counted_each_once(trained: Workplace) -> None:
     assert sorted(counted) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_slow_model_that_breaks_its_clients_is_told_both(
+def test_a_slow_model_that_breaks_its_clients_is_refused_for_both(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = workplace.store
@@ -393,7 +408,7 @@ def test_what_breaks_clients_is_refused_with_its_path(
         (with_("f", number("f", nullable=True)), "clients do not send it, and it may be missing"),
     ],
 )
-def test_what_only_widens_is_told_and_passes(schema: Schema, sentence: str) -> None:
+def test_what_only_widens_is_reported_and_passes(schema: Schema, sentence: str) -> None:
     old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
     checks = compatibility(new, old)
 

@@ -13,7 +13,7 @@ from contracts.errors import InvalidData, InvalidRecipe
 from contracts.schema import Schema, number
 from tests import tiny
 from training import recipe as recipes
-from training.dataset import frame_of, load_table, read_csv, rows_of
+from training.dataset import frame_of, load_table, read_csv, rows_of, split
 from training.pipeline import encoder, floor32
 from training.recipe import Gate, load_recipe, recipe_names
 from training.reference import number_reference
@@ -94,6 +94,39 @@ def test_rows_that_break_the_schema_are_named(change: Any, reason: str) -> None:
     recipe = tiny.binary(load=lambda: change(tiny.people()))
     with pytest.raises(InvalidData, match=reason):
         load_table(recipe)
+
+
+def test_a_class_with_one_row_is_named() -> None:
+    recipe = tiny.binary(load=lambda: tiny.people(60).assign(paid=["yes"] + ["no"] * 59))
+    with pytest.raises(InvalidData, match="at least 2 rows of each class, got 1 of 'yes'"):
+        split(recipe, load_table(recipe), 0)
+
+
+def test_more_classes_than_held_out_rows_are_refused() -> None:
+    names = tuple(f"class {i}" for i in range(20))
+    recipe = tiny.binary(
+        task="multiclass", classes=names, load=lambda: tiny.people(60).assign(paid=[*names] * 3)
+    )
+    with pytest.raises(InvalidData, match=r"held-out rows \(15 of 60\), got 20"):
+        split(recipe, load_table(recipe), 0)
+
+
+def test_earlier_names_of_fields_still_work_and_name_the_new_ones() -> None:
+    with pytest.warns(FutureWarning) as caught:
+        recipe = tiny.binary(
+            slices=("region",), slice_tolerance=0.05, segments=("work",), old_share=0.3
+        )
+
+    assert recipe == tiny.binary(
+        gate_segment_features=("region",),
+        segment_tolerance=0.05,
+        segment_features=("work",),
+        old_data_share=0.3,
+    )
+    assert [str(w.message).split("; ")[1] for w in caught] == [
+        f"write {new}=..." for new in recipes.RENAMED.values()
+    ]
+    assert {Path(w.filename).name for w in caught} == {"tiny.py"}
 
 
 @pytest.mark.parametrize(
@@ -180,15 +213,15 @@ def test_simulated_rows_may_be_sent(name: str) -> None:
         assert recipe.schema.violations(row) == []
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the data sets lie beside the project, if at all")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are next to the project, if at all")
 def test_the_census_becomes_a_model() -> None:
     from contracts.schema import category
     from training.fitting import fit
 
     table = read_csv(DATA / "adult.csv", separator=";").iloc[:6000]
-    words = [c for c in table.columns if table[c].dtype != "int64" and c != "salary-class"]
+    names = [c for c in table.columns if table[c].dtype != "int64" and c != "salary-class"]
     named = table.rename(columns=lambda c: c.replace("-", "_"))
-    features = tuple(category(c.replace("-", "_"), sorted(table[c].unique())) for c in words)
+    features = tuple(category(c.replace("-", "_"), sorted(table[c].unique())) for c in names)
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     recipe = tiny.binary(

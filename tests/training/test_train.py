@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.linear_model import Ridge
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
 from contracts.errors import CertificateFailed, InvalidRecipe, PlatformError
@@ -24,11 +26,14 @@ from registry.model_directory import verify
 from registry.store import Store
 from tests import tiny
 from tests.conftest import Workplace
+from training import tracking, trust
 from training.dataset import load_table, rows_of, split
 from training.export import onnx_of
+from training.fitting import fit
 from training.onnx_session import onnx_scores
 from training.parity import certified_rows, certify
 from training.pipeline import fitted_pipeline, scores_of
+from training.plots import plots_of
 from training.recipe import Recipe
 from training.run import TrainedVersion, train_recipe
 
@@ -191,6 +196,46 @@ def test_an_estimator_without_an_onnx_form_is_refused() -> None:
     pipeline = fitted_pipeline(recipe, parts.train, parts.train_target, 0)
     with pytest.raises(InvalidRecipe, match="expected one with an ONNX form"):
         onnx_of(pipeline, recipe)
+
+
+def test_a_type_that_the_platform_does_not_trust_is_refused(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (trust, tracking):
+        monkeypatch.setattr(module, "TRUSTED", frozenset())
+    with pytest.raises(InvalidRecipe, match=r"platform trusts, got sklearn\.ensemble"):
+        train_recipe(tiny.multiclass(), workplace.store)
+
+    assert workplace.store.models.all() == []
+    assert [run.status for run in workplace.store.runs.with_status("FAILED")] == ["FAILED"]
+
+
+def test_only_features_that_the_model_reads_are_important() -> None:
+    one_column = make_column_transformer((SimpleImputer(), ["age"]))
+    recipe = tiny.binary(estimator=lambda: make_pipeline(one_column, LogisticRegression()))
+    importance = fit(recipe).importance
+
+    assert importance.share == {name: float(name == "age") for name in recipe.schema.names}
+    assert importance.standard_deviation["age"] > 0
+    assert importance.standard_deviation["income"] == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [
+        (tiny.binary(), {"importance", "confusion", "calibration"}),
+        (tiny.multiclass(), {"importance", "confusion", "calibration"}),
+        (tiny.regression(), {"importance", "residuals"}),
+        (tiny.pair(), {"importance", "residuals_value", "residuals_worth"}),
+    ],
+    ids=lambda value: value.name if isinstance(value, Recipe) else "",
+)
+def test_every_task_has_its_plots(recipe: Recipe, names: set[str]) -> None:
+    fitted = fit(recipe)
+    plots = plots_of(recipe, fitted.target, fitted.scores, fitted.importance)
+
+    assert set(plots) == {f"{name}.png" for name in names}
+    assert all(png.startswith(b"\x89PNG") for png in plots.values())
 
 
 def test_a_linear_regression_and_text_features_agree_end_to_end() -> None:

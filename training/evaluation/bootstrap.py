@@ -117,7 +117,14 @@ def _skewed(quantile: float, resampled: Resampled) -> float:
 
 
 def detectable_improvement(found: Improvement, alpha: float) -> float:
-    """The true improvement whose lower bound is above zero in `POWER` of such evaluations."""
+    """The true improvement whose lower bound is above zero in `POWER` of such evaluations.
+
+    In standard errors it is the sum of two quantiles, here 1.875 and 0.842:
+
+    >>> many_rows = Improvement(0.0, 0.0, 0.0, standard_error=1.0, dof=1e9)
+    >>> round(detectable_improvement(many_rows, alpha_at_attempt(1)), 2)
+    2.72
+    """
     quantiles = stats.t.isf(alpha, found.dof) + stats.t.ppf(POWER, found.dof)
     return float(found.standard_error * quantiles)
 
@@ -127,6 +134,10 @@ def is_better(found: Improvement, margin: float) -> bool:
 
     Everything else is a tie. The second half is the equivalence test of Schuirmann (1987): on
     many rows an improvement may be certain and still too small to matter.
+
+    >>> found = Improvement(0.002, low=0.001, high=0.003, standard_error=0.0005, dof=1000)
+    >>> is_better(found, margin=0.0), is_better(found, margin=0.005)
+    (True, False)
     """
     return found.low > 0 and found.high >= margin
 

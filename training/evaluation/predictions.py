@@ -18,7 +18,11 @@ class Predictions:
     threshold: float
 
     def class_indices(self, task: Task) -> NDArray[np.int64]:
-        """The class that each row is decided for, shape `(n_rows,)`; 0 for a regression."""
+        """The class that each row is decided for, shape `(n_rows,)`; 0 for a regression.
+
+        >>> Predictions(np.array([[0.7, 0.3], [0.4, 0.6]]), 0.5).class_indices("binary").tolist()
+        [0, 1]
+        """
         return DecisionRule(task, self.threshold).class_indices(self.scores)
 
     def take(self, rows: NDArray[Any]) -> "Predictions":

@@ -19,7 +19,7 @@ _INCOME = (3400, 3100, 3300, 900, 1900, 800)
 
 
 def loan_book(n_rows: int, seed: int) -> pd.DataFrame:
-    """`n_rows` applications with the answer `outcome`: `default` or `repaid`."""
+    """`n_rows` applications with the target `outcome`: `default` or `repaid`."""
     rng = np.random.default_rng(seed)
     reliability = rng.normal(size=n_rows)
     work = rng.choice(len(EMPLOYMENT), size=n_rows, p=_SHARES)

@@ -15,7 +15,7 @@ def load() -> pd.DataFrame:
     """The 150 flowers that scikit-learn bundles."""
     bundled = load_iris()
     flowers = pd.DataFrame(bundled.data, columns=list(NAMES))
-    return flowers.assign(species=[SPECIES[place] for place in bundled.target])
+    return flowers.assign(species=[SPECIES[index] for index in bundled.target])
 
 
 recipe = Recipe(

@@ -34,13 +34,13 @@ SCHEMA = Schema(
 
 
 def estimator() -> Any:
-    """A logistic regression on scaled numbers and one column a category."""
-    words = [f.name for f in SCHEMA.features if f.is_category]
+    """A logistic regression on scaled numbers and one column per category."""
+    categories = [f.name for f in SCHEMA.features if f.is_category]
     numbers = [f.name for f in SCHEMA.features if not f.is_category]
     return make_pipeline(
         make_column_transformer(
             (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
-            (OneHotEncoder(handle_unknown="ignore", sparse_output=False), words),
+            (OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
         ),
         LogisticRegression(max_iter=1000),
     )
