@@ -1,9 +1,8 @@
 """A load client: sends many requests over few connections and times the answers.
 
-It uses aiohttp rather than httpx, which the other commands use, because the client must not be
-what limits the measurement. Against the service on two cores, 16 connections: aiohttp 3.14 sends
-some 4,000 requests per second, httpx 0.28 some 1,000 with a client per connection and 400 with a
-shared one; the CPU time per request is 0.3, 0.8 and 1.7 ms.
+It uses aiohttp, not httpx as the other commands do, so that the service is measured and not the
+client: per request, aiohttp 3.14 takes a third of the CPU time of httpx 0.28 with one client per
+connection, and a sixth of httpx with a shared client.
 """
 
 import asyncio
