@@ -25,7 +25,7 @@ from contracts.replay import (
 )
 from contracts.schema import Value
 from metrics.interval import Z95, wilson
-from monitoring.replay.rows import Block
+from monitoring.replay.blocks import Block
 from monitoring.reporting.sampling import Reservoir
 
 CELLS = 40

@@ -19,7 +19,7 @@ from monitoring.baseline import Baseline, select_segments
 from monitoring.explanation.scoring_process import ScoringProcess
 from monitoring.replay.page import replay_html
 from monitoring.replay.results import Answers, ReplayCounts, answers_of, decisions_of
-from monitoring.replay.rows import Block, blocks
+from monitoring.replay.blocks import Block, blocks
 from monitoring.reporting import artifacts
 from monitoring.traffic.window import ReadStats, TimeWindow
 

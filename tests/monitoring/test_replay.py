@@ -313,7 +313,7 @@ def test_a_record_without_its_scores_is_not_reproduced(
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_no_line_of_a_log_crashes_the_reader(lines: list[bytes]) -> None:
-    from monitoring.replay.rows import _Record
+    from monitoring.replay.blocks import _Record
 
     reader = JsonlReader(_Record)
     reader.decode(b"\n".join(lines))
