@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +33,9 @@ from monitoring.experiment.effect import (
     p_value,
     sequence,
 )
-from monitoring.experiment.page import experiment_html
 from monitoring.experiment.rows import CHALLENGER, PRODUCTION, Rows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.labels.store import Labels, read_labels
-from monitoring.reporting import artifacts
 from monitoring.traffic.window import ReadStats, TimeWindow
 from monitoring.verdicts.summary import METRICS as METRIC_WORDS
 
@@ -124,17 +121,6 @@ def analyse(layout: Layout, baseline: Baseline, plan: Plan, *, now: datetime) ->
         mixed_units=mixed_units(trial.rows.units, trial.rows.assigned, trial.strata),
         notes=tuple(_notes(trial, answered, effect, met)),
     )
-
-
-def keep(layout: Layout, document: Experiment) -> tuple[Path, Path]:
-    """Write an analysis as JSON and as a page; the same one again replaces them.
-
-    Raises:
-        Unwritable: the folder of experiments cannot be written.
-
-    """
-    folder = layout.experiments / document.model
-    return artifacts.keep(folder, document.experiment_id, document, experiment_html(document))
 
 
 def metric_of(manifest: Manifest, wished: str) -> str:

@@ -1,10 +1,13 @@
 """The page of an A/B experiment: a summary, the difference over time, and the checks."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from markupsafe import Markup
 
 from contracts.experiment import Experiment, Look
+from contracts.names import Layout
+from monitoring.reporting.artifacts import write_document
 from monitoring.verdicts.summary import METRICS
 from pages.formats import count, minute
 from pages.render import render
@@ -15,6 +18,21 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 10, 8, 22
 """Margins of the chart, in its units."""
 PADDING = 0.05
 """Share of the range that is left free above and below."""
+
+
+def write_experiment(layout: Layout, experiment: Experiment) -> tuple[Path, Path]:
+    """Write an experiment as JSON and as a page; gives their paths. The same one replaces them.
+
+    Raises:
+        Unwritable: the folder of experiments cannot be written.
+
+    """
+    return write_document(
+        layout.experiments / experiment.model,
+        experiment.experiment_id,
+        experiment,
+        experiment_html(experiment),
+    )
 
 
 def experiment_html(experiment: Experiment) -> str:

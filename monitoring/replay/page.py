@@ -1,13 +1,29 @@
 """The page of a replay: a summary, which decisions change, where, and examples."""
 
+from pathlib import Path
+
 from markupsafe import Markup
 
+from contracts.names import Layout
 from contracts.replay import Flips, Replay
+from monitoring.reporting.artifacts import write_document
 from monitoring.reporting.svg import limit_bar, step_chart
 from pages.formats import count, minute
 from pages.render import render
 
 MAX_SEGMENTS = 60
+
+
+def write_replay(layout: Layout, replay: Replay) -> tuple[Path, Path]:
+    """Write a replay as JSON and as a page; gives their paths. The same replay replaces them.
+
+    Raises:
+        Unwritable: the folder of replays cannot be written.
+
+    """
+    return write_document(
+        layout.replays / replay.model, replay.replay_id, replay, replay_html(replay)
+    )
 
 
 def replay_html(replay: Replay) -> str:

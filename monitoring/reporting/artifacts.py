@@ -1,4 +1,4 @@
-"""A document and its page, where people and programs find them."""
+"""A document as JSON and as an HTML page, side by side."""
 
 from pathlib import Path
 
@@ -6,14 +6,17 @@ from contracts.documents import Document
 from contracts.files import write_whole
 
 
-def keep(folder: Path, name: str, document: Document, page: str) -> tuple[Path, Path]:
-    """Write `<name>.json` and `<name>.html`, each whole; the same name again replaces them.
+def write_document(folder: Path, name: str, document: Document, html: str) -> tuple[Path, Path]:
+    """Write `<name>.json` and `<name>.html`, each as a whole; gives their paths.
+
+    Writing the same name again replaces them. The page is written first, so whoever finds the
+    document finds its page.
 
     Raises:
         Unwritable: the folder cannot be written.
 
     """
-    stored, readable = (folder / f"{name}.{end}" for end in ("json", "html"))
-    write_whole(readable, page.encode())
+    stored, page = folder / f"{name}.json", folder / f"{name}.html"
+    write_whole(page, html.encode())
     write_whole(stored, document.write_pretty())
-    return stored, readable
+    return stored, page

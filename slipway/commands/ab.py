@@ -36,7 +36,8 @@ def ab(
 ) -> None:
     """Compare challenger and production on labels; you may check as often as you like."""
     from monitoring.baseline import find_baseline
-    from monitoring.experiment.analysis import Plan, analyse, keep
+    from monitoring.experiment.analysis import Plan, analyse
+    from monitoring.experiment.page import write_experiment
     from monitoring.traffic.window import TimeWindow
 
     now = datetime.now(UTC)
@@ -45,7 +46,7 @@ def ab(
     baseline = find_baseline(context.store(), context.layout(), model, None)
     plan = Plan(window, metric, planned_units, share)
     document = analyse(context.layout(), baseline, plan, now=now)
-    page = keep(context.layout(), document)[1]
+    page = write_experiment(context.layout(), document)[1]
     if json:
         output.as_json(document)
     else:

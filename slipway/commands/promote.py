@@ -137,15 +137,16 @@ def replay_check(model: str, window: str, max_flips: str) -> VersionCheck | None
     def check(challenger: int, production: int) -> "Check":
         from monitoring.baseline import find_baseline
         from monitoring.replay.gate import flips_check
-        from monitoring.replay.run import Wish, keep, replay
+        from monitoring.replay.page import write_replay
+        from monitoring.replay.run import ReplayRequest, replay
         from monitoring.reporting.mlflow import log_to_run
         from monitoring.traffic.window import TimeWindow
 
         now, store = datetime.now(UTC), context.store()
         baseline = find_baseline(store, context.layout(), model, challenger)
-        request = Wish(TimeWindow(model, production, now - duration, now))
+        request = ReplayRequest(TimeWindow(model, production, now - duration, now))
         document = replay(context.layout(), baseline, request, now=now)
-        files = keep(context.layout(), document)
+        files = write_replay(context.layout(), document)
         log_to_run(store.tracking_uri, baseline.manifest.run_id, list(files))
         return flips_check(document, max_share)
 

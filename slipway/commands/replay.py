@@ -38,15 +38,16 @@ def replay(
 ) -> None:
     """Send logged traffic through a version: flipped decisions, score shifts, examples."""
     from monitoring.baseline import find_baseline
-    from monitoring.replay.run import Wish, keep, replay
+    from monitoring.replay.page import write_replay
+    from monitoring.replay.run import ReplayRequest, replay
     from monitoring.traffic.window import TimeWindow
 
     now, store = datetime.now(UTC), context.store()
     window = TimeWindow(model, answered_by, *time_range(last, start, end, now))
     target = store.versions.newest(model).version if version is None else version
     baseline = find_baseline(store, context.layout(), model, target)
-    document = replay(context.layout(), baseline, Wish(window, limit, segment), now=now)
-    page = keep(context.layout(), document)[1]
+    document = replay(context.layout(), baseline, ReplayRequest(window, limit, segment), now=now)
+    page = write_replay(context.layout(), document)[1]
     if json:
         output.as_json(document)
     else:

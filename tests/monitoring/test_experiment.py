@@ -23,7 +23,7 @@ from contracts.manifest import GateResult, Manifest
 from contracts.names import Layout
 from metrics.estimate import estimate_mean, estimate_roc_auc
 from monitoring.baseline import Baseline
-from monitoring.experiment.analysis import Plan, analyse, keep
+from monitoring.experiment.analysis import Plan, analyse
 from monitoring.experiment.effect import (
     METRICS,
     Answered,
@@ -33,7 +33,7 @@ from monitoring.experiment.effect import (
     p_value,
     sequence,
 )
-from monitoring.experiment.page import experiment_html
+from monitoring.experiment.page import experiment_html, write_experiment
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.traffic.window import TimeWindow
 from slipway.app import app
@@ -327,7 +327,7 @@ def test_the_document_and_the_page_are_kept_whole(layout: Layout) -> None:
     write(layout, lines)
     label(layout, rows)
     document = analysed(layout)
-    stored, page = keep(layout, document)
+    stored, page = write_experiment(layout, document)
 
     assert Experiment.read(stored.read_bytes()) == document
     text = page.read_text()

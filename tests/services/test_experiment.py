@@ -12,7 +12,7 @@ import pytest
 from contracts.split import bucket_of
 from monitoring.baseline import find_baseline
 from monitoring.experiment.analysis import Plan, analyse
-from monitoring.replay.run import Wish, replay
+from monitoring.replay.run import ReplayRequest, replay
 from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.window import TimeWindow
 from registry.settings import RegistrySettings
@@ -82,7 +82,7 @@ def test_what_the_service_divides_the_analysis_finds(
     assert lines.outcome == stored.outcome
 
     challenger = find_baseline(store, service.layout, "tiny", 2)
-    own = replay(service.layout, challenger, Wish(span), now=now)
+    own = replay(service.layout, challenger, ReplayRequest(span), now=now)
     assert own.reproduction is not None
     assert own.reproduction.rows == own.reproduction.identical == len(right["challenger"])
     assert {(g.version, g.variant) for g in own.groups} == {(1, "production"), (2, "challenger")}

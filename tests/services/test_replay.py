@@ -8,7 +8,7 @@ import pytest
 
 from contracts.replay import Replay
 from monitoring.baseline import find_baseline
-from monitoring.replay.run import Wish, replay
+from monitoring.replay.run import ReplayRequest, replay
 from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.window import TimeWindow
 from registry.settings import RegistrySettings
@@ -30,7 +30,7 @@ def replayed(service: Service, name: str) -> Replay:
     now = datetime.now(UTC)
     span = TimeWindow(name, None, now - timedelta(hours=1), now + timedelta(minutes=1))
     baseline = find_baseline(Store.open(RegistrySettings()), service.layout, name, None)
-    return replay(service.layout, baseline, Wish(span), now=now)
+    return replay(service.layout, baseline, ReplayRequest(span), now=now)
 
 
 def ask_in_every_way(service: Service, recipe: Recipe) -> int:
