@@ -30,7 +30,7 @@ from services.inference.decode import Rows
 from services.inference.loader import ServedModel, load
 from services.protocols.batch import rows_of
 
-MAX_ROWS = 1_000_000
+MAX_REQUEST_ROWS = 1_000_000
 """More rows than any request of ours has; the limits of a service are for its clients."""
 NO_SCORE = "the model gives no finite score for it"
 
@@ -57,7 +57,7 @@ def score(served: ServedModel, line: bytes) -> Scored:
     """
     mode, _, body = line.partition(b"\t")
     try:
-        parts = rows_of(body, served.decoder, MAX_ROWS)
+        parts = rows_of(body, served.decoder, MAX_REQUEST_ROWS)
     except Fault as fault:
         raise PlatformError(
             f"request: expected a body of /predict/batch, got {fault.message}"

@@ -16,7 +16,7 @@ from contracts.names import MODEL_FILE, Layout
 from contracts.process_error import report_error
 from services.inference.loader import find_directory, load
 
-NICENESS = 10
+TRIAL_NICENESS = 10
 """Below the workers, which answer requests meanwhile."""
 BASE_MEMORY_BYTES = 2 * 1024**3
 """Address space for Python, onnxruntime and the scores of a batch, without the model itself."""
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _try(layout: Layout, pointer: Pointer) -> None:
-    os.nice(NICENESS)
+    os.nice(TRIAL_NICENESS)
     model = find_directory(layout, pointer) / MODEL_FILE
     _bound_memory(model.stat().st_size if model.is_file() else 0)
     load(layout, pointer)

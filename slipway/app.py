@@ -74,7 +74,7 @@ def root(
     """Options of `slipway` itself."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code.
 
     An error that a person can act on is printed without a traceback: on standard error, or as
@@ -101,4 +101,4 @@ def _fail(error: PlatformError, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:]))

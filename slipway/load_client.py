@@ -18,7 +18,7 @@ import msgspec
 
 from contracts.errors import PlatformError
 
-TIMEOUT_S = 30.0
+REQUEST_TIMEOUT_S = 30.0
 """For each request, from the connection to the end of the answer."""
 OK = "200"
 
@@ -93,7 +93,7 @@ async def _send_all(
     started = time.perf_counter()
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections),
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
         headers=headers,
     ) as session:
         await asyncio.gather(*(worker(session) for _ in range(min(connections, len(bodies)))))

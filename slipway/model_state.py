@@ -14,7 +14,7 @@ from registry.refusals import TAG_REFUSED
 from registry.rollout import canary_of
 from registry.store import Store
 
-TIMEOUT_S = 5.0
+STATUS_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _served(url: str, key: str) -> dict[str, str]:
     """The version by which the service at `url` answers for each model; empty if it is down."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/models", headers=headers, timeout=TIMEOUT_S)
+        answer = httpx.get(f"{url.rstrip('/')}/models", headers=headers, timeout=STATUS_TIMEOUT_S)
     except (httpx.NetworkError, httpx.TimeoutException):
         return {}
     except (httpx.HTTPError, httpx.InvalidURL) as err:

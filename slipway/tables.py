@@ -35,9 +35,9 @@ CONTRIBUTION_COLUMNS = ("feature", "value", "contribution", "standard error")
 KEY_COLUMNS = ("id", "name", "scopes", "rate", "created", "expires", "state")
 SPLIT_COLUMNS = ("role", "version", "share")
 
-MAX_NAMED = 2
+MAX_DRIFTED_COLUMNS = 2
 """Columns that drifted, named in one cell."""
-MAX_SEGMENTS = 15
+MAX_FLIP_SEGMENTS = 15
 """Segments in the table of flips."""
 
 
@@ -113,8 +113,12 @@ def finding_row(finding: Finding) -> Row:
 def window_row(model: str, traffic: str, failed: int, verdict: Verdict) -> Row:
     """A judged window of simulated traffic."""
     drifted = [finding.column for finding in verdict.findings if finding.drifted]
-    more = f" and {len(drifted) - MAX_NAMED} more" if len(drifted) > MAX_NAMED else ""
-    named = ", ".join(drifted[:MAX_NAMED]) + more
+    more = (
+        f" and {len(drifted) - MAX_DRIFTED_COLUMNS} more"
+        if len(drifted) > MAX_DRIFTED_COLUMNS
+        else ""
+    )
+    named = ", ".join(drifted[:MAX_DRIFTED_COLUMNS]) + more
     return (f"{model} {verdict.version}", traffic, failed, verdict.decision, named or "-")
 
 
@@ -124,7 +128,7 @@ def flip_rows(replay: "Replay") -> list[Row]:
     for group in replay.groups:
         where = f"version {group.version}, {group.variant}"
         rows.append(_flip_row(where, group.flips, group.mean_shift))
-    changed = [s for s in replay.segments if s.flips.flips or s.mean_shift][:MAX_SEGMENTS]
+    changed = [s for s in replay.segments if s.flips.flips or s.mean_shift][:MAX_FLIP_SEGMENTS]
     return rows + [_flip_row(f"{s.segment} = {s.value}", s.flips, s.mean_shift) for s in changed]
 
 

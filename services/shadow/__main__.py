@@ -20,7 +20,7 @@ from services.settings import ServiceSettings
 from services.shadow.scorer import ShadowScorer
 
 POLL_INTERVAL_S = 0.25
-NICENESS = 19
+SHADOW_NICENESS = 19
 
 logger = logging.getLogger("slipway.shadow")
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 def lower_priority() -> None:
     """Run on idle cores only: niceness alone does not yield a core at once."""
-    os.nice(NICENESS)
+    os.nice(SHADOW_NICENESS)
     if sys.platform == "linux":
         # A container may forbid it; the niceness above stays in force.
         with suppress(PermissionError):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-NEWLINE = b"\n"
 INITIAL_LINE_BYTES = 500.0
 """The assumed length of a line before any was read."""
 
@@ -30,7 +29,7 @@ class Tail:
             skipped_bytes += self._skip(path, sizes[path] - max_bytes // len(grown))
             lines += self._whole_lines(path, sizes[path])
         if lines:
-            self._line_bytes = sum(map(len, lines)) / len(lines) + len(NEWLINE)
+            self._line_bytes = sum(map(len, lines)) / len(lines) + 1
         return lines, round(skipped_bytes / self._line_bytes)
 
     def _log_files(self) -> list[Path]:
@@ -43,7 +42,7 @@ class Tail:
             file.seek(begin)
             data = file.read(size - begin)
         # A line without a newline is still being written.
-        whole = data.rfind(NEWLINE) + 1
+        whole = data.rfind(b"\n") + 1
         self._read_to[path] = begin + whole
         return data[:whole].splitlines()
 

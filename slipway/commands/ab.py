@@ -8,7 +8,7 @@ import typer
 
 from slipway import context, output, tables
 from slipway.durations import time_range
-from slipway.options import MONITOR, End, Json, Last, Model, Start
+from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
 from slipway.shares import parse_share
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=MONITOR, epilog="Example: slipway ab loan --last 14d")
-def ab(
-    model: Model,
-    last: Last = "14d",
-    start: Start = "",
-    end: End = "",
+@app.command("ab", rich_help_panel=MONITOR, epilog="Example: slipway ab loan --last 14d")
+def ab_command(
+    model: ModelArgument,
+    last: LastOption = "14d",
+    start: StartOption = "",
+    end: EndOption = "",
     metric: Annotated[
         str, typer.Option(help="Default: the metric of the recipe's first gate.")
     ] = "",
@@ -32,7 +32,7 @@ def ab(
     weight: Annotated[
         str, typer.Option(help="The challenger's share, if the log has none: 10%.")
     ] = "",
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Compare challenger and production on labels; you may check as often as you like."""
     from monitoring.baseline import find_baseline

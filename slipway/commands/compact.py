@@ -6,18 +6,20 @@ from typing import Annotated
 import typer
 
 from slipway import context, output
-from slipway.options import OPERATE, Json, Model
+from slipway.options import OPERATE, JsonOption, ModelArgument
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=OPERATE, epilog="Example: slipway compact loan --keep-days 90")
-def compact(
-    model: Model,
+@app.command(
+    "compact", rich_help_panel=OPERATE, epilog="Example: slipway compact loan --keep-days 90"
+)
+def compact_command(
+    model: ModelArgument,
     keep_days: Annotated[
         int, typer.Option(min=0, help="Delete older traffic and labels; 0: delete nothing.")
     ] = 0,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Convert the traffic of past days, and labels, to Parquet; safe to repeat."""
     from monitoring.labels.compaction import compact_labels

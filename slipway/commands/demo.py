@@ -15,7 +15,7 @@ from slipway import context, output, tables
 from slipway.commands.monitor import judge_window
 from slipway.commands.promote import promote_version
 from slipway.commands.simulate import send_rows
-from slipway.options import OPERATE, Json
+from slipway.options import OPERATE, JsonOption
 
 if TYPE_CHECKING:
     from slipway.load_client import LoadResult
@@ -54,11 +54,11 @@ class _Sent:
     end: datetime
 
 
-@app.command(rich_help_panel=OPERATE, epilog="Example: slipway demo --port 3001")
-def demo(
+@app.command("demo", rich_help_panel=OPERATE, epilog="Example: slipway demo --port 3001")
+def demo_command(
     port: Annotated[int, typer.Option(help="Port of the service.")] = 3000,
     rows: Annotated[int, typer.Option(min=500, help="Requests per model and window.")] = 2000,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Run the whole loop: train, promote, serve, simulate traffic, judge it."""
     stories = run_demo(Path.cwd(), port=port, rows=rows, report=_reporter(quiet=json))

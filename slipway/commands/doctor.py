@@ -5,15 +5,15 @@ from typing import Annotated
 import typer
 
 from slipway import context, output
-from slipway.options import OPERATE, Json
+from slipway.options import OPERATE, JsonOption
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=OPERATE, epilog="Example: slipway doctor --repair")
-def doctor(
+@app.command("doctor", rich_help_panel=OPERATE, epilog="Example: slipway doctor --repair")
+def doctor_command(
     repair: Annotated[bool, typer.Option(help="Clean up what was found.")] = False,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Find what killed processes left behind, and with --repair clean it up."""
     from registry import doctor

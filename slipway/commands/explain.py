@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway import context, output, tables
-from slipway.options import MONITOR, Json
+from slipway.options import MONITOR, JsonOption
 
 if TYPE_CHECKING:
     from contracts.traffic import TrafficRecord
@@ -16,14 +16,16 @@ app = typer.Typer()
 
 
 @app.command(
-    rich_help_panel=MONITOR, epilog="Example: slipway explain PREDICTION_ID --contributions"
+    "explain",
+    rich_help_panel=MONITOR,
+    epilog="Example: slipway explain PREDICTION_ID --contributions",
 )
-def explain(
+def explain_command(
     prediction: Annotated[str, typer.Argument(help="ID of a prediction.", metavar="PREDICTION_ID")],
     contributions: Annotated[
         bool, typer.Option("--contributions", help="Show what each feature contributed.")
     ] = False,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Trace a prediction back to its model, its run and its training data."""
     from monitoring.traffic.lookup import find

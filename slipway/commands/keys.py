@@ -9,7 +9,7 @@ import typer
 from contracts import settings
 from slipway import output, tables
 from slipway.durations import parse_duration
-from slipway.options import OPERATE, Json
+from slipway.options import OPERATE, JsonOption
 
 if TYPE_CHECKING:
     from services.auth.keys import Key
@@ -30,8 +30,10 @@ def keys_file() -> Path:
     return keys_path(settings.load(ServiceSettings, os.environ))
 
 
-@group.command(epilog="Example: slipway keys create shop --scope predict --rate 100/second")
-def create(
+@group.command(
+    "create", epilog="Example: slipway keys create shop --scope predict --rate 100/second"
+)
+def create_command(
     name: Annotated[str, typer.Argument(help="Who will use the key.")],
     scope: Annotated[
         list[str] | None, typer.Option(help="predict, labels or admin; default: predict.")
@@ -42,7 +44,7 @@ def create(
     expires: Annotated[
         str, typer.Option(help="Lifetime, like 30d or 12h; default: unlimited.")
     ] = "",
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Create a key; it is shown only once."""
     from services.auth.keys import create_key
@@ -54,7 +56,7 @@ def create(
 
 
 @group.command("list", epilog="Example: slipway keys list")
-def list_keys(json: Json = False) -> None:
+def list_keys_command(json: JsonOption = False) -> None:
     """List the keys; the file holds digests, not the keys."""
     from services.auth.keys import read_ring
 
@@ -65,11 +67,11 @@ def list_keys(json: Json = False) -> None:
         output.table("API keys", tables.KEY_COLUMNS, map(tables.key_row, keys))
 
 
-@group.command(epilog="Example: slipway keys rotate 1f0c2a9e --grace 24h")
-def rotate(
+@group.command("rotate", epilog="Example: slipway keys rotate 1f0c2a9e --grace 24h")
+def rotate_command(
     key_id: KeyId,
     grace: Annotated[str, typer.Option(help="How long the old key stays valid.")] = "24h",
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Create a key with the scopes and rate of an old one, which expires soon after."""
     from services.auth.keys import rotate_key
@@ -78,8 +80,8 @@ def rotate(
     _show_new(key, text, json_wanted=json)
 
 
-@group.command(epilog="Example: slipway keys revoke 1f0c2a9e")
-def revoke(key_id: KeyId, json: Json = False) -> None:
+@group.command("revoke", epilog="Example: slipway keys revoke 1f0c2a9e")
+def revoke_command(key_id: KeyId, json: JsonOption = False) -> None:
     """Revoke a key, at once and for good."""
     from services.auth.keys import revoke_key
 

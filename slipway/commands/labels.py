@@ -7,16 +7,18 @@ from typing import Annotated
 import typer
 
 from slipway import context, output
-from slipway.options import MONITOR, Json
+from slipway.options import MONITOR, JsonOption
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=MONITOR, epilog="Example: slipway labels truth.csv --model loan")
-def labels(
+@app.command(
+    "labels", rich_help_panel=MONITOR, epilog="Example: slipway labels truth.csv --model loan"
+)
+def labels_command(
     file: Annotated[Path, typer.Argument(help="CSV or JSON lines: prediction_id, truth, time.")],
     model: Annotated[str, typer.Option(help="Model whose predictions the labels belong to.")],
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Import ground-truth labels; a file is taken whole or refused."""
     from monitoring.baseline import find_baseline

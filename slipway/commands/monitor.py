@@ -13,7 +13,7 @@ import typer
 from contracts.errors import InvalidUsage
 from slipway import context, output, tables
 from slipway.durations import parse_duration, time_range
-from slipway.options import MONITOR, End, Json, Last, Model, Start
+from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
 
 if TYPE_CHECKING:
     from contracts.verdict import Verdict
@@ -24,14 +24,15 @@ app = typer.Typer()
 
 
 @app.command(
+    "monitor",
     rich_help_panel=MONITOR,
     epilog="Example: slipway monitor loan --last 24h, or slipway monitor loan --every 15m",
 )
-def monitor(
-    model: Model,
-    last: Last = "24h",
-    start: Start = "",
-    end: End = "",
+def monitor_command(
+    model: ModelArgument,
+    last: LastOption = "24h",
+    start: StartOption = "",
+    end: EndOption = "",
     version: Annotated[int | None, typer.Option(help="Default: the served version.")] = None,
     every: Annotated[
         str, typer.Option(help="Keep running: judge every window of this length: 15m, 1h, 1d.")
@@ -47,7 +48,7 @@ def monitor(
         list[str] | None,
         typer.Option(help="Break drift down by this feature; default: those of the recipe."),
     ] = None,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Judge a window of traffic against the model's reference, and draw the report."""
     if retrain and not every:
@@ -69,14 +70,15 @@ def monitor(
 
 
 @app.command(
+    "accept",
     rich_help_panel=MONITOR,
     epilog='Example: slipway accept loan VERDICT_ID --because "sale, as every July"',
 )
-def accept(
-    model: Model,
+def accept_command(
+    model: ModelArgument,
     verdict: Annotated[str, typer.Argument(help="ID of a verdict.", metavar="VERDICT_ID")],
     because: Annotated[str, typer.Option(help="Why the window is usual.")],
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Accept a flagged window as usual: drift limits are learned from it, too."""
     from monitoring.verdicts.acceptance import accept

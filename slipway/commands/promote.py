@@ -10,7 +10,7 @@ import typer
 from contracts.errors import InvalidData
 from slipway import context, output
 from slipway.durations import parse_duration
-from slipway.options import TRAIN, Because, Json, Model
+from slipway.options import TRAIN, BecauseOption, JsonOption, ModelArgument
 from slipway.shares import parse_share
 
 if TYPE_CHECKING:
@@ -25,13 +25,14 @@ VersionCheck = Callable[[int, int], "Check"]
 
 
 @app.command(
+    "promote",
     rich_help_panel=TRAIN,
     epilog='Example: slipway promote loan --version 7 --because "better on 2026 data"',
 )
-def promote(
-    model: Model,
+def promote_command(
+    model: ModelArgument,
     version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
-    because: Because = "",
+    because: BecauseOption = "",
     force: Annotated[
         bool, typer.Option(help="Promote even if the gate refuses; requires --because.")
     ] = False,
@@ -41,7 +42,7 @@ def promote(
     max_flips: Annotated[
         str, typer.Option(help="Maximum share of changed decisions in the replay: 2%.")
     ] = "",
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Make a version the Production version, if it passes the gate."""
     check = replay_check(model, window, max_flips)
@@ -50,15 +51,17 @@ def promote(
 
 
 @app.command(
-    rich_help_panel=TRAIN, epilog="Example: slipway rollback loan, or slipway rollback loan --to 3"
+    "rollback",
+    rich_help_panel=TRAIN,
+    epilog="Example: slipway rollback loan, or slipway rollback loan --to 3",
 )
-def rollback(
-    model: Model,
+def rollback_command(
+    model: ModelArgument,
     to: Annotated[
         int | None, typer.Option(help="Default: the previous Production version.")
     ] = None,
-    because: Because = "",
-    json: Json = False,
+    because: BecauseOption = "",
+    json: JsonOption = False,
 ) -> None:
     """Make an earlier Production version the Production version again."""
     from registry.rollback import rollback

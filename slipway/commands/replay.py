@@ -8,7 +8,7 @@ import typer
 
 from slipway import context, output, tables
 from slipway.durations import time_range
-from slipway.options import MONITOR, End, Json, Last, Model, Start
+from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
 
 if TYPE_CHECKING:
     from contracts.replay import Replay
@@ -19,13 +19,15 @@ MAX_EXAMPLES = 5
 """Predictions in the table of largest changes."""
 
 
-@app.command(rich_help_panel=MONITOR, epilog="Example: slipway replay loan --version 7 --last 7d")
-def replay(
-    model: Model,
+@app.command(
+    "replay", rich_help_panel=MONITOR, epilog="Example: slipway replay loan --version 7 --last 7d"
+)
+def replay_command(
+    model: ModelArgument,
     version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
-    last: Last = "7d",
-    start: Start = "",
-    end: End = "",
+    last: LastOption = "7d",
+    start: StartOption = "",
+    end: EndOption = "",
     answered_by: Annotated[
         int | None, typer.Option(help="Only predictions of this version; default: of all.")
     ] = None,
@@ -34,7 +36,7 @@ def replay(
         list[str] | None,
         typer.Option(help="Break flips down by this feature; default: those of the recipe."),
     ] = None,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Send logged traffic through a version: flipped decisions, score shifts, examples."""
     from monitoring.baseline import find_baseline

@@ -7,7 +7,7 @@ import typer
 
 from slipway import context, output
 from slipway.commands.promote import promote_version
-from slipway.options import MONITOR, Json, Model
+from slipway.options import MONITOR, JsonOption, ModelArgument
 
 if TYPE_CHECKING:
     from registry.promote import Promotion
@@ -16,10 +16,12 @@ app = typer.Typer()
 
 
 @app.command(
-    rich_help_panel=MONITOR, epilog="Example: slipway retrain loan --because VERDICT_ID --promote"
+    "retrain",
+    rich_help_panel=MONITOR,
+    epilog="Example: slipway retrain loan --because VERDICT_ID --promote",
 )
-def retrain(
-    model: Model,
+def retrain_command(
+    model: ModelArgument,
     because: Annotated[
         str, typer.Option(help="ID or path of a verdict, `schedule`, or a reason in words.")
     ],
@@ -29,7 +31,7 @@ def retrain(
     force: Annotated[
         bool, typer.Option(help="Retrain even if nothing calls for it; recorded.")
     ] = False,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Train a challenger on labelled traffic; the newest of it is held out for the evaluation."""
     from monitoring.retraining.job import retrain

@@ -5,17 +5,19 @@ from typing import Annotated
 import typer
 
 from slipway import context, output
-from slipway.options import SERVE, Json
+from slipway.options import SERVE, JsonOption
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=SERVE, epilog="Example: slipway serve --port 3001 --workers 2")
-def serve(
+@app.command(
+    "serve", rich_help_panel=SERVE, epilog="Example: slipway serve --port 3001 --workers 2"
+)
+def serve_command(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(help="Number of worker processes.")] = 1,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Pull the Production models and serve them: `bentoml serve` on a port that is free."""
     from slipway.service_process import become_server
@@ -29,8 +31,8 @@ def serve(
     become_server(host, port, workers, announce)
 
 
-@app.command(rich_help_panel=SERVE, epilog="Example: slipway pull && bentoml build")
-def pull(json: Json = False) -> None:
+@app.command("pull", rich_help_panel=SERVE, epilog="Example: slipway pull && bentoml build")
+def pull_command(json: JsonOption = False) -> None:
     """Fetch and verify the Production models, for the service and for `bentoml build`."""
     from registry.pull import pull_all
     from registry.trial import service_trial
@@ -46,8 +48,8 @@ def pull(json: Json = False) -> None:
         output.say(f"[red]refused[/red] {refusal}")
 
 
-@app.command(rich_help_panel=SERVE, epilog="Example: slipway follow")
-def follow(json: Json = False) -> None:
+@app.command("follow", rich_help_panel=SERVE, epilog="Example: slipway follow")
+def follow_command(json: JsonOption = False) -> None:
     """Follow Production: update the served versions whenever an alias moves, until Ctrl+C.
 
     `bentoml serve` in a checkout starts this by itself. Log lines go to standard error; `--json`

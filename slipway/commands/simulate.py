@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway import output, tables
-from slipway.options import LOCAL_SERVICE, SERVE, Json, Key, Model, Url
+from slipway.options import LOCAL_SERVICE, SERVE, JsonOption, KeyOption, ModelArgument, UrlOption
 
 if TYPE_CHECKING:
     from slipway.load_client import LoadResult
@@ -15,18 +15,20 @@ app = typer.Typer()
 DEFAULT_CONNECTIONS = 16
 
 
-@app.command(rich_help_panel=SERVE, epilog="Example: slipway simulate loan --rows 5000 --drifted")
-def simulate(
-    model: Model,
+@app.command(
+    "simulate", rich_help_panel=SERVE, epilog="Example: slipway simulate loan --rows 5000 --drifted"
+)
+def simulate_command(
+    model: ModelArgument,
     rows: Annotated[int, typer.Option(min=1, help="Number of requests, one row each.")] = 2000,
     drifted: Annotated[bool, typer.Option(help="Send rows unlike the training data.")] = False,
     connections: Annotated[
         int, typer.Option(min=1, help="Number of open connections.")
     ] = DEFAULT_CONNECTIONS,
     seed: Annotated[int, typer.Option(help="Seed of the rows.")] = 1,
-    url: Url = LOCAL_SERVICE,
-    key: Key = "",
-    json: Json = False,
+    url: UrlOption = LOCAL_SERVICE,
+    key: KeyOption = "",
+    json: JsonOption = False,
 ) -> None:
     """Send rows like the recipe's data to a running service, and time the answers."""
     result = send_rows(

@@ -3,13 +3,17 @@
 import typer
 
 from slipway import context, output, tables
-from slipway.options import LOCAL_SERVICE, SERVE, Json, Key, Url
+from slipway.options import LOCAL_SERVICE, SERVE, JsonOption, KeyOption, UrlOption
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=SERVE, epilog="Example: slipway status --url http://127.0.0.1:3000")
-def status(url: Url = LOCAL_SERVICE, key: Key = "", json: Json = False) -> None:
+@app.command(
+    "status", rich_help_panel=SERVE, epilog="Example: slipway status --url http://127.0.0.1:3000"
+)
+def status_command(
+    url: UrlOption = LOCAL_SERVICE, key: KeyOption = "", json: JsonOption = False
+) -> None:
     """Show which version is Production, which is served here, and which one answers."""
     from slipway.model_state import states
 

@@ -8,7 +8,7 @@ import typer
 from contracts.errors import InvalidSplit
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_CHALLENGER_SPLIT
 from slipway import context, output, tables
-from slipway.options import SERVE, Json, Model
+from slipway.options import SERVE, JsonOption, ModelArgument
 
 if TYPE_CHECKING:
     from registry.store import Store
@@ -32,8 +32,8 @@ class RoleShare:
     rich_help_panel=SERVE,
     epilog="Example: slipway traffic-split loan challenger=10%",
 )
-def traffic_split(
-    model: Model,
+def traffic_split_command(
+    model: ModelArgument,
     roles: Annotated[
         list[str] | None,
         typer.Argument(help=f"{FORMS}; without: show the current split.", metavar="[ROLE=SHARE]"),
@@ -43,7 +43,7 @@ def traffic_split(
         typer.Option(help="Version of the challenger; default: the one with the alias, or newest."),
     ] = None,
     by: Annotated[str, typer.Option(help="Feature that identifies the user.")] = "",
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Give a challenger a share of the requests, sticky by user, or set a shadow."""
     store = context.store()

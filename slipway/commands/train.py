@@ -6,19 +6,21 @@ import typer
 
 from contracts.errors import InvalidUsage
 from slipway import context, output, tables
-from slipway.options import TRAIN, Json
+from slipway.options import TRAIN, JsonOption
 
 app = typer.Typer()
 
 
 @app.command(
-    rich_help_panel=TRAIN, epilog="Example: slipway train loan iris, or slipway train --all"
+    "train",
+    rich_help_panel=TRAIN,
+    epilog="Example: slipway train loan iris, or slipway train --all",
 )
-def train(
+def train_command(
     recipes: Annotated[list[str] | None, typer.Argument(help="Names of recipes.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Train every recipe.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """Train recipes, certify them and register their versions."""
     from training.recipe import load_recipe, recipe_names

@@ -5,17 +5,17 @@ from typing import Annotated
 import typer
 
 from slipway import context, output, tables
-from slipway.options import TRAIN, Json, Model
+from slipway.options import TRAIN, JsonOption, ModelArgument
 
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=TRAIN, epilog="Example: slipway versions loan")
-def versions(
+@app.command("versions", rich_help_panel=TRAIN, epilog="Example: slipway versions loan")
+def versions_command(
     model: Annotated[
         str | None, typer.Argument(help="Default: every model.", metavar="MODEL")
     ] = None,
-    json: Json = False,
+    json: JsonOption = False,
 ) -> None:
     """List registered versions, and which one is Production."""
     from registry.listing import list_versions
@@ -27,8 +27,8 @@ def versions(
         output.table("Versions", tables.VERSION_COLUMNS, map(tables.version_row, found))
 
 
-@app.command(rich_help_panel=TRAIN, epilog="Example: slipway history loan")
-def history(model: Model, json: Json = False) -> None:
+@app.command("history", rich_help_panel=TRAIN, epilog="Example: slipway history loan")
+def history_command(model: ModelArgument, json: JsonOption = False) -> None:
     """Show which version was Production when, who promoted it, and why."""
     from registry.history import history
 

@@ -9,8 +9,7 @@ from typer.main import get_command
 
 from contracts import errors
 from contracts.errors import PlatformError
-from slipway import app as command_line
-from slipway.app import EXIT_CODES, app, run
+from slipway.app import EXIT_CODES, app, run_command_line
 from slipway.deprecations import COMMANDS, OPTIONS, modernize
 
 Capture = pytest.CaptureFixture[str]
@@ -58,14 +57,14 @@ def all_commands() -> dict[str, Any]:
 def test_a_mistake_is_an_error_in_the_form_of_the_house(
     arguments: list[str], what: str, remedy: str, capsys: Capture
 ) -> None:
-    assert run(arguments) == 2
+    assert run_command_line(arguments) == 2
     people = capsys.readouterr()
     assert people.out == ""
     assert people.err.startswith(f"error: {what}")
     assert "\nhelp: " in people.err
     assert remedy in people.err
 
-    assert run([*arguments, "--json"]) == 2
+    assert run_command_line([*arguments, "--json"]) == 2
     scripts = json.loads(capsys.readouterr().out)["error"]
     if arguments != ["serve", "--port"]:  # the option takes --json as its value
         assert scripts["code"] == "invalid_usage"
@@ -76,7 +75,7 @@ def test_a_mistake_is_an_error_in_the_form_of_the_house(
 def test_an_error_of_ours_is_json_too(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_VARR", "elsewhere")
 
-    assert run(["versions", "--json"]) == 1
+    assert run_command_line(["versions", "--json"]) == 1
     error = json.loads(capsys.readouterr().out)["error"]
     assert sorted(error) == ["code", "message", "remedy"]
     assert error["code"] == "invalid_setting"
@@ -85,14 +84,14 @@ def test_an_error_of_ours_is_json_too(capsys: Capture, monkeypatch: pytest.Monke
 
 def test_a_command_without_arguments_shows_its_help(capsys: Capture) -> None:
     for arguments in ([], ["keys"]):
-        assert run(arguments) == 2
+        assert run_command_line(arguments) == 2
         captured = capsys.readouterr()
         assert "Usage: slipway" in captured.out
         assert captured.err == ""
 
 
 def test_the_version_is_printed(capsys: Capture) -> None:
-    assert run(["--version"]) == 0
+    assert run_command_line(["--version"]) == 0
     assert capsys.readouterr().out.startswith("slipway ")
 
 
@@ -128,7 +127,7 @@ def test_an_old_option_works_with_a_note(
     name: str, old: str, new: str, join: Callable[[str, str], list[str]], capsys: Capture
 ) -> None:
     """The value is refused under the new name, which shows that it arrived there."""
-    assert run([name, "loan", *join(old, "soon")]) == 1
+    assert run_command_line([name, "loan", *join(old, "soon")]) == 1
     err = capsys.readouterr().err.splitlines()
 
     assert err[0].startswith(f"deprecated: slipway {name} {old} is now {new};")
@@ -136,7 +135,7 @@ def test_an_old_option_works_with_a_note(
 
 
 def test_the_old_name_of_simulate_works_with_a_note(capsys: Capture) -> None:
-    assert run(["traffic", "no_such_recipe", "--json"]) == 1
+    assert run_command_line(["traffic", "no_such_recipe", "--json"]) == 1
     captured = capsys.readouterr()
 
     assert captured.err.startswith("deprecated: slipway traffic is now slipway simulate;")
@@ -162,4 +161,4 @@ def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("slipway.context.store", lambda: interrupt(None))
 
-    assert command_line.run(["versions"]) == 130
+    assert run_command_line(["versions"]) == 130

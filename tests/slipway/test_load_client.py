@@ -117,7 +117,7 @@ def test_an_answer_with_an_error_is_counted(server: Server) -> None:
 
 def test_a_silent_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.silent = True
-    monkeypatch.setattr(load_client, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(load_client, "REQUEST_TIMEOUT_S", 0.2)
 
     with pytest.raises(PlatformError, match=r"expected an answer from .*, got TimeoutErr"):
         send(url_of(server), "tiny", ROWS[:2])
