@@ -28,7 +28,7 @@ def check_answers(peer: Peer, server: Server, work: Work) -> float:
     if peer.takes_batches and work.model == "loan":
         got += ask(peer, server, work.model, list(work.batches[0]), batch=True)
         expected += work.expected[:BATCH_ROWS]
-    if not got and peer.name == "echo":
+    if not got and not peer.predicts:
         return 0.0
     if len(got) != len(expected):
         raise PlatformError(

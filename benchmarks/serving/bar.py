@@ -43,6 +43,7 @@ def speed_bars(medians: Sequence[Measurement]) -> list[Bar]:
         ("one-32", "fastapi", 100),
         ("one-32", "litserve", 20),
         ("one-32", "echo", 0.75),
+        ("real-32", "echo", 0.8),
         ("forest-32", "fastapi", 60),
         ("batch-8", "fastapi", 30),
     ):
@@ -55,6 +56,12 @@ def speed_bars(medians: Sequence[Measurement]) -> list[Bar]:
         if many := table.get(("one-128", "slipway")):
             ratio = many.requests_per_s / us.requests_per_s
             bars.append(at_least("requests/s at 128 connections against 32", 0.8, ratio, "x"))
+        if real := table.get(("real-32", "slipway")):
+            ratio = real.requests_per_s / us.requests_per_s
+            bars.append(at_least("requests/s with real heads against constant", 0.85, ratio, "x"))
+    real, floor = table.get(("real-32", "slipway")), table.get(("real-32", "nginx"))
+    if real and floor:
+        bars.append(at_most("real-32: CPU against nginx", 4, real.cpu_us / floor.cpu_us, "x"))
     if alone := table.get(("one-1", "slipway")):
         bars.append(at_most("one-1: p50", 0.4, alone.p50_ms, " ms"))
     if medians:

@@ -136,6 +136,7 @@ def _measure(
         drive,
         *(server.port, path, bodies),
         connections=scenario.connections,
+        heads=scenario.heads,
         cores=field.cores.client,
     )
     await_calm(field.cores, field.patience_s)

@@ -16,6 +16,25 @@ from benchmarks.serving.server import HOST, Server, free_port
 from benchmarks.serving.workplace import Row, Workplace, quiet_environ
 
 FOLDER = Path(__file__).with_name("peers")
+NGINX_CONF = """
+daemon off;
+worker_processes 1;
+pid %(folder)s/nginx.pid;
+error_log stderr error;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path %(folder)s/body; proxy_temp_path %(folder)s/proxy;
+  fastcgi_temp_path %(folder)s/fastcgi; uwsgi_temp_path %(folder)s/uwsgi;
+  scgi_temp_path %(folder)s/scgi;
+  server {
+    listen 127.0.0.1:%(port)d;
+    default_type application/json;
+    location / { return 200 '%(answer)s'; }
+  }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,8 @@ class Peer(ABC):
     name: str
     about: str
     takes_batches = True
+    predicts = True
+    """Whether its answers are predictions, to be held to the pipeline's."""
     ready_path = "/ready"
 
     @abstractmethod
@@ -128,6 +149,7 @@ class Echo(Peer):
 
     name = "echo"
     about = "bare uvicorn (uvloop, httptools), a constant answer of the same size: the ceiling"
+    predicts = False
 
     def command(self, setting: Setting, port: int) -> Sequence[str]:
         """Uvicorn, as BentoML runs it."""
@@ -150,6 +172,21 @@ class Echo(Peer):
         """None: it says nothing of the rows."""
         del answer, batch
         return []
+
+
+class Nginx(Echo):
+    """The floor of any HTTP server: a constant answer without reading what was asked."""
+
+    name = "nginx"
+    about = "nginx, one worker, a constant answer of the same size: the floor of CPU per request"
+    takes_batches = False
+
+    def command(self, setting: Setting, port: int) -> Sequence[str]:
+        """Run nginx in the foreground, with all its files in the peer's folder."""
+        answer = '{"echo":"%s"}' % ("x" * (setting.answer_bytes[0] - len('{"echo":""}')))
+        conf = setting.folder / "nginx.conf"
+        conf.write_text(NGINX_CONF % {"folder": setting.folder, "port": port, "answer": answer})
+        return ["nginx", "-p", str(setting.folder), "-c", str(conf), "-e", "stderr"]
 
 
 class FastApi(Peer):
@@ -329,6 +366,7 @@ def _tensor(name: str, values: Sequence[object]) -> Mapping[str, object]:
 PEERS: tuple[Peer, ...] = (
     Slipway(),
     Echo(),
+    Nginx(),
     FastApi(),
     LitServe(),
     MlServer(),

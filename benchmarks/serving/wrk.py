@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.serving.scenario import Heads
 from benchmarks.serving.server import HOST, pinned
 from contracts.errors import PlatformError
 
@@ -49,7 +50,14 @@ def check_wrk() -> None:
 
 
 def drive(
-    port: int, path: str, bodies: Path, *, connections: int, seconds: float, cores: str
+    port: int,
+    path: str,
+    bodies: Path,
+    *,
+    connections: int,
+    seconds: float,
+    cores: str,
+    heads: Heads = "constant",
 ) -> Load:
     """POST the bodies in turn over that many connections, for that long."""
     command = [
@@ -63,6 +71,7 @@ def drive(
         f"http://{HOST}:{port}{path}",
         "--",
         str(bodies),
+        heads,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     line = done.stdout.strip().rpartition("\n")[2]
