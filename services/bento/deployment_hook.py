@@ -1,7 +1,7 @@
 """Before workers start: pull the Production models, and try every model once.
 
-The registry is another room and never imported here; where it is (a checkout) it runs as a
-process. A Bento serves the models that are frozen in it.
+The registry is never imported here; where it is installed (a checkout) it runs as a process. A
+Bento serves the models that are frozen in it.
 """
 
 import logging
