@@ -24,10 +24,10 @@ def ab_command(
     start: StartOption = "",
     end: EndOption = "",
     metric: Annotated[
-        str, typer.Option(help="Default: the metric of the recipe's first gate.")
+        str, typer.Option(help="Metric to compare; default: that of the recipe's first gate.")
     ] = "",
     planned_units: Annotated[
-        int, typer.Option(min=100, help="Labelled users (units) planned for the decision.")
+        int, typer.Option(min=100, help="Labelled users (units) planned for the experiment.")
     ] = 10_000,
     weight: Annotated[
         str, typer.Option(help="The challenger's share, if the log has none: 10%.")

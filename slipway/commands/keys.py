@@ -34,7 +34,7 @@ def keys_file() -> Path:
     "create", epilog="Example: slipway keys create shop --scope predict --rate 100/second"
 )
 def create_command(
-    name: Annotated[str, typer.Argument(help="Who will use the key.")],
+    name: Annotated[str, typer.Argument(help="Who will use the key.", metavar="NAME")],
     scope: Annotated[
         list[str] | None, typer.Option(help="predict, labels or admin; default: predict.")
     ] = None,
