@@ -15,10 +15,10 @@ from contracts.verdict import Window
 from metrics.interval import Z95
 from monitoring.baseline import Baseline
 from monitoring.experiment.effect import (
-    ALPHA,
     EXPERIMENT_METRICS,
     METRICS_OF_TASK,
     MIN_UNITS,
+    SEQUENCE_ALPHA,
     TrialRows,
     always_valid_p_value,
     confidence_sequence,
@@ -147,7 +147,7 @@ def _effect(labelled: TrialRows, metric: str, plan: ExperimentPlan) -> Effect | 
         low=low,
         high=high,
         p_value=always_valid_p_value(found, plan.planned_units),
-        alpha=ALPHA,
+        alpha=SEQUENCE_ALPHA,
         units=found.units,
         labels=found.rows,
         planned_units=plan.planned_units,

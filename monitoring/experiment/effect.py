@@ -19,7 +19,7 @@ from metrics.ranking import roc_auc
 from metrics.regression import mae, rmse
 from metrics.value import MetricValue, Values, undefined
 
-ALPHA = 0.05
+SEQUENCE_ALPHA = 0.05
 MIN_UNITS = 100
 """Labelled units of each variant below which nothing is decided: the sequence is asymptotic."""
 MIN_ROWS_PER_CLASS = 10
@@ -60,7 +60,7 @@ class ClusteredEstimate:
     rows: int
 
 
-class MetricFunction(Protocol):
+class TrialMetric(Protocol):
     """A metric of rows with the influence of each."""
 
     def __call__(self, rows: TrialRows, /) -> MetricValue:
@@ -71,7 +71,7 @@ class MetricFunction(Protocol):
 class ExperimentMetric:
     """A metric by which variants are compared."""
 
-    of: MetricFunction
+    of: TrialMetric
     greater_is_better: bool
 
 
@@ -177,7 +177,7 @@ def _mixing(units: int, planned: int, alpha: float) -> float:
 
 
 def confidence_sequence(
-    found: ClusteredEstimate, planned: int, alpha: float = ALPHA
+    found: ClusteredEstimate, planned: int, alpha: float = SEQUENCE_ALPHA
 ) -> tuple[float, float]:
     """The ends of a difference's confidence sequence: they hold at every look at once.
 
@@ -205,7 +205,7 @@ def always_valid_p_value(found: ClusteredEstimate, planned: int) -> float:
     Rho is fixed at the best one for 5 %, so that the p-value is below 0.05 exactly when the
     sequence excludes zero (Johari, Koomen, Pekelis, Walsh 2022, "Always valid inference").
     """
-    mixing = _mixing(found.units, planned, ALPHA)
+    mixing = _mixing(found.units, planned, SEQUENCE_ALPHA)
     if not mixing:
         return 1.0
     if not found.standard_error:

@@ -9,12 +9,12 @@ from contracts.experiment import Effect, ExperimentOutcome, RatioCheck
 from contracts.names import PRODUCTION
 from contracts.times import utc_text
 from monitoring.experiment.effect import MIN_UNITS, TrialRows
-from monitoring.experiment.trial import Trial
-from monitoring.verdicts.summary import METRICS as METRIC_NAMES
+from monitoring.experiment.trial import ExperimentTrial
+from monitoring.verdicts.summary import METRIC_NAMES
 
 
 def experiment_outcome(
-    trial: Trial,
+    trial: ExperimentTrial,
     labelled: TrialRows,
     effect: Effect | None,
     ratio: RatioCheck,
@@ -70,7 +70,7 @@ def min_units(labelled: TrialRows) -> int:
 
 
 def experiment_notes(
-    trial: Trial, labelled: TrialRows, effect: Effect | None, torn_files: Sequence[str]
+    trial: ExperimentTrial, labelled: TrialRows, effect: Effect | None, torn_files: Sequence[str]
 ) -> Iterator[str]:
     """What a reader must know to trust the numbers."""
     rows = trial.rows

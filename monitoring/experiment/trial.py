@@ -10,7 +10,7 @@ from monitoring.experiment.rows import ExperimentRows
 
 
 @dataclass(frozen=True)
-class Trial:
+class ExperimentTrial:
     """The rows of the experiment; `strata` are indices into `weights`, shape `(n_rows,)`.
 
     `weights` are the challenger's shares that were active, NaN where they are not known.
@@ -31,7 +31,7 @@ class Trial:
         return f"{model} challenger version {self.challenger} against version {self.production}"
 
 
-def select_trial(rows: ExperimentRows, weight: float) -> Trial:
+def select_trial(rows: ExperimentRows, weight: float) -> ExperimentTrial:
     """The rows in which units were split between the two newest versions, and no others.
 
     Earlier rows belong to another experiment, or to none. They come from another period and are
@@ -53,7 +53,9 @@ def select_trial(rows: ExperimentRows, weight: float) -> Trial:
     if not all((arm & mine).any() for arm in arms.values()):
         mine = np.zeros(len(rows), dtype=bool)
     found, strata = np.unique(weights[mine], return_inverse=True)
-    return Trial(rows.where(mine), strata, found, versions[PRODUCTION], versions[CHALLENGER])
+    return ExperimentTrial(
+        rows.where(mine), strata, found, versions[PRODUCTION], versions[CHALLENGER]
+    )
 
 
 def _newest(rows: ExperimentRows, variant: str) -> int | None:
