@@ -23,14 +23,14 @@ def find(layout: Layout, prediction_id: str) -> TrafficRecord:
         NotRegistered: it is in no file of the traffic log.
 
     """
-    days = (p for p in (layout.var / "traffic").glob("*/*") if p.is_dir())
+    days = (p for p in layout.all_traffic.glob("*/*") if p.is_dir())
     for day in sorted(days, key=lambda p: p.name, reverse=True):
         with reading_lock(day.parent):
             record = _in_lines(day, prediction_id) or _in_parquet(day, prediction_id)
         if record is not None:
             return record
     raise NotRegistered(
-        f"prediction: expected an id in {layout.var / 'traffic'}, got {prediction_id!r}",
+        f"prediction: expected an id in {layout.all_traffic}, got {prediction_id!r}",
         remedy="ids are in the answers of the service, as prediction_id",
     )
 

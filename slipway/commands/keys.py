@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contracts import settings
+from contracts.settings import load_settings
 from slipway import output, tables
 from slipway.durations import parse_duration
 from slipway.options import OPERATE, JsonOption
@@ -27,7 +27,7 @@ def keys_file() -> Path:
     from services.auth.guard import keys_path
     from services.settings import ServiceSettings
 
-    return keys_path(settings.load(ServiceSettings, os.environ))
+    return keys_path(load_settings(ServiceSettings, os.environ))
 
 
 @group.command(
