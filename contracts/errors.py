@@ -1,22 +1,21 @@
 """Errors that a person can act on.
 
-Each says what was expected and what came instead (value and path), or what happened; and what
-to do about it.
+Each has three parts: what was expected, what came (value and path), what to do.
 
 * PlatformError
-  x InvalidDocument      a manifest, pointer, record or verdict that cannot be read
-  x InvalidSetting       an unknown or malformed environment variable
+  x InvalidDocument      a manifest, pointer, record, verdict that cannot be read
+  x InvalidSetting       an environment variable that cannot be read
   x InvalidRecipe        a recipe that breaks the protocol
-  x InvalidData          rows or files that do not fit the schema
+  x InvalidData          rows or files that break the schema
   x CertificateFailed    the exported model does not answer like the fitted one
   x GateRefused          a version that may not be promoted
-  x NotJustified         a retraining without a reason, or one that must wait
-  x InvalidSplit         a traffic split that cannot be parsed
+  x NotJustified         a retraining that nothing calls for, or not now
+  x InvalidSplit         the words of a traffic split that cannot be read
   x NotRegistered        no such model, version or production version
   x RegistryUnreachable  the tracking server does not answer
-  x CorruptModel         a model directory that differs from what was registered
-  x Unwritable           a path that must be written and cannot be
-  x PortTaken            an address that another process listens on
+  x CorruptModel         a model directory that is not what was registered
+  x Unwritable           a place that must be written and cannot be
+  x PortTaken            an address that another process holds
   x NotFoundHere         a thing named on the command line that does not exist
   x InvalidUsage         a command line with an unknown or missing option, argument or command
 """
@@ -25,7 +24,7 @@ import msgspec
 
 
 class PlatformError(Exception):
-    """The root: `what` says what is wrong, `remedy` what to do about it."""
+    """The root: `what` says what was expected and what came, `remedy` what to do."""
 
     exit_code = 1
 
@@ -39,7 +38,7 @@ class PlatformError(Exception):
 
 
 class InvalidDocument(PlatformError):
-    """A document cannot be read."""
+    """A document at a door could not be read."""
 
 
 class InvalidSetting(PlatformError):
@@ -51,7 +50,7 @@ class InvalidRecipe(PlatformError):
 
 
 class InvalidData(PlatformError):
-    """Rows or files do not fit the schema."""
+    """Rows or files break the schema."""
 
 
 class CertificateFailed(PlatformError):
@@ -65,13 +64,13 @@ class GateRefused(PlatformError):
 
 
 class NotJustified(PlatformError):
-    """There is no reason for a retraining, or it must wait, or there are too few labels."""
+    """Nothing calls for a retraining, or not now, or not with these labels."""
 
     exit_code = 3
 
 
 class InvalidSplit(PlatformError):
-    """The text of a traffic split cannot be parsed."""
+    """What somebody wrote of a traffic split cannot be read."""
 
 
 class NotRegistered(PlatformError):
@@ -87,31 +86,31 @@ class RegistryUnreachable(PlatformError):
 
 
 class CorruptModel(PlatformError):
-    """A model directory differs from what was registered."""
+    """A model directory is not what was registered."""
 
     exit_code = 6
 
 
 class Unwritable(PlatformError):
-    """A path that must be written cannot be."""
+    """A place that must be written cannot be."""
 
 
 class PortTaken(PlatformError):
-    """Another process listens on the address."""
+    """Another process holds the address."""
 
 
 class NotFoundHere(PlatformError):
-    """What the command line names does not exist."""
+    """What was named does not exist."""
 
 
 class InvalidUsage(PlatformError):
-    """The command line has an unknown or missing command, option or argument."""
+    """A command line that names no known command, or lacks an argument, or has an unknown one."""
 
     exit_code = 2
 
 
 def preview(value: object, max_chars: int = 60) -> str:
-    """A value for an error text: spelt as JSON, and cut to `max_chars`.
+    """A value for an error text: as JSON spells it, and cut, because a client sent it.
 
     >>> preview({"age": None}), preview("x" * 10, 8)
     ('{"age":null}', '"xxxxxx…')

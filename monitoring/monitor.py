@@ -32,11 +32,13 @@ from monitoring.reporting.mlflow import log_to_run
 from monitoring.reporting.sampling import Reservoir
 from monitoring.reporting.verdict_index import write_verdict_index
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import ReadStats, TimeWindow, read_window
+from monitoring.traffic.projections import TypedColumns
+from monitoring.traffic.reader import read_traffic
+from monitoring.traffic.window import ReadStats, TimeWindow
 from monitoring.verdicts import history
 from monitoring.verdicts.acceptance import accepted_ids
 from monitoring.verdicts.decision import JUDGED, decide
-from monitoring.verdicts.summary import verdict_sentence
+from monitoring.verdicts.summary import sentence_of
 from registry.store import Store
 
 MAX_HISTOGRAMS = 12
@@ -152,11 +154,11 @@ def count(
         sample=Reservoir(settings.sample_rows),
         stats=ReadStats(),
     )
-    for batch, frame in read_window(layout, window, reference, counted.stats):
+    for batch in read_traffic(layout, window, TypedColumns(reference), counted.stats):
         counted.histograms.add(batch)
         counted.quality.add(batch)
         counted.segments.add(batch)
-        counted.sample.add(frame)
+        counted.sample.add(batch.frame)
         if "score" in batch.columns:
             counted.scores.add(batch.columns["score"].to_numpy())
     return counted
@@ -214,7 +216,7 @@ def judge(
         made_at=utc_text(now),
         window=seen,
         decision=decision,
-        sentence=verdict_sentence(title, decision, seen, findings, quality, performance),
+        sentence=sentence_of(title, decision, seen, findings, quality, performance),
         findings=findings,
         quality=quality,
         manifest_digest=baseline.digest,

@@ -36,8 +36,8 @@ from monitoring.reporting.histograms import histogram_pair
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.compaction import compact_traffic
 from monitoring.traffic.compaction_manifest import COMPACTION_FILE, CompactionManifest
-from monitoring.traffic.decode import record_type
 from monitoring.traffic.jsonl import JsonlReader
+from monitoring.traffic.projections import TypedColumns
 from monitoring.traffic.window import TimeWindow
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
@@ -206,7 +206,7 @@ def read_day(folder: Path, rows: int) -> None:
     path.write_bytes(msgspec.json.Encoder().encode_lines(records))
     os.utime(path, (DAY.timestamp(), DAY.timestamp()))
     del records, table
-    strict = record_type(base.reference)
+    strict = TypedColumns(base.reference).record_type
     lines = timed(lambda: sum(map(len, JsonlReader(strict).read(path))))
     theirs = timed(lambda: len(pl.read_ndjson(path)))
     counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))

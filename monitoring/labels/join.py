@@ -12,8 +12,9 @@ from contracts.names import Layout
 from monitoring.labels.segment_index import segment_index
 from monitoring.labels.store import Labels, hash_ids
 from monitoring.traffic.decode import class_index_or_value, feature_key, true_class_scores
-from monitoring.traffic.predictions import answers_of
-from monitoring.traffic.window import TimeWindow
+from monitoring.traffic.projections import NamedColumns
+from monitoring.traffic.reader import read_traffic
+from monitoring.traffic.window import ReadStats, TimeWindow
 
 Group = tuple[int, str]
 """Version and variant."""
@@ -83,7 +84,8 @@ def join(
     pieces: list[LabelledPredictions] = []
     groups: dict[Group, int] = {}
     predictions: dict[int, int] = {}
-    for frame in answers_of(layout, window, segments):
+    projection = NamedColumns(("variant", "prediction", "score", "scores"), segments)
+    for frame in read_traffic(layout, window, projection, ReadStats()):
         for version, n in frame["version"].value_counts().iter_rows():
             predictions[version] = predictions.get(version, 0) + n
         rows, places = matches(frame["prediction_id"], labels)
@@ -124,16 +126,8 @@ def _labelled(
         true_class_scores(frame, targets, manifest.classes),
         _group_index(frame, groups),
         (),
-        {name: segment_index(_column(frame, name), manifest, name) for name in segments},
+        {name: segment_index(frame[feature_key(name)], manifest, name) for name in segments},
     )
-
-
-def _column(frame: pl.DataFrame, name: str) -> pl.Series:
-    """A segment feature; a file from before the feature was there has none."""
-    key = feature_key(name)
-    if key in frame.columns:
-        return frame[key]
-    return pl.Series([None] * len(frame), dtype=pl.String)
 
 
 def _group_index(frame: pl.DataFrame, groups: dict[Group, int]) -> NDArray[np.int16]:

@@ -24,7 +24,7 @@ from monitoring.traffic.compaction_manifest import (
     read_compaction_manifest,
     reading_lock,
 )
-from monitoring.traffic.decode import TIME_FORMAT
+from monitoring.traffic.decode import parse_times
 from monitoring.traffic.jsonl import JsonlReader
 
 _TABLE_ROWS = 100_000
@@ -130,10 +130,9 @@ def _table(labels: list[Label]) -> pl.DataFrame:
     else:
         texts = [t if isinstance(t, str) else msgspec.json.encode(t).decode() for t in truths]
         truth = pl.Series("truth", texts, dtype=pl.String)
-    written = pl.Series("time", [label.time for label in labels], dtype=pl.String)
-    times = written.str.to_datetime(TIME_FORMAT, time_unit="us", strict=False)
+    times = parse_times([label.time for label in labels])
     ids = pl.Series("prediction_id", [label.prediction_id for label in labels])
-    return pl.DataFrame([ids, truth, times.to_physical().alias("time")])
+    return pl.DataFrame([ids, truth, times.to_physical()])
 
 
 def hash_ids(ids: pl.Series) -> NDArray[np.uint64]:

@@ -14,7 +14,9 @@ from contracts.reference import Reference
 from monitoring.labels.join import matches
 from monitoring.labels.store import Labels, read_labels
 from monitoring.traffic.decode import feature_key
-from monitoring.traffic.window import ReadStats, TimeWindow, read_window
+from monitoring.traffic.projections import TypedColumns
+from monitoring.traffic.reader import read_traffic
+from monitoring.traffic.window import ReadStats, TimeWindow
 
 _BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -71,7 +73,8 @@ def _pieces(
 ) -> Iterator[pl.DataFrame]:
     """Batches of labelled predictions; `truth` is null where it is unusable."""
     window = TimeWindow(manifest.name, None, _BEGINNING, now)
-    for _, frame in read_window(layout, window, reference, ReadStats()):
+    for batch in read_traffic(layout, window, TypedColumns(reference), ReadStats()):
+        frame = batch.frame
         rows, places = matches(frame["prediction_id"], labels)
         if not len(rows):
             continue

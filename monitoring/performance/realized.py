@@ -23,8 +23,9 @@ from monitoring.labels.store import Labels, read_labels
 from monitoring.performance.segments import segment_performance
 from monitoring.performance.task_metrics import MIN_LABELS, compute_metrics, min_fall, p_value_of
 from monitoring.reference_sample import ReferenceSample
-from monitoring.traffic.predictions import answers_of
-from monitoring.traffic.window import TimeWindow
+from monitoring.traffic.projections import NamedColumns
+from monitoring.traffic.reader import read_traffic
+from monitoring.traffic.window import ReadStats, TimeWindow
 
 
 def realized_performance(
@@ -167,6 +168,6 @@ def _orphans(
         return 0
     wider = TimeWindow(window.model, None, window.start - delay, window.end + delay)
     is_known = np.zeros(len(labels), dtype=bool)
-    for frame in answers_of(layout, wider):
+    for frame in read_traffic(layout, wider, NamedColumns(), ReadStats()):
         is_known[matches(frame["prediction_id"], labels)[1]] = True
     return int((due & ~is_known).sum())

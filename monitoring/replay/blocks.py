@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -12,30 +10,14 @@ from numpy.typing import NDArray
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.schema import Value
-from contracts.times import utc_text
-from monitoring.traffic.compaction_manifest import (
-    CompactionManifest,
-    open_log_files,
-    read_compaction_manifest,
-    reading_lock,
-)
-from monitoring.traffic.decode import feature_key
-from monitoring.traffic.jsonl import JsonlReader
-from monitoring.traffic.window import ReadStats, TimeWindow, days, read_stored
+from monitoring.traffic.decode import decoded_json, feature_key
+from monitoring.traffic.projections import WholeRecords
+from monitoring.traffic.reader import read_traffic
+from monitoring.traffic.window import ReadStats, TimeWindow
 
 BLOCK_ROWS = 4096
+_UNUSED = ("flags", "latency_ms", "request_id", "model")
 TIME_TEXT = "%Y-%m-%dT%H:%M:%S%.6fZ"
-
-
-class _Record(msgspec.Struct, gc=False):
-    prediction_id: str
-    time: str
-    version: int
-    features: dict[str, Value]
-    prediction: str | float
-    score: float
-    scores: dict[str, float]
-    variant: str = "production"
 
 
 @dataclass(frozen=True)
@@ -87,83 +69,9 @@ def read_blocks(
     Files and lines that cannot be read are counted in `stats`, as are the rows of versions other
     than the window's.
     """
-    with reading_lock(layout.traffic(window.model)):
-        for folder in days(layout, window):
-            compacted = read_compaction_manifest(folder)
-            yield from _from_lines(folder, compacted, manifest, window, stats)
-            yield from _from_parquet(folder, compacted, manifest, window, stats)
-
-
-def _from_lines(
-    folder: Path,
-    compacted: CompactionManifest,
-    manifest: Manifest,
-    window: TimeWindow,
-    stats: ReadStats,
-) -> Iterator[Block]:
-    first, last = utc_text(window.start), utc_text(window.end)
-    for path, start in open_log_files(folder, compacted):
-        stats.files += 1
-        lines = JsonlReader(_Record)
-        waiting: list[_Record] = []
-        for found in lines.read(path, start):
-            inside = [r for r in found if first <= r.time < last]
-            mine = [r for r in inside if window.version in (None, r.version)]
-            stats.other_versions += len(inside) - len(mine)
-            waiting += mine
-            while len(waiting) >= BLOCK_ROWS:
-                yield _of_records(waiting[:BLOCK_ROWS], manifest)
-                del waiting[:BLOCK_ROWS]
-        if waiting:
-            yield _of_records(waiting, manifest)
-        stats.torn_lines += len(lines.torn)
-
-
-def _of_records(records: Sequence[_Record], manifest: Manifest) -> Block:
-    names, known = manifest.schema.names, frozenset(manifest.schema.names)
-    outputs = manifest.classes or manifest.outputs
-    unknown = [i for i, r in enumerate(records) if not r.features.keys() <= known]
-    nan = np.nan
-    return Block(
-        ids=[r.prediction_id for r in records],
-        times=[r.time for r in records],
-        versions=np.array([r.version for r in records], dtype=np.int64),
-        variants=[r.variant for r in records],
-        predictions=[r.prediction for r in records],
-        score=np.array([r.score for r in records], dtype=np.float64),
-        scores=np.array([[r.scores.get(o, nan) for o in outputs] for r in records]),
-        features={name: [r.features.get(name) for r in records] for name in names},
-        unknown_features=_unknown_features({i: records[i].features for i in unknown}, known),
-    )
-
-
-def _from_parquet(
-    folder: Path,
-    compacted: CompactionManifest,
-    manifest: Manifest,
-    window: TimeWindow,
-    stats: ReadStats,
-) -> Iterator[Block]:
-    stats.torn_lines += compacted.torn_lines
-    for name in compacted.files:
-        stats.files += 1
-        try:
-            frame = read_stored(folder / name, window, _columns(folder / name))
-        except (OSError, pl.exceptions.PolarsError) as err:
-            stats.torn_files.append(f"{folder / name}: {str(err).splitlines()[0]}")
-            continue
-        if window.version is not None:
-            mine = frame.filter(pl.col("version") == window.version)
-            stats.other_versions += len(frame) - len(mine)
-            frame = mine
-        for piece in frame.iter_slices(BLOCK_ROWS):
-            yield _of_table(piece, manifest)
-
-
-def _columns(path: Path) -> tuple[str, ...]:
-    """The columns of a stored table that a replay needs: all but those about the request."""
-    names = pl.scan_parquet(path, glob=False).collect_schema().names()
-    return tuple(n for n in names if n not in {"flags", "latency_ms", "request_id", "model"})
+    for table in read_traffic(layout, window, WholeRecords(without=_UNUSED), stats):
+        for rows in table.iter_slices(BLOCK_ROWS):
+            yield _of_table(rows, manifest)
 
 
 def _of_table(table: pl.DataFrame, manifest: Manifest) -> Block:
@@ -195,8 +103,7 @@ def _values(table: pl.DataFrame, name: str) -> list[Value]:
     if key in table.columns:
         return table[key].to_list()
     if f"mixed.{name}" in table.columns:
-        texts = table[f"mixed.{name}"]
-        return [None if text is None else msgspec.json.decode(text) for text in texts]
+        return decoded_json(table[f"mixed.{name}"])
     return [None] * len(table)
 
 

@@ -1,17 +1,17 @@
-"""Logs reports and verdicts as artifacts of the MLflow run of the version."""
+"""The door to MLflow in monitoring: pages and verdicts become artifacts of the served run."""
 
 from pathlib import Path
 
 from contracts.errors import PlatformError
 
-ARTIFACT_FOLDER = "monitoring"
+FOLDER = "monitoring"
 
 
 def log_to_run(tracking_uri: str, run_id: str, files: list[Path]) -> None:
     """Add files to a run's artifacts under `monitoring/`.
 
     Raises:
-        PlatformError: the tracking server did not accept them; they are still on disk.
+        PlatformError: the tracking server did not take them; they are on disk all the same.
 
     """
     from mlflow import MlflowClient
@@ -20,7 +20,7 @@ def log_to_run(tracking_uri: str, run_id: str, files: list[Path]) -> None:
     client = MlflowClient(tracking_uri=tracking_uri)
     try:
         for path in files:
-            client.log_artifact(run_id, str(path), ARTIFACT_FOLDER)
+            client.log_artifact(run_id, str(path), FOLDER)
     except (MlflowException, OSError) as err:
         raise PlatformError(
             f"run {run_id}: expected to log {files[-1]}, got {str(err).splitlines()[0]}",

@@ -1,4 +1,4 @@
-"""Rows of traffic side by side: what readers give and counters take."""
+"""A batch of traffic in columns: what a reader gives to those who count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +13,14 @@ Times = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrafficBatch:
-    """A piece of a window, column by column.
+    """Rows of a window, column by column.
 
-    `columns` has one series of `times`' length for each column of the reference: numbers as
-    Float64, words as String or Categorical, booleans as Boolean; null is missing. A value of
-    the wrong type is null there and counted in `mistyped`; a feature that the reference does
-    not know is counted in `unknown_features`; `flags` are counted.
+    `columns` has one series of length `n_rows` per column of the reference: numbers as
+    Float64, categories as String or Categorical, booleans as Boolean or as the texts `true`
+    and `false`; null is missing. A value of another type is null there and counted in
+    `mistyped`, by column; `unknown_features` counts the values of features that the reference
+    does not know; `flags` counts flags. `frame` is the table of the same rows, in which
+    features are named `features.<name>`.
     """
 
     times: Times
@@ -27,6 +29,7 @@ class TrafficBatch:
     mistyped: Mapping[str, int] = field(default_factory=dict)
     unknown_features: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
+    frame: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def __len__(self) -> int:
         return len(self.times)

@@ -26,6 +26,7 @@ from monitoring.traffic.compaction_steps import (
     remove_log_files,
     remove_unnamed,
 )
+from monitoring.traffic.decode import split_by_time
 from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.parquet import concat_tables, table_of, write_table
 
@@ -128,9 +129,9 @@ def _small_tables(log_files: LogFiles, lines: JsonlReader[TrafficRecord]) -> Ite
 
 
 def _table(records: list[TrafficRecord], lines: JsonlReader[TrafficRecord]) -> pl.DataFrame:
-    table, timeless = table_of(records)
+    valid, times, timeless = split_by_time(records)
     lines.torn += [record.write() for record in timeless]
-    return table
+    return table_of(valid, times)
 
 
 def _remove_day(day: Path) -> int:

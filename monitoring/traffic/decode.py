@@ -1,8 +1,8 @@
-"""Records become columns: those a reference knows, of the type that it knows."""
+"""Values of traffic become columns: times, features in the types of a reference, class indices."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -10,94 +10,43 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
-from contracts.traffic import TrafficRecord
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
-def record_type(reference: Reference) -> type[Any]:
-    """A traffic record whose features are those of the reference, and of its types.
+class _Timed(Protocol):
+    @property
+    def time(self) -> str: ...
 
-    Decoding into it refuses what `TrafficRecord` would take: a feature that training did
-    not know, or a value of another type. What no counter needs is skipped.
+
+Record = TypeVar("Record", bound=_Timed)
+
+
+def parse_times(texts: Sequence[str]) -> pl.Series:
+    """RFC 3339 times in UTC as `time`: Datetime in microseconds; null for what is no such time.
+
+    >>> parse_times(["2026-01-31T12:00:00.5Z", "2026-01-31T12:99"]).is_null().to_list()
+    [False, True]
     """
-    names = {f"f{i}": name for i, name in enumerate(reference.features)}
-    features = msgspec.defstruct(
-        "Features",
-        [
-            (field, _json_type(reference.features[name]) | None, None)
-            for field, name in names.items()
-        ],
-        rename=names,
-        forbid_unknown_fields=True,
-        # Records hold no cycles; the collector need not look at millions of them.
-        gc=False,
-    )
-    return msgspec.defstruct(
-        "Record",
-        [
-            ("prediction_id", str),
-            ("time", str),
-            ("version", int),
-            ("features", features),
-            ("prediction", str | float),
-            ("score", float),
-            ("variant", str, "production"),
-            ("flags", tuple[str, ...], ()),
-        ],
-        gc=False,
+    return (
+        pl.Series("time", texts, dtype=pl.String)
+        .str.to_datetime(TIME_FORMAT, time_unit="us", strict=False)
+        .dt.replace_time_zone("UTC")
     )
 
 
-def _json_type(column: ColumnReference) -> Any:
-    if isinstance(column, NumberReference):
-        return float
-    if not column.counts:
-        return bool | str
-    return bool if column.is_boolean else str
-
-
-class ColumnMaker:
-    """Makes a piece of a window from records of one reference's model."""
-
-    def __init__(self, reference: Reference) -> None:
-        self._features = reference.features
-        self._predictions = reference.predictions
-        self._fields = {name: f"f{i}" for i, name in enumerate(reference.features)}
-
-    def frame(self, records: Sequence[Any]) -> tuple[pl.DataFrame, Counter[str], Counter[str]]:
-        """Records as a table with mistyped values and strange columns counted.
-
-        The table has `prediction_id`, `time`, `version`, `variant`, `flags` and the columns
-        of the reference. Records may be of `record_type` or TrafficRecord; a time that is
-        none is null.
-        """
-        mistyped: Counter[str] = Counter()
-        unknown_features: Counter[str] = Counter()
-        columns = {
-            "prediction_id": pl.Series([r.prediction_id for r in records], dtype=pl.String),
-            "time": pl.Series([r.time for r in records], dtype=pl.String)
-            .str.to_datetime(TIME_FORMAT, time_unit="us", strict=False)
-            .dt.replace_time_zone("UTC"),
-            "version": pl.Series([r.version for r in records], dtype=pl.Int64),
-            "variant": pl.Series([r.variant for r in records], dtype=pl.String),
-            "flags": pl.Series([",".join(r.flags) or None for r in records], dtype=pl.String),
-        }
-        for name, column in self._predictions.items():
-            values = [getattr(r, name) for r in records]
-            columns[name], mistyped[name] = series_of(column, values)
-        if isinstance(records[0], TrafficRecord):
-            for r in records:
-                unknown_features.update(r.features.keys() - self._features.keys())
-            for name, column in self._features.items():
-                values = [r.features.get(name) for r in records]
-                columns[feature_key(name)], mistyped[name] = series_of(column, values)
-        else:
-            features = [r.features for r in records]
-            for name, field in self._fields.items():
-                values = [getattr(f, field) for f in features]
-                columns[feature_key(name)] = _trusted(self._features[name], values)
-        return pl.DataFrame(columns), mistyped, unknown_features
+def split_by_time(records: Sequence[Record]) -> tuple[list[Record], pl.Series, list[Record]]:
+    """The records with a valid time, these times, and the records without one."""
+    times = parse_times([record.time for record in records])
+    if not times.null_count():
+        return list(records), times, []
+    valid = times.is_not_null()
+    pairs = list(zip(records, valid, strict=True))
+    return (
+        [record for record, is_valid in pairs if is_valid],
+        times.filter(valid),
+        [record for record, is_valid in pairs if not is_valid],
+    )
 
 
 def feature_key(name: str) -> str:
@@ -105,7 +54,19 @@ def feature_key(name: str) -> str:
     return f"features.{name}"
 
 
-def _trusted(column: ColumnReference, values: Sequence[Any]) -> pl.Series:
+def feature_texts(values: Sequence[object]) -> pl.Series:
+    """Values of a feature as text; booleans are spelt as in JSON, None is null."""
+    return pl.Series([_text(value) for value in values], dtype=pl.String)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)
+
+
+def trusted_series(column: ColumnReference, values: Sequence[Any]) -> pl.Series:
+    """Values that are known to have the type of the reference, or to be None, as a column."""
     if isinstance(column, NumberReference):
         return pl.Series(values, dtype=pl.Float64)
     if column.is_boolean:
@@ -116,7 +77,7 @@ def _trusted(column: ColumnReference, values: Sequence[Any]) -> pl.Series:
 
 
 def series_of(column: ColumnReference, values: Sequence[Any]) -> tuple[pl.Series, int]:
-    """Values of any type as a column of the reference's type, and how many are of another.
+    """Values of any type as a column of the reference's type, and how many are mistyped.
 
     >>> series_of(NumberReference(edges=(), counts=(0,), missing=0, minimum=0, maximum=0,
     ...     mean=0, std=0), [1, "2", None])[1]
@@ -133,10 +94,10 @@ def series_of(column: ColumnReference, values: Sequence[Any]) -> tuple[pl.Series
         v if isinstance(v, wanted) and (bool in wanted or not isinstance(v, bool)) else None
         for v in values
     ]
-    wrong = sum(k is None and v is not None for k, v in zip(kept, values, strict=True))
+    mistyped = sum(k is None and v is not None for k, v in zip(kept, values, strict=True))
     if isinstance(column, NumberReference):
         kept = [_float(k) if isinstance(k, int | float) else None for k in kept]
-    return _trusted(column, kept), wrong
+    return trusted_series(column, kept), mistyped
 
 
 def _float(value: float) -> float:
@@ -146,15 +107,14 @@ def _float(value: float) -> float:
         return np.inf if value > 0 else -np.inf
 
 
-def stored_series(column: ColumnReference, frame: pl.DataFrame, key: str) -> tuple[pl.Series, int]:
-    """A column of a compacted table as the reference has it, and how many are of another type."""
+def stored_series(column: ColumnReference, table: pl.DataFrame, key: str) -> tuple[pl.Series, int]:
+    """A column of a Parquet file in the reference's type, and how many values are mistyped."""
     mixed = f"mixed.{key.removeprefix('features.')}"
-    if mixed in frame.columns:
-        values = [None if v is None else msgspec.json.decode(v) for v in frame[mixed]]
-        return series_of(column, values)
-    if key not in frame.columns:
-        return pl.Series([None] * len(frame), dtype=_polars_type(column)), 0
-    stored = frame[key]
+    if mixed in table.columns:
+        return series_of(column, decoded_json(table[mixed]))
+    if key not in table.columns:
+        return pl.Series([None] * len(table), dtype=_polars_type(column)), 0
+    stored = table[key]
     if isinstance(column, NumberReference) and stored.dtype.is_numeric():
         return stored.cast(pl.Float64), 0
     if isinstance(column, CategoryReference):
@@ -164,27 +124,32 @@ def stored_series(column: ColumnReference, frame: pl.DataFrame, key: str) -> tup
             column.is_boolean and key.startswith("features.")
         ):
             return stored, 0
-    wrong = len(stored) - stored.null_count()
-    return pl.Series([None] * len(stored), dtype=_polars_type(column)), wrong
+    mistyped = len(stored) - stored.null_count()
+    return pl.Series([None] * len(stored), dtype=_polars_type(column)), mistyped
 
 
 def _polars_type(column: ColumnReference) -> Any:
     return pl.Float64 if isinstance(column, NumberReference) else pl.String
 
 
-def flags_of(column: pl.Series) -> Counter[str]:
-    """How often each flag stands in a column of flags joined by commas."""
-    flagged = column.drop_nulls()
-    return Counter(flag for flags in flagged for flag in str(flags).split(",") if flag)
+def decoded_json(texts: pl.Series) -> list[Any]:
+    """The values of a column `mixed.<name>`, which has them as JSON; None where it is null."""
+    return [None if text is None else msgspec.json.decode(text) for text in texts]
 
 
-def unknown_columns(frame: pl.DataFrame, reference: Reference) -> Mapping[str, int]:
-    """Features of a compacted table that the reference does not know, with their values."""
+def count_flags(flags: pl.Series) -> Counter[str]:
+    """How often each flag is in a column of flags joined by commas."""
+    found = flags.drop_nulls()
+    return Counter(flag for joined in found for flag in str(joined).split(",") if flag)
+
+
+def unknown_columns(table: pl.DataFrame, reference: Reference) -> Mapping[str, int]:
+    """Features of a Parquet file that the reference does not know, with their values counted."""
     found: Counter[str] = Counter()
-    for column in frame.columns:
+    for column in table.columns:
         group, _, name = column.partition(".")
         if group in {"features", "mixed"} and name not in reference.features:
-            found[name] += len(frame) - frame[column].null_count()
+            found[name] += len(table) - table[column].null_count()
     return found
 
 
@@ -192,6 +157,9 @@ def class_index_or_value(values: pl.Series, classes: Sequence[str]) -> NDArray[n
     """Predictions or targets as class indices, shape `(n_rows,)`; NaN for no such class.
 
     Without classes (a regression) they are the values themselves, NaN for no number.
+
+    >>> class_index_or_value(pl.Series(["yes", "no", "maybe"]), ("no", "yes")).tolist()
+    [1.0, 0.0, nan]
     """
     if not classes:
         return values.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
@@ -201,16 +169,16 @@ def class_index_or_value(values: pl.Series, classes: Sequence[str]) -> NDArray[n
 
 
 def true_class_scores(
-    frame: pl.DataFrame, targets: NDArray[np.float64], classes: Sequence[str]
+    table: pl.DataFrame, targets: NDArray[np.float64], classes: Sequence[str]
 ) -> NDArray[np.float64]:
-    """The score of the class that was true, from a traffic table; shape `(n_rows,)`.
+    """The score of the class that was true, shape `(n_rows,)`.
 
-    `targets` are class indices. NaN where no score of that class was logged, and for a
-    regression.
+    `table` is one of traffic, `targets` are class indices. NaN where no score of that class was
+    logged, and for a regression.
     """
-    found = np.full(len(frame), np.nan)
+    found = np.full(len(table), np.nan)
     for i, name in enumerate(classes):
         key = f"scores.{name}"
-        if key in frame.columns:
-            found = np.where(targets == i, frame[key].to_numpy(), found)
+        if key in table.columns:
+            found = np.where(targets == i, table[key].to_numpy(), found)
     return found

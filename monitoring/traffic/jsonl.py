@@ -1,11 +1,11 @@
 """JSON lines, a block at a time: as strict as line by line, and several times as fast.
 
-A block of whole lines is decoded by one call. It is accepted only if every line holds
-exactly one object: as many objects as lines, and `}` before and `{` after each line end.
-Any other block is read again line by line, and lines that are no object are kept as torn.
+A block of whole lines is decoded by one call. The result is accepted only if every line holds
+exactly one object: as many objects as lines, and `}` before and `{` after each line end. Any
+other block is read again line by line, and lines that are no object are kept as torn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,14 +18,18 @@ T = TypeVar("T")
 
 
 class JsonlReader(Generic[T]):
-    """Reads objects of type `strict`; a block that holds another is read as `tolerant`.
+    """Reads lines as objects of type `strict`, or else of type `tolerant`.
 
-    `torn` collects the lines that are neither.
+    With `containing` only lines that contain these bytes are decoded.
+    `torn` collects the lines that are of neither type.
     """
 
-    def __init__(self, strict: type[T], tolerant: type[T] | None = None) -> None:
+    def __init__(
+        self, strict: type[T], tolerant: type[T] | None = None, containing: bytes = b""
+    ) -> None:
         self._block = msgspec.json.Decoder(strict)
         self._lines = [msgspec.json.Decoder(kind) for kind in (strict, tolerant) if kind]
+        self._containing = containing
         self.torn: list[bytes] = []
 
     def read(self, path: Path, start: int = 0, end: int | None = None) -> Iterator[list[T]]:
@@ -55,21 +59,26 @@ class JsonlReader(Generic[T]):
             yield self.decode(rest)
 
     def decode(self, block: bytes) -> list[T]:
-        """The objects of whole lines."""
+        """The objects of a block of whole lines."""
+        if self._containing:
+            if self._containing not in block:
+                return []
+            lines = block.split(b"\n")
+            return self._one_by_one([line for line in lines if self._containing in line])
         body = block.rstrip(b"\n")
         ends = body.count(b"\n")
         if body.count(b"}\n{") == ends:
             try:
                 found = self._block.decode_lines(body)
             except _TORN:
-                return self._one_by_one(body)
+                return self._one_by_one(body.split(b"\n"))
             if len(found) == ends + 1:
                 return found
-        return self._one_by_one(body)
+        return self._one_by_one(body.split(b"\n"))
 
-    def _one_by_one(self, body: bytes) -> list[T]:
+    def _one_by_one(self, lines: Sequence[bytes]) -> list[T]:
         found = []
-        for line in body.split(b"\n"):
+        for line in lines:
             if not line.strip():
                 continue
             record = self._one(line)

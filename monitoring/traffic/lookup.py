@@ -1,67 +1,38 @@
-"""Find a prediction in the traffic log."""
+"""A prediction is looked up in the traffic log by its id."""
 
-from pathlib import Path
-
-import msgspec
-import polars as pl
+from datetime import UTC, datetime
 
 from contracts.errors import NotRegistered
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from monitoring.traffic.compaction_manifest import (
-    open_log_files,
-    read_compaction_manifest,
-    reading_lock,
-)
+from monitoring.traffic.compaction_manifest import reading_lock
 from monitoring.traffic.parquet import record_of
+from monitoring.traffic.projections import WholeRecords
+from monitoring.traffic.reader import read_day
+from monitoring.traffic.window import ReadStats, TimeWindow
+
+_BEGINNING, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-def find(layout: Layout, prediction_id: str) -> TrafficRecord:
-    """The record of a prediction, whichever model it is of; newest days first.
+def find_prediction(layout: Layout, prediction_id: str) -> TrafficRecord:
+    """The record of a prediction of any model; the newest days are searched first.
+
+    A file that cannot be read does not hide a prediction in another one.
 
     Raises:
         NotRegistered: it is in no file of the traffic log.
+        InvalidDocument: a `compacted.json` was cut or edited.
 
     """
-    days = (p for p in layout.all_traffic.glob("*/*") if p.is_dir())
-    for day in sorted(days, key=lambda p: p.name, reverse=True):
+    days = (path for path in (layout.var / "traffic").glob("*/*") if path.is_dir())
+    for day in sorted(days, key=lambda path: path.name, reverse=True):
+        window = TimeWindow(day.parent.name, None, _BEGINNING, _END)
         with reading_lock(day.parent):
-            record = _in_lines(day, prediction_id) or _in_parquet(day, prediction_id)
-        if record is not None:
-            return record
+            tables = read_day(day, window, WholeRecords(), ReadStats(), prediction_id)
+            table = next(tables, None)
+        if table is not None:
+            return record_of(table.row(0, named=True))
     raise NotRegistered(
-        f"prediction: expected an id in {layout.all_traffic}, got {prediction_id!r}",
-        remedy="ids are in the answers of the service, as prediction_id",
+        f"prediction: expected an id in {layout.var / 'traffic'}, got {prediction_id!r}",
+        remedy="the service returns ids as prediction_id",
     )
-
-
-def _in_lines(day: Path, prediction_id: str) -> TrafficRecord | None:
-    needle = prediction_id.encode()
-    for path, start in reversed(open_log_files(day, read_compaction_manifest(day))):
-        with path.open("rb") as lines:
-            lines.seek(start)
-            for line in lines:
-                record = _record(line) if needle in line else None
-                if record is not None and record.prediction_id == prediction_id:
-                    return record
-    return None
-
-
-def _in_parquet(day: Path, prediction_id: str) -> TrafficRecord | None:
-    for name in read_compaction_manifest(day).files:
-        try:
-            scan = pl.scan_parquet(day / name, glob=False)
-            found = scan.filter(pl.col("prediction_id") == prediction_id).collect()
-        except (OSError, pl.exceptions.PolarsError):
-            # A torn file hides no prediction that lies in another; the monitor reports it.
-            continue
-        if len(found):
-            return record_of(found.row(0, named=True))
-    return None
-
-
-def _record(line: bytes) -> TrafficRecord | None:
-    try:
-        return msgspec.json.decode(line, type=TrafficRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None

@@ -1,6 +1,6 @@
 """Traffic records as a table in Parquet, and back; nothing is lost on the way.
 
-`features.<name>` has a feature's values as numbers, booleans or words; where one file holds
+`features.<name>` has a feature's values as numbers, booleans or text; where one file holds
 values of several types, `mixed.<name>` has them as JSON. `scores.<name>` are the scores,
 `flags` the flags joined by commas.
 """
@@ -15,19 +15,13 @@ from msgspec import UNSET
 
 from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
-from monitoring.traffic.decode import TIME_FORMAT
 
-MOST_CATEGORIES = 10_000
-"""A column of more different words is stored as text."""
+MAX_CATEGORIES = 10_000
+"""A column of more distinct texts is stored as text, not as categories."""
 
 
-def table_of(records: Sequence[TrafficRecord]) -> tuple[pl.DataFrame, list[TrafficRecord]]:
-    """Records as a table; those whose time is none are given back."""
-    times = (
-        pl.Series([r.time for r in records], dtype=pl.String)
-        .str.to_datetime(TIME_FORMAT, time_unit="us", strict=False)
-        .dt.replace_time_zone("UTC")
-    )
+def table_of(records: Sequence[TrafficRecord], times: pl.Series) -> pl.DataFrame:
+    """Records as a table; `times` are theirs, parsed."""
     columns: dict[str, pl.Series] = {
         "prediction_id": pl.Series([r.prediction_id for r in records], dtype=pl.String),
         "time": times,
@@ -48,15 +42,11 @@ def table_of(records: Sequence[TrafficRecord]) -> tuple[pl.DataFrame, list[Traff
     for name in _names(r.features for r in records):
         key, series = _feature(name, [r.features.get(name) for r in records])
         columns[key] = series
-    table = pl.DataFrame(columns)
-    if not times.null_count():
-        return table, []
-    timeless = [r for r, null in zip(records, times.is_null(), strict=True) if null]
-    return table.filter(pl.col("time").is_not_null()), timeless
+    return pl.DataFrame(columns)
 
 
 def concat_tables(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Tables of one model as one; a feature of several types becomes JSON in all."""
+    """Tables of one model as one; a feature that differs in type among them becomes JSON in all."""
     names = _names(dict.fromkeys(t.columns) for t in tables)
     features = [n.removeprefix("features.") for n in names if n.startswith("features.")]
     unlike = {
@@ -66,21 +56,21 @@ def concat_tables(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a table, in the order of time, so that it reads fast.
+    """Write a table in the order of time, with categories, so that it reads fast.
 
     Raises:
-        OSError: the place cannot be written.
+        OSError: the file cannot be written.
 
     """
-    words = [
+    texts = [
         c
         for c in table.columns
         if table.schema[c] == pl.String
         and (c.startswith("features.") or c in {"variant", "assigned", "prediction", "model"})
-        and table[c].n_unique() <= MOST_CATEGORIES
+        and table[c].n_unique() <= MAX_CATEGORIES
     ]
     table.sort("time", maintain_order=True).cast(
-        dict.fromkeys(words, pl.Categorical)
+        dict.fromkeys(texts, pl.Categorical)
     ).write_parquet(path, compression="lz4", row_group_size=250_000)
 
 
@@ -126,7 +116,7 @@ def _assignments(records: Sequence[TrafficRecord]) -> dict[str, pl.Series]:
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Every key, in the order in which it came first."""
+    """Every key, in the order in which each came first."""
     found: dict[str, None] = {}
     for mapping in mappings:
         if mapping.keys() - found.keys():

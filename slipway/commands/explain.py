@@ -28,10 +28,10 @@ def explain_command(
     json: JsonOption = False,
 ) -> None:
     """Trace a prediction back to its model, its run and its training data."""
-    from monitoring.traffic.lookup import find
+    from monitoring.traffic.lookup import find_prediction
     from registry.lineage import lineage
 
-    record = find(context.layout(), prediction)
+    record = find_prediction(context.layout(), prediction)
     origin = lineage(context.store(), record.model, record.version, record.time)
     explanation = _explanation(record) if contributions else None
     if json:

@@ -27,10 +27,13 @@ from monitoring.traffic.compaction_manifest import (
     reading_lock,
 )
 from monitoring.traffic.compaction_steps import Compaction, compaction_lock
+from monitoring.traffic.decode import parse_times
 from monitoring.traffic.jsonl import JsonlReader
-from monitoring.traffic.lookup import find
+from monitoring.traffic.lookup import find_prediction
 from monitoring.traffic.parquet import concat_tables, record_of, table_of
-from monitoring.traffic.window import ReadStats, TimeWindow, read_window
+from monitoring.traffic.projections import TypedColumns
+from monitoring.traffic.reader import read_traffic
+from monitoring.traffic.window import ReadStats, TimeWindow
 from tests.monitoring.test_monitor import TINY_REFERENCE
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
@@ -71,7 +74,9 @@ def test_a_record_comes_back_from_the_table_as_it_was(
     records: list[TrafficRecord], cut: int
 ) -> None:
     pieces = [records[i : i + cut] for i in range(0, len(records), cut)]
-    table = concat_tables([table_of(piece)[0] for piece in pieces])
+    table = concat_tables(
+        [table_of(piece, parse_times([r.time for r in piece])) for piece in pieces]
+    )
     back = [record_of(row) for row in table.iter_rows(named=True)]
 
     for before, after in zip(records, back, strict=True):
@@ -148,7 +153,7 @@ def counted(layout: Layout) -> tuple[Any, ...]:
     stats, counts = ReadStats(), QualityCounts()
     histograms = WindowHistograms(TINY_REFERENCE)
     window = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
-    for batch, _ in read_window(layout, window, TINY_REFERENCE, stats):
+    for batch in read_traffic(layout, window, TypedColumns(TINY_REFERENCE), stats):
         histograms.add(batch)
         counts.add(batch)
     columns = {
@@ -179,7 +184,7 @@ def test_the_counts_are_the_same_before_and_after_and_after_again(tmp_path: Path
     assert before[1] == 450
     assert compact_traffic(layout, "tiny", now=LATER) == Compaction()
     assert counted(layout) == before
-    assert find(layout, "1-3").features["owner"] in {True, False}
+    assert find_prediction(layout, "1-3").features["owner"] in {True, False}
     assert next(folder.glob("torn-*.txt")).read_bytes() == b'{"torn\n'
 
 
@@ -245,11 +250,11 @@ def test_a_half_written_parquet_file_is_counted_or_removed(tmp_path: Path) -> No
     assert not (folder / "part-ab.parquet").exists()
     named = folder / read_compaction_manifest(folder).files[0]
     named.write_bytes(named.read_bytes()[:-100])
-    met = ReadStats()
-    span = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
-    assert list(read_window(layout, span, TINY_REFERENCE, met)) == []
-    assert len(met.torn_files) == 1
-    assert named.name in met.torn_files[0]
+    stats = ReadStats()
+    window = TimeWindow("tiny", 1, DAY, DAY + timedelta(days=1))
+    assert list(read_traffic(layout, window, TypedColumns(TINY_REFERENCE), stats)) == []
+    assert len(stats.torn_files) == 1
+    assert named.name in stats.torn_files[0]
 
 
 def test_a_manifest_of_an_earlier_version_is_read_and_written_as_it_was(tmp_path: Path) -> None:

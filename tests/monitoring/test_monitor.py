@@ -12,13 +12,10 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from contracts.decision_rule import DecisionRule
 from contracts.errors import NotFoundHere, NotRegistered, PlatformError, Unwritable
-from contracts.names import Layout
 from contracts.reference import CategoryReference, NumberReference, Reference
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
@@ -31,8 +28,6 @@ from monitoring.quality.checks import quality_findings
 from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
-from monitoring.traffic.lookup import find
-from monitoring.traffic.window import ReadStats, TimeWindow, read_window
 from monitoring.verdicts.decision import decide
 from registry.promote import promote
 from registry.pull import pull
@@ -493,34 +488,6 @@ def test_a_store_that_takes_no_artifact_loses_no_verdict(served: Workplace) -> N
         (served.root / "elsewhere").rename(runs)
 
     assert len(list((served.layout.verdicts / "tiny").glob("*.json"))) == 1
-
-
-def test_a_prediction_is_found_by_its_id(served: Workplace) -> None:
-    wanted = record(dict(tiny.GOOD), 7)
-    write(served, [record(dict(tiny.GOOD), i) for i in range(10)], tail=b'{"prediction_id":"id-77')
-
-    assert find(served.layout, "id-7") == wanted
-    with pytest.raises(NotRegistered, match="got 'id-77'"):
-        find(served.layout, "id-77")
-
-
-@given(st.lists(st.binary(max_size=60).map(lambda b: b.replace(b"\n", b" ")), max_size=10))
-def test_every_line_is_a_record_or_is_counted_as_torn(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
-) -> None:
-    layout = Layout(tmp_path_factory.mktemp("var"))
-    folder = layout.traffic("tiny") / "2026-01-31"
-    folder.mkdir(parents=True)
-    good = msgspec.json.encode(record(dict(tiny.GOOD), 1))
-    mixed = [line for junk in lines for line in (junk, good)]
-    (folder / "a.jsonl").write_bytes(b"\n".join(mixed))
-    reading = ReadStats()
-    span = TimeWindow("tiny", 1, START, END)
-    pieces = read_window(layout, span, TINY_REFERENCE, reading)
-    read = sum(len(rows) for rows, _ in pieces)
-
-    assert read == len(lines)
-    assert reading.torn_lines == sum(bool(line.strip()) for line in lines)
 
 
 def reference_of(data: np.ndarray[Any, Any]) -> Reference:

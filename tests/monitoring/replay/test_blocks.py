@@ -93,7 +93,5 @@ def test_torn_lines_and_files_are_counted(place: Workplace, traffic: list[Traffi
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_no_line_of_a_log_crashes_the_reader(lines: list[bytes]) -> None:
-    from monitoring.replay.blocks import _Record
-
-    reader = JsonlReader(_Record)
+    reader = JsonlReader(TrafficRecord)
     reader.decode(b"\n".join(lines))

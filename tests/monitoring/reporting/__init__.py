@@ -1,1 +1,0 @@
-"""Tests of the HTML pages that monitoring writes."""

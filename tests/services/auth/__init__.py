@@ -1,1 +1,0 @@
-"""API keys and the guard, in process and over HTTP."""
