@@ -40,13 +40,15 @@ def importance_of(
     """
     definition = METRICS[recipe.task]["log_loss" if recipe.is_classifier else "rmse"]
 
-    def skill(fitted: Pipeline, rows: pd.DataFrame, row_targets: Any) -> float:
+    def skill(model: Any, matrix: pd.DataFrame, row_targets: Any) -> float:
         target = encoded_targets(recipe, np.asarray(row_targets))
-        return -definition.value(target, scores_of(fitted, rows, recipe), recipe.threshold)
+        return -definition.value(target, scores_of(model, matrix, recipe), recipe.threshold)
 
+    # Each feature is encoded by itself, so its codes are shuffled instead of encoding each time.
+    matrix = pipeline.named_steps["encode"].transform(holdout.iloc[:MAX_ROWS])
     found = permutation_importance(
-        pipeline,
-        holdout.iloc[:MAX_ROWS],
+        pipeline.named_steps["model"],
+        matrix,
         targets[:MAX_ROWS],
         scoring=skill,
         n_repeats=REPEATS,
@@ -54,8 +56,10 @@ def importance_of(
     )
     losses = np.maximum(found.importances_mean, 0.0)
     total = losses.sum() or 1.0
-    names = [str(name) for name in holdout.columns]
+    index_of = {str(name): index for index, name in enumerate(matrix.columns)}
     return Importance(
-        share=dict(zip(names, (losses / total).tolist(), strict=True)),
-        standard_deviation=dict(zip(names, (found.importances_std / total).tolist(), strict=True)),
+        share={n: float(losses[index_of[n]] / total) for n in recipe.schema.names},
+        standard_deviation={
+            n: float(found.importances_std[index_of[n]] / total) for n in recipe.schema.names
+        },
     )

@@ -56,8 +56,8 @@ def encoder(schema: Schema) -> ColumnTransformer:
     ).set_output(transform="pandas")
 
 
-def scores_of(pipeline: Pipeline, features: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
-    """The pipeline's scores, shape `(n_rows, n_outputs)`.
+def scores_of(pipeline: Any, features: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
+    """The scores of a fitted pipeline or estimator, shape `(n_rows, n_outputs)`.
 
     They are probabilities in the order of `recipe.classes`, or values in the order of
     `recipe.targets`.
