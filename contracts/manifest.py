@@ -7,6 +7,10 @@ import msgspec
 from contracts.documents import Document
 from contracts.schema import Schema
 
+GOLDEN_MARGIN = 10.0
+"""How many tolerances of the certificate a golden request may be off: another processor rounds
+differently, and another model differs by far more."""
+
 Task = Literal["binary", "multiclass", "regression"]
 
 
@@ -117,6 +121,18 @@ class Manifest(Document, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     files: dict[str, str]
     retrained: Retrained | None = None
+
+    @property
+    def golden_tolerance(self) -> float:
+        """How far the scores of a golden request may be from the recorded ones.
+
+        In probability, or in the unit of a regression's values, relative to the largest.
+        """
+        largest = max(
+            (abs(score) for request in self.golden for score in request.scores), default=1
+        )
+        scale = 1.0 if self.classes else max(1.0, largest)
+        return GOLDEN_MARGIN * self.certificate.tolerance * scale
 
 
 class Pointer(Document, frozen=True, kw_only=True):

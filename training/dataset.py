@@ -18,7 +18,7 @@ from contracts.schema import Feature, Schema, Value
 from training.metrics import Target
 from training.recipe import Recipe
 
-MIN_ROWS = 50
+MIN_TABLE_ROWS = 50
 HOLDOUT_SHARE = 0.25
 MAX_FAULTS_SHOWN = 5
 
@@ -104,7 +104,7 @@ def load_table(recipe: Recipe) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def rows_of(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
+def plain_rows(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
     """The features of a table as rows of plain Python values; a missing value is None."""
     columns = [_plain(table[feature.name], feature) for feature in schema.features]
     return [dict(zip(schema.names, values, strict=True)) for values in zip(*columns, strict=True)]
@@ -124,7 +124,7 @@ def features_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
-    """Rows of plain values as the pipeline takes them; the inverse of `rows_of`."""
+    """Rows of plain values as the pipeline takes them; the inverse of `plain_rows`."""
     table = pd.DataFrame({name: [row.get(name) for row in rows] for name in schema.names})
     return features_of(table, schema)
 
@@ -189,9 +189,10 @@ def _check_columns(recipe: Recipe, table: pd.DataFrame) -> None:
             f"got {', '.join(map(str, table.columns))}",
             remedy="name the columns in the loader as in the schema",
         )
-    if len(table) < MIN_ROWS:
+    if len(table) < MIN_TABLE_ROWS:
         raise InvalidData(
-            f"recipe {recipe.name!r}: load: expected at least {MIN_ROWS} rows, got {len(table)}",
+            f"recipe {recipe.name!r}: load: expected at least {MIN_TABLE_ROWS} rows, "
+            f"got {len(table)}",
             remedy="fewer rows give no meaningful metric",
         )
 
@@ -200,7 +201,7 @@ def _check_rows(recipe: Recipe, table: pd.DataFrame) -> None:
     suspects = suspects_of(table, recipe.schema)
     faults: list[str] = []
     for index in suspects:
-        row = rows_of(table.iloc[[index]], recipe.schema)[0]
+        row = plain_rows(table.iloc[[index]], recipe.schema)[0]
         faults += map(str, recipe.schema.violations(row, f"rows[{index}]"))
         if len(faults) >= MAX_FAULTS_SHOWN:
             break

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from contracts.manifest import DataIdentity, GateResult, GoldenRequest, Manifest, Metric
 from contracts.times import utc_text
-from training.dataset import frame_of, rows_of
+from training.dataset import frame_of, plain_rows
 from training.fitting import FittedModel
 from training.pipeline import scores_of
 from training.recipe import Recipe
@@ -79,7 +79,7 @@ def gate_results(recipe: Recipe, metrics: Mapping[str, Metric]) -> tuple[GateRes
 def _golden_requests(fitted: FittedModel) -> tuple[GoldenRequest, ...]:
     """Held-out rows with the pipeline's scores; in the last one, every nullable value is null."""
     schema = fitted.recipe.schema
-    rows = rows_of(fitted.data.split.holdout.iloc[:GOLDEN_REQUESTS], schema)
+    rows = plain_rows(fitted.data.split.holdout.iloc[:GOLDEN_REQUESTS], schema)
     nulls = {f.name: None for f in schema.features if f.nullable}
     rows = [*rows[:-1], rows[-1] | nulls]
     scores = scores_of(fitted.pipeline, frame_of(rows, schema), fitted.recipe)

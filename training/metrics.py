@@ -21,7 +21,7 @@ Target = NDArray[Any]
 """What a model should have predicted: class indices of a classifier, shape `(n_rows,)`; values
 of a regression, `(n_rows,)` or `(n_rows, n_outputs)`."""
 
-RESAMPLES = 200
+INTERVAL_RESAMPLES = 200
 """Bootstrap resamples (Efron 1979, percentile interval); the ends move by less than a tenth
 of the interval's width from seed to seed at this number."""
 MAX_RESAMPLE_ROWS = 5_000
@@ -172,7 +172,8 @@ def holdout_metrics(
     rng = np.random.default_rng(seed)
     n_rows = len(target)
     samples = [
-        rng.integers(0, n_rows, size=min(n_rows, MAX_RESAMPLE_ROWS)) for _ in range(RESAMPLES)
+        rng.integers(0, n_rows, size=min(n_rows, MAX_RESAMPLE_ROWS))
+        for _ in range(INTERVAL_RESAMPLES)
     ]
     # A resample without one of the classes has no AUC and is left out.
     samples = [rows for rows in samples if task != "binary" or len(set(target[rows])) > 1]

@@ -12,7 +12,7 @@ from contracts.decision_rule import POSITIVE, Scores
 from contracts.errors import CertificateFailed
 from contracts.manifest import Certificate
 from contracts.schema import FLOAT32_MAX, Feature
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.onnx_session import onnx_scores
 from training.pipeline import scores_of, thresholds_of
 from training.recipe import Recipe
@@ -59,7 +59,7 @@ def certify(
     """
     groups = certified_rows(pipeline, recipe, holdout, rng)
     rows = pd.concat(groups.values(), ignore_index=True)
-    matrix = recipe.schema.matrix(rows_of(rows, recipe.schema))
+    matrix = recipe.schema.matrix(plain_rows(rows, recipe.schema))
     found = _differences(
         recipe,
         _fitted_scores(pipeline, rows, recipe),
@@ -194,7 +194,7 @@ def _failure(
     recipe: Recipe, certificate: Certificate, found: _Differences, rows: pd.DataFrame
 ) -> CertificateFailed:
     worst = int(found.largest.argmax())
-    row = rows_of(rows.iloc[[worst]], recipe.schema)[0]
+    row = plain_rows(rows.iloc[[worst]], recipe.schema)[0]
     n_beyond = int(np.sum(found.largest > TOLERANCE))
     return CertificateFailed(
         f"recipe {recipe.name!r}: expected the ONNX model to predict within {TOLERANCE:g} of the "

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 
 from contracts.schema import Feature, Value
-from training.dataset import features_of, load_table, rows_of
+from training.dataset import features_of, load_table, plain_rows
 from training.recipe import Recipe
 
 
 def like_training(recipe: Recipe, n: int, seed: int) -> list[dict[str, Value]]:
     """`n` rows drawn from the recipe's data, with replacement."""
-    return rows_of(_drawn(recipe, n, np.random.default_rng(seed)), recipe.schema)
+    return plain_rows(_drawn(recipe, n, np.random.default_rng(seed)), recipe.schema)
 
 
 def drifted(recipe: Recipe, n: int, seed: int) -> list[dict[str, Value]]:
@@ -18,7 +18,7 @@ def drifted(recipe: Recipe, n: int, seed: int) -> list[dict[str, Value]]:
     rng = np.random.default_rng(seed)
     rows = _drawn(recipe, n, rng)
     changed = recipe.drift(rows, rng) if recipe.drift else _shifted(rows, recipe, rng)
-    return rows_of(_kept_valid(changed, recipe), recipe.schema)
+    return plain_rows(_kept_valid(changed, recipe), recipe.schema)
 
 
 def _drawn(recipe: Recipe, n: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def resampled(scenario: Scenario, target: Target, predictions: Predictions) -> R
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedResult:
     """One challenger's improvement over production and its resamples; above zero is better."""
 
     difference: float
@@ -88,13 +88,13 @@ class Comparison:
 
 def compared(
     scenario: Scenario, target: Target, production: Predictions, challengers: list[Predictions]
-) -> list[Comparison]:
+) -> list[PairedResult]:
     """`paired_improvement` of each challenger, with production's resamples computed once."""
     definition = METRICS[scenario.task][scenario.metric]
     theirs = resampled(scenario, target, production)
     value = definition.value(target, production.scores, production.threshold)
     return [
-        Comparison(
+        PairedResult(
             definition.sign * (definition.value(target, ours.scores, ours.threshold) - value),
             definition.sign * (resampled(scenario, target, ours) - theirs),
             degrees_of_freedom(scenario.task, scenario.metric, target, ours, production),

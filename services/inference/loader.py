@@ -28,9 +28,6 @@ D = TypeVar("D", bound=Document)
 
 logger = logging.getLogger("bentoml.slipway")
 
-GOLDEN_MARGIN = 10.0
-"""Golden answers may differ by this many times the certificate's tolerance: another processor
-rounds otherwise, another model differs by far more."""
 INLINE_BUDGET_S = 0.002
 """So long the event loop may stand still for one batch; nobody notices."""
 MAX_INLINE_ROWS = 4096
@@ -227,11 +224,9 @@ def _check_golden(
             f"{place}: expected scores of shape {expected.shape}, got {got.shape}",
             remedy="train the version again",
         )
-    scale = 1.0 if manifest.classes else max(float(np.abs(expected).max()), 1.0)
-    margin = GOLDEN_MARGIN * manifest.certificate.tolerance * scale
     difference = np.abs(got - expected).max(axis=1)
-    # A difference that is no number is not within the margin either.
-    if not (difference <= margin).all():
+    # NaN is not within the tolerance either.
+    if not (difference <= manifest.golden_tolerance).all():
         worst = int(np.argmax(np.nan_to_num(difference, nan=np.inf)))
         raise CorruptModel(
             f"{place}: golden request {worst}: expected {expected[worst].tolist()}, "

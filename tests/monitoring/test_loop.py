@@ -32,7 +32,7 @@ from tests.monitoring.scenarios import turned
 from tests.services.conftest import Service, await_ready
 from tests.services.http_client import ask
 from tests.slipway.conftest import BIN, Checkout, copy_of_the_project, free_port
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.run import train_recipe
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def awaited(what: Callable[[], Any], logs: list[Path], seconds: float) -> Any:
 
 def asked(service: Service, world: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
     """The answers to a world's people, and the AUC of them as scikit-learn has it."""
-    body = json.dumps({"rows": rows_of(world, tiny.SCHEMA)}).encode()
+    body = json.dumps({"rows": plain_rows(world, tiny.SCHEMA)}).encode()
     status, document, _ = ask(service, "/models/tiny/predict/batch", body)
     assert status == 200, document
     answers = document["results"]

@@ -35,7 +35,7 @@ from slipway.app import app
 from tests import tiny
 from tests.conftest import Workplace, working_in
 from tests.monitoring.receiver import Receiver
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.reference import number_reference
 from training.run import train_recipe
 
@@ -106,7 +106,7 @@ def served_rows(place: Workplace, n: int, seed: int) -> list[TrafficRecord]:
     """Traffic like the training data, answered by the model itself."""
     from training.onnx_session import onnx_scores
 
-    rows = rows_of(tiny.people(n, seed), tiny.SCHEMA)
+    rows = plain_rows(tiny.people(n, seed), tiny.SCHEMA)
     model = (place.layout.model("tiny", 1) / "model.onnx").read_bytes()
     scores = onnx_scores(model, tiny.SCHEMA.matrix(rows)).astype(float)
     words = np.array(["no", "yes"])[DecisionRule("binary", 0.6).class_indices(scores)]

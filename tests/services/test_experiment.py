@@ -21,7 +21,7 @@ from tests import tiny
 from tests.services.conftest import Followed, following
 from tests.services.http_client import JSON, ask
 from tests.services.test_split import PREDICT, await_weight, wished
-from training.dataset import rows_of
+from training.dataset import plain_rows
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,9 @@ def test_what_the_service_divides_the_analysis_finds(
     await_weight(service, 0.5)
     people = tiny.people(USERS * EACH, seed=9)
     labels, right = [], defaultdict(list)
-    for i, (row, truth) in enumerate(zip(rows_of(people, tiny.SCHEMA), people.paid, strict=True)):
+    for i, (row, truth) in enumerate(
+        zip(plain_rows(people, tiny.SCHEMA), people.paid, strict=True)
+    ):
         user = f"user-{i % USERS}"
         body = json.dumps(row).encode()
         status, answer, _ = ask(service, PREDICT, body, headers=JSON | {"x-user-id": user})

@@ -23,7 +23,7 @@ from slipway.load_client import send
 from tests import tiny
 from tests.services.conftest import Service, serving, start
 from tests.services.http_client import GOOD, JSON, ask, changed, metric, without
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.fitting import fit
 from training.recipe import Recipe
 
@@ -154,7 +154,7 @@ def test_answers_are_the_pipelines_own(service: Service, recipe: Recipe) -> None
     from training.reference import predictions
 
     fitted = fit(recipe)
-    rows = rows_of(fitted.data.split.holdout, recipe.schema)
+    rows = plain_rows(fitted.data.split.holdout, recipe.schema)
     rows = (rows * (1000 // len(rows) + 1))[:1000]
     body = json.dumps({"rows": rows}).encode()
     status, answer, _ = ask(service, f"/models/{recipe.name}/predict/batch", body)

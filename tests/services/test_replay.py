@@ -17,7 +17,7 @@ from slipway.load_client import send
 from tests import tiny
 from tests.services.conftest import Service, serving
 from tests.services.http_client import GOOD, ask, changed
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def replayed(service: Service, name: str) -> Replay:
 
 def ask_in_every_way(service: Service, recipe: Recipe) -> int:
     """One after the other, many at once, and as a batch; how many rows were answered."""
-    rows = rows_of(recipe.load().iloc[:TOGETHER], recipe.schema)
+    rows = plain_rows(recipe.load().iloc[:TOGETHER], recipe.schema)
     alone = send(service.url, recipe.name, rows[:ALONE], connections=1)
     together = send(service.url, recipe.name, rows, connections=16)
     body = json.dumps({"rows": rows[:100]}).encode()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.slipway.conftest import Checkout, free_port
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.fitting import fit
 from training.pipeline import scores_of
 from training.recipe import load_recipe
@@ -116,7 +116,7 @@ def test_a_thousand_held_out_rows_get_the_pipelines_answers(served: str, name: s
     recipe = load_recipe(name)
     fitted = fit(recipe)
     holdout = fitted.data.split.holdout.iloc[:1000]
-    rows = rows_of(holdout, recipe.schema)
+    rows = plain_rows(holdout, recipe.schema)
     request = urllib.request.Request(
         f"{served}/models/{name}/predict/batch",
         json.dumps({"rows": rows}).encode(),

@@ -13,7 +13,7 @@ from contracts.errors import InvalidData, InvalidRecipe
 from contracts.schema import Schema, number
 from tests import tiny
 from training import recipe as recipes
-from training.dataset import frame_of, load_table, read_csv, rows_of, split
+from training.dataset import frame_of, load_table, plain_rows, read_csv, split
 from training.pipeline import encoder, floor32
 from training.recipe import Gate, load_recipe, recipe_names
 from training.reference import number_reference
@@ -183,7 +183,7 @@ def test_the_pipeline_codes_rows_as_the_schema_says(batch: list[dict[str, Any]])
 
     assert coded.dtype == np.float32
     assert np.array_equal(coded, tiny.SCHEMA.matrix(batch), equal_nan=True)
-    assert rows_of(frame_of(batch, tiny.SCHEMA), tiny.SCHEMA) == batch
+    assert plain_rows(frame_of(batch, tiny.SCHEMA), tiny.SCHEMA) == batch
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), min_size=1))

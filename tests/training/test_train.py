@@ -27,7 +27,7 @@ from registry.store import Store
 from tests import tiny
 from tests.conftest import Workplace
 from training import tracking, trust
-from training.dataset import load_table, rows_of, split
+from training.dataset import load_table, plain_rows, split
 from training.export import onnx_of
 from training.fitting import fit
 from training.onnx_session import onnx_scores
@@ -250,7 +250,7 @@ def test_a_linear_regression_and_text_features_agree_end_to_end() -> None:
     )
     parts = split(linear, load_table(linear), 0)
     pipeline = fitted_pipeline(linear, parts.train, parts.train_target, 0)
-    matrix = linear.schema.matrix(rows_of(parts.holdout, linear.schema))
+    matrix = linear.schema.matrix(plain_rows(parts.holdout, linear.schema))
     got = onnx_scores(onnx_of(pipeline, linear), matrix)
 
     assert np.allclose(got, scores_of(pipeline, parts.holdout, linear), atol=1e-3)

@@ -12,7 +12,7 @@ from training.evaluation.predictions import Predictions
 from training.metrics import Target
 
 BINS = 10
-TOLERANCE = {"binary": 0.02, "multiclass": 0.02, "regression": 0.05}
+CALIBRATION_TOLERANCE = {"binary": 0.02, "multiclass": 0.02, "regression": 0.05}
 """How much worse a challenger may be: two points of probability, or a twentieth of the target's
 standard deviation."""
 ONE_SIDED_95 = 1.645

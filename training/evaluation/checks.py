@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.decision import Check, Subject
-from contracts.manifest import Manifest
 from contracts.names import MODEL_FILE
 from training.evaluation.bootstrap import (
     ALPHA,
@@ -16,8 +15,11 @@ from training.evaluation.bootstrap import (
     is_better,
     paired_improvement,
 )
-from training.evaluation.calibration import TOLERANCE as CALIBRATION_TOLERANCE
-from training.evaluation.calibration import calibration_errors, error_name
+from training.evaluation.calibration import (
+    CALIBRATION_TOLERANCE,
+    calibration_errors,
+    error_name,
+)
 from training.evaluation.latency import CALLS, latencies_ms
 from training.evaluation.model_version import ModelVersion
 from training.evaluation.paired import PairedEvaluation
@@ -26,9 +28,6 @@ MIN_SEGMENT_ROWS = 100
 """A segment with fewer rows is reported and does not decide."""
 NEGLIGIBLE_LATENCY_MS = 1.0
 """A call this fast passes whatever the factor; for 100 rows, ten times as much."""
-GOLDEN_MARGIN = 10.0
-"""How many tolerances a golden request may be off, as in the service: another processor rounds
-differently, and another model differs by far more."""
 
 
 def metric_check(evaluation: PairedEvaluation, found: Improvement, attempt: int) -> Check:
@@ -103,18 +102,12 @@ def calibration_check(evaluation: PairedEvaluation) -> Check:
 
 def parity_check(challenger: ModelVersion) -> Check:
     """The golden requests, predicted here and now."""
-    manifest = challenger.manifest
-    scale = 1.0 if manifest.classes else max(1.0, _largest_golden_score(manifest))
-    allowed = GOLDEN_MARGIN * manifest.certificate.tolerance * scale
+    allowed = challenger.manifest.golden_tolerance
     difference = challenger.golden_difference()
     expected, got = f"at most {allowed:.0e}", f"{difference:.1e}"
     sentence = f"golden requests: expected a difference of {expected}, got {got}"
     passed = difference <= allowed
     return _check("parity", "golden requests", expected, got, sentence, passed=passed)
-
-
-def _largest_golden_score(manifest: Manifest) -> float:
-    return max(abs(score) for request in manifest.golden for score in request.scores)
 
 
 def latency_checks(

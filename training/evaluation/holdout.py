@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from contracts.errors import InvalidData
 from training.dataset import load_table
 from training.evaluation.model_version import ModelVersion
-from training.evaluation.row_keys import Keys, copies, keys_of
+from training.evaluation.row_keys import Keys, copies, row_keys
 from training.recipe import Recipe
 
 
@@ -105,8 +105,8 @@ def _check_columns(recipe: Recipe, table: pd.DataFrame, version: ModelVersion) -
 
 
 def _keys(recipe: Recipe, table: pd.DataFrame, version: ModelVersion) -> Keys:
-    return keys_of(recipe, table, version.manifest.schema, recipe.targets[0])
+    return row_keys(recipe, table, version.manifest.schema, recipe.targets[0])
 
 
 def _held_out_keys(recipe: Recipe, version: ModelVersion) -> Keys:
-    return keys_of(recipe, version.held_out, version.manifest.schema, "label")
+    return row_keys(recipe, version.held_out, version.manifest.schema, "label")

@@ -14,7 +14,7 @@ from contracts.manifest import Manifest
 from contracts.names import MODEL_DIRECTORY, MODEL_FILE, SAMPLE_FILE, TAG_DIGEST, Layout
 from registry.model_directory import verify
 from registry.store import Store
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.evaluation.predictions import Predictions
 from training.onnx_session import OnnxSession
 
@@ -49,7 +49,7 @@ class ModelVersion:
     def matrix(self, rows: pd.DataFrame) -> NDArray[np.float32]:
         """The model's input `(n_rows, n_features)` for rows, as the service would make it."""
         schema = self.manifest.schema
-        return schema.matrix([schema.apply_policies(row)[0] for row in rows_of(rows, schema)])
+        return schema.matrix([schema.apply_policies(row)[0] for row in plain_rows(rows, schema)])
 
     def predict(self, rows: pd.DataFrame) -> Predictions:
         """The predictions for rows, as the service would make them."""

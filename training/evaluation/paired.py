@@ -14,7 +14,7 @@ from training.evaluation.predictions import Predictions
 from training.metrics import METRICS, Target
 from training.recipe import Recipe
 
-MIN_ROWS = 30
+MIN_COMMON_ROWS = 30
 """Fewer rows show only enormous improvements; see docs/gate.md."""
 
 
@@ -57,9 +57,9 @@ def evaluate_pair(
     _check_same_targets(recipe, challenger.manifest, production.manifest)
     holdout = common_holdout(recipe, challenger, production)
     rows = holdout.rows
-    if len(rows) < MIN_ROWS:
+    if len(rows) < MIN_COMMON_ROWS:
         raise InvalidData(
-            f"recipe {recipe.name!r}: expected at least {MIN_ROWS} rows that versions "
+            f"recipe {recipe.name!r}: expected at least {MIN_COMMON_ROWS} rows that versions "
             f"{challenger.version} and {production.version} both held out, got {len(rows)}",
             remedy="train a challenger on today's data, with the seed of production",
         )

@@ -15,7 +15,7 @@ Keys = NDArray[np.uint64]
 """One hash per row, shape `(n_rows,)`."""
 
 
-def keys_of(recipe: Recipe, table: pd.DataFrame, schema: Schema, target: str) -> Keys:
+def row_keys(recipe: Recipe, table: pd.DataFrame, schema: Schema, target: str) -> Keys:
     """One hash per row, of its features and its target; `target` names the column.
 
     Raises:

@@ -9,7 +9,7 @@ from contracts.errors import InvalidData
 from contracts.manifest import Retrained
 from contracts.retraining import RetrainingRequest
 from training.dataset import (
-    MIN_ROWS,
+    MIN_TABLE_ROWS,
     Split,
     TrainingData,
     digest_of,
@@ -44,8 +44,8 @@ def retraining_data(
     train = pd.concat([kept, recent], ignore_index=True)
     if not _can_be_learned(recipe, train):
         raise InvalidData(
-            f"recipe {recipe.name!r}: old_data_share: expected at least {MIN_ROWS} rows and every "
-            f"class among them, got {len(train)} rows with {share:g} of the old ones",
+            f"recipe {recipe.name!r}: old_data_share: expected at least {MIN_TABLE_ROWS} rows and "
+            f"every class among them, got {len(train)} rows with {share:g} of the old ones",
             remedy="let the recipe keep more old rows, or leave old_data_share out",
         )
     split = Split(
@@ -126,7 +126,7 @@ def _sampled(old: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.Da
 
 
 def _can_be_learned(recipe: Recipe, rows: pd.DataFrame) -> bool:
-    if len(rows) < MIN_ROWS:
+    if len(rows) < MIN_TABLE_ROWS:
         return False
     if not recipe.is_classifier:
         return True

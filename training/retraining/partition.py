@@ -13,8 +13,8 @@ import pandas as pd
 
 from contracts.errors import InvalidData
 from contracts.retraining import RetrainingRequest
-from training.dataset import MIN_ROWS, load_table, suspects_of
-from training.evaluation.row_keys import Keys, copies, keys_of
+from training.dataset import MIN_TABLE_ROWS, load_table, suspects_of
+from training.evaluation.row_keys import Keys, copies, row_keys
 from training.recipe import Recipe
 
 VALIDATION_SHARE = 0.3
@@ -86,7 +86,7 @@ def _without(recipe: Recipe, rows: pd.DataFrame, *others: pd.DataFrame) -> pd.Da
 
 
 def _keys(recipe: Recipe, rows: pd.DataFrame) -> Keys:
-    return keys_of(recipe, rows, recipe.schema, recipe.targets[0])
+    return row_keys(recipe, rows, recipe.schema, recipe.targets[0])
 
 
 def _check_enough(recipe: Recipe, request: RetrainingRequest, found: Partition) -> None:
@@ -96,7 +96,7 @@ def _check_enough(recipe: Recipe, request: RetrainingRequest, found: Partition) 
         "for the exam": len(found.holdout),
     }
     min_class_rows = MIN_CLASS_ROWS if recipe.is_classifier else 1
-    too_few = min(counts.values()) < MIN_ROWS // 2
+    too_few = min(counts.values()) < MIN_TABLE_ROWS // 2
     for rows in (found.validation, found.holdout) if recipe.task == "binary" else ():
         class_counts = rows[recipe.targets[0]].astype(str).value_counts()
         too_few |= any(class_counts.get(name, 0) < min_class_rows for name in recipe.classes)
@@ -104,7 +104,7 @@ def _check_enough(recipe: Recipe, request: RetrainingRequest, found: Partition) 
         got = ", ".join(f"{n} {use}" for use, n in counts.items())
         raise InvalidData(
             f"retraining {request.retraining_id}: expected labelled rows since "
-            f"{request.recent_start}, {MIN_ROWS // 2} for each use and {min_class_rows} of each "
-            f"class, got {got}",
+            f"{request.recent_start}, {MIN_TABLE_ROWS // 2} for each use and {min_class_rows} of "
+            f"each class, got {got}",
             remedy="wait for more labels",
         )

@@ -14,12 +14,12 @@ from monitoring.baseline import find_baseline
 from monitoring.explanation.scoring_process import ScoringProcess
 from tests import tiny
 from tests.conftest import Workplace
-from training.dataset import rows_of
+from training.dataset import plain_rows
 
 
 def test_a_single_row_is_scored_as_in_a_batch_unless_asked_one_by_one(place: Workplace) -> None:
     """A linear model gives a different last bit for a matrix of one row; blocks end anywhere."""
-    rows = rows_of(tiny.people(60, 8), tiny.SCHEMA)
+    rows = plain_rows(tiny.people(60, 8), tiny.SCHEMA)
     columns = {name: [row[name] for row in rows] for name in tiny.SCHEMA.names}
     with ScoringProcess(
         place.layout, find_baseline(place.store, place.layout, "tiny", 1)

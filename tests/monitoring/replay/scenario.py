@@ -18,7 +18,7 @@ from monitoring.replay.run import ReplayRequest, replay
 from monitoring.traffic.window import TimeWindow
 from tests import tiny
 from tests.conftest import Workplace
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.onnx_session import onnx_scores
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -40,7 +40,7 @@ def scores_of(place: Workplace, version: int, rows: Sequence[Any]) -> Any:
 
 
 def tiny_records(place: Workplace, n: int, seed: int = 3) -> list[TrafficRecord]:
-    rows = rows_of(tiny.people(n, seed), tiny.SCHEMA)
+    rows = plain_rows(tiny.people(n, seed), tiny.SCHEMA)
     scores = scores_of(place, 1, rows)
     predictions = np.array(["no", "yes"])[DecisionRule("binary", 0.6).class_indices(scores)]
     return [

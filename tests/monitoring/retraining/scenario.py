@@ -23,7 +23,7 @@ from monitoring.traffic.window import TimeWindow
 from registry.promote import Promotion, promote
 from tests import tiny
 from tests.conftest import Workplace
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.evaluation.compare import compare_versions
 from training.onnx_session import onnx_scores
 from training.retraining.job import retrain_recipe
@@ -40,7 +40,7 @@ GOLDEN = Path(__file__).parents[2] / "contracts" / "golden"
 
 def log_hour(place: Workplace, world: pd.DataFrame, start: datetime, *, version: int = 1) -> None:
     """Log an hour of traffic that the model itself answered, and its labels."""
-    rows = rows_of(world, tiny.SCHEMA)
+    rows = plain_rows(world, tiny.SCHEMA)
     model = (place.layout.model("tiny", version) / "model.onnx").read_bytes()
     scores = onnx_scores(model, tiny.SCHEMA.matrix(rows)).astype(float)
     ids = [f"{start:%d%H}-{version}-{i}" for i in range(len(rows))]

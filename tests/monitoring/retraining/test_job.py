@@ -23,7 +23,7 @@ from tests.monitoring.retraining.scenario import (
     retrain_tiny,
 )
 from tests.monitoring.scenarios import turned
-from training.dataset import rows_of
+from training.dataset import plain_rows
 from training.metrics import METRICS
 from training.onnx_session import onnx_scores
 
@@ -36,7 +36,7 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
     done = retrain_tiny(served, verdict.verdict_id, promote=partial(promote_through_gate, served))
     made = manifest_of(served, 2).retrained
     fresh = turned(2_000, 77)
-    rows = rows_of(fresh, tiny.SCHEMA)
+    rows = plain_rows(fresh, tiny.SCHEMA)
     auc = METRICS["binary"]["roc_auc"].value
     truth = (fresh.paid == "yes").to_numpy(int)
     before, after = (auc(truth, _scores(served, v, rows), 0.6) for v in (1, 2))
