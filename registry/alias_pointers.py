@@ -21,7 +21,7 @@ from registry.pointers import read_pointer, read_split, remove_pointer
 from registry.pull import fetch_version, install_version
 from registry.split_spec import OFF, SplitSpec, parse_split
 from registry.store import Store
-from registry.trial import Trial
+from registry.trial import VersionTrial
 
 logger = logging.getLogger("slipway.follow")
 
@@ -31,7 +31,7 @@ class AliasPointers:
     """Keeps the pointers of challenger and shadow, and the split, as the registry wants them."""
 
     layout: Layout
-    trial: Trial
+    trial: VersionTrial
     _incompatible: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
     _last_error: dict[str, str] = field(default_factory=dict)
 

@@ -5,7 +5,11 @@ copy that was killed would be served and packed forever. Here a model is built i
 store and renamed into place, and what is in the store already is verified first.
 """
 
+import logging
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from contracts.errors import CorruptModel, Unwritable
@@ -14,6 +18,8 @@ from contracts.integrity import check_files
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
 from registry.model_directory import read_manifest, sha256_of_files
+
+logger = logging.getLogger("slipway.registry")
 
 MODEL_YAML = "model.yaml"
 """What BentoML itself adds to a model."""
@@ -38,15 +44,84 @@ def import_directory(directory: Path, manifest: Manifest, version: int, digest: 
 
     """
     tag = bento_tag(manifest.name, version, digest)
-    path = _store() / tag.replace(":", "/")
+    labels = {"run_id": manifest.run_id, "version": str(version), "digest": digest[:63]}
+    internals = _internals()
+    if internals is None:
+        _import_publicly(directory, tag, labels, digest)
+        return tag
+    path = internals.store / tag.replace(":", "/")
     if not _is_intact(path, tag, digest):
-        _build(directory, path, tag, _labels(manifest, version, digest), digest)
+        _build(internals, directory, path, tag, labels, digest)
     return tag
 
 
 def leftovers() -> list[Path]:
     """Temporary folders of imports: of those that were killed, and of those still running."""
-    return sorted(_temporary_folder().glob(f"{TEMPORARY_PREFIX}*"))
+    internals = _internals()
+    if internals is None:
+        return []
+    return sorted(internals.temporary.glob(f"{TEMPORARY_PREFIX}*"))
+
+
+@dataclass(frozen=True)
+class _Internals:
+    """What we need of BentoML's private modules.
+
+    `temporary` is its own folder for unfinished work, on the file system of `store`;
+    `open_store` opens a model store in a folder.
+    """
+
+    store: Path
+    temporary: Path
+    open_store: Callable[[Path], object]
+
+
+@lru_cache
+def _warn_once(reason: str) -> None:
+    logger.warning("a kill may now leave a damaged model in BentoML's store: %s", reason)
+
+
+def _internals() -> _Internals | None:
+    """BentoML's private parts; None, with one warning, in a version that has moved them."""
+    try:
+        from bentoml._internal.configuration.containers import BentoMLContainer
+        from bentoml._internal.models import ModelStore
+
+        return _Internals(
+            store=Path(BentoMLContainer.model_store_dir.get()),
+            temporary=Path(BentoMLContainer.tmp_bento_store_dir.get()),
+            open_store=ModelStore,
+        )
+    except (ImportError, AttributeError) as err:
+        _warn_once(str(err))
+        return None
+
+
+def _import_publicly(directory: Path, tag: str, labels: dict[str, str], digest: str) -> None:
+    """Import with BentoML's public functions; one that is killed leaves a damaged model."""
+    import bentoml
+    from bentoml.exceptions import BentoMLException, NotFound
+
+    try:
+        try:
+            path = Path(bentoml.models.get(tag).path)
+        except NotFound:
+            path = None
+        if path is not None and _is_intact(path, tag, digest):
+            return
+        if path is not None:
+            bentoml.models.delete(tag)
+        with bentoml.models.create(tag, labels=labels) as model:
+            shutil.copytree(directory, model.path, dirs_exist_ok=True)
+    except BentoMLException as err:
+        raise _refused(tag, err) from err
+
+
+def _refused(target: str | Path, err: Exception) -> Unwritable:
+    return Unwritable(
+        f"{target}: expected BentoML to store the model, got {err}",
+        remedy="give the folder to this user, or set BENTOML_HOME to a different one",
+    )
 
 
 def _is_intact(path: Path, tag: str, digest: str) -> bool:
@@ -68,17 +143,23 @@ def _is_intact(path: Path, tag: str, digest: str) -> bool:
     return True
 
 
-def _build(directory: Path, path: Path, tag: str, labels: dict[str, str], digest: str) -> None:
+def _build(
+    internals: _Internals,
+    directory: Path,
+    path: Path,
+    tag: str,
+    labels: dict[str, str],
+    digest: str,
+) -> None:
     """Build the model in a temporary store, and rename it to `path`, replacing what is there."""
     import bentoml
-    from bentoml._internal.models import ModelStore
     from bentoml.exceptions import BentoMLException
 
-    temporary = temporary_path(_temporary_folder())
+    temporary = temporary_path(internals.temporary)
     temporary.mkdir(parents=True)
     built = temporary / path.parent.name / path.name
     try:
-        store = ModelStore(temporary)
+        store = internals.open_store(temporary)
         with bentoml.models.create(tag, labels=labels, _model_store=store) as model:
             shutil.copytree(directory, model.path, dirs_exist_ok=True)
         for each in (*built.iterdir(), built):
@@ -90,10 +171,7 @@ def _build(directory: Path, path: Path, tag: str, labels: dict[str, str], digest
                 break
         (built.parent / "latest").replace(path.parent / "latest")
     except BentoMLException as err:
-        raise Unwritable(
-            f"{path}: expected BentoML to store the model, got {err}",
-            remedy="give the folder to this user, or set BENTOML_HOME to a different one",
-        ) from err
+        raise _refused(path, err) from err
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -116,20 +194,3 @@ def _rename_into_place(built: Path, path: Path, tag: str, digest: str, *, may_re
             raise
         return is_intact
     return True
-
-
-def _store() -> Path:
-    from bentoml._internal.configuration.containers import BentoMLContainer
-
-    return Path(BentoMLContainer.model_store_dir.get())
-
-
-def _temporary_folder() -> Path:
-    """BentoML's own folder for unfinished work, on the same file system as its store."""
-    from bentoml._internal.configuration.containers import BentoMLContainer
-
-    return Path(BentoMLContainer.tmp_bento_store_dir.get())
-
-
-def _labels(manifest: Manifest, version: int, digest: str) -> dict[str, str]:
-    return {"run_id": manifest.run_id, "version": str(version), "digest": digest[:63]}

@@ -8,7 +8,7 @@ answer is true. By Ville's inequality (Ville 1939; Ramdas, Grünwald, Vovk, Shaf
 "Game-theoretic statistics and safe anytime-valid inference", Statistical Science 38) the
 capital then ever reaches 1/alpha with a probability of at most alpha, however many looks there
 are. The three tests together abort a harmless challenger with a probability of at most
-3 * ALPHA = 1.5 %.
+3 * ALPHA_PER_TEST = 1.5 %.
 """
 
 import math
@@ -26,7 +26,7 @@ from contracts.canary import (
 )
 from contracts.decision import Check
 
-ALPHA = 0.005
+ALPHA_PER_TEST = 0.005
 """The probability of a false alarm of each test, over the whole canary."""
 MAX_FAILED_SHARE = 0.01
 """The share of its requests that a challenger may fail."""
@@ -161,7 +161,7 @@ def _check(path: str, expected: str, got: str, capital: float) -> Check:
         path=path,
         expected=expected,
         got=got,
-        passed=capital < -math.log(ALPHA),
+        passed=capital < -math.log(ALPHA_PER_TEST),
         sentence=f"{path}: expected {expected}, got {got}",
     )
 

@@ -23,7 +23,7 @@ from registry.refusals import TAG_REFUSED, record_refusal
 from registry.rollout import Rollout
 from registry.shadow_process import ShadowProcess
 from registry.store import Store
-from registry.trial import Trial
+from registry.trial import VersionTrial
 
 logger = logging.getLogger("slipway.follow")
 
@@ -43,7 +43,7 @@ class Follower:
 
     open_store: Callable[[], Store]
     layout: Layout
-    trial: Trial
+    trial: VersionTrial
     poll_s: float
     rollout: Rollout
     _store: Store | None = None

@@ -25,10 +25,10 @@ from registry.pointers import read_pointer, remove_pointer, same_target, write_p
 from registry.production import is_managed, reconcile
 from registry.refusals import TAG_REFUSED, record_refusal
 from registry.store import Store
-from registry.trial import Trial
+from registry.trial import VersionTrial
 
 
-def pull_all(store: Store, layout: Layout, trial: Trial | None = None) -> PullResult:
+def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) -> PullResult:
     """Pull the production version of every model of ours, if it passes the `trial`.
 
     A version that fails verification is refused: the old pointer stays, and the version has the
@@ -97,7 +97,7 @@ def install_version(
     layout: Layout,
     name: str,
     version: int,
-    trial: Trial | None = None,
+    trial: VersionTrial | None = None,
     alias: str = PRODUCTION,
 ) -> Pointer:
     """Fetch a version, try it, and point an alias at it; an earlier refusal ends.

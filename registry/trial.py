@@ -16,14 +16,14 @@ from contracts.names import Layout
 from contracts.process_error import read_error
 
 
-class Trial(Protocol):
+class VersionTrial(Protocol):
     """Checks that a version can be served."""
 
     def __call__(self, layout: Layout, pointer: Pointer, /) -> None:
         """Raise CorruptModel if the version that `pointer` names cannot be served."""
 
 
-def service_trial(timeout_s: float) -> Trial:
+def service_trial(timeout_s: float) -> VersionTrial:
     """The trial by the service itself; it may take `timeout_s` seconds."""
     return partial(_run_trial, timeout_s=timeout_s)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ParamSpec, Self
+from typing import Any, ParamSpec, Protocol, Self
 from urllib.parse import urlsplit
 
 from contracts.errors import PlatformError
@@ -17,6 +17,13 @@ RETRY_PAUSES_S = (0.05, 0.2, 0.8)
 """Seconds before each retry of a write that collided with another one."""
 
 P = ParamSpec("P")
+
+
+class Search(Protocol):
+    """One of the client's `search_*` methods."""
+
+    def __call__(self, *args: Any, page_token: str | None, **kwargs: Any) -> Any:
+        """One page of results: a list with the attribute `token`, empty on the last page."""
 
 
 class Connection:
@@ -59,7 +66,7 @@ class Connection:
         """Raise MLflow's errors in the block as ours."""
         return our_errors(self.tracking_uri)
 
-    def search(self, search: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+    def search(self, search: Search, *args: Any, **kwargs: Any) -> list[Any]:
         """The results on every page of one of the client's `search_*` methods."""
         found: list[Any] = []
         token: str | None = None

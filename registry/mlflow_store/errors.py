@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.files import unwritable
 
-MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
+MISSING_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 """Error codes of what does not exist; MLflow gives the second for a version that is no number."""
 UNREACHABLE_TEXTS = ("API request to", "Max retries", "unable to open database")
 UNWRITABLE_TEXTS = ("disk is full", "readonly database", "disk I/O error")
@@ -44,7 +44,7 @@ def our_errors(uri: str) -> Iterator[None]:
 def translated(err: Any, uri: str) -> PlatformError:
     """Our error for an `MlflowException` of the client for the server `uri`."""
     text = str(err.message).splitlines()[0]
-    if err.error_code in MISSING:
+    if err.error_code in MISSING_CODES:
         return NotRegistered(f"registry: {text}", remedy="slipway versions")
     if any(part in text for part in UNREACHABLE_TEXTS) or _is_network_error(err):
         return unreachable(uri, text)

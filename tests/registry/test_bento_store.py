@@ -111,3 +111,22 @@ def test_imports_at_once_into_a_torn_model_all_end_well(promoted: Workplace) -> 
     assert ended(start(pull_command, promoted.root)) == [0]
     assert (folder / "model.onnx").read_bytes() == (directory / "model.onnx").read_bytes()
     assert leftovers() == []
+
+
+def test_without_bentomls_private_parts_the_public_ones_import_with_one_warning(
+    promoted: Workplace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    monkeypatch.delattr(type(BentoMLContainer), "tmp_bento_store_dir", raising=False)
+    monkeypatch.delattr(BentoMLContainer, "tmp_bento_store_dir", raising=False)
+    pointer = pull(promoted.store, promoted.layout, "tiny")
+    for tear in (lambda _: None, cut("model.onnx")):
+        tear(stored(pointer))
+        assert pull(promoted.store, promoted.layout, "tiny") == pointer
+        model = files(stored(pointer))
+        assert model.pop("model.yaml")
+        assert model == files(promoted.layout.model("tiny", 1))
+
+    assert leftovers() == []
+    assert len([r for r in caplog.records if "a kill may now leave" in r.message]) == 1

@@ -13,7 +13,7 @@ from benchmarks.lifecycle.canary import run
 from benchmarks.lifecycle.scenarios import World
 from contracts.canary import REFERENCE_LATENCIES, Canary, CanaryEvidence
 from registry.canary import (
-    ALPHA,
+    ALPHA_PER_TEST,
     CHANGED_BETS,
     FAILED_BETS,
     MAX_CHANGED_SHARE,
@@ -179,4 +179,4 @@ def test_a_harmful_challenger_is_aborted_within_a_thousand_requests(world: World
 
     assert {end.action for end in ends} == {"abort"}
     assert sorted(end.requests for end in ends)[-2] <= 1_000
-    assert 3 * ALPHA <= 0.02
+    assert 3 * ALPHA_PER_TEST <= 0.02
