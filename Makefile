@@ -41,8 +41,10 @@ lint: setup ## Check style and the import law
 type: setup ## Check the types
 	$(BIN)/mypy
 
-test: lint type ## Run every check and test
-	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
+# Coverage costs processor time, so only CI measures it.
+test: lint type ## Run every check and test; with CI set, report coverage
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(if $(CI),--cov --cov-report=)
+	$(if $(CI),$(BIN)/python -m tests.coverage_by_package)
 
 test-fast: setup ## Run the tests that start no servers
 	$(BIN)/pytest -m "not slow"
@@ -73,4 +75,4 @@ bench: setup ## Compare the service with its peers on this machine (needs wrk)
 	$(BIN)/python -m benchmarks.serving
 
 clean: ## Remove the environment and by-products; models, traffic and runs stay
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -1,8 +1,7 @@
-"""The words that cross borders between the rooms.
+"""What packages exchange: documents, schema, names, times, labels, settings and errors.
 
-In: nothing. Out: the schema, the documents at the doors (manifest, reference, pointer,
-traffic record, verdict), the names, the settings loader and the error tree.
-No clock, network or environment is touched here, and files only by `files`, which puts a
-document in its place; every room may import this one,
-and it imports none of them.
+In: nothing. Out: versioned documents (manifest, pointer, traffic record, verdict ...), the schema
+and its policies, names and paths, the settings loader, the error tree.
+May import: none of our packages. Only `files` touches the disk, and only `process_error` writes
+to standard error; there is no clock, network or environment. Every package may import this one.
 """

@@ -1,21 +1,22 @@
 """Errors that a person can act on.
 
-Each has three parts: what was expected, what came (value and path), what to do.
+Each says what was expected and what came instead (value and path), or what happened; and what
+to do about it.
 
 * PlatformError
-  x InvalidDocument      a manifest, pointer, record, verdict that cannot be read
-  x InvalidSetting       an environment variable that cannot be read
+  x InvalidDocument      a manifest, pointer, record or verdict that cannot be read
+  x InvalidSetting       an unknown or malformed environment variable
   x InvalidRecipe        a recipe that breaks the protocol
-  x InvalidData          rows or files that break the schema
+  x InvalidData          rows or files that do not fit the schema
   x CertificateFailed    the exported model does not answer like the fitted one
   x GateRefused          a version that may not be promoted
-  x NotJustified         a retraining that nothing calls for, or not now
-  x InvalidSplit         the words of a traffic split that cannot be read
+  x NotJustified         a retraining without a reason, or one that must wait
+  x InvalidSplit         a traffic split that cannot be parsed
   x NotRegistered        no such model, version or production version
   x RegistryUnreachable  the tracking server does not answer
-  x CorruptModel         a model directory that is not what was registered
-  x Unwritable           a place that must be written and cannot be
-  x PortTaken            an address that another process holds
+  x CorruptModel         a model directory that differs from what was registered
+  x Unwritable           a path that must be written and cannot be
+  x PortTaken            an address that another process listens on
   x NotFoundHere         a thing named on the command line that does not exist
   x InvalidUsage         a command line with an unknown or missing option, argument or command
 """
@@ -24,7 +25,7 @@ import msgspec
 
 
 class PlatformError(Exception):
-    """The root: `what` says what was expected and what came, `remedy` what to do."""
+    """The root: `what` says what is wrong, `remedy` what to do about it."""
 
     exit_code = 1
 
@@ -38,7 +39,7 @@ class PlatformError(Exception):
 
 
 class InvalidDocument(PlatformError):
-    """A document at a door could not be read."""
+    """A document cannot be read."""
 
 
 class InvalidSetting(PlatformError):
@@ -50,7 +51,7 @@ class InvalidRecipe(PlatformError):
 
 
 class InvalidData(PlatformError):
-    """Rows or files break the schema."""
+    """Rows or files do not fit the schema."""
 
 
 class CertificateFailed(PlatformError):
@@ -64,13 +65,13 @@ class GateRefused(PlatformError):
 
 
 class NotJustified(PlatformError):
-    """Nothing calls for a retraining, or not now, or not with these labels."""
+    """There is no reason for a retraining, or it must wait, or there are too few labels."""
 
     exit_code = 3
 
 
 class InvalidSplit(PlatformError):
-    """What somebody wrote of a traffic split cannot be read."""
+    """The text of a traffic split cannot be parsed."""
 
 
 class NotRegistered(PlatformError):
@@ -86,31 +87,31 @@ class RegistryUnreachable(PlatformError):
 
 
 class CorruptModel(PlatformError):
-    """A model directory is not what was registered."""
+    """A model directory differs from what was registered."""
 
     exit_code = 6
 
 
 class Unwritable(PlatformError):
-    """A place that must be written cannot be."""
+    """A path that must be written cannot be."""
 
 
 class PortTaken(PlatformError):
-    """Another process holds the address."""
+    """Another process listens on the address."""
 
 
 class NotFoundHere(PlatformError):
-    """What was named does not exist."""
+    """What the command line names does not exist."""
 
 
 class InvalidUsage(PlatformError):
-    """A command line that names no known command, or lacks an argument, or has an unknown one."""
+    """The command line has an unknown or missing command, option or argument."""
 
     exit_code = 2
 
 
 def preview(value: object, max_chars: int = 60) -> str:
-    """A value for an error text: as JSON spells it, and cut, because a client sent it.
+    """A value for an error text: spelt as JSON, and cut to `max_chars`.
 
     >>> preview({"age": None}), preview("x" * 10, 8)
     ('{"age":null}', '"xxxxxx…')

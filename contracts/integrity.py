@@ -1,4 +1,4 @@
-"""Whether a model directory is what was registered: pure checks on what was read of it."""
+"""Checks that a model directory is what was registered, on bytes and digests that were read."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,30 +8,32 @@ from contracts.errors import CorruptModel, InvalidDocument
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
 
-AGAIN = "fetch it again: slipway pull"
+FETCH_AGAIN = "fetch it again: slipway pull"
 
 
 def trusted_manifest(data: bytes, digest: str | None, place: str) -> Manifest:
     """The manifest in `data`, if its sha256 is `digest` (None: not checked).
 
+    `place`, such as a path, is named in errors.
+
     Raises:
-        CorruptModel: another manifest, or none.
+        CorruptModel: a different manifest, or none.
 
     """
     got = hashlib.sha256(data).hexdigest()
     if digest is not None and got != digest:
-        raise CorruptModel(f"{place}: expected sha256 {digest}, got {got}", remedy=AGAIN)
+        raise CorruptModel(f"{place}: expected sha256 {digest}, got {got}", remedy=FETCH_AGAIN)
     try:
         return Manifest.read(data, place)
     except InvalidDocument as err:
-        raise CorruptModel(err.what, remedy=AGAIN) from err
+        raise CorruptModel(err.what, remedy=FETCH_AGAIN) from err
 
 
 def check_files(manifest: Manifest, found: Mapping[str, str], place: str) -> None:
-    """Hold the sha256 of every file beside the manifest against it; `found` is by name.
+    """Compare the sha256 of every file in the directory, by name in `found`, with the manifest.
 
     Raises:
-        CorruptModel: a file is missing, changed, too many, or named like a path.
+        CorruptModel: a file is missing, changed, not in the manifest, or named like a path.
 
     """
     for name, expected in sorted(manifest.files.items()):
@@ -43,10 +45,10 @@ def check_files(manifest: Manifest, found: Mapping[str, str], place: str) -> Non
         got = found.get(name, "nothing")
         if got != expected:
             raise CorruptModel(
-                f"{place}/{name}: expected sha256 {expected}, got {got}", remedy=AGAIN
+                f"{place}/{name}: expected sha256 {expected}, got {got}", remedy=FETCH_AGAIN
             )
     extra = sorted(found.keys() - manifest.files.keys() - {MANIFEST_FILE})
     if extra:
         raise CorruptModel(
-            f"{place}/{extra[0]}: expected only files of the manifest, got this one", remedy=AGAIN
+            f"{place}/{extra[0]}: expected only files that the manifest lists", remedy=FETCH_AGAIN
         )

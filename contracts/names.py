@@ -1,4 +1,4 @@
-"""The names that two rooms must spell alike."""
+"""Names that more than one package uses: aliases, files, tags, and the paths below `var/`."""
 
 import re
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from pathlib import Path
 from contracts.errors import InvalidRecipe
 
 PRODUCTION = "production"
-"""The alias that is Production; MLflow's stage `Production` is its synonym."""
+"""The alias of the version in production; MLflow's stage `Production` is its synonym."""
 PRODUCTION_STAGE = "Production"
 CHALLENGER = "challenger"
 """The alias of the version that answers a share of the requests."""
 SHADOW = "shadow"
-"""The alias of the version that scores what others answer, and answers nothing."""
+"""The alias of the version that scores requests in the background and answers none."""
 ROLES = (PRODUCTION, CHALLENGER, SHADOW)
 
 MODEL_FILE = "model.onnx"
@@ -21,28 +21,28 @@ MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.json"
 SAMPLE_FILE = "reference.parquet"
 MODEL_DIRECTORY = "model_directory"
-"""The path, within a run's artifacts, of the model directory."""
+"""The path of the model directory within a run's artifacts."""
 
 TAG_DIGEST = "slipway.digest"
 """On a model version: sha256 of its manifest, which holds the sha256 of every other file."""
 TAG_RECIPE = "slipway.recipe"
 TAG_PROCESS = "slipway.process"
-"""On a run: `<host>:<pid>` of the process that trains, so that its death can be noticed."""
+"""On a run: `<host>:<pid>` of the training process, so that its death can be detected."""
 TAG_RETRAINING = "slipway.retraining"
-"""On a run and its version: the id of the retraining that ordered it."""
+"""On a run and its version: the id of the retraining that started it."""
 TAG_VERDICT = "slipway.verdict"
-"""On a run and its version: the id of the verdict that it answers."""
+"""On a run and its version: the id of the verdict that caused the retraining."""
 TAG_PRODUCTION = "slipway.production"
-"""On a registered model: the version that alias and stage last agreed on."""
+"""On a registered model: the last version on which alias and stage agreed."""
 TAG_CHALLENGER_SPLIT = "slipway.challenger"
-"""On a registered model: the challenger's share, as a person says it: `10%`, `canary`, `off`."""
+"""On a registered model: the challenger's share as a person wrote it: `10%`, `canary`, `off`."""
 TAG_CANARY = "slipway.canary"
-"""On a registered model: how far its canary has come, and what was decided last."""
+"""On a registered model: the state of its canary, with the last decision."""
 TAG_HISTORY = "slipway.history."
-"""On a registered model: one tag an event, `slipway.history.<time>-<random>`."""
+"""On a registered model: one tag per event, `slipway.history.<time>-<random>`."""
 
 MODEL_INPUT = "features"
-"""The ONNX graph's only input: float32, shape `(n_rows, n_features)`, see `Schema.matrix`."""
+"""The ONNX graph's only input: float32, shape `(n_rows, n_features)`, as `Schema.matrix` gives."""
 MODEL_OUTPUT = "scores"
 """The ONNX graph's only output: float32, shape `(n_rows, n_outputs)`; for a classifier one
 probability per class in the manifest's order, for a regression one value per output."""
@@ -51,10 +51,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def check_model_name(name: str) -> str:
-    """`name`, if a file, a URL, a metric label and a Python module can all bear it.
+    """`name`, if it can name a file, a URL path, a metric label and a Python module.
 
     Raises:
-        InvalidRecipe: it holds anything but lower-case letters, digits and underscores.
+        InvalidRecipe: it has other characters than lower-case letters, digits and underscores,
+            does not start with a letter, or is longer than 63 characters.
 
     """
     if not _NAME.fullmatch(name):
@@ -78,69 +79,73 @@ def window_id(name: str, version: int, start: datetime, end: datetime) -> str:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where things lie below `var/`; paths only, nothing is touched."""
+class _ServiceLayout:
+    """The paths that the service and the registry use."""
 
     var: Path
 
+    @property
+    def all_models(self) -> Path:
+        """The folder with a folder for each model."""
+        return self.var / "models"
+
     def model(self, name: str, version: int) -> Path:
         """The verified model directory of a version."""
-        return self.var / "models" / name / str(version)
+        return self.all_models / name / str(version)
 
     def pointer(self, name: str, alias: str = PRODUCTION) -> Path:
-        """The file that says which version of a model is served."""
-        return self.var / "models" / name / f"{alias}.json"
+        """The file that names the version of a model that is served in a role."""
+        return self.all_models / name / f"{alias}.json"
 
     def split(self, name: str) -> Path:
         """The file that says which share of a model's requests the challenger answers."""
-        return self.var / "models" / name / "split.json"
-
-    def shadow(self, name: str) -> Path:
-        """The folder of what a second version says of a model's traffic."""
-        return self.var / "shadow" / name
-
-    def canaries(self, name: str) -> Path:
-        """The folder of a model's canaries: `<moment it began>.json`, and the evidence."""
-        return self.var / "canaries" / name
-
-    def evidence(self, name: str) -> Path:
-        """What was counted of the canary that runs."""
-        return self.canaries(name) / "evidence.json"
+        return self.all_models / name / "split.json"
 
     def refusal(self, name: str) -> Path:
         """The file that says which version of a model was refused last, and why."""
         return self.var / "refused" / f"{name}.json"
 
+    @property
+    def all_traffic(self) -> Path:
+        """The folder with a folder of traffic for each model."""
+        return self.var / "traffic"
+
     def traffic(self, name: str) -> Path:
-        """The folder of a model's traffic: `<UTC date>/<segment>.jsonl`."""
-        return self.var / "traffic" / name
+        """The folder of a model's traffic log: `<UTC date>/<log file>.jsonl`."""
+        return self.all_traffic / name
 
     def labels(self, name: str) -> Path:
-        """The folder of a model's labels: `<segment>.jsonl`."""
+        """The folder of a model's labels: `<file>.jsonl`."""
         return self.var / "labels" / name
 
-    def retrainings(self, name: str) -> Path:
-        """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
-        return self.var / "retrainings" / name
+    def shadow(self, name: str) -> Path:
+        """The folder of what a second version would have answered to a model's traffic."""
+        return self.var / "shadow" / name
 
-    def alerts(self, name: str) -> Path:
-        """The file of a model's alarms and of the messages that are not delivered yet."""
-        return self.var / "alerts" / f"{name}.json"
+    def canaries(self, name: str) -> Path:
+        """The folder of a model's canaries: `<start time>.json`, and the evidence."""
+        return self.var / "canaries" / name
 
-    @property
-    def metrics(self) -> Path:
-        """Metrics for node_exporter's textfile collector: `<model>.prom`."""
-        return self.var / "metrics"
-
-    @property
-    def replays(self) -> Path:
-        """Replays: `<model>/<replay id>.json` and `.html`."""
-        return self.var / "replays"
+    def evidence(self, name: str) -> Path:
+        """The counts of the running canary."""
+        return self.canaries(name) / "evidence.json"
 
     @property
-    def experiments(self) -> Path:
-        """A/B analyses: `<model>/<experiment id>.json` and `.html`."""
-        return self.var / "experiments"
+    def locks(self) -> Path:
+        """The folder of lock files."""
+        return self.var / "locks"
+
+
+@dataclass(frozen=True)
+class _MonitoringLayout:
+    """The paths that monitoring writes."""
+
+    var: Path
+
+    @property
+    def verdicts(self) -> Path:
+        """Verdicts: `<model>/<verdict id>.json`."""
+        return self.var / "verdicts"
 
     @property
     def reports(self) -> Path:
@@ -153,6 +158,29 @@ class Layout:
         return self.var / "evidently"
 
     @property
-    def verdicts(self) -> Path:
-        """Verdicts: `<model>/<verdict id>.json`."""
-        return self.var / "verdicts"
+    def metrics(self) -> Path:
+        """Metrics for node_exporter's textfile collector: `<model>.prom`."""
+        return self.var / "metrics"
+
+    def alerts(self, name: str) -> Path:
+        """The file of a model's alarms and of the messages that are not delivered yet."""
+        return self.var / "alerts" / f"{name}.json"
+
+    def retrainings(self, name: str) -> Path:
+        """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
+        return self.var / "retrainings" / name
+
+    @property
+    def replays(self) -> Path:
+        """Replays: `<model>/<replay id>.json` and `.html`."""
+        return self.var / "replays"
+
+    @property
+    def experiments(self) -> Path:
+        """A/B analyses: `<model>/<experiment id>.json` and `.html`."""
+        return self.var / "experiments"
+
+
+@dataclass(frozen=True)
+class Layout(_ServiceLayout, _MonitoringLayout):
+    """Where files are below `var/`: paths only, nothing is read or written."""

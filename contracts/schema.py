@@ -1,14 +1,15 @@
-"""The schema: what a request may hold, and how a row becomes numbers.
+"""The schema: what a request may contain, and how a row becomes numbers.
 
-A feature is a number (`float`, `int`), a `bool` or a `category`. `policy` says what happens
-to a number out of range or a category never seen:
+A feature is a number (`float`, `int`), a `bool` or a `category`. Its `policy` says what happens
+to a number out of range or an unknown category:
 
 * `reject`: the request is refused with a 4xx;
 * `clip`: the number is moved to the nearest bound, and the prediction is flagged;
-* `flag`: the value goes to the model as it is (a category as `UNSEEN`), and is flagged.
+* `flag`: the value goes to the model unchanged (a category as `UNSEEN`), and the prediction is
+  flagged.
 
-The matrix that a model is fed has the numbers first, then the categories, each group in the
-order of the schema: see `Schema.columns`.
+The input matrix of a model has the numbers first, then the categories, each group in the order
+of the schema (`Schema.columns`).
 """
 
 import math
@@ -26,15 +27,15 @@ Policy = Literal["reject", "clip", "flag"]
 Value = float | int | bool | str | None
 
 MISSING = -1.0
-"""The code of a category that is not given (a missing number is NaN)."""
+"""The code of a missing category (a missing number is NaN)."""
 UNSEEN = -2.0
-"""The code of a category that the schema does not list."""
+"""The code of a category that is not in the schema."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""The model is fed float32; a number beyond this would become infinite."""
+"""Models take float32; a larger number would become infinite."""
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a row: where, what was expected, what came."""
+    """One thing that is wrong with a row: where, what was expected, what was sent."""
 
     path: str
     expected: str
@@ -45,7 +46,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One input of a model. Build it with `number`, `integer`, `boolean` or `category`."""
+    """One input of a model; made by `number`, `integer`, `boolean` or `category`."""
 
     name: str
     type: FeatureType
@@ -59,31 +60,31 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_category(self) -> bool:
-        """Whether the matrix holds a code for this feature, not its number."""
+        """Whether the matrix has a code for this feature, not a number."""
         return self.type == "category"
 
     @property
     def low(self) -> float:
-        """The lowest value in range, float32's at least."""
+        """The lowest value in range: `minimum`, or the lowest float32."""
         return -FLOAT32_MAX if self.minimum is None else self.minimum
 
     @property
     def high(self) -> float:
-        """The highest value in range, float32's at most."""
+        """The highest value in range: `maximum`, or the highest float32."""
         return FLOAT32_MAX if self.maximum is None else self.maximum
 
     @property
     def expected(self) -> str:
-        """What a value must be, in words: `a number 0..100 [vol%]`."""
+        """A description of valid values, such as `a number 0..100 [vol%]`."""
         if self.is_category:
-            words = "one of " + ", ".join(repr(c) for c in self.categories)
+            text = "one of " + ", ".join(repr(c) for c in self.categories)
         elif self.type == "bool":
-            words = "true or false"
+            text = "true or false"
         else:
             noun = "an integer" if self.type == "int" else "a number"
             span = "" if self.minimum is None and self.maximum is None else f" {self._span}"
-            words = noun + span + (f" [{self.unit}]" if self.unit else "")
-        return words + (" or null" if self.nullable else "")
+            text = noun + span + (f" [{self.unit}]" if self.unit else "")
+        return text + (" or null" if self.nullable else "")
 
     @property
     def _span(self) -> str:
@@ -102,7 +103,7 @@ def number(
     nullable: bool = False,
     policy: Policy = "reject",
 ) -> Feature:
-    """A real number, in range from `minimum` to `maximum` with both ends."""
+    """A real number from `minimum` to `maximum`, both included."""
     return Feature(
         name=name,
         type="float",
@@ -125,7 +126,7 @@ def integer(
     nullable: bool = False,
     policy: Policy = "reject",
 ) -> Feature:
-    """A whole number, in range from `minimum` to `maximum` with both ends."""
+    """A whole number from `minimum` to `maximum`, both included."""
     return Feature(
         name=name,
         type="int",
@@ -151,7 +152,7 @@ def category(
     nullable: bool = False,
     policy: Policy = "reject",
 ) -> Feature:
-    """One of a list of words; its place in the list is its code in the matrix."""
+    """One of a list of strings; its index in the list is its code in the matrix."""
     return Feature(
         name=name,
         type="category",
@@ -163,13 +164,13 @@ def category(
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """The inputs of a model, in the order in which people read them."""
+    """The inputs of a model, in the order in which people read them (not that of the matrix)."""
 
     features: tuple[Feature, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features' names in the order of the schema."""
+        """The names of the features, in the order of the schema."""
         return tuple(feature.name for feature in self.features)
 
     @property
@@ -178,7 +179,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(self.features, key=lambda feature: feature.is_category))
 
     def feature(self, name: str) -> Feature:
-        """The feature of that name; KeyError when there is none."""
+        """The feature with this name; KeyError if there is none."""
         for feature in self.features:
             if feature.name == name:
                 return feature
@@ -188,8 +189,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse a schema that cannot be served.
 
         Raises:
-            InvalidRecipe: no feature, a name twice, bounds in the wrong order, categories
-                missing or doubled, or a policy that the type cannot follow.
+            InvalidRecipe: no feature, a name used twice, bounds in the wrong order, categories
+                missing or repeated, or a policy that does not fit the type.
 
         """
         if not self.features:
@@ -199,13 +200,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
             if fault:
                 raise InvalidRecipe(
                     f"schema.features[{index}] {feature.name!r}: {fault}",
-                    remedy="mend the schema in the recipe",
+                    remedy="fix the schema in the recipe",
                 )
 
     def violations(self, row: object, path: str = "") -> list[Violation]:
         """Everything that is wrong with one row, in the order of the schema.
 
-        `path` is put before each name (`rows[3]` gives `rows[3].age`).
+        `path` is the path of the row: `rows[3]` gives violations at `rows[3].age`.
         """
         if not isinstance(row, Mapping):
             return [Violation(path or "body", "an object of features", preview(row))]
@@ -224,11 +225,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def apply_policies(self, row: Mapping[str, Any]) -> tuple[dict[str, Value], tuple[str, ...]]:
-        """A row without violations as the model will see it, and its flags.
+        """A row without violations with each feature's policy applied, and its flags.
 
-        Clipped numbers are at their bound (flag `clipped:age`); numbers out of range and
-        unseen categories that pass are flagged `out_of_range:age` and `unseen:region`;
-        a feature that was not given is None.
+        Clipped numbers are at their bound (flag `clipped:age`). Numbers out of range and
+        unknown categories that pass are flagged `out_of_range:age` and `unseen:region`. A
+        missing feature is None.
         """
         applied: dict[str, Value] = {}
         flags: list[str] = []
@@ -240,11 +241,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         return applied, tuple(flags)
 
     def matrix(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-        """Settled rows as the model's input, shape `(n_rows, n_features)`, float32.
+        """Rows from `apply_policies` as the model's input, shape `(n_rows, n_features)`, float32.
 
-        Numbers come first, NaN where missing; categories are their place in the list,
-        `MISSING` or `UNSEEN`. This is the definition that the serving core and the fitted
-        pipeline are tested against; it is not made for speed.
+        Numbers come first, NaN if missing; categories are their index in the list, `MISSING` or
+        `UNSEEN`. This is the definition that the service and the fitted pipeline are tested
+        against; it is not made for speed.
         """
         columns = self.columns
         return np.array(
@@ -259,7 +260,7 @@ def _fault(feature: Feature, earlier: Sequence[str]) -> str:
     once = len(set(feature.categories)) == len(feature.categories)
     faults = {
         "expected a name of letters, digits and underscores": not feature.name.isidentifier(),
-        "expected each name once, got it twice": feature.name in earlier,
+        "expected each name once, got this one twice": feature.name in earlier,
         "expected minimum <= maximum, within float32": not in_order,
         "expected categories for a category, and for nothing else": (
             feature.is_category != bool(feature.categories)
@@ -289,7 +290,7 @@ def _fits(feature: Feature, value: object) -> bool:
         )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    # JSON knows one kind of number: 3.0 is the integer 3, as pandas writes it beside a gap.
+    # JSON has one kind of number: 3.0 is the integer 3, as pandas writes it next to a gap.
     if feature.type == "int" and isinstance(value, float) and not value.is_integer():
         return False
     if not -FLOAT32_MAX <= value <= FLOAT32_MAX:

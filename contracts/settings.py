@@ -1,7 +1,7 @@
-"""Settings: one frozen dataclass a package, read once from the environment at the start.
+"""Settings: one frozen dataclass per package, read from the environment once at the start.
 
-Every field names its variable with `setting`; a variable that begins with a prefix of ours
-and that nobody declared stops the start, because it is a typing error.
+Each field names its variable with `setting`. A variable with the prefix of a package that the
+package does not declare stops the start: it is most likely a typing error.
 """
 
 import dataclasses
@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 
 class Secret:
-    """A text that prints as stars."""
+    """A string that prints as stars."""
 
     def __init__(self, value: str) -> None:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself."""
+        """The string itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ class Secret:
 
 
 def setting(variable: str, default: object, meaning: str) -> Any:
-    """A dataclass field that `load` reads from `variable`; `meaning` is for the docs."""
+    """A dataclass field that `load_settings` reads from `variable`; `meaning` is for the docs."""
     return dataclasses.field(default=default, metadata={"variable": variable, "meaning": meaning})
 
 
@@ -51,12 +51,12 @@ def variables(cls: type) -> dict[str, dataclasses.Field[Any]]:
     return {f.metadata["variable"]: f for f in dataclasses.fields(cls)}
 
 
-def load(cls: type[T], environ: Mapping[str, str]) -> T:
-    """An instance of the settings class `cls` with what `environ` says.
+def load_settings(cls: type[T], environ: Mapping[str, str]) -> T:
+    """The settings class `cls` with the values of `environ`; an empty value means the default.
 
     Raises:
-        InvalidSetting: a value that its type cannot take, or a variable with our prefix
-            that nobody declared.
+        InvalidSetting: a value that does not fit its type, or an unknown variable of this
+            package.
 
     """
     declared = variables(cls)
@@ -79,11 +79,8 @@ def _refuse_unknown(declared: Mapping[str, object], environ: Mapping[str, str]) 
         if variable.startswith(others):
             continue
         near = difflib.get_close_matches(variable, declared, n=1)
-        known = near[0] if near else ", ".join(sorted(declared))
-        raise InvalidSetting(
-            f"{variable}: expected a variable that Slipway knows, got this name",
-            remedy=f"did you mean {known}? unset it otherwise",
-        )
+        known = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(declared))}"
+        raise InvalidSetting(f"unknown setting {variable}", remedy=f"{known}; or unset it")
 
 
 def _parse(variable: str, text: str, hint: object) -> object:
@@ -92,8 +89,8 @@ def _parse(variable: str, text: str, hint: object) -> object:
     except ValueError as err:
         shown = "**********" if hint is Secret else repr(text)
         raise InvalidSetting(
-            f"{variable}: expected {_words(hint)}, got {shown}",
-            remedy=f"set it to {_words(hint)}, or unset it for the default",
+            f"{variable}: expected {_described(hint)}, got {shown}",
+            remedy=f"set it to {_described(hint)}, or unset it for the default",
         ) from err
 
 
@@ -110,14 +107,14 @@ def _converted(text: str, hint: object) -> object:
         raise ValueError(text)
     if hint in {int, float, str, Path, Secret} and callable(hint):
         return hint(text)
-    raise TypeError(f"{hint} is no type of a setting")
+    raise TypeError(f"expected the type of a setting, got {hint}")
 
 
-def _words(hint: object) -> str:
+def _described(hint: object) -> str:
     if isinstance(hint, types.UnionType):
-        return " or ".join(_words(a) for a in typing.get_args(hint) if a is not type(None))
+        return " or ".join(_described(a) for a in typing.get_args(hint) if a is not type(None))
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(str, typing.get_args(hint)))
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(
-        typing.cast("Any", hint), "a text"
+        typing.cast("Any", hint), "a string"
     )

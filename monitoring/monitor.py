@@ -38,7 +38,7 @@ from monitoring.traffic.window import ReadStats, TimeWindow
 from monitoring.verdicts import history
 from monitoring.verdicts.acceptance import accepted_ids
 from monitoring.verdicts.decision import JUDGED, decide
-from monitoring.verdicts.summary import sentence_of
+from monitoring.verdicts.summary import verdict_sentence
 from registry.store import Store
 
 MAX_HISTOGRAMS = 12
@@ -216,7 +216,7 @@ def judge(
         made_at=utc_text(now),
         window=seen,
         decision=decision,
-        sentence=sentence_of(title, decision, seen, findings, quality, performance),
+        sentence=verdict_sentence(title, decision, seen, findings, quality, performance),
         findings=findings,
         quality=quality,
         manifest_digest=baseline.digest,

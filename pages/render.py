@@ -3,7 +3,7 @@
 Templates lie beside the module that uses them and end in `.html.j2`. They begin with
 `{% extends "pages/frame.html.j2" %}` and take tables from `pages/tables.html.j2`. Values are
 escaped, and a name that was not passed is an error instead of empty text. The functions of
-`pages.formats` are filters: `{{ rows | number }}`.
+`pages.formats` are filters without their prefix: `{{ rows | number }}`.
 """
 
 from functools import cache
@@ -11,7 +11,7 @@ from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from pages.formats import count, minute, number, p_value
+from pages.formats import format_count, format_minute, format_number, format_p_value
 
 
 def render(template: str, **values: object) -> str:
@@ -39,7 +39,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "minute": minute, "number": number, "p_value": p_value}
+    environment.filters |= {
+        "count": format_count,
+        "minute": format_minute,
+        "number": format_number,
+        "p_value": format_p_value,
+    }
     return environment
 
 

@@ -10,11 +10,11 @@ import logging
 import os
 import sys
 
-from contracts import settings
 from contracts.errors import PlatformError
 from contracts.names import Layout
 from contracts.process_error import report_error
 from contracts.pull import PullResult
+from contracts.settings import load_settings
 from registry.follow import Follower
 from registry.pull import pull_all
 from registry.rollout import Rollout
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args()
     try:
-        loaded = settings.load(RegistrySettings, os.environ)
+        loaded = load_settings(RegistrySettings, os.environ)
         if arguments.action == "follow":
             follow(loaded)
             return

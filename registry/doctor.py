@@ -176,7 +176,7 @@ def _stray_files(layout: Layout) -> Iterator[Problem]:
 
 
 def _broken_pointers(layout: Layout) -> Iterator[Problem]:
-    files = (path for role in ROLES for path in (layout.var / "models").glob(f"*/{role}.json"))
+    files = (path for role in ROLES for path in layout.all_models.glob(f"*/{role}.json"))
     for path in sorted(files):
         try:
             pointer = Pointer.read(path.read_bytes(), str(path))

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from contracts.errors import CorruptModel
-from contracts.integrity import AGAIN, check_files, trusted_manifest
+from contracts.integrity import FETCH_AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
 
@@ -17,7 +17,7 @@ def read_manifest(path: Path, digest: str | None) -> Manifest:
 
     """
     if not path.is_file():
-        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=AGAIN)
+        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=FETCH_AGAIN)
     return trusted_manifest(path.read_bytes(), digest, str(path))
 
 

@@ -12,7 +12,9 @@ class RegistrySettings:
     """Settings of the registry; the tracking server itself is MLFLOW_TRACKING_URI."""
 
     var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
-    user: str = setting("SLIPWAY_REGISTRY_ACTOR", "", "who promotes; default: the login name")
+    user: str = setting(
+        "SLIPWAY_REGISTRY_ACTOR", "", "name in the history of promotions; default: the login name"
+    )
     timeout_s: int = setting(
         "SLIPWAY_REGISTRY_TIMEOUT_S", 10, "seconds to wait for a tracking server that is silent"
     )
@@ -35,7 +37,7 @@ class RegistrySettings:
 
     @property
     def actor(self) -> str:
-        """Who acts, for the history."""
+        """The name of the person that acts, for the history."""
         return self.user or _login_name()
 
 

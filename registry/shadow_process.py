@@ -43,7 +43,7 @@ class ShadowProcess:
             )
 
     def _is_needed(self) -> bool:
-        models = self.layout.var / "models"
+        models = self.layout.all_models
         names = [path.parent.name for path in models.glob("*/split.json")]
         splits = [split for name in names if (split := read_split(self.layout, name))]
         return any(split.canary for split in splits) or any(models.glob(f"*/{SHADOW}.json"))

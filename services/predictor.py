@@ -16,10 +16,10 @@ import bentoml
 import click
 from bentoml.exceptions import BentoMLException
 
-from contracts import settings as settings_loader
 from contracts.errors import PlatformError
 from contracts.manifest import Manifest, Pointer
 from contracts.names import Layout
+from contracts.settings import load_settings
 from services.auth import guard
 from services.bento import deployment_hook
 from services.bento.api import api_methods
@@ -48,7 +48,7 @@ GC_NEW_OBJECTS = 50_000
 
 def _read_settings() -> ServiceSettings:
     try:
-        return settings_loader.load(ServiceSettings, os.environ)
+        return load_settings(ServiceSettings, os.environ)
     except PlatformError as err:
         # BentoML's command line shows its own errors as a line, all others as a traceback.
         raise BentoMLException(str(err)) from err

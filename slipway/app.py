@@ -35,6 +35,10 @@ EXIT_CODES = (
     "retraining; 4 not registered; 5 registry unreachable; 6 corrupt model; 130 interrupted."
 )
 
+OUR_PACKAGES = frozenset(
+    {"contracts", "metrics", "monitoring", "pages", "registry", "services", "slipway", "training"}
+)
+
 app = typer.Typer(
     name="slipway",
     no_args_is_help=True,
@@ -91,7 +95,20 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return err.exit_code if is_help(err) else _fail(usage_error(err, current), current)
     except PlatformError as err:
         return _fail(err, current)
+    except ModuleNotFoundError as err:
+        return _fail(_missing_library(err), current)
     return code if isinstance(code, int) else 0
+
+
+def _missing_library(error: ModuleNotFoundError) -> PlatformError:
+    """The error for a command whose library is not installed; raises what is a bug of ours."""
+    library = (error.name or "").partition(".")[0]
+    if library in {"", *OUR_PACKAGES}:
+        raise error
+    return PlatformError(
+        f"this command needs the library {library}, which is not installed",
+        remedy="pip install 'slipway[all]', or make setup in a checkout",
+    )
 
 
 def _fail(error: PlatformError, arguments: Sequence[str]) -> int:

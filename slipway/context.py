@@ -3,8 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
-from contracts import settings
 from contracts.names import Layout
+from contracts.settings import load_settings
 
 if TYPE_CHECKING:
     from monitoring.settings import MonitoringSettings
@@ -21,7 +21,7 @@ def registry_settings() -> "RegistrySettings":
     """
     from registry.settings import RegistrySettings
 
-    return settings.load(RegistrySettings, os.environ)
+    return load_settings(RegistrySettings, os.environ)
 
 
 def monitoring_settings() -> "MonitoringSettings":
@@ -33,7 +33,7 @@ def monitoring_settings() -> "MonitoringSettings":
     """
     from monitoring.settings import MonitoringSettings
 
-    return settings.load(MonitoringSettings, os.environ)
+    return load_settings(MonitoringSettings, os.environ)
 
 
 def store() -> "Store":

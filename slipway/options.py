@@ -16,6 +16,6 @@ ModelArgument = Annotated[str, typer.Argument(help="Name of a model.", metavar="
 BecauseOption = Annotated[str, typer.Option(help="Reason, for the history.")]
 UrlOption = Annotated[str, typer.Option(help="URL of the service.")]
 KeyOption = Annotated[str, typer.Option(help="API key, if the service requires one.")]
-LastOption = Annotated[str, typer.Option(help="Length of the window: 30m, 24h, 7d.")]
+LastOption = Annotated[str, typer.Option(help="Length of the window before --end: 30m, 24h, 7d.")]
 StartOption = Annotated[str, typer.Option(help="Start of the window, RFC 3339; overrides --last.")]
 EndOption = Annotated[str, typer.Option(help="End of the window, RFC 3339; default: now.")]

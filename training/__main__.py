@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from contracts import settings
 from contracts.errors import PlatformError
 from contracts.process_error import report_error
+from contracts.settings import load_settings
 from registry.settings import RegistrySettings
 from registry.store import Store
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--order", type=Path, help="a retraining request; prints JSON")
     arguments = parser.parse_args()
     try:
-        store = Store.open(settings.load(RegistrySettings, os.environ))
+        store = Store.open(load_settings(RegistrySettings, os.environ))
         if arguments.order:
             _retrain(arguments.order, store)
         _train(arguments.recipes, store)

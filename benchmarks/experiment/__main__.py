@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.experiment.scenarios import World
 from benchmarks.gate.__main__ import say, shown
 from metrics.interval import Z95
-from monitoring.experiment.effect import Answered, difference, sequence
+from monitoring.experiment.effect import TrialRows, confidence_sequence, estimate_difference
 from monitoring.experiment.sample_ratio import ratio_check
 
 SEED = 20260520
@@ -55,22 +55,22 @@ def looks(world: World, rng: np.random.Generator, n_units: int = UNITS) -> np.nd
     decided = np.zeros(3, dtype=bool)
     for units in np.linspace(FIRST, n_units, LOOKS).astype(int):
         seen = whole.where(whole.units < units)
-        found = difference(seen, world.metric)
+        found = estimate_difference(seen, world.metric)
         if found is None:
             continue
-        low, high = sequence(found, n_units)
-        alone = difference(_unclustered(seen), world.metric)
+        low, high = confidence_sequence(found, n_units)
+        alone = estimate_difference(_unclustered(seen), world.metric)
         decided |= [
             not low <= 0 <= high,
-            abs(found.value) > Z95 * found.error,
-            alone is not None and abs(alone.value) > Z95 * alone.error,
+            abs(found.value) > Z95 * found.standard_error,
+            alone is not None and abs(alone.value) > Z95 * alone.standard_error,
         ]
     return decided
 
 
-def _unclustered(rows: Answered) -> Answered:
+def _unclustered(rows: TrialRows) -> TrialRows:
     """Return these rows as if each were its own unit."""
-    return Answered(**(vars(rows) | {"units": np.arange(len(rows), dtype=np.uint64)}))
+    return TrialRows(**(vars(rows) | {"units": np.arange(len(rows), dtype=np.uint64)}))
 
 
 def mismatches(lost: float, weight: float, repetitions: int) -> float:

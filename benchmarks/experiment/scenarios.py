@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.experiment.effect import Answered
+from monitoring.experiment.effect import TrialRows
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class World:
     alike: float = 1.0
     weights: tuple[float, ...] = (0.5,)
 
-    def draw(self, n_units: int, rng: np.random.Generator) -> Answered:
+    def draw(self, n_units: int, rng: np.random.Generator) -> TrialRows:
         """Return the labelled rows of `n_units` units, in the order in which the units came."""
         visits = rng.geometric(1 / self.visits, size=n_units)
         unit = np.repeat(np.arange(n_units), visits)
@@ -32,22 +32,22 @@ class World:
         treated = point < np.array(self.weights)[stratum]
         n = len(unit)
         hard = rng.normal(size=n_units)[unit] * self.alike
-        truths = (rng.random(n) < 1 / (1 + np.exp(hard))).astype(np.float64)
+        targets = (rng.random(n) < 1 / (1 + np.exp(hard))).astype(np.float64)
         # The times change: later rows are harder, for both variants.
-        signal = (1.0 + self.gain * treated) * (2 * truths - 1)
+        signal = (1.0 + self.gain * treated) * (2 * targets - 1)
         logits = signal + hard * 0.5 + rng.normal(size=n) * (1.5 + stratum)
         scores = 1 / (1 + np.exp(-logits))
-        answers = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
+        predictions = (scores >= 0.5).astype(np.float64)  # noqa: PLR2004 - the threshold
         if self.metric in {"rmse", "mae"}:
             noise = rng.standard_t(4, size=n) + rng.normal(size=n_units)[unit] * self.alike
-            truths = hard
-            answers = hard + noise * (1 - self.gain * treated)
-        certain = np.where(truths == 1, scores, 1 - scores)
-        return Answered(
-            truths,
-            answers,
+            targets = hard
+            predictions = hard + noise * (1 - self.gain * treated)
+        true_class_scores = np.where(targets == 1, scores, 1 - scores)
+        return TrialRows(
+            targets,
+            predictions,
             scores,
-            certain,
+            true_class_scores,
             unit.astype(np.uint64),
             treated,
             stratum.astype(np.int64),

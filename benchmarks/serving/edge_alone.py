@@ -18,8 +18,8 @@ import uvloop
 
 from benchmarks.serving.parts import VARIANTS, Parts
 from benchmarks.serving.server import HOST
-from contracts import settings as settings_loader
 from contracts.schema import Schema
+from contracts.settings import load_settings
 from services.edge import fast_path
 from services.edge.application import ASGIScope, Edge, Receive, Send
 from services.inference import loader
@@ -93,7 +93,7 @@ class _Nothing:
 
 async def serve(parts: Parts, port: int) -> None:
     """Serve the pulled models until the process is asked to end."""
-    settings = settings_loader.load(ServiceSettings, os.environ)
+    settings = load_settings(ServiceSettings, os.environ)
     repository = _repository(parts, settings)
     edge = Edge(_ready, repository, settings)
     config = uvicorn.Config(

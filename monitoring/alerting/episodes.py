@@ -45,7 +45,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     verdict_id: str
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message; `to` are the digests of the addresses that have not received it yet."""
 
     key: str
@@ -65,7 +65,7 @@ class Alerts(Document, frozen=True, kw_only=True):
 
     episodes: tuple[Episode, ...] = ()
     made: tuple[str, ...] = msgspec.field(default=(), name="told")
-    pending: tuple[Message, ...] = msgspec.field(default=(), name="unsent")
+    pending: tuple[AlertMessage, ...] = msgspec.field(default=(), name="unsent")
     quiet_since: str = ""
 
 
@@ -144,7 +144,7 @@ def _started(verdict: Verdict, since: str) -> Episode:
     return Episode(kind=verdict.decision, since=since, verdict_id=verdict.verdict_id)
 
 
-def _with_message(alerts: Alerts, episodes: tuple[Episode, ...], message: Message) -> Alerts:
+def _with_message(alerts: Alerts, episodes: tuple[Episode, ...], message: AlertMessage) -> Alerts:
     """The episodes as they are now, and their message among the pending ones, once."""
     if message.key in alerts.made or not message.to:
         return replace(alerts, episodes=episodes)
@@ -152,8 +152,8 @@ def _with_message(alerts: Alerts, episodes: tuple[Episode, ...], message: Messag
     return replace(alerts, episodes=episodes, made=made, pending=(*alerts.pending, message))
 
 
-def _alarm(verdict: Verdict, to: Sequence[str]) -> Message:
-    return Message(
+def _alarm(verdict: Verdict, to: Sequence[str]) -> AlertMessage:
+    return AlertMessage(
         key=f"{verdict.verdict_id} {verdict.decision}",
         title=f"{verdict.model} version {verdict.version}: {verdict.decision}",
         body=_body(verdict),
@@ -162,9 +162,9 @@ def _alarm(verdict: Verdict, to: Sequence[str]) -> Message:
     )
 
 
-def _resolved(verdict: Verdict, episodes: Sequence[Episode], to: Sequence[str]) -> Message:
+def _resolved(verdict: Verdict, episodes: Sequence[Episode], to: Sequence[str]) -> AlertMessage:
     over = ", ".join(f"{episode.kind} since {episode.since}" for episode in episodes)
-    return Message(
+    return AlertMessage(
         key=f"{verdict.verdict_id} resolved {' '.join(episode.kind for episode in episodes)}",
         title=f"{verdict.model} version {verdict.version}: resolved",
         body=f"Over: {over}.\n{_body(verdict)}",

@@ -18,9 +18,9 @@ from contracts.names import Layout
 from contracts.verdict import Verdict
 from monitoring.alerting.episodes import (
     AT_ONCE,
+    AlertMessage,
     AlertPolicy,
     Alerts,
-    Message,
     alerts_after,
     failed,
     received,
@@ -32,7 +32,7 @@ logger = logging.getLogger("slipway.monitor")
 class Deliver(Protocol):
     """What sends messages, as `monitoring.alerting.notify.deliver` does."""
 
-    def __call__(self, address: str, message: Message, /) -> str:
+    def __call__(self, address: str, message: AlertMessage, /) -> str:
         """Send a message to an address; gives why it could not be sent, or nothing."""
 
 
@@ -61,7 +61,7 @@ def enqueue(
 
 def deliver_pending(
     layout: Layout, name: str, addresses: Mapping[str, str], deliver: Deliver
-) -> tuple[Message, ...]:
+) -> tuple[AlertMessage, ...]:
     """Deliver a model's pending messages, oldest first; gives those that are left.
 
     An address that refuses a message gets no other one in this call. A digest that is not
@@ -93,7 +93,7 @@ def deliver_pending(
         return alerts.pending
 
 
-def pending(layout: Layout, name: str) -> tuple[Message, ...]:
+def pending(layout: Layout, name: str) -> tuple[AlertMessage, ...]:
     """A model's messages that are still to be delivered."""
     path = layout.alerts(name)
     return _read(path).pending if path.is_file() else ()

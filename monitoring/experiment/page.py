@@ -8,8 +8,8 @@ from markupsafe import Markup
 from contracts.experiment import Experiment, Look
 from contracts.names import Layout
 from monitoring.reporting.artifacts import write_document
-from monitoring.verdicts.summary import METRICS
-from pages.formats import count, minute
+from monitoring.verdicts.summary import METRIC_NAMES
+from pages.formats import format_count, format_minute
 from pages.render import render
 
 OUTCOME_COLOURS = {"better": "good", "worse": "bad", "invalid": "warn", "undecided": ""}
@@ -43,7 +43,7 @@ def experiment_html(experiment: Experiment) -> str:
         experiment=experiment,
         facts=_facts(experiment),
         colour=OUTCOME_COLOURS[experiment.outcome],
-        metric="metric" if effect is None else METRICS.get(effect.metric, effect.metric),
+        metric="metric" if effect is None else METRIC_NAMES.get(effect.metric, effect.metric),
         chart=_sequence_chart(experiment.looks) if experiment.looks else "",
     )
 
@@ -51,19 +51,21 @@ def experiment_html(experiment: Experiment) -> str:
 def _facts(experiment: Experiment) -> list[str]:
     window = experiment.window
     facts = [
-        f"{minute(window.start)} to {minute(window.end)} UTC",
-        f"{count(experiment.rows, 'row')} of {count(experiment.units, 'unit')}",
+        f"{format_minute(window.start)} to {format_minute(window.end)} UTC",
+        f"{format_count(experiment.rows, 'row')} of {format_count(experiment.units, 'unit')}",
     ]
     if experiment.started_at:
-        facts.append(f"started {minute(experiment.started_at)}")
+        facts.append(f"started {format_minute(experiment.started_at)}")
     if experiment.immature:
-        facts.append(f"{count(experiment.immature, 'row')} whose labels are not due yet")
+        facts.append(f"{format_count(experiment.immature, 'row')} whose labels are not due yet")
     if experiment.unlabelled:
-        facts.append(f"{count(experiment.unlabelled, 'row')} without a label")
+        facts.append(f"{format_count(experiment.unlabelled, 'row')} without a label")
     if experiment.other:
-        facts.append(f"{count(experiment.other, 'row')} of other versions or outside the split")
+        facts.append(
+            f"{format_count(experiment.other, 'row')} of other versions or outside the split"
+        )
     if window.torn_lines:
-        facts.append(f"{count(window.torn_lines, 'torn line')} skipped")
+        facts.append(f"{format_count(window.torn_lines, 'torn line')} skipped")
     return facts
 
 
@@ -113,6 +115,6 @@ def _sequence_chart(looks: Sequence[Look]) -> Markup:
         line=" ".join(f"{x(i):.1f},{y(look.difference):.1f}" for i, look in enumerate(looks)),
         last=y(looks[-1].difference),
         marks=Markup("").join(marks),
-        first_time=minute(looks[0].time),
-        last_time=minute(looks[-1].time),
+        first_time=format_minute(looks[0].time),
+        last_time=format_minute(looks[-1].time),
     )

@@ -1,8 +1,8 @@
-"""Sample ratio mismatch: whether units came to the variants in the ratio that was meant.
+"""Sample ratio mismatch: whether units were split between the variants as configured.
 
-A mismatch means that something beside chance decides who is in which variant (a variant that
-loses its errors from the log, a cache, a client that retries): the variants' people are then
-not alike, and no difference between them can be trusted (Fabijan et al. 2019, KDD, "Diagnosing
+A mismatch means that something besides chance decides who gets which variant (a variant whose
+errors are not logged, a cache, a client that retries): the users of the variants are then not
+comparable, and no difference between them can be trusted (Fabijan et al. 2019, KDD, "Diagnosing
 sample ratio mismatch in online controlled experiments").
 """
 
@@ -12,7 +12,7 @@ from scipy import special
 
 from contracts.experiment import RatioCheck, Stratum
 
-FEWEST_EXPECTED = 5
+MIN_EXPECTED = 5
 """Expected units that a cell of a chi-square test needs (Cochran 1954)."""
 
 
@@ -22,41 +22,46 @@ def ratio_check(
     strata: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> RatioCheck:
-    """Hold the number of units of each variant against the weights.
+    """Compare the number of units of each variant with the weights.
 
-    The rows are in the order of time; `weights` has one entry a stratum, NaN where none was
-    logged. A unit counts once, under the weight and variant where it was met first: a unit
-    that comes again is no new draw.
+    Args:
+        units: who each row was for, shape `(n_rows,)`, in the order of time.
+        treated: whether the row was assigned to the challenger, shape `(n_rows,)`.
+        strata: the index of the row's weight, shape `(n_rows,)`.
+        weights: the challenger's share by stratum, NaN where none was logged.
+
+    A unit counts once, under the weight and variant where it was first seen: a unit that comes
+    again is not a new draw.
     """
     _, first = np.unique(units, return_index=True)
     counts = np.zeros((len(weights), 2), dtype=np.int64)
     np.add.at(counts, (strata[first], treated[first].astype(np.int64)), 1)
-    told = tuple(
+    by_stratum = tuple(
         Stratum(weight=float(w) if np.isfinite(w) else 0.0, production=int(p), challenger=int(c))
         for w, (p, c) in zip(weights, counts, strict=True)
     )
     expected = counts.sum(axis=1, keepdims=True) * np.column_stack([1 - weights, weights])
-    usable = np.isfinite(weights) & (expected.min(axis=1, initial=np.inf) >= FEWEST_EXPECTED)
+    usable = np.isfinite(weights) & (expected.min(axis=1, initial=np.inf) >= MIN_EXPECTED)
     if not usable.any():
-        return RatioCheck(strata=told, checked=False)
-    seen, meant = counts[usable], expected[usable]
-    statistic = float(((seen - meant) ** 2 / meant).sum())
-    freedom = int(usable.sum())
+        return RatioCheck(strata=by_stratum, checked=False)
+    observed, expected = counts[usable], expected[usable]
+    statistic = float(((observed - expected) ** 2 / expected).sum())
+    dof = int(usable.sum())
     return RatioCheck(
-        strata=told,
+        strata=by_stratum,
         checked=True,
         chi_square=statistic,
-        dof=freedom,
-        p_value=float(special.chdtrc(freedom, statistic)),
+        dof=dof,
+        p_value=float(special.chdtrc(dof, statistic)),
     )
 
 
 def mixed_units(
     units: NDArray[np.uint64], treated: NDArray[np.bool_], strata: NDArray[np.int64]
 ) -> int:
-    """Units that were met as both variants under one weight; a sticky division has none."""
+    """Units that got both variants under one weight; a sticky split has none."""
     if not len(units):
         return 0
-    met = np.unique(np.column_stack([units, strata.astype(np.uint64), treated]), axis=0)
-    _, times = np.unique(met[:, :2], axis=0, return_counts=True)
+    seen = np.unique(np.column_stack([units, strata.astype(np.uint64), treated]), axis=0)
+    _, times = np.unique(seen[:, :2], axis=0, return_counts=True)
     return int((times > 1).sum())

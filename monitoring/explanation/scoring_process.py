@@ -22,7 +22,7 @@ from contracts.process_error import read_error
 from contracts.replay import Scored
 from monitoring.baseline import Baseline
 
-REQUEST_TIMEOUT_S = 120.0
+SCORING_TIMEOUT_S = 120.0
 """For a request of some thousand rows, which a service scores in milliseconds."""
 
 
@@ -81,7 +81,7 @@ class ScoringProcess:
         stdin, stdout = self._process.stdin, self._process.stdout
         mode = b"single\t" if one_by_one else b"batch\t"
         # Killing a process that hangs ends its output, and with it the read below.
-        watchdog = threading.Timer(REQUEST_TIMEOUT_S, self._process.kill)
+        watchdog = threading.Timer(SCORING_TIMEOUT_S, self._process.kill)
         watchdog.start()
         try:
             if stdin is None or stdout is None:
@@ -106,7 +106,7 @@ class ScoringProcess:
         if code < 0 and not report.message:
             return CorruptModel(
                 f"{self._title}: the scoring process was killed (no answer within "
-                f"{REQUEST_TIMEOUT_S:g} s, or out of memory)",
+                f"{SCORING_TIMEOUT_S:g} s, or out of memory)",
                 remedy="train the version again, or give this machine more memory",
             )
         got = report.message or f"an end with exit code {code}"

@@ -8,10 +8,10 @@ from contracts.names import Layout
 from contracts.replay import Flips, Replay
 from monitoring.reporting.artifacts import write_document
 from monitoring.reporting.svg import limit_bar, step_chart
-from pages.formats import count, minute
+from pages.formats import format_count, format_minute
 from pages.render import render
 
-MAX_SEGMENTS = 60
+MAX_LISTED_SEGMENTS = 60
 
 
 def write_replay(layout: Layout, replay: Replay) -> tuple[Path, Path]:
@@ -38,7 +38,7 @@ def replay_html(replay: Replay) -> str:
         ),
         segments=[
             (part, _is_above(part.flips, replay.flips), _bar(part.flips, replay.flips))
-            for part in replay.segments[:MAX_SEGMENTS]
+            for part in replay.segments[:MAX_LISTED_SEGMENTS]
         ],
     )
 
@@ -47,15 +47,16 @@ def _facts(replay: Replay) -> list[str]:
     window = replay.window
     facts = [
         f"{replay.model} version {replay.version}",
-        f"{minute(window.start)} to {minute(window.end)} UTC",
-        count(window.rows, "row") + (", then the limit was reached" if replay.limited else ""),
+        f"{format_minute(window.start)} to {format_minute(window.end)} UTC",
+        format_count(window.rows, "row")
+        + (", then the limit was reached" if replay.limited else ""),
     ]
     if replay.answered_by is not None:
         facts.append(f"traffic of version {replay.answered_by} only")
     if window.torn_lines:
-        facts.append(f"{count(window.torn_lines, 'torn line')} skipped")
+        facts.append(f"{format_count(window.torn_lines, 'torn line')} skipped")
     if replay.torn_files:
-        facts.append(f"{count(len(replay.torn_files), 'unreadable file')} skipped")
+        facts.append(f"{format_count(len(replay.torn_files), 'unreadable file')} skipped")
     return facts
 
 

@@ -18,12 +18,12 @@ from monitoring.reporting.verdict_index import (
     verdict_timeline,
 )
 from monitoring.verdicts.history import streak, strongest
-from monitoring.verdicts.summary import EFFECTS, METRICS, between
-from pages.formats import count
+from monitoring.verdicts.summary import EFFECT_NAMES, METRIC_NAMES, time_range_text
+from pages.formats import format_count
 from pages.render import render
 
-MAX_SEGMENTS = 20
-MAX_COLUMNS = 120
+MAX_LISTED_SEGMENTS = 20
+MAX_LISTED_COLUMNS = 120
 """Rows of the tables of columns; the verdict's JSON has all."""
 MAX_RUNS = 8
 """Drifted columns whose beginning is listed."""
@@ -55,18 +55,18 @@ def drift_report_html(
         verdict=verdict,
         facts=_facts(verdict),
         colour=DECISION_COLOURS.get(verdict.decision, ""),
-        metrics=METRICS,
-        effects=EFFECTS,
-        between=between,
-        max_rows=MAX_COLUMNS,
-        max_segments=MAX_SEGMENTS,
+        metrics=METRIC_NAMES,
+        effects=EFFECT_NAMES,
+        time_range_text=time_range_text,
+        max_rows=MAX_LISTED_COLUMNS,
+        max_segments=MAX_LISTED_SEGMENTS,
         timeline=verdict_timeline(shown, titles),
         n_windows=len(shown),
         streak=streak(verdict, earlier),
         runs=[f for f in findings if f.drifted][:MAX_RUNS],
         row_chart=row_chart(verdict.profile) if any(verdict.profile) else None,
         charts=_charts(histograms, verdict.findings),
-        findings=[(f, limit_bar(*_strength(f))) for f in findings[:MAX_COLUMNS]],
+        findings=[(f, limit_bar(*_strength(f))) for f in findings[:MAX_LISTED_COLUMNS]],
         index_file=INDEX_FILE,
         evidently_file=PurePath(verdict.evidently).name if verdict.evidently else "",
         version_url=_version_url(verdict, tracking_uri),
@@ -78,15 +78,15 @@ def _facts(verdict: Verdict) -> list[str]:
     window = verdict.window
     facts = [
         f"{verdict.model} version {verdict.version}",
-        f"{between(window.start, window.end)} UTC",
-        count(window.rows, "row"),
+        f"{time_range_text(window.start, window.end)} UTC",
+        format_count(window.rows, "row"),
     ]
     if window.torn_lines:
-        facts.append(f"{count(window.torn_lines, 'torn line')} skipped")
+        facts.append(f"{format_count(window.torn_lines, 'torn line')} skipped")
     if verdict.torn_files:
-        facts.append(f"{count(len(verdict.torn_files), 'unreadable file')} skipped")
+        facts.append(f"{format_count(len(verdict.torn_files), 'unreadable file')} skipped")
     if window.other_versions:
-        facts.append(f"{count(window.other_versions, 'row')} of other versions")
+        facts.append(f"{format_count(window.other_versions, 'row')} of other versions")
     return facts
 
 

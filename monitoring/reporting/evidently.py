@@ -21,7 +21,7 @@ from contracts.errors import Unwritable
 from contracts.files import write_whole
 from contracts.verdict import Finding
 from monitoring.reference_sample import ReferenceSample
-from monitoring.reporting.sampling import SEED
+from monitoring.reporting.sampling import SAMPLE_SEED
 from monitoring.traffic.decode import feature_key
 
 STATTEST = "slipway_verdict"
@@ -185,7 +185,7 @@ def reference_frame(
     """Held-out rows of the model as a table with the columns of `findings`."""
     rows = reference.rows
     frame = pd.DataFrame({f.column: rows[f.column].to_list() for f in findings})
-    drawn = frame.sample(min(max_rows, len(frame)), random_state=SEED)
+    drawn = frame.sample(min(max_rows, len(frame)), random_state=SAMPLE_SEED)
     return _typed(drawn, findings)
 
 

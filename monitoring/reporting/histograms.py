@@ -10,8 +10,8 @@ from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, 
 from monitoring.drift.rule import outer_ends, reference_counts
 from monitoring.drift.statistics import shares
 
-N_BINS = 40
-MAX_CATEGORIES = 10
+DRAWN_BINS = 40
+MAX_DRAWN_CATEGORIES = 10
 THOUSANDS_FROM, EXPONENT_FROM = 1e4, 1e12
 
 
@@ -43,7 +43,7 @@ def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
     edges = np.array([low, *column.reference.edges, high])
     # Ends of a column with few values may meet its edges; a histogram needs rising ones.
     edges = np.maximum.accumulate(edges)
-    grid = np.linspace(low, high, N_BINS + 1)
+    grid = np.linspace(low, high, DRAWN_BINS + 1)
     return HistogramPair(
         name,
         "number",
@@ -71,7 +71,7 @@ def _resampled(
 
 def _of_categories(name: str, column: CategoricalHistogram) -> HistogramPair:
     before, now = shares(reference_counts(column)), shares(column.by_time_bin().sum(axis=0))
-    order = np.argsort(-np.abs(now - before), kind="stable")[:MAX_CATEGORIES]
+    order = np.argsort(-np.abs(now - before), kind="stable")[:MAX_DRAWN_CATEGORIES]
     labels = tuple(column.categories[i] for i in order)
     return HistogramPair(name, "category", labels, _rounded(before[order]), _rounded(now[order]))
 

@@ -1,17 +1,17 @@
-"""The door to MLflow in monitoring: pages and verdicts become artifacts of the served run."""
+"""Logs reports and verdicts as artifacts of the MLflow run of the version."""
 
 from pathlib import Path
 
 from contracts.errors import PlatformError
 
-FOLDER = "monitoring"
+ARTIFACT_FOLDER = "monitoring"
 
 
 def log_to_run(tracking_uri: str, run_id: str, files: list[Path]) -> None:
     """Add files to a run's artifacts under `monitoring/`.
 
     Raises:
-        PlatformError: the tracking server did not take them; they are on disk all the same.
+        PlatformError: the tracking server did not accept them; they are still on disk.
 
     """
     from mlflow import MlflowClient
@@ -20,7 +20,7 @@ def log_to_run(tracking_uri: str, run_id: str, files: list[Path]) -> None:
     client = MlflowClient(tracking_uri=tracking_uri)
     try:
         for path in files:
-            client.log_artifact(run_id, str(path), FOLDER)
+            client.log_artifact(run_id, str(path), ARTIFACT_FOLDER)
     except (MlflowException, OSError) as err:
         raise PlatformError(
             f"run {run_id}: expected to log {files[-1]}, got {str(err).splitlines()[0]}",

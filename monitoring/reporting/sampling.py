@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-SEED = 0
+SAMPLE_SEED = 0
 
 
 class Reservoir:
@@ -16,7 +16,7 @@ class Reservoir:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._rng = np.random.default_rng(SEED)
+        self._rng = np.random.default_rng(SAMPLE_SEED)
         self._worst = 1.0
         self._kept: list[pl.DataFrame] = []
         self._draws: list[NDArray[np.float64]] = []

@@ -10,7 +10,7 @@ from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.verdict import Verdict
 from monitoring.reporting.svg import timeline
-from monitoring.verdicts.summary import between
+from monitoring.verdicts.summary import time_range_text
 from pages.render import render
 
 INDEX_FILE = "index.html"
@@ -59,7 +59,7 @@ def verdict_index_html(name: str, verdicts: Sequence[Verdict]) -> str:
                 "decision": v.decision,
                 "colour": DECISION_COLOURS.get(v.decision, ""),
                 "report": PurePath(v.report).name,
-                "window": between(v.window.start, v.window.end),
+                "window": time_range_text(v.window.start, v.window.end),
                 "sentence": v.sentence,
                 "rows": v.window.rows,
             }

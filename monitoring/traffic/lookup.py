@@ -24,7 +24,7 @@ def find_prediction(layout: Layout, prediction_id: str) -> TrafficRecord:
         InvalidDocument: a `compacted.json` was cut or edited.
 
     """
-    days = (path for path in (layout.var / "traffic").glob("*/*") if path.is_dir())
+    days = (path for path in layout.all_traffic.glob("*/*") if path.is_dir())
     for day in sorted(days, key=lambda path: path.name, reverse=True):
         window = TimeWindow(day.parent.name, None, _BEGINNING, _END)
         with reading_lock(day.parent):
@@ -33,6 +33,6 @@ def find_prediction(layout: Layout, prediction_id: str) -> TrafficRecord:
         if table is not None:
             return record_of(table.row(0, named=True))
     raise NotRegistered(
-        f"prediction: expected an id in {layout.var / 'traffic'}, got {prediction_id!r}",
+        f"prediction: expected an id in {layout.all_traffic}, got {prediction_id!r}",
         remedy="the service returns ids as prediction_id",
     )

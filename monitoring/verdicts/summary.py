@@ -1,18 +1,22 @@
-"""A verdict in one plain sentence."""
+"""A verdict in one sentence, and the names that people use for effects and metrics."""
 
 from collections.abc import Sequence
 
 from contracts.verdict import Finding, Performance, QualityFinding, VerdictKind, Window
 from monitoring.verdicts.history import strongest
 
-MOST_NAMED = 3
-EFFECTS = {"ks": "KS", "wasserstein_normed": "Wasserstein", "total_variation": "total variation"}
-"""How people call the effects."""
-METRICS = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rmse": "RMSE"}
-"""How people call the metrics; others are words already."""
+MAX_NAMED = 3
+"""Columns that the sentence names."""
+EFFECT_NAMES = {
+    "ks": "KS",
+    "wasserstein_normed": "Wasserstein",
+    "total_variation": "total variation",
+}
+METRIC_NAMES = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rmse": "RMSE"}
+"""Other metrics are called by their own names."""
 
 
-def sentence_of(
+def verdict_sentence(
     title: str,
     decision: VerdictKind,
     window: Window,
@@ -20,39 +24,39 @@ def sentence_of(
     quality: Sequence[QualityFinding],
     performance: Performance | None = None,
 ) -> str:
-    """What was found, for a person who reads nothing else; `title` is model and version."""
+    """The verdict for a person who reads nothing else; `title` is model and version."""
     rows = f"{window.rows:,} rows"
-    plain: dict[VerdictKind, str] = {
-        "no_traffic": f"no traffic from {between(window.start, window.end)} UTC",
-        "unreadable": f"{window.torn_lines} lines of traffic, and none can be read",
+    without_columns: dict[VerdictKind, str] = {
+        "no_traffic": f"no traffic from {time_range_text(window.start, window.end)} UTC",
+        "unreadable": f"none of {window.torn_lines:,} lines of traffic can be read",
         "too_few_rows": f"{rows} are too few to judge",
         "stable": f"{rows} like the training data",
     }
-    if decision in plain:
-        return f"{title}: {plain[decision]}."
+    if decision in without_columns:
+        return f"{title}: {without_columns[decision]}."
     if decision == "quality":
         faults = [
             f"{fault.column} ({fault.fault}, {fault.share:.1%})"
             for fault in quality
             if fault.alarming
         ]
-        return f"{title}: the data is at fault in {_listed(faults)}, in {rows}."
+        return f"{title}: data faults in {_listed(faults)}, in {rows}."
     drifted = [
-        f"{f.column} ({EFFECTS[f.effect]} {f.effect_size:.2f}{_where(f)})"
+        f"{f.column} ({EFFECT_NAMES[f.effect]} {f.effect_size:.2f}{_where(f)})"
         for f in strongest([f for f in findings if f.drifted])
     ]
     if decision == "performance" and performance is not None:
         also = f"; {_listed(drifted)} drifted" if drifted else ""
-        return f"{title}: {_worse(performance)}, by {performance.labels:,} labels{also}."
+        return f"{title}: {_worse(performance)}, on {performance.labels:,} labels{also}."
     return f"{title}: {_listed(drifted)} drifted, in {rows}."
 
 
-def between(start: str, end: str) -> str:
-    """Two moments of a document for people: the day once, seconds only where they say something.
+def time_range_text(start: str, end: str) -> str:
+    """Two times of a document for people: the day once, seconds only if they are not 0.
 
-    >>> between("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z")
+    >>> time_range_text("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z")
     '2026-01-31 12:00 to 13:00'
-    >>> between("2026-01-31T12:00:00Z", "2026-01-31T12:00:07Z")
+    >>> time_range_text("2026-01-31T12:00:00Z", "2026-01-31T12:00:07Z")
     '2026-01-31 12:00:00 to 12:00:07'
     """
     first, last = start.replace("T", " "), end.replace("T", " ")
@@ -63,10 +67,11 @@ def between(start: str, end: str) -> str:
 
 def _worse(performance: Performance) -> str:
     first = next(metric for metric in performance.metrics if metric.worse)
-    name = METRICS.get(first.metric, first.metric)
+    name = METRIC_NAMES.get(first.metric, first.metric)
     worst = next((part for part in performance.segments if part.worse), None)
     where = f", worst where {worst.segment} = {worst.value} ({worst.now:.3g})" if worst else ""
-    return f"{name} {first.value:.3g}, it was {first.baseline:.3g} at training{where}"
+    change = "down from" if first.greater_is_better else "up from"
+    return f"{name} {first.value:.3g}, {change} {first.baseline:.3g} at training{where}"
 
 
 def _where(finding: Finding) -> str:
@@ -74,6 +79,6 @@ def _where(finding: Finding) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - MOST_NAMED
-    shown = ", ".join(names[:MOST_NAMED])
+    more = len(names) - MAX_NAMED
+    shown = ", ".join(names[:MAX_NAMED])
     return f"{shown} and {more} more" if more > 0 else shown

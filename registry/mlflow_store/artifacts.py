@@ -1,5 +1,6 @@
 """Artifacts of runs in MLflow: list them, measure them, copy them here, add to them."""
 
+import importlib
 import logging
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from registry.mlflow_store.errors import artifacts_unreachable, errno_line, firs
 
 logger = logging.getLogger("slipway.registry")
 
+PRIVATE_MODULE = "mlflow.store.artifact.artifact_repository_registry"
+"""MLflow's private module that opens the artifact store of a location."""
 MAX_RECENT_RUNS = 100
 """At most this many runs of an experiment are searched before its artifacts count as gone."""
 
@@ -150,14 +153,12 @@ class Artifacts:
         with self._connection.errors():
             location = self._client.get_run(run_id).info.artifact_uri
         try:
-            # Private, and used because it keeps the cause of a failed download.
-            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-        except ImportError as err:
+            # Used although it is private, because it keeps the cause of a failed download.
+            open_store = importlib.import_module(PRIVATE_MODULE).get_artifact_repository
+        except (ImportError, AttributeError) as err:
             if not self._has_warned:
                 self._has_warned = True
                 logger.warning("this MLflow hides why a download fails: %s", err)
             return location, ClientArtifacts(self._client, run_id)
         with self._connection.errors():
-            return location, get_artifact_repository(
-                location, tracking_uri=self._connection.tracking_uri
-            )
+            return location, open_store(location, tracking_uri=self._connection.tracking_uri)

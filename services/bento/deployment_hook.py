@@ -1,7 +1,7 @@
 """Before workers start: pull the Production models, and try every model once.
 
-The registry is another room and never imported here; where it is (a checkout) it runs as a
-process. A Bento serves the models that are frozen in it.
+The registry is never imported here; where it is installed (a checkout) it runs as a process. A
+Bento serves the models that are frozen in it.
 """
 
 import logging
@@ -32,14 +32,14 @@ def prepare(settings: ServiceSettings) -> None:
         PlatformError: nothing can be served, with what to do.
 
     """
-    check_writable(Layout(settings.var).var / "traffic")
+    check_writable(Layout(settings.var).all_traffic)
     layout = models_layout(settings)
     if settings.pull and not is_in_bento():
         _pull(layout, settings)
     pointers = find_pointers(layout)
     if not pointers:
         raise NotRegistered(
-            f"{layout.var / 'models'}: expected the pointer of a model, got none",
+            f"{layout.all_models}: expected the pointer of a model, got none",
             remedy="slipway train --all, slipway promote MODEL, slipway pull",
         )
     for pointer in pointers:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from contracts.documents import Document
 from contracts.errors import CorruptModel, InvalidDocument, PlatformError
-from contracts.integrity import AGAIN, check_files, trusted_manifest
+from contracts.integrity import FETCH_AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE, PRODUCTION, Layout
 from contracts.split import TrafficSplit
@@ -92,7 +92,7 @@ def _readable(kind: type[D], layout: Layout, name: str) -> Iterator[D]:
 
 def _files(layout: Layout, name: str) -> Iterator[tuple[bytes, str]]:
     """What stands in the files of that name, and where; one that goes meanwhile is not there."""
-    for path in sorted((layout.var / "models").glob(f"*/{name}")):
+    for path in sorted(layout.all_models.glob(f"*/{name}")):
         with suppress(FileNotFoundError):
             yield path.read_bytes(), str(path)
 
@@ -114,7 +114,7 @@ def find_directory(layout: Layout, pointer: Pointer) -> Path:
         raise CorruptModel(
             f"{pointer.name} version {pointer.version}: expected {local} or the model "
             f"{pointer.bento_tag} in BentoML's store, got neither",
-            remedy=AGAIN,
+            remedy=FETCH_AGAIN,
         )
     return stored
 
@@ -128,7 +128,7 @@ def verified_manifest(directory: Path, pointer: Pointer) -> Manifest:
     """
     path = directory / MANIFEST_FILE
     if not path.is_file():
-        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=AGAIN)
+        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=FETCH_AGAIN)
     manifest = trusted_manifest(path.read_bytes(), pointer.digest, str(path))
     # BentoML keeps a note of its own, model.yaml, beside the files of a stored model.
     files = {p.name: p for p in directory.iterdir() if p.name in manifest.files}
@@ -171,7 +171,7 @@ def _model_bytes(place: Path) -> bytes:
 
     """
     if not place.is_file():
-        raise CorruptModel(f"{place}: expected a file, got nothing", remedy=AGAIN)
+        raise CorruptModel(f"{place}: expected a file, got nothing", remedy=FETCH_AGAIN)
     model = place.read_bytes()
     outside = external_file(model, place)
     if outside is not None:
@@ -203,7 +203,7 @@ def _timed(session: Session, matrix: NDArray[np.float32]) -> float:
 def _golden_matrix(manifest: Manifest, decoder: Decoder, place: str) -> NDArray[np.float32]:
     """The golden requests as the model's input, shape `(n_golden, n_features)`."""
     if not manifest.golden:
-        raise CorruptModel(f"{place}: expected golden requests, got none", remedy=AGAIN)
+        raise CorruptModel(f"{place}: expected golden requests, got none", remedy=FETCH_AGAIN)
     try:
         rows = [decoder.exact(golden.features).numbers[0] for golden in manifest.golden]
     except Fault as fault:

@@ -55,7 +55,7 @@ class ModelRepository:
 
         """
         layout = Layout(settings.var)
-        check_writable(layout.var / "traffic")
+        check_writable(layout.all_traffic)
         metrics = Metrics()
         models = models_layout(settings)
         repository = cls(settings, metrics, Guard(settings))

@@ -66,7 +66,7 @@ class PointerWatcher:
 
     def _look_at_files(self) -> Seen:
         """Which pointer files there are; a file that is written anew is another file."""
-        models = self._layout.var / "models"
+        models = self._layout.all_models
         return _seen_of(path for name in FILES for path in models.glob(f"*/{name}"))
 
     def _count_refusals(self) -> None:

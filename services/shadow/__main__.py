@@ -10,11 +10,11 @@ import sys
 import time
 from contextlib import suppress
 
-from contracts import settings
 from contracts.errors import PlatformError
 from contracts.files import try_lock
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
+from contracts.settings import load_settings
 from services.inference.loader import find_pointers, find_role_pointers, find_splits
 from services.settings import ServiceSettings
 from services.shadow.scorer import ShadowScorer
@@ -32,13 +32,13 @@ def main() -> None:
     )
     parent = os.getppid()
     try:
-        own = settings.load(ServiceSettings, os.environ)
+        own = load_settings(ServiceSettings, os.environ)
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
     lower_priority()
     layout = Layout(own.var)
-    with try_lock(layout.var / "locks" / f"{SHADOW}.lock") as lock:
+    with try_lock(layout.locks / f"{SHADOW}.lock") as lock:
         scorers: dict[str, ShadowScorer] = {}
         while lock is not None and os.getppid() == parent:
             poll(scorers, layout, own)

@@ -24,10 +24,10 @@ def ab_command(
     start: StartOption = "",
     end: EndOption = "",
     metric: Annotated[
-        str, typer.Option(help="Default: the metric of the recipe's first gate.")
+        str, typer.Option(help="Metric to compare; default: that of the recipe's first gate.")
     ] = "",
     planned_units: Annotated[
-        int, typer.Option(min=100, help="Labelled users (units) planned for the decision.")
+        int, typer.Option(min=100, help="Labelled users (units) planned for the experiment.")
     ] = 10_000,
     weight: Annotated[
         str, typer.Option(help="The challenger's share, if the log has none: 10%.")
@@ -36,7 +36,7 @@ def ab_command(
 ) -> None:
     """Compare challenger and production on labels; you may check as often as you like."""
     from monitoring.baseline import find_baseline
-    from monitoring.experiment.analysis import Plan, analyse
+    from monitoring.experiment.analysis import ExperimentPlan, analyse_experiment
     from monitoring.experiment.page import write_experiment
     from monitoring.traffic.window import TimeWindow
 
@@ -44,8 +44,8 @@ def ab_command(
     window = TimeWindow(model, None, *time_range(last, start, end, now))
     share = parse_share(weight, "--weight") if weight else float("nan")
     baseline = find_baseline(context.store(), context.layout(), model, None)
-    plan = Plan(window, metric, planned_units, share)
-    document = analyse(context.layout(), baseline, plan, now=now)
+    plan = ExperimentPlan(window, metric, planned_units, share)
+    document = analyse_experiment(context.layout(), baseline, plan, now=now)
     page = write_experiment(context.layout(), document)[1]
     if json:
         output.as_json(document)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contracts import settings
+from contracts.settings import load_settings
 from slipway import output, tables
 from slipway.durations import parse_duration
 from slipway.options import OPERATE, JsonOption
@@ -27,14 +27,14 @@ def keys_file() -> Path:
     from services.auth.guard import keys_path
     from services.settings import ServiceSettings
 
-    return keys_path(settings.load(ServiceSettings, os.environ))
+    return keys_path(load_settings(ServiceSettings, os.environ))
 
 
 @group.command(
     "create", epilog="Example: slipway keys create shop --scope predict --rate 100/second"
 )
 def create_command(
-    name: Annotated[str, typer.Argument(help="Who will use the key.")],
+    name: Annotated[str, typer.Argument(help="Who will use the key.", metavar="NAME")],
     scope: Annotated[
         list[str] | None, typer.Option(help="predict, labels or admin; default: predict.")
     ] = None,

@@ -16,7 +16,10 @@ app = typer.Typer()
     "labels", rich_help_panel=MONITOR, epilog="Example: slipway labels truth.csv --model loan"
 )
 def labels_command(
-    file: Annotated[Path, typer.Argument(help="CSV or JSON lines: prediction_id, truth, time.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV or JSON lines with prediction_id, truth, time.", metavar="FILE"),
+    ],
     model: Annotated[str, typer.Option(help="Model whose predictions the labels belong to.")],
     json: JsonOption = False,
 ) -> None:

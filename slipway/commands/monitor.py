@@ -33,7 +33,9 @@ def monitor_command(
     last: LastOption = "24h",
     start: StartOption = "",
     end: EndOption = "",
-    version: Annotated[int | None, typer.Option(help="Default: the served version.")] = None,
+    version: Annotated[
+        int | None, typer.Option(help="Version to judge; default: the served one.")
+    ] = None,
     every: Annotated[
         str, typer.Option(help="Keep running: judge every window of this length: 15m, 1h, 1d.")
     ] = "",

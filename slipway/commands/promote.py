@@ -31,7 +31,9 @@ VersionCheck = Callable[[int, int], "Check"]
 )
 def promote_command(
     model: ModelArgument,
-    version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
+    version: Annotated[
+        int | None, typer.Option(help="Version to promote; default: the newest.")
+    ] = None,
     because: BecauseOption = "",
     force: Annotated[
         bool, typer.Option(help="Promote even if the gate refuses; requires --because.")
@@ -58,7 +60,8 @@ def promote_command(
 def rollback_command(
     model: ModelArgument,
     to: Annotated[
-        int | None, typer.Option(help="Default: the previous Production version.")
+        int | None,
+        typer.Option(help="Version to return to; default: the previous Production version."),
     ] = None,
     because: BecauseOption = "",
     json: JsonOption = False,

@@ -24,7 +24,9 @@ MAX_EXAMPLES = 5
 )
 def replay_command(
     model: ModelArgument,
-    version: Annotated[int | None, typer.Option(help="Default: the newest.")] = None,
+    version: Annotated[
+        int | None, typer.Option(help="Version to replay; default: the newest.")
+    ] = None,
     last: LastOption = "7d",
     start: StartOption = "",
     end: EndOption = "",

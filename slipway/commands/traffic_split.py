@@ -36,11 +36,13 @@ def traffic_split_command(
     model: ModelArgument,
     roles: Annotated[
         list[str] | None,
-        typer.Argument(help=f"{FORMS}; without: show the current split.", metavar="[ROLE=SHARE]"),
+        typer.Argument(help=f"{FORMS}; without: show the current split.", metavar="ROLE=SHARE"),
     ] = None,
     version: Annotated[
         int | None,
-        typer.Option(help="Version of the challenger; default: the one with the alias, or newest."),
+        typer.Option(
+            help="Version of the challenger; default: that of the alias, else the newest."
+        ),
     ] = None,
     by: Annotated[str, typer.Option(help="Feature that identifies the user.")] = "",
     json: JsonOption = False,

@@ -17,7 +17,9 @@ app = typer.Typer()
     epilog="Example: slipway train loan iris, or slipway train --all",
 )
 def train_command(
-    recipes: Annotated[list[str] | None, typer.Argument(help="Names of recipes.")] = None,
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Names of recipes.", metavar="RECIPE")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Train every recipe.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
     json: JsonOption = False,
@@ -29,7 +31,7 @@ def train_command(
     names = recipe_names() if every else recipes or []
     if not names:
         raise InvalidUsage(
-            f"RECIPES: expected some of {', '.join(recipe_names())}, or --all, got none",
+            f"RECIPE: expected one or more of {', '.join(recipe_names())}, or --all, got none",
             remedy="for example: slipway train --all",
         )
     trained = []

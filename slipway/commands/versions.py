@@ -13,7 +13,7 @@ app = typer.Typer()
 @app.command("versions", rich_help_panel=TRAIN, epilog="Example: slipway versions loan")
 def versions_command(
     model: Annotated[
-        str | None, typer.Argument(help="Default: every model.", metavar="MODEL")
+        str | None, typer.Argument(help="Name of a model; default: every model.", metavar="MODEL")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import InvalidSetting
-from contracts.settings import Secret, load, setting
+from contracts.settings import Secret, load_settings, setting
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Example:
 
 
 def test_what_is_not_set_keeps_its_default() -> None:
-    assert load(Example, {"HOME": "x", "SLIPWAY_SERVICE_ROWS": ""}) == Example()
+    assert load_settings(Example, {"HOME": "x", "SLIPWAY_SERVICE_ROWS": ""}) == Example()
 
 
 def test_each_type_is_parsed() -> None:
-    loaded = load(
+    loaded = load_settings(
         Example,
         {
             "SLIPWAY_VAR": "/data",
@@ -52,7 +52,7 @@ def test_each_type_is_parsed() -> None:
 )
 def test_a_malformed_value_stops_the_start(variable: str, text: str, words: str) -> None:
     with pytest.raises(InvalidSetting, match=words) as caught:
-        load(Example, {variable: text})
+        load_settings(Example, {variable: text})
 
     assert variable in caught.value.what
 
@@ -60,22 +60,22 @@ def test_a_malformed_value_stops_the_start(variable: str, text: str, words: str)
 @pytest.mark.parametrize("variable", ["SLIPWAY_SERVICE_ROW", "SLIPWAY_SERVCE_ROWS", "SLIPWAY_X"])
 def test_a_variable_that_nobody_knows_stops_the_start(variable: str) -> None:
     with pytest.raises(InvalidSetting, match=variable):
-        load(Example, {variable: "1"})
+        load_settings(Example, {variable: "1"})
 
 
 def test_a_near_miss_is_told_the_right_name() -> None:
     with pytest.raises(InvalidSetting) as caught:
-        load(Example, {"SLIPWAY_SERVICE_ROW": "1"})
+        load_settings(Example, {"SLIPWAY_SERVICE_ROW": "1"})
 
     assert "did you mean SLIPWAY_SERVICE_ROWS?" in caught.value.remedy
 
 
 def test_another_package_may_have_its_own_variables() -> None:
-    assert load(Example, {"SLIPWAY_MONITORING_ANYTHING": "1"}) == Example()
+    assert load_settings(Example, {"SLIPWAY_MONITORING_ANYTHING": "1"}) == Example()
 
 
 def test_a_secret_prints_as_stars() -> None:
-    loaded = load(Example, {"SLIPWAY_SERVICE_KEY": "hunter2"})
+    loaded = load_settings(Example, {"SLIPWAY_SERVICE_KEY": "hunter2"})
 
     assert loaded.key is not None
     assert loaded.key.reveal() == "hunter2"
@@ -86,10 +86,10 @@ def test_a_secret_prints_as_stars() -> None:
 def test_any_text_is_a_number_or_a_clear_error(text: str) -> None:
     environ = {"SLIPWAY_SERVICE_ROWS": text}
     if is_whole_number(text):
-        assert load(Example, environ).rows == int(text)
+        assert load_settings(Example, environ).rows == int(text)
         return
     with pytest.raises(InvalidSetting, match="SLIPWAY_SERVICE_ROWS"):
-        load(Example, environ)
+        load_settings(Example, environ)
 
 
 def is_whole_number(text: str) -> bool:

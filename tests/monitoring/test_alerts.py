@@ -22,7 +22,7 @@ from contracts.settings import Secret
 from contracts.times import utc_text
 from contracts.verdict import Verdict, VerdictKind, Window
 from monitoring.alerting import outbox
-from monitoring.alerting.episodes import ALARMING, AlertPolicy, Alerts, Message, alerts_after
+from monitoring.alerting.episodes import ALARMING, AlertMessage, AlertPolicy, Alerts, alerts_after
 from monitoring.alerting.notify import addresses_of, deliver
 from tests.monitoring.receiver import Receiver
 from tests.monitoring.test_workspace import DRIFTED
@@ -70,10 +70,10 @@ def verdict(day: int, decision: VerdictKind) -> Verdict:
     )
 
 
-def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[Message, ...]:
+def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[AlertMessage, ...]:
     """What the monitor does with each verdict; gives what could not be delivered."""
     addresses = addresses_of(secret)
-    left: tuple[Message, ...] = ()
+    left: tuple[AlertMessage, ...] = ()
     for each in verdicts:
         outbox.enqueue(layout, each, tuple(addresses))
         left = outbox.deliver_pending(layout, "tiny", addresses, deliver)

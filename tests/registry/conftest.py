@@ -41,9 +41,9 @@ def templates(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _train(folder: Path, names: list[str]) -> None:
-    with working_in(folder) as place:
+    with working_in(folder) as workplace:
         for name in names:
-            train_recipe(tiny.binary(name), place.store)
+            train_recipe(tiny.binary(name), workplace.store)
 
 
 def _moved_copy(source: Path, target: Path) -> None:
@@ -59,7 +59,7 @@ def _moved_copy(source: Path, target: Path) -> None:
 
 @pytest.fixture
 def plant(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """A copy of a template to work in; the current folder, as `workplace` is."""
+    """Makes a copy of a template the current folder, as `workplace` is."""
 
     def planted(name: str) -> Workplace:
         _moved_copy(templates / name, tmp_path)
@@ -78,18 +78,18 @@ def trained(plant: Plant) -> Workplace:
 @pytest.fixture
 def promoted(plant: Plant) -> Workplace:
     """One version of tiny, in production."""
-    place = plant("one")
-    promote(place.store, "tiny", 1, actor="ada", because="first")
-    return place
+    workplace = plant("one")
+    promote(workplace.store, "tiny", 1, actor="ada", because="first")
+    return workplace
 
 
 @pytest.fixture
 def both(plant: Plant) -> Workplace:
     """One version of tiny and one of other, both in production."""
-    place = plant("both")
+    workplace = plant("both")
     for name in ("tiny", "other"):
-        promote(place.store, name, 1, actor="ada")
-    return place
+        promote(workplace.store, name, 1, actor="ada")
+    return workplace
 
 
 @pytest.fixture(autouse=True)

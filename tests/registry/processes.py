@@ -1,7 +1,7 @@
-"""What processes of these tests do: pull, import, promote, and be killed at a step.
+"""Tasks of the processes in these tests: pull, import, promote, and die at a step.
 
-It stands here, because a process imports the file in which it stands: `tests.conftest` would
-move BENTOML_HOME.
+They have a file of their own, because a process imports the file that defines its task:
+`tests.conftest` would move BENTOML_HOME.
 """
 
 import shutil
@@ -14,7 +14,7 @@ __all__ = ["Step", "ended", "start"]
 
 
 def pull_command() -> None:
-    """`python -m registry pull`, without its imports."""
+    """Run `python -m registry pull` in this process."""
     from registry.__main__ import main
 
     sys.argv = ["registry", "pull"]
@@ -22,13 +22,13 @@ def pull_command() -> None:
 
 
 def pull_and_die(step: Step) -> None:
-    """The same, killed at a step."""
+    """Run `python -m registry pull`, and die at a step."""
     die_at(step)
     pull_command()
 
 
 def copy_as_bentoml_does_and_die(directory: Path, tag: str) -> None:
-    """BentoML's own copy, killed after two files: what an older Slipway left behind."""
+    """Copy as BentoML does and die after two files: what an older Slipway left behind."""
     import bentoml
 
     with bentoml.models.create(tag) as model:
@@ -37,7 +37,7 @@ def copy_as_bentoml_does_and_die(directory: Path, tag: str) -> None:
 
 
 def import_again_and_again(directory: Path, digest: str, torn: Path) -> None:
-    """Import a model four times, and tear what is stored before each."""
+    """Import a model four times, and damage the stored one before each."""
     from registry.bento_store import import_directory
     from registry.model_directory import verify
 
@@ -48,9 +48,9 @@ def import_again_and_again(directory: Path, digest: str, torn: Path) -> None:
 
 
 def pull_where_files_stay_small(largest: int) -> None:
-    """Pull where no file may become larger than so many bytes, as on a disk that is full.
+    """Pull where no file may exceed `largest` bytes, as on a full disk.
 
-    What it says is in `said.txt`.
+    Standard error goes to `said.txt`.
     """
     import resource
 
@@ -61,7 +61,7 @@ def pull_where_files_stay_small(largest: int) -> None:
 
 
 def promote_and_die(version: int, step: Step) -> None:
-    """Promote, and be killed at a step."""
+    """Promote, and die at a step."""
     from registry.promote import promote
     from registry.settings import RegistrySettings
     from registry.store import Store

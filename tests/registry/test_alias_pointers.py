@@ -1,4 +1,4 @@
-"""The versions beside production: brought, refused, given a share, and let go, by two switches."""
+"""Challenger and shadow: fetched, refused, given a share and removed, by alias and tag."""
 
 import json
 from pathlib import Path
@@ -29,12 +29,12 @@ from training.run import train_recipe
 
 
 def passing(_layout: Layout, _pointer: Pointer) -> None:
-    """A trial that everything passes: loading is the service's, and tested there."""
+    """A trial that every version passes: the service's tests cover loading."""
 
 
 @pytest.fixture
 def follower(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Follower:
-    """A follower of three versions, of which the first is production; nothing looks on."""
+    """A follower of three versions; the first is in production, and no shadow process runs."""
     monkeypatch.setattr(shadow_process.ShadowProcess, "ensure", lambda _self: None)
     promote(trained.store, "tiny", 1, actor="ada")
     rollout = Rollout(trained.layout, hold_s=0.0)
@@ -43,8 +43,8 @@ def follower(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Follower:
     return follower
 
 
-def split(place: Workplace) -> TrafficSplit | None:
-    path = place.layout.split("tiny")
+def split(workplace: Workplace) -> TrafficSplit | None:
+    path = workplace.layout.split("tiny")
     return TrafficSplit.read(path.read_bytes()) if path.exists() else None
 
 
@@ -116,7 +116,7 @@ def test_words_that_mean_nothing_change_nothing(
 def test_a_challenger_must_take_what_production_takes(
     trained: Workplace, follower: Follower
 ) -> None:
-    """A feature that clients send is gone: requests of today would be refused."""
+    """A feature that clients send is missing: today's requests would be refused."""
     features = [f for f in tiny.SCHEMA.features if f.name != "lines"]
     narrower = Schema(features=tuple(features))
     with pytest.MonkeyPatch.context() as patch:
@@ -153,25 +153,27 @@ def test_a_challenger_that_cannot_be_loaded_disturbs_nobody(
     follower.poll()
     served = read_pointer(trained.layout, "tiny")
     assert served is not None
-    assert served.version == 2, "what is refused as challenger is judged anew as production"
+    assert served.version == 2, "what is refused as challenger is judged again as production"
 
 
 # canaries
 
 
-def begun(place: Workplace, follower: Follower, words: str = "canary 10,50,100 each 5") -> Canary:
+def begun(
+    workplace: Workplace, follower: Follower, words: str = "canary 10,50,100 each 5"
+) -> Canary:
     say(f"challenger={words}", "--version", "2")
     follower.poll()
-    return stored(place)
+    return stored(workplace)
 
 
-def stored(place: Workplace) -> Canary:
-    return Canary.read(place.store.models.get("tiny").tags[TAG_CANARY].encode())
+def stored(workplace: Workplace) -> Canary:
+    return Canary.read(workplace.store.models.get("tiny").tags[TAG_CANARY].encode())
 
 
-def show(place: Workplace, canary: Canary, **counts: Any) -> None:
-    """Let the service have counted so."""
-    path = place.layout.evidence("tiny")
+def show(workplace: Workplace, canary: Canary, **counts: Any) -> None:
+    """Write evidence as the service counts it."""
+    path = workplace.layout.evidence("tiny")
     path.write_bytes(CanaryEvidence(canary=canary.began, **counts).write_pretty())
 
 
@@ -222,7 +224,7 @@ def test_a_canary_that_fails_is_taken_back_and_stays_so(
     assert trained.store.models.get("tiny").aliases["production"] == 1
     again = begun(trained, follower)
     assert again.began > canary.began
-    assert split(trained) is not None, "who says canary again gets another one"
+    assert split(trained) is not None, "asking for a canary again starts a new one"
 
 
 @pytest.mark.parametrize("status", ["aborted", "completed"])

@@ -1,4 +1,4 @@
-"""BentoML's model store holds whole models, whoever was killed while he wrote it."""
+"""BentoML's model store holds complete models, whichever process was killed at it."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""A canary ends for good reasons, and by itself; simulated as `benchmarks.lifecycle.canary` is."""
+"""A canary ends for good reasons and without help; simulated by `benchmarks.lifecycle.canary`."""
 
 import math
 from fractions import Fraction
@@ -45,7 +45,7 @@ def action(canary: Canary = CANARY, held_s: float = 100.0, **counts: object) -> 
     return decide_step(canary, evidence(**counts), held_s=held_s, hold_s=60.0).action
 
 
-# the tests are fair: exact expectations, worked out in fractions by going through every outcome
+# The tests are fair: exact expectations, computed in fractions over every outcome.
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_nobody_gets_rich_on_a_harmless_share(
 
 
 def test_nobody_gets_rich_on_ranks_that_are_as_likely() -> None:
-    """The same over every pair of ranks."""
+    """The capital expected over every pair of ranks is at most what was bet."""
     sides = REFERENCE_LATENCIES + 1
     total = 0.0
     for first in range(sides):
@@ -141,8 +141,8 @@ def test_the_last_step_completes_and_counts_from_its_own_beginning() -> None:
     assert action(last, requests=200, compared=160, units=160, seen=2_200) == "complete"
 
 
-def test_a_share_of_which_nobody_is_a_member_is_passed_in_time() -> None:
-    """100 requests at 5 % are expected of 2,000; after twice as many it is not waited longer."""
+def test_a_share_without_any_user_does_not_hold_up_its_step() -> None:
+    """2,000 requests should give 100 at 5 %; after twice as many the step does not wait longer."""
     assert action(seen=3_999) == "wait"
     assert action(seen=4_000) == "advance"
     assert action(seen=4_000, requests=50, compared=10, units=10) == "wait"

@@ -1,4 +1,4 @@
-"""The doctor cleans what is certainly left behind, and leaves the rest to a person."""
+"""The doctor removes what is certainly left over, and leaves the rest to a person."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ from tests.conftest import Workplace
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
 
 
-def client(place: Workplace) -> MlflowClient:
-    uri = place.store.tracking_uri
+def client(workplace: Workplace) -> MlflowClient:
+    uri = workplace.store.tracking_uri
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def experiment(place: Workplace) -> str:
+def experiment(workplace: Workplace) -> str:
     """The experiment in which tiny is trained, where other runs have artifacts."""
-    return str(client(place).get_experiment_by_name("tiny").experiment_id)
+    return str(client(workplace).get_experiment_by_name("tiny").experiment_id)
 
 
 def gone_process() -> str:
@@ -34,27 +34,29 @@ def gone_process() -> str:
     return f"{os.uname().nodename}:{gone.pid}"
 
 
-def hollow_version(place: Workplace, status: str = "RUNNING") -> int:
+def hollow_version(workplace: Workplace, status: str = "RUNNING") -> int:
     """A version whose run has no artifacts; its process is gone."""
-    run = client(place).create_run(experiment(place), tags={"slipway.process": gone_process()})
+    run = client(workplace).create_run(
+        experiment(workplace), tags={"slipway.process": gone_process()}
+    )
     if status != "RUNNING":
-        client(place).set_terminated(run.info.run_id, status)
+        client(workplace).set_terminated(run.info.run_id, status)
     tags = {"slipway.digest": "0" * 64}
-    return place.store.versions.create("tiny", "nowhere", run.info.run_id, tags, "")
+    return workplace.store.versions.create("tiny", "nowhere", run.info.run_id, tags, "")
 
 
-def flip_a_byte(place: Workplace) -> None:
-    path = place.layout.model("tiny", 1) / "model.onnx"
+def flip_a_byte(workplace: Workplace) -> None:
+    path = workplace.layout.model("tiny", 1) / "model.onnx"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
-def numbers(place: Workplace) -> list[int]:
-    return [v.version for v in place.store.versions.of("tiny")]
+def numbers(workplace: Workplace) -> list[int]:
+    return [v.version for v in workplace.store.versions.of("tiny")]
 
 
-def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -> None:
+def test_the_doctor_finds_and_fixes_what_was_left_behind(promoted: Workplace) -> None:
     store, layout = promoted.store, promoted.layout
     pull(store, layout, "tiny")
     process = gone_process()
@@ -65,16 +67,16 @@ def test_the_doctor_finds_and_cleans_what_was_left_behind(promoted: Workplace) -
     store.versions.create("tiny", "nowhere", run.info.run_id, {"slipway.digest": "0" * 64}, "")
     (layout.var / "models" / "tiny" / f".incoming-{process.rpartition(':')[2]}-00").mkdir()
     flip_a_byte(promoted)
-    ailments = examine(store, layout)
+    problems = examine(store, layout)
 
-    assert {a.kind for a in ailments} == {
+    assert {p.kind for p in problems} == {
         "dead_run",
         "pending_model",
         "hollow_version",
         "stray_file",
         "broken_pointer",
     }
-    assert len(repair(store, layout, ailments)) == len(ailments)
+    assert len(repair(store, layout, problems)) == len(problems)
     assert examine(store, layout) == []
     assert store.runs.get(run.info.run_id) == StoredRun(
         run.info.run_id, experiment(promoted), "FAILED", run.info.start_time, run.data.tags
@@ -87,36 +89,36 @@ def test_an_artifact_store_that_is_away_costs_no_version(trained: Workplace) -> 
     promote(store, "tiny", 2, actor="ada")
     hollow_version(trained, "FAILED")
     (trained.root / "mlruns").rename(trained.root / "away")
-    ailments = examine(store, layout)
+    problems = examine(store, layout)
 
-    assert {(a.kind, a.subject) for a in ailments} == {
+    assert {(p.kind, p.subject) for p in problems} == {
         ("missing_model", f"tiny/{version}") for version in (1, 2, 3, 4)
     }
-    assert all("moved, or not mounted" in a.detail for a in ailments)
-    assert repair(store, layout, ailments) == []
+    assert all("moved, or not mounted" in p.detail for p in problems)
+    assert repair(store, layout, problems) == []
     assert numbers(trained) == [1, 2, 3, 4]
 
     (trained.root / "away").rename(trained.root / "mlruns")
-    assert [(a.kind, a.subject) for a in examine(store, layout)] == [("hollow_version", "tiny/4")]
+    assert [(p.kind, p.subject) for p in examine(store, layout)] == [("hollow_version", "tiny/4")]
 
 
 def finished(_: Workplace, __: int) -> None:
-    """Nothing more than a run that came to its end."""
+    """Nothing happened but the end of the run."""
 
 
-def with_an_alias(place: Workplace, version: int) -> None:
-    client(place).set_registered_model_alias("tiny", "challenger", str(version))
+def with_an_alias(workplace: Workplace, version: int) -> None:
+    client(workplace).set_registered_model_alias("tiny", "challenger", str(version))
 
 
-def staged(place: Workplace, version: int) -> None:
-    client(place).transition_model_version_stage("tiny", str(version), "Staging")
+def staged(workplace: Workplace, version: int) -> None:
+    client(workplace).transition_model_version_stage("tiny", str(version), "Staging")
 
 
-def once_production(place: Workplace, version: int) -> None:
-    promote(place.store, "tiny", 1, actor="ada")
-    rollback(place.store, "tiny", to=version, actor="ada")
-    rollback(place.store, "tiny", to=1, actor="ada")
-    client(place).transition_model_version_stage("tiny", str(version), "None")
+def once_production(workplace: Workplace, version: int) -> None:
+    promote(workplace.store, "tiny", 1, actor="ada")
+    rollback(workplace.store, "tiny", to=version, actor="ada")
+    rollback(workplace.store, "tiny", to=1, actor="ada")
+    client(workplace).transition_model_version_stage("tiny", str(version), "None")
 
 
 @pytest.mark.parametrize(
@@ -134,21 +136,21 @@ def test_a_version_that_was_more_than_a_leftover_is_left_to_a_person(
 ) -> None:
     version = hollow_version(trained, status)
     happened(trained, version)
-    ailments = examine(trained.store, trained.layout)
+    problems = examine(trained.store, trained.layout)
 
-    assert [(a.kind, a.subject) for a in ailments] == [("missing_model", f"tiny/{version}")]
-    assert ailments[0].detail.endswith(f"a person must look, because {reason}")
-    assert repair(trained.store, trained.layout, ailments) == []
+    assert [(p.kind, p.subject) for p in problems] == [("missing_model", f"tiny/{version}")]
+    assert problems[0].detail.endswith(f"a person must look, because {reason}")
+    assert repair(trained.store, trained.layout, problems) == []
     assert version in numbers(trained)
 
 
-def test_a_leftover_that_serves_since_it_was_examined_is_not_deleted(trained: Workplace) -> None:
+def test_a_leftover_that_serves_since_its_examination_is_not_deleted(trained: Workplace) -> None:
     version = hollow_version(trained, "FAILED")
-    ailments = examine(trained.store, trained.layout)
+    problems = examine(trained.store, trained.layout)
     with_an_alias(trained, version)
 
-    assert [a.kind for a in ailments] == ["hollow_version"]
-    assert repair(trained.store, trained.layout, ailments) == []
+    assert [p.kind for p in problems] == ["hollow_version"]
+    assert repair(trained.store, trained.layout, problems) == []
     assert version in numbers(trained)
 
 
@@ -156,10 +158,10 @@ def test_a_move_that_was_recorded_and_then_killed_is_undone(trained: Workplace) 
     store, layout = trained.store, trained.layout
     promote(store, "tiny", 1, actor="ada")
     record(store, "tiny", Event.now("promoted", 1, 2, who="ada", why="killed right after"))
-    ailments = examine(store, layout)
+    problems = examine(store, layout)
 
-    assert [(a.kind, a.subject) for a in ailments] == [("unfinished_move", "tiny")]
-    assert repair(store, layout, ailments) == ["tiny: production is 1, and its history agrees"]
+    assert [(p.kind, p.subject) for p in problems] == [("unfinished_move", "tiny")]
+    assert repair(store, layout, problems) == ["tiny: production is 1, and its history agrees"]
     assert examine(store, layout) == []
     events = [(e.kind, e.from_version, e.to_version) for e in history(store, "tiny")]
     assert events == [("promoted", None, 1), ("promoted", 1, 2), ("rolled_back", 2, 1)]

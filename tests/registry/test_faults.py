@@ -1,4 +1,4 @@
-"""Whose fault it is decides what happens: the version's, the store's, or this machine's."""
+"""A fault of the version, of the store or of this machine: each has its own consequence."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ from tests.conftest import Workplace
 from tests.registry.processes import ended, pull_where_files_stay_small, start
 
 
-def artifacts(place: Workplace, name: str, version: int = 1) -> Path:
-    run_id = place.store.versions.get(name, version).run_id
-    return next((place.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
+def artifacts(workplace: Workplace, name: str, version: int = 1) -> Path:
+    run_id = workplace.store.versions.get(name, version).run_id
+    return next((workplace.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
 
 
-def tags(place: Workplace, name: str = "tiny", version: int = 1) -> set[str]:
-    return set(place.store.versions.get(name, version).tags)
+def tags(workplace: Workplace, name: str = "tiny", version: int = 1) -> set[str]:
+    return set(workplace.store.versions.get(name, version).tags)
 
 
 def test_a_full_disk_is_not_the_versions_fault(promoted: Workplace) -> None:

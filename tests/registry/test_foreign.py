@@ -1,4 +1,4 @@
-"""On a shared server, models that others made are seen and never touched."""
+"""On a shared server, the models of others are read and never changed."""
 
 import json
 from typing import Any
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage
 
 @pytest.fixture
 def shared(promoted: Workplace) -> Workplace:
-    """Beside tiny, two models that slipway did not train, with alias and stage in disorder."""
+    """Models that slipway did not train, in addition to tiny; their alias and stage disagree."""
     client = client_of(promoted)
     run = client.create_run("0")
-    for name in ("credit-scores", "other team prod"):
+    for name in ("credit-scores", "o'brien's", "other team prod"):
         client.create_registered_model(name)
         for _ in range(2):
             client.create_model_version(name, "nowhere", run.info.run_id)
@@ -36,14 +36,14 @@ def shared(promoted: Workplace) -> Workplace:
     return promoted
 
 
-def client_of(place: Workplace) -> MlflowClient:
-    uri = place.store.tracking_uri
+def client_of(workplace: Workplace) -> MlflowClient:
+    uri = workplace.store.tracking_uri
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def everything_of_others(place: Workplace) -> str:
+def everything_of_others(workplace: Workplace) -> str:
     """All that MLflow knows of the models that are not tiny, change times and all."""
-    client = client_of(place)
+    client = client_of(workplace)
     models: list[Any] = [m for m in client.search_registered_models() if m.name != "tiny"]
     found = [v for v in client.search_model_versions() if v.name != "tiny"]
     return json.dumps([dict(each) for each in (*models, *found)], default=dict, sort_keys=True)
@@ -53,10 +53,10 @@ def test_pulling_and_listing_leave_the_models_of_others_alone(shared: Workplace)
     before = everything_of_others(shared)
     result = pull_all(shared.store, shared.layout)
     listed = list_versions(shared.store)
-    ailments = examine(shared.store, shared.layout)
+    problems = examine(shared.store, shared.layout)
 
     assert [pointer.name for pointer in result.pulled] == ["tiny"]
-    assert (result.refused, result.removed, ailments) == ((), (), [])
+    assert (result.refused, result.removed, problems) == ((), (), [])
     assert [(v.name, v.version) for v in listed if v.is_production] == [
         ("credit-scores", 1),
         ("other team prod", 1),

@@ -1,4 +1,4 @@
-"""Promotion by command: what is no better stays out, what is lost needs a reason, all is kept."""
+"""Promotion by command: a tie is refused, a lost production needs force, all is recorded."""
 
 import html.parser
 import json
@@ -49,7 +49,7 @@ RECIPE = tiny.binary(load=lambda: tiny.people(PEOPLE))
 
 
 def blind() -> Any:
-    """A model that looks at one column of little use."""
+    """A model that uses one column of little value."""
     return make_pipeline(
         make_column_transformer((SimpleImputer(), ["lines"])), LogisticRegression()
     )
@@ -58,32 +58,32 @@ def blind() -> Any:
 WEAK = replace(RECIPE, estimator=blind)
 
 
-def ask(place: Workplace, recipe: Recipe = RECIPE, **words: Any) -> Promotion:
-    """What `slipway promote` does, with a recipe at hand."""
+def ask(workplace: Workplace, recipe: Recipe = RECIPE, **words: Any) -> Promotion:
+    """Promote as `slipway promote` does, with this recipe."""
     return promote(
-        place.store,
+        workplace.store,
         recipe.name,
         actor="ada",
-        compare=partial(compare_versions, place.store, place.layout, recipe),
-        keep=partial(log_decision, place.store),
+        compare=partial(compare_versions, workplace.store, workplace.layout, recipe),
+        keep=partial(log_decision, workplace.store),
         **words,
     )
 
 
-def decisions(place: Workplace, version: int) -> list[Decision]:
+def decisions(workplace: Workplace, version: int) -> list[Decision]:
     """The decisions that are logged to a version's run, read back."""
-    run_id = place.store.versions.get("tiny", version).run_id
-    names = [n for n in place.store.artifacts.paths(run_id, "decision") if n.endswith(".json")]
-    folder = place.root / "read"
+    run_id = workplace.store.versions.get("tiny", version).run_id
+    names = [n for n in workplace.store.artifacts.paths(run_id, "decision") if n.endswith(".json")]
+    folder = workplace.root / "read"
     folder.mkdir(exist_ok=True)
     return [
-        Decision.read(place.store.artifacts.download(run_id, name, folder).read_bytes())
+        Decision.read(workplace.store.artifacts.download(run_id, name, folder).read_bytes())
         for name in sorted(names)
     ]
 
 
-def attempts(place: Workplace) -> list[str]:
-    tags = place.store.models.get("tiny").tags
+def attempts(workplace: Workplace) -> list[str]:
+    tags = workplace.store.models.get("tiny").tags
     return sorted(value for key, value in tags.items() if key.startswith("slipway.exam."))
 
 
@@ -101,8 +101,8 @@ def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
     second = ask(workplace)
 
     assert (first.to_version, second.from_version, second.to_version) == (1, 1, 2)
-    (alone,), (decision,) = decisions(workplace, 1), decisions(workplace, 2)
-    assert (alone.production_version, alone.evaluation, alone.because) == (
+    (unopposed,), (decision,) = decisions(workplace, 1), decisions(workplace, 2)
+    assert (unopposed.production_version, unopposed.evaluation, unopposed.because) == (
         None,
         None,
         "nothing was there",
@@ -126,9 +126,9 @@ def test_a_better_version_is_promoted_and_the_decision_can_be_read_later(
         "size",
     }
     assert found(decision, "latency of 100 rows").got.count(" ms") == 2
-    told = history(store, "tiny")[-1].evidence
-    assert told[0] == f"decision {decision.decision_id}"
-    assert told[1].startswith("roc_auc: expected significantly better than production's")
+    evidence = history(store, "tiny")[-1].evidence
+    assert evidence[0] == f"decision {decision.decision_id}"
+    assert evidence[1].startswith("roc_auc: expected significantly better than production's")
     run_id = store.versions.get("tiny", 2).run_id
     assert f"decision/{decision.decision_id}.html" in store.artifacts.paths(run_id, "decision")
 
@@ -199,22 +199,22 @@ def test_each_version_is_opened_once(trained: Workplace, monkeypatch: pytest.Mon
     assert len(opened) == 2
 
 
-def lost(place: Workplace) -> None:
-    shutil.rmtree(artifacts(place, "tiny"))
+def lost(workplace: Workplace) -> None:
+    shutil.rmtree(artifacts(workplace, "tiny"))
 
 
-def torn(place: Workplace) -> None:
-    path = artifacts(place, "tiny") / "model.onnx"
+def torn(workplace: Workplace) -> None:
+    path = artifacts(workplace, "tiny") / "model.onnx"
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def edited(place: Workplace) -> None:
-    path = artifacts(place, "tiny") / "manifest.json"
+def edited(workplace: Workplace) -> None:
+    path = artifacts(workplace, "tiny") / "manifest.json"
     path.write_bytes(path.read_bytes() + b" ")
 
 
 @pytest.mark.parametrize("damage", [lost, torn, edited])
-def test_past_a_lost_production_only_a_reason_leads(
+def test_a_lost_production_can_only_be_replaced_with_force_and_a_reason(
     trained: Workplace, damage: Callable[[Workplace], None]
 ) -> None:
     recipe = tiny.binary()
@@ -234,7 +234,7 @@ def test_past_a_lost_production_only_a_reason_leads(
     assert attempts(trained) == []
 
 
-def test_force_goes_past_an_artifact_store_of_production_that_is_away(both: Workplace) -> None:
+def test_force_overrides_an_artifact_store_of_production_that_is_away(both: Workplace) -> None:
     """Version 1 is in an experiment of its own, whose folder is gone."""
     store = both.store
     train_recipe(tiny.binary("other"), store)
@@ -324,7 +324,7 @@ def test_a_slow_model_that_breaks_its_clients_is_refused_for_both(
     }
 
 
-def test_a_rollback_asks_nobody(trained: Workplace) -> None:
+def test_a_rollback_needs_no_gate(trained: Workplace) -> None:
     promote(trained.store, "tiny", 1, actor="ada")
     promote(trained.store, "tiny", 2, actor="ada")
     lost(trained)
@@ -432,7 +432,7 @@ def test_answers_that_mean_something_else_break_clients(path: str, change: dict[
 
 
 class Reader(html.parser.HTMLParser):
-    """What a browser would take for tags and addresses."""
+    """The tags and addresses that a browser would see."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The same against a real `mlflow server`: its registry and its artifacts over HTTP."""
+"""Train, promote and pull against a real `mlflow server`: registry and artifacts over HTTP."""
 
 import os
 import signal
@@ -91,7 +91,7 @@ def store(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     return Store.open(RegistrySettings(timeout_s=4))
 
 
-def test_the_whole_path_works_over_http_and_a_server_that_dies_is_told_in_time(
+def test_the_whole_path_works_over_http_and_a_dead_server_is_reported_in_time(
     server: Server, store: Store
 ) -> None:
     layout = Layout(Path("var"))

@@ -33,14 +33,14 @@ STEPS = {
 }
 
 
-def pointed_at(place: Workplace) -> int:
+def pointed_at(workplace: Workplace) -> int:
     """The version that is served; what the pointer names is whole, here and in BentoML."""
     import bentoml
 
-    pointer = Pointer.read(place.layout.pointer("tiny").read_bytes())
-    verify(place.layout.model("tiny", pointer.version), pointer.digest)
+    pointer = Pointer.read(workplace.layout.pointer("tiny").read_bytes())
+    verify(workplace.layout.model("tiny", pointer.version), pointer.digest)
     stored = Path(bentoml.models.get(pointer.bento_tag).path)
-    for path in place.layout.model("tiny", pointer.version).iterdir():
+    for path in workplace.layout.model("tiny", pointer.version).iterdir():
         assert (stored / path.name).read_bytes() == path.read_bytes()
     return pointer.version
 

@@ -1,4 +1,4 @@
-"""A version's way to production, as it was at the time."""
+"""How a version came into production, as it was at the time."""
 
 from typer.testing import CliRunner
 
@@ -12,17 +12,17 @@ from tests.conftest import Workplace
 from training.evaluation.decision_log import log_decision
 
 
-def promoted(place: Workplace, version: int, because: str) -> Decision:
-    """A promotion as the command makes it, past the gate: retrained versions are ties."""
+def promoted(workplace: Workplace, version: int, because: str) -> Decision:
+    """Promote as the command does, with force: retrained versions are ties."""
     done = promote(
-        place.store, "tiny", version, actor="ada", because=because, force=True,
-        keep=lambda decision: log_decision(place.store, decision),
+        workplace.store, "tiny", version, actor="ada", because=because, force=True,
+        keep=lambda decision: log_decision(workplace.store, decision),
     )  # fmt: skip
     assert done.decision is not None
     return done.decision
 
 
-def test_the_promotion_in_force_at_the_time_is_told(trained: Workplace) -> None:
+def test_the_promotion_in_force_at_the_time_is_returned(trained: Workplace) -> None:
     first = promoted(trained, 1, "the first")
     promoted(trained, 2, "the second")
     again = rollback(trained.store, "tiny", actor="bob", because="it was worse")
@@ -36,11 +36,11 @@ def test_the_promotion_in_force_at_the_time_is_told(trained: Workplace) -> None:
     assert then.decision_sentence == first.sentence
     assert then.checks == first.checks
     assert (now.promoted_by, now.promoted_how, now.decision) == ("bob", "rolled_back", "")
-    # A clock that is behind: nothing was before, and the first promotion counts.
+    # A slow clock: no event is before that time, so the first promotion counts.
     assert lineage(trained.store, "tiny", 1, at="2020-01-01T00:00:00Z").because == "the first"
 
 
-def test_a_version_that_was_never_production_tells_its_own_checks(trained: Workplace) -> None:
+def test_a_version_that_was_never_production_has_its_own_checks(trained: Workplace) -> None:
     found = lineage(trained.store, "tiny", 3)
 
     assert (found.promoted_at, found.promoted_how, found.decision) == ("", "", "")

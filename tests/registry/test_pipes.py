@@ -15,11 +15,13 @@ from registry.trial import service_trial
 from tests.conftest import Workplace
 
 
-def run(place: Workplace, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+def run(
+    workplace: Workplace, *words: str, stdin: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
     """`python -m WORDS` in the workplace."""
     return subprocess.run(
         [sys.executable, "-m", *words],
-        cwd=place.root,
+        cwd=workplace.root,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         input=stdin,
         capture_output=True,

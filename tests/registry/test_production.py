@@ -1,4 +1,4 @@
-"""Alias, stage and record: one Production version, whoever moved which switch."""
+"""Alias, stage and record: one production version, whoever moved which of them."""
 
 import itertools
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from msgspec.structs import replace
 
+from contracts.decision import Decision
 from contracts.errors import GateRefused, InvalidData, NotRegistered
 from contracts.manifest import GateResult, Manifest
 from contracts.schema import Schema, category, integer, number
@@ -24,13 +25,13 @@ from training.run import train_recipe
 pytestmark = pytest.mark.filterwarnings("ignore:.*transition_model_version_stage:FutureWarning")
 
 
-def client(place: Workplace) -> MlflowClient:
-    uri = place.store.tracking_uri
+def client(workplace: Workplace) -> MlflowClient:
+    uri = workplace.store.tracking_uri
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def stage(place: Workplace, version: int, to: str) -> None:
-    client(place).transition_model_version_stage("tiny", str(version), to)
+def stage(workplace: Workplace, version: int, to: str) -> None:
+    client(workplace).transition_model_version_stage("tiny", str(version), to)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,13 @@ def stage(place: Workplace, version: int, to: str) -> None:
         (2, {2}, 1, 2),
     ],
 )
-def test_the_switch_that_moved_since_the_record_is_the_intention(
+def test_the_alias_or_stage_that_moved_since_the_record_decides(
     alias: int | None, staged: set[int], recorded: int | None, wanted: int | None
 ) -> None:
     assert desired_version(ProductionState(alias, staged, recorded)) == wanted
 
 
-def test_whatever_was_done_by_hand_alias_stage_and_record_agree_afterwards(
+def test_alias_stage_and_record_agree_after_every_change_by_hand(
     trained: Workplace,
 ) -> None:
     by_hand: list[tuple[Any, int | None]] = [
@@ -91,8 +92,8 @@ def test_promotion_rollback_and_history(trained: Workplace) -> None:
     assert not again.changed
     assert (back.from_version, back.to_version) == (3, 1)
     assert reconcile(store, "tiny") == 1
-    told = [(e.kind, e.from_version, e.to_version, e.who, e.why) for e in history(store, "tiny")]
-    assert told == [
+    moves = [(e.kind, e.from_version, e.to_version, e.who, e.why) for e in history(store, "tiny")]
+    assert moves == [
         ("promoted", None, 1, "ada", "first"),
         ("promoted", 1, 3, "bob", ""),
         ("rolled_back", 3, 1, "ada", "complaints"),
@@ -100,7 +101,7 @@ def test_promotion_rollback_and_history(trained: Workplace) -> None:
     assert any("roc_auc" in line for line in history(store, "tiny")[0].evidence)
 
 
-def test_what_is_not_there_is_told_with_what_is(trained: Workplace) -> None:
+def test_a_missing_model_or_version_is_reported_with_those_that_exist(trained: Workplace) -> None:
     with pytest.raises(NotRegistered, match="expected one of tiny, got 'tny'") as caught:
         promote(trained.store, "tny", actor="ada")
     assert caught.value.remedy == "did you mean 'tiny'?"
@@ -129,12 +130,14 @@ def test_a_failed_gate_holds_a_version_back_unless_forced_with_a_reason(
     assert event.evidence[0].startswith("against: roc_auc")
 
 
-def test_a_reason_that_mlflow_cannot_keep_is_refused_and_nothing_changes(
+def test_a_reason_that_mlflow_cannot_store_is_refused_and_nothing_changes(
     trained: Workplace,
 ) -> None:
+    kept: list[Decision] = []
     with pytest.raises(InvalidData, match="expected a record of at most 5000 characters"):
-        promote(trained.store, "tiny", actor="ada", because="x" * 6000)
+        promote(trained.store, "tiny", actor="ada", because="x" * 6000, keep=kept.append)
 
+    assert kept == [], "no document says that it was promoted"
     assert reconcile(trained.store, "tiny") is None
     assert history(trained.store, "tiny") == []
 
@@ -162,10 +165,10 @@ OLD = Schema(
 def test_a_promise_to_clients_is_not_broken(trained: Workplace, features: Any, reason: str) -> None:
     manifest = fetch_manifest(trained.store, "tiny", 1)
     old, new = (replace(manifest, schema=s) for s in (OLD, Schema(features=features)))
-    decision = judge_version(new, old)
+    judgement = judge_version(new, old)
 
-    assert not decision.allowed
-    assert any(reason in told for told in decision.reasons), decision.reasons
+    assert not judgement.allowed
+    assert any(reason in found for found in judgement.reasons), judgement.reasons
 
 
 def test_a_looser_contract_and_an_equal_model_pass(trained: Workplace) -> None:

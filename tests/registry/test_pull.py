@@ -18,10 +18,10 @@ from tests.conftest import Workplace
 from tests.registry.processes import ended, pull_command, start
 
 
-def artifacts(place: Workplace, name: str) -> Path:
+def artifacts(workplace: Workplace, name: str) -> Path:
     """The model directory of a model's newest version in the artifact store."""
-    run_id = place.store.versions.of(name)[-1].run_id
-    return next((place.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
+    run_id = workplace.store.versions.of(name)[-1].run_id
+    return next((workplace.root / "mlruns").glob(f"*/{run_id}/artifacts/model_directory"))
 
 
 def test_a_pulled_version_is_whole_pointed_at_and_in_bentomls_store(promoted: Workplace) -> None:
@@ -85,7 +85,7 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     assert list((layout.var / "models" / "other").glob("*")) == []
 
 
-def test_a_local_directory_that_was_changed_is_fetched_anew(promoted: Workplace) -> None:
+def test_a_local_directory_that_was_changed_is_fetched_again(promoted: Workplace) -> None:
     pointer = pull(promoted.store, promoted.layout, "tiny")
     directory = promoted.layout.model("tiny", 1)
     flip_a_byte(directory)
@@ -103,7 +103,7 @@ def test_a_manifest_that_names_a_path_is_refused(promoted: Workplace) -> None:
         verify(directory, None)
 
 
-def test_nothing_in_production_is_told_with_what_to_do(trained: Workplace) -> None:
+def test_nothing_in_production_is_reported_with_what_to_do(trained: Workplace) -> None:
     with pytest.raises(NotRegistered, match="got none") as caught:
         pull_all(trained.store, trained.layout)
     with pytest.raises(NotRegistered, match="no production version of 'tiny'"):
@@ -122,7 +122,7 @@ def test_what_is_no_longer_production_is_no_longer_pointed_at(both: Workplace) -
     assert not layout.pointer("other").exists()
 
 
-def test_a_var_that_cannot_be_written_is_told(promoted: Workplace) -> None:
+def test_a_var_that_cannot_be_written_is_reported(promoted: Workplace) -> None:
     promoted.layout.var.rename(promoted.root / "away")
     promoted.layout.var.write_text("a file where a folder should be")
     with pytest.raises(Unwritable, match="expected a writable path") as caught:

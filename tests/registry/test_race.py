@@ -1,4 +1,4 @@
-"""Many hands on the switches at once: one Production version, and a history without gaps."""
+"""Several processes and people move production at once: one version, no gap in the history."""
 
 import fcntl
 import itertools
@@ -19,7 +19,7 @@ from tests.registry.processes import Step, ended, promote_and_die, start
 STORE = "registry.mlflow_store"
 
 
-def test_whoever_moves_the_switches_at_once_one_version_is_production_and_all_is_told(
+def test_concurrent_moves_leave_one_production_version_and_a_complete_history(
     trained: Workplace,
 ) -> None:
     promote(trained.store, "tiny", 1, actor="first")
@@ -87,7 +87,7 @@ def test_a_lock_that_is_held_for_too_long_is_reported_with_its_holder(
     assert promote(trained.store, "tiny", 1, actor="ada").changed
 
 
-def test_a_lock_that_cannot_be_made_is_told_and_nothing_changes(trained: Workplace) -> None:
+def test_a_lock_that_cannot_be_made_is_reported_and_nothing_changes(trained: Workplace) -> None:
     trained.layout.var.write_text("a file where a folder should be")
     with pytest.raises(Unwritable, match="expected a writable path"):
         promote(trained.store, "tiny", 1, actor="ada")

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.split import bucket_of
 from monitoring.baseline import find_baseline
-from monitoring.experiment.analysis import Plan, analyse
+from monitoring.experiment.analysis import ExperimentPlan, analyse_experiment
 from monitoring.replay.run import ReplayRequest, replay
 from monitoring.traffic.compaction import compact_day
 from monitoring.traffic.window import TimeWindow
@@ -62,14 +62,14 @@ def test_what_the_service_divides_the_analysis_finds(
     now = datetime.now(UTC)
     store = Store.open(RegistrySettings())
     span = TimeWindow("tiny", None, now - timedelta(hours=1), now)
-    plan = Plan(span, "accuracy", planned_units=USERS)
+    plan = ExperimentPlan(span, "accuracy", planned_units=USERS)
     served = find_baseline(store, service.layout, "tiny", None)
-    lines = analyse(service.layout, served, plan, now=now)
+    lines = analyse_experiment(service.layout, served, plan, now=now)
     for day in service.layout.traffic("tiny").glob("20*"):
         compact_day(day)
         for path in day.glob("*.jsonl"):
             path.unlink()
-    stored = analyse(service.layout, served, plan, now=now)
+    stored = analyse_experiment(service.layout, served, plan, now=now)
 
     mine = sum(bucket_of("tiny", f"user-{i}".encode())[0] < 0.5 for i in range(USERS))
     for found in (lines, stored):

@@ -23,10 +23,10 @@ class Checkout:
     environ: Mapping[str, str]
     output: str
 
-    def run(self, *words: str, timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
         """A command of the environment, run at the checkout's root."""
         return subprocess.run(
-            words,
+            arguments,
             cwd=self.root,
             env=self.environ,
             capture_output=True,

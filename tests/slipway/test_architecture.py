@@ -1,4 +1,4 @@
-"""The law of the house, read from outside."""
+"""The architecture, checked from outside: imports, settings, locks, telemetry."""
 
 import ast
 import importlib
@@ -14,7 +14,7 @@ import pytest
 from contracts.settings import SHARED, Secret, variables
 
 ROOT = Path(__file__).parents[2]
-ROOMS = (
+PACKAGES = (
     "contracts",
     "metrics",
     "pages",
@@ -84,20 +84,20 @@ def test_help_is_shown_without_a_heavy_library(tmp_path: Path) -> None:
     assert not loaded & {"mlflow", "sklearn", "pandas", "evidently", "bentoml", "polars"}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_door_sign_imports_nothing(room: str) -> None:
-    tree = ast.parse((ROOT / room / "__init__.py").read_text())
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_door_sign_imports_nothing(package: str) -> None:
+    tree = ast.parse((ROOT / package / "__init__.py").read_text())
 
     assert ast.get_docstring(tree)
     assert len(tree.body) == 1
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_room_reads_the_environment_or_the_disk_on_import(room: str, tmp_path: Path) -> None:
-    """Importing every module of a room, in an empty folder, leaves the folder empty."""
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_package_reads_environment_or_disk_on_import(package: str, tmp_path: Path) -> None:
+    """Importing every module of a package in an empty folder leaves the folder empty."""
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for path in sorted((ROOT / package).rglob("*.py"))
         if path.stem not in {"__init__", "__main__"}
     ]
     modules_after("import " + ", ".join(names), cwd=tmp_path)

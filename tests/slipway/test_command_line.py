@@ -49,7 +49,7 @@ def all_commands() -> dict[str, Any]:
             "slipway simulate --help",
         ),
         (["history", "loan", "iris"], "slipway history: got unexpected extra", "slipway history"),
-        (["train"], "RECIPES: expected some of diabetes, iris, loan", "slipway train --all"),
+        (["train"], "RECIPE: expected one or more of diabetes, iris, loan", "slipway train --all"),
         (["monitor", "loan", "--retrain"], "--retrain: expected --every with it", "--every 15m"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

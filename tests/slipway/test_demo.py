@@ -1,4 +1,4 @@
-"""The loop, seen by the person who types the commands."""
+"""The whole loop, as the person who types the commands sees it."""
 
 import json
 import socket
@@ -30,7 +30,7 @@ def test_drifted_traffic_is_found_and_like_traffic_is_not(demoed: Checkout) -> N
         assert second["decision"] in {"drift", "quality"}, second["sentence"]
 
 
-def test_a_taken_port_is_said_before_anything_starts(demoed: Checkout) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(demoed: Checkout) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -54,7 +54,7 @@ def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "exit_code", "says"),
+    ("arguments", "exit_code", "says"),
     [
         (["train", "lone"], 1, "lone"),
         (["promote", "lone"], 4, "lone"),
@@ -70,10 +70,10 @@ def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_told_without_a_traceback(
-    demoed: Checkout, words: list[str], exit_code: int, says: str
+def test_a_mistake_is_reported_without_a_traceback(
+    demoed: Checkout, arguments: list[str], exit_code: int, says: str
 ) -> None:
-    done = demoed.run("slipway", *words)
+    done = demoed.run("slipway", *arguments)
 
     assert done.returncode == exit_code, done.stderr
     assert done.stderr.startswith("error: ")
@@ -85,12 +85,12 @@ def test_a_mistake_is_told_without_a_traceback(
 def test_an_error_is_json_where_json_was_asked(demoed: Checkout) -> None:
     done = demoed.run("slipway", "promote", "lone", "--json")
 
-    assert json.loads(done.stdout)["error"]["type"] == "NotRegistered"
+    assert json.loads(done.stdout)["error"]["code"] == "not_registered"
 
 
 def test_a_prediction_is_walked_back_to_its_data(demoed: Checkout) -> None:
-    segment = next(demoed.root.glob("var/traffic/loan/*/*.jsonl"))
-    record = json.loads(segment.read_text().splitlines()[0])
+    log_file = next(demoed.root.glob("var/traffic/loan/*/*.jsonl"))
+    record = json.loads(log_file.read_text().splitlines()[0])
     done = demoed.run("slipway", "explain", record["prediction_id"], "--json")
 
     story = json.loads(done.stdout)

@@ -60,7 +60,7 @@ def test_a_process_that_dies_is_reported(place: Workplace) -> None:
 
 
 def test_a_model_that_hangs_is_given_up(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.explanation.scoring_process.REQUEST_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("monitoring.explanation.scoring_process.SCORING_TIMEOUT_S", 0.2)
     with ScoringProcess(
         place.layout, find_baseline(place.store, place.layout, "tiny", 1)
     ) as process:

@@ -105,7 +105,7 @@ def test_keys_made_by_many_processes_are_all_kept(tmp_path: Path) -> None:
         "for i in range(5): create_key(Path(sys.argv[1]), f'{sys.argv[2]}-{i}', ('predict',))"
     )
     words = [sys.executable, "-c", code, str(path)]
-    jobs = [subprocess.Popen([*words, str(n)], cwd=Path(__file__).parents[2]) for n in range(4)]
+    jobs = [subprocess.Popen([*words, str(n)], cwd=Path(__file__).parents[3]) for n in range(4)]
     assert [job.wait(60) for job in jobs] == [0] * 4
 
     assert len({key.name for key in read_ring(path).keys}) == 20

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import settings
 from contracts.errors import InvalidSetting
+from contracts.settings import load_settings
 from services.settings import ServiceSettings
 from services.shadow.cpu_budget import INITIAL_ROWS, CpuBudget
 
@@ -70,7 +70,7 @@ def test_unused_time_is_saved_for_a_second_only(clock: list[float]) -> None:
 @pytest.mark.parametrize("share", ["0", "-0.1", "1.5", "nan", "inf"])
 def test_an_impossible_share_stops_the_start(share: str) -> None:
     with pytest.raises(InvalidSetting, match=r"SHADOW_CORE: expected a share above 0 .*, got"):
-        settings.load(ServiceSettings, {"SLIPWAY_SERVICE_SHADOW_CORE": share})
+        load_settings(ServiceSettings, {"SLIPWAY_SERVICE_SHADOW_CORE": share})
 
 
 @given(st.integers(0, 5_000), st.integers(1, 700))
