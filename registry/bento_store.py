@@ -5,6 +5,7 @@ copy that was killed would be served and packed forever. Here a model is built i
 store and renamed into place, and what is in the store already is verified first.
 """
 
+import inspect
 import logging
 import shutil
 from collections.abc import Callable
@@ -83,6 +84,11 @@ def _warn_once(reason: str) -> None:
 
 def _internals() -> _Internals | None:
     """BentoML's private parts; None, with one warning, in a version that has moved them."""
+    import bentoml
+
+    if "_model_store" not in inspect.signature(bentoml.models.create).parameters:
+        _warn_once("bentoml.models.create has no _model_store")
+        return None
     try:
         from bentoml._internal.configuration.containers import BentoMLContainer
         from bentoml._internal.models import ModelStore
