@@ -1,6 +1,6 @@
 """Renders Jinja templates; a template is named by its path in this repository.
 
-Templates lie beside the module that uses them and end in `.html.j2`. They begin with
+Templates are next to the module that uses them, and end in `.html.j2`. They begin with
 `{% extends "pages/frame.html.j2" %}` and take tables from `pages/tables.html.j2`. Values are
 escaped, and a name that was not passed is an error instead of empty text. The functions of
 `pages.formats` are filters without their prefix: `{{ rows | number }}`.

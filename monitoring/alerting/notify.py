@@ -32,8 +32,8 @@ def addresses_of(secret: Secret) -> Mapping[str, str]:
     for number, text in enumerate(texts, 1):
         if Apprise.instantiate(text) is None:
             raise InvalidSetting(
-                "SLIPWAY_MONITORING_NOTIFY: expected addresses that apprise can parse, got one "
-                f"that it cannot as number {number} of {len(texts)}",
+                "SLIPWAY_MONITORING_NOTIFY: expected addresses that apprise can parse, got an "
+                f"unknown one as number {number} of {len(texts)}",
                 remedy="for example json://127.0.0.1:8080/ or "
                 "mailtos://user:password@example.com; separate them with commas",
             )

@@ -1,5 +1,5 @@
-"""A/B analysis: is the challenger better than production, valid at every look.
+"""A/B experiments: is the challenger better than production, valid at every look.
 
 In: traffic of both variants and its labels. Out: an experiment document and its page.
-May import: contracts, metrics, `monitoring.labels`, `monitoring.traffic`, `monitoring.reporting`.
+May import: contracts, metrics, pages, and the packages below it in `monitoring`.
 """

@@ -1,5 +1,5 @@
-"""Explanation: Shapley values of a prediction, scored by the service's own code in a process.
+"""Explanation: Shapley values of a prediction, and the process that scores rows for them.
 
-In: a logged prediction. Out: each feature's contribution.
-May import: contracts, `monitoring.traffic`.
+In: a logged prediction. Out: the contribution of each feature.
+May import: contracts, `monitoring.baseline`, `monitoring.reference_sample`.
 """

@@ -67,7 +67,7 @@ class ComparedRows:
 
 
 def compare(manifest: Manifest, block: Block, replayed: ReplayedRows) -> ComparedRows:
-    """The logged answers to the replayed rows beside the new ones."""
+    """The replayed rows with their logged answers: which decisions flip, and by how much."""
     rows = replayed.rows
     logged = logged_class_indices(manifest, [block.predictions[i] for i in rows])
     has_scores = np.isfinite(block.scores[rows]).all(axis=1)

@@ -67,9 +67,9 @@ def _reproduced(
 ) -> ReplayedRows:
     """The replayed rows, with those of the version itself scored as they were when answered.
 
-    A linear model may give a row a different last bit alone than in a batch, and which of the
+    A linear model may give a row a different last bit singly than in a batch, and which of the
     two was logged depends on who else sent requests at that time. So a row that differs in a
-    batch is scored alone as well.
+    batch is also scored singly.
     """
     own = np.flatnonzero(block.versions[replayed.rows] == baseline.version)
     if not len(own):
@@ -79,11 +79,11 @@ def _reproduced(
     n_unbatched = 0
     if len(differing):
         scored = process.score(_columns(block, replayed.rows[differing]), one_by_one=True)
-        alone = _replayed(scored, replayed.rows[differing], baseline)
-        if len(alone) == len(differing):
-            closer = _identical(baseline, block, alone.rows, alone.scores)
+        singly = _replayed(scored, replayed.rows[differing], baseline)
+        if len(singly) == len(differing):
+            closer = _identical(baseline, block, singly.rows, singly.scores)
             scores = replayed.scores.copy()
-            scores[differing[closer]] = alone.scores[closer]
+            scores[differing[closer]] = singly.scores[closer]
             replayed = ReplayedRows.of(baseline.manifest, replayed.rows, scores)
             same[np.flatnonzero(~same)[closer]] = True
             n_unbatched = int(closer.sum())

@@ -1,5 +1,5 @@
-"""Reports: the drift report as HTML, charts as SVG, Evidently, artifacts in MLflow.
+"""Reports: the drift report and the index of windows as HTML, Evidently, artifacts in MLflow.
 
-In: a verdict and a sample of its window. Out: files below `var/reports`, MLflow artifacts.
-May import: contracts, `monitoring.verdicts` and the packages below it.
+In: verdicts and a sample of a window. Out: files below `var/reports`, MLflow artifacts.
+May import: contracts, pages, `monitoring.verdicts` and the packages below it.
 """

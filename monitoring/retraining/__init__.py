@@ -1,5 +1,5 @@
-"""Retraining: when a verdict justifies it, on which rows, as a process of its own.
+"""Retraining: whether a verdict justifies it, on which rows, in a process of its own.
 
-In: verdicts, labelled traffic. Out: a request for `training`, the record of what came of it.
-May import: contracts, registry, and the packages below in `monitoring`.
+In: verdicts, labelled traffic. Out: a request for `training`, and the record of its outcome.
+May import: contracts, registry, and the packages below it in `monitoring`.
 """

@@ -59,7 +59,7 @@ def retrain(
         GateRefused: the challenger is not better beyond chance; it stays registered.
         NotRegistered: nothing of that name is in production.
         InvalidData, InvalidDocument, NotFoundHere: `because` cannot be understood or read.
-        PlatformError: training failed; `training.log` beside the request says why.
+        PlatformError: training failed; `training.log` next to the request says why.
 
     """
     store.models.get(name)

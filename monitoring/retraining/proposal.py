@@ -1,4 +1,4 @@
-"""What a given reason for a retraining comes to: a trigger, and what speaks against it."""
+"""What a given reason for a retraining comes to: a trigger, and the objections to it."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _VERDICT_ID = re.compile(r"[a-z][a-z0-9_]*-\d+-\d{8}T[\d.]+Z-\d{8}T[\d.]+Z")
 
 @dataclass(frozen=True)
 class RetrainingProposal:
-    """A retraining that somebody asks for: why, of which version, and what speaks against it.
+    """A proposed retraining: why, of which version, and the objections to it.
 
     `alarm_start` is the start of the alarm that it answers, empty if it answers none; `before`
     are the model's earlier retrainings, oldest first.

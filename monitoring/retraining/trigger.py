@@ -57,7 +57,7 @@ def evaluate_trigger(
         earlier: the verdicts before it, by time.
         importance: the share of each feature in the model's skill.
         min_importance: the share that the drifted features must carry together.
-        windows: how many windows in a row a feature must have drifted to count.
+        windows: how many consecutive windows a feature must have drifted to count.
 
     """
     if verdict.decision == "performance" and verdict.performance is not None:

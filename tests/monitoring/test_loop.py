@@ -1,4 +1,4 @@
-"""The loop closes with no hands: the world turns, and the service answers rightly again.
+"""The loop closes automatically: the world turns, and the service answers rightly again.
 
 The service (which follows Production), the monitor and the training are processes, started as
 a person would start them, and are seen from outside only.
@@ -83,7 +83,7 @@ def running(place: Checkout, log: Path, *words: str) -> Iterator["subprocess.Pop
     try:
         yield process
     finally:
-        # With what it started: a retraining outlives a monitor that is told to end.
+        # With what it started: a retraining outlives a monitor that is ended.
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
@@ -130,7 +130,7 @@ def judged_right(layout: Layout, version: int) -> bool:
     )
 
 
-def test_the_world_turns_and_the_service_is_right_again_with_no_hands(
+def test_the_world_turns_and_the_service_becomes_right_again_automatically(
     checkout: Checkout, tmp_path: Path
 ) -> None:
     port = free_port()

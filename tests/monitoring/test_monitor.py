@@ -34,7 +34,7 @@ from registry.pull import pull
 from slipway.app import app
 from tests import tiny
 from tests.conftest import Workplace, working_in
-from tests.monitoring.receiver import Receiver
+from tests.monitoring.alerting.receiver import Receiver
 from training.dataset import plain_rows
 from training.reference import number_reference
 from training.run import train_recipe

@@ -45,28 +45,28 @@ def baseline_of(place: Workplace, version: int = 1) -> Baseline:
 
 
 def by_every_subset(baseline: Baseline, row: dict[str, Any], rows: list[dict[str, Any]]) -> Any:
-    """The formula as it stands in the papers, one subset and one feature after the other."""
+    """The formula as the papers have it, one subset and one feature after the other."""
     model = (baseline.directory / "model.onnx").read_bytes()
     schema = Manifest.read((baseline.directory / "manifest.json").read_bytes()).schema
     names = schema.names
 
-    def worth(told: frozenset[str]) -> float:
-        mixed = [{n: (row if n in told else other)[n] for n in names} for other in rows]
+    def value_of(coalition: frozenset[str]) -> float:
+        mixed = [{n: (row if n in coalition else other)[n] for n in names} for other in rows]
         return float(onnx_scores(model, schema.matrix(mixed))[:, 1].astype(float).mean())
 
     subsets = [
         frozenset(s) for k in range(len(names) + 1) for s in itertools.combinations(names, k)
     ]
-    worths = {s: worth(s) for s in subsets}
+    values = {s: value_of(s) for s in subsets}
     found = {}
     for name in names:
         found[name] = sum(
             math.factorial(len(s)) * math.factorial(len(names) - len(s) - 1)
-            / math.factorial(len(names)) * (worths[s | {name}] - worths[s])
+            / math.factorial(len(names)) * (values[s | {name}] - values[s])
             for s in subsets
             if name not in s
         )  # fmt: skip
-    return found, worths[frozenset()], worths[frozenset(names)]
+    return found, values[frozenset()], values[frozenset(names)]
 
 
 def reference_rows(baseline: Baseline, n: int) -> list[dict[str, Any]]:
@@ -165,7 +165,7 @@ def test_a_linear_game_gives_each_feature_its_own_term(
     assert base == 0
 
 
-def test_the_command_tells_the_whole_story(
+def test_the_command_shows_the_contributions_and_the_lineage(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place.root)

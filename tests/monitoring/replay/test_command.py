@@ -18,7 +18,7 @@ from tests.monitoring.replay.scenario import (
 
 @pytest.mark.usefixtures("traffic")
 def test_a_promotion_can_demand_a_replay(place: Workplace) -> None:
-    """The decision on the challenger's run has the check, and the replay lies beside it."""
+    """The decision on the challenger's run has the check, and the replay is among its artifacts."""
     arguments = ["promote", "tiny", "--version", "2", "--replay", "3000d"]
     refused = CliRunner().invoke(app, [*arguments, "--max-flips", "0.1%"])
     assert isinstance(refused.exception, GateRefused)

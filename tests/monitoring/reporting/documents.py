@@ -18,6 +18,18 @@ from monitoring.reporting.histograms import HistogramPair
 
 GOLDEN = Path(__file__).parents[2] / "contracts" / "golden"
 ATTACK = "<script>alert(1)</script>\"'&"
+DRIFTED = Finding(
+    column="age",
+    kind="number",
+    n=400,
+    p_value=1e-9,
+    test="Kolmogorov-Smirnov",
+    statistics={"ks": 0.4321},
+    effect="ks",
+    effect_size=0.4321,
+    effect_threshold=0.05,
+    drifted=True,
+)
 
 
 def full_verdict() -> Verdict:

@@ -1,4 +1,4 @@
-"""Which verdicts call for a retraining, and what speaks against one."""
+"""Which verdicts call for a retraining, and the objections to one."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""People are told once as an episode begins and once when it is over, whatever fails between."""
+"""An episode causes one message when it starts and one when it ends, whatever fails between."""
 
 import hashlib
 import json
@@ -24,8 +24,8 @@ from contracts.verdict import Verdict, VerdictKind, Window
 from monitoring.alerting import outbox
 from monitoring.alerting.episodes import ALARMING, AlertMessage, AlertPolicy, Alerts, alerts_after
 from monitoring.alerting.notify import addresses_of, deliver
-from tests.monitoring.receiver import Receiver
-from tests.monitoring.test_workspace import DRIFTED
+from tests.monitoring.alerting.receiver import Receiver
+from tests.monitoring.reporting.documents import DRIFTED
 from tests.monitoring.verdict_history import DAY, MONDAY
 
 # apprise 2.2 asks, as it is imported, whether this Python still has imghdr; 3.13 has not.
@@ -70,7 +70,7 @@ def verdict(day: int, decision: VerdictKind) -> Verdict:
     )
 
 
-def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[AlertMessage, ...]:
+def judge_windows(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[AlertMessage, ...]:
     """What the monitor does with each verdict; gives what could not be delivered."""
     addresses = addresses_of(secret)
     left: tuple[AlertMessage, ...] = ()
@@ -80,14 +80,14 @@ def told(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[AlertMessa
     return left
 
 
-def test_an_episode_is_told_once_and_once_when_it_is_over(
+def test_an_episode_is_reported_once_and_once_when_it_is_over(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     words: list[VerdictKind] = ["stable", "drift", "drift", "no_traffic", "quality", "drift"]
     words += ["stable", "stable", "drift"]
     days = [verdict(day, word) for day, word in enumerate(words)]
 
-    assert told(Layout(tmp_path), Secret(receiver.url), *days) == ()
+    assert judge_windows(Layout(tmp_path), Secret(receiver.url), *days) == ()
     assert receiver.titles == [
         "tiny version 1: drift",
         "tiny version 1: quality",
@@ -101,7 +101,7 @@ def test_an_episode_is_told_once_and_once_when_it_is_over(
     assert f"Over: drift since {utc_text(MONDAY + DAY)}, quality since" in over
 
 
-def test_a_drift_is_told_when_the_same_column_drifts_window_after_window(
+def test_a_drift_is_reported_when_the_same_column_drifts_window_after_window(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
@@ -114,16 +114,16 @@ def test_a_drift_is_told_when_the_same_column_drifts_window_after_window(
     assert "drift on day 2" in receiver.bodies[0]["message"]
 
 
-def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
+def test_silence_is_reported_when_it_lasts_and_is_over_with_the_next_prediction(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    """Three days of patience: two quiet days are nothing, a third is told, once."""
+    """A policy of three days: two quiet days cause nothing, a third one message."""
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
-    patient = AlertPolicy(quiet_s=3 * DAY.total_seconds())
+    policy = AlertPolicy(quiet_s=3 * DAY.total_seconds())
     words: list[VerdictKind] = ["drift", "no_traffic", "no_traffic", "stable"]
     words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
     for day, word in enumerate(words):
-        outbox.enqueue(layout, verdict(day, word), tuple(addresses), patient)
+        outbox.enqueue(layout, verdict(day, word), tuple(addresses), policy)
         outbox.deliver_pending(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == [
@@ -136,12 +136,12 @@ def test_silence_is_told_when_it_lasts_and_is_over_with_the_next_prediction(
     assert f"Over: no_traffic since {utc_text(MONDAY + 4 * DAY)}" in receiver.bodies[3]["message"]
 
 
-def test_the_same_window_judged_again_tells_nobody_again(
+def test_the_same_window_judged_again_sends_nothing_again(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     layout, secret = Layout(tmp_path), Secret(receiver.url)
-    told(layout, secret, verdict(0, "drift"), verdict(0, "drift"))
-    told(layout, secret, verdict(0, "stable"), verdict(0, "drift"), verdict(0, "stable"))
+    judge_windows(layout, secret, verdict(0, "drift"), verdict(0, "drift"))
+    judge_windows(layout, secret, verdict(0, "stable"), verdict(0, "drift"), verdict(0, "stable"))
 
     assert receiver.titles == ["tiny version 1: drift", "tiny version 1: resolved"]
 
@@ -149,10 +149,10 @@ def test_the_same_window_judged_again_tells_nobody_again(
 def test_a_message_that_fails_is_kept_logged_and_sent_with_the_next_window(
     tmp_path: Path, receiver: Receiver, second: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each address by itself: the one that answered is not told again."""
+    """Each address separately: the one that answered gets nothing again."""
     layout, secret = Layout(tmp_path), Secret(f"{receiver.url}, {second.url}")
     second.status = 500
-    left = told(layout, secret, verdict(0, "drift"), verdict(1, "quality"))
+    left = judge_windows(layout, secret, verdict(0, "drift"), verdict(1, "quality"))
 
     assert [message.title for message in left] == [
         "tiny version 1: drift",
@@ -161,10 +161,10 @@ def test_a_message_that_fails_is_kept_logged_and_sent_with_the_next_window(
     assert left == outbox.pending(layout, "tiny")
     assert "error=500" in left[0].failure
     assert "'tiny version 1: drift' was not delivered: " in caplog.text
-    assert second.titles == ["tiny version 1: drift"] * 2, "one try a window for a dead address"
+    assert second.titles == ["tiny version 1: drift"] * 2, "one try per window for a dead address"
 
     second.status = 200
-    assert told(layout, secret, verdict(2, "drift")) == ()
+    assert judge_windows(layout, secret, verdict(2, "drift")) == ()
     assert receiver.titles == ["tiny version 1: drift", "tiny version 1: quality"]
     assert second.titles[2:] == ["tiny version 1: drift", "tiny version 1: quality"]
 
@@ -173,10 +173,10 @@ def test_a_receiver_that_is_gone_stops_nothing_and_one_that_is_unnamed_is_forgot
     tmp_path: Path,
 ) -> None:
     layout = Layout(tmp_path)
-    left = told(layout, Secret("json://127.0.0.1:9/"), verdict(0, "drift"))
+    left = judge_windows(layout, Secret("json://127.0.0.1:9/"), verdict(0, "drift"))
 
     assert "Connection error" in left[0].failure
-    assert told(layout, Secret(""), verdict(1, "drift")) == ()
+    assert judge_windows(layout, Secret(""), verdict(1, "drift")) == ()
 
 
 def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
@@ -216,7 +216,7 @@ def test_addresses_are_secret_and_one_that_nobody_knows_stops_the_start(
         with pytest.raises(InvalidSetting, match="SLIPWAY_MONITORING_NOTIFY") as caught:
             addresses_of(Secret(bad))
         assert "secret" not in str(caught.value)
-    told(Layout(tmp_path), Secret("json://user:secret@127.0.0.1:9/"), verdict(0, "drift"))
+    judge_windows(Layout(tmp_path), Secret("json://user:secret@127.0.0.1:9/"), verdict(0, "drift"))
     assert "secret" not in (tmp_path / "alerts" / "tiny.json").read_text()
 
 
@@ -227,7 +227,7 @@ def test_a_state_that_somebody_edited_is_put_aside(
     folder.mkdir()
     (folder / "tiny.json").write_text("{")
 
-    told(Layout(tmp_path), Secret(receiver.url), verdict(0, "drift"))
+    judge_windows(Layout(tmp_path), Secret(receiver.url), verdict(0, "drift"))
     assert receiver.titles == ["tiny version 1: drift"]
     assert (folder / "tiny.unreadable").read_text() == "{"
     assert "moved to" in caplog.text
@@ -272,7 +272,7 @@ def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[Ver
     assert {episode.kind for episode in state.episodes} == begun
 
 
-def test_a_digest_tells_nothing_of_its_address(receiver: Receiver) -> None:
+def test_a_digest_reveals_nothing_of_its_address(receiver: Receiver) -> None:
     (digest,) = addresses_of(Secret(receiver.url))
 
     assert digest == hashlib.sha256(receiver.url.encode()).hexdigest()[:16]

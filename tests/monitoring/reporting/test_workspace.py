@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 
 from contracts.errors import Unwritable
-from contracts.verdict import Finding
 from monitoring.reporting.evidently import SnapshotTarget, evidently_html
+from tests.monitoring.reporting.documents import DRIFTED
 from tests.slipway.conftest import BIN, free_port
 
 # Evidently and what it imports warn of their own age while they are imported.
@@ -26,18 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 END = datetime(2026, 1, 31, 13, tzinfo=UTC)
 NAME = "tiny-1-20260131T120000.000Z-20260131T130000.000Z"
-DRIFTED = Finding(
-    column="age",
-    kind="number",
-    n=400,
-    p_value=1e-9,
-    test="Kolmogorov-Smirnov",
-    statistics={"ks": 0.4321},
-    effect="ks",
-    effect_size=0.4321,
-    effect_threshold=0.05,
-    drifted=True,
-)
 
 
 def stored(workspace: Path, name: str = NAME) -> None:
@@ -97,7 +85,7 @@ def test_evidently_ui_shows_the_project_the_snapshot_and_our_numbers(tmp_path: P
     assert "0.432" in page
 
 
-def test_a_workspace_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_workspace_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unwritable, match="expected a writable path"):
         stored(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a window is what its verdict says, and rules ask for nothing else."""
+"""The gauges of a window are what its verdict says, and the rules use no others."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from contracts.verdict import Estimate, Finding, QualityFinding, Verdict
 from monitoring.alerting.prometheus import prometheus_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "prometheus"
 GOLDEN = ROOT / "tests" / "contracts" / "golden" / "verdict.v1-labels.json"
 NOW = datetime(2026, 1, 31, 13, tzinfo=UTC)
@@ -56,7 +56,7 @@ def verdict() -> Verdict:
     )
 
 
-def told(judged: Verdict) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+def samples_of(judged: Verdict) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
     """The samples by name and labels, as Prometheus's own parser reads them."""
     families = text_string_to_metric_families(prometheus_text(judged, NOW).decode())
     return {
@@ -67,7 +67,7 @@ def told(judged: Verdict) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
 
 def test_the_gauges_say_what_the_verdict_says() -> None:
     judged = verdict()
-    gauges = told(judged)
+    gauges = samples_of(judged)
     base = {("model", judged.model), ("version", str(judged.version))}
 
     def value(name: str, **labels: str) -> float:
@@ -89,8 +89,10 @@ def test_the_gauges_say_what_the_verdict_says() -> None:
     }
 
 
-def test_what_a_window_does_not_tell_is_absent_and_not_zero() -> None:
-    gauges = told(msgspec.structs.replace(verdict(), performance=None, estimate=None, findings=()))
+def test_what_a_window_does_not_have_is_absent_and_not_zero() -> None:
+    gauges = samples_of(
+        msgspec.structs.replace(verdict(), performance=None, estimate=None, findings=())
+    )
 
     for name in ("slipway_performance", "slipway_performance_estimate", "slipway_drift"):
         assert gauges[name] == {}
@@ -139,7 +141,7 @@ def test_rules_ask_for_metrics_that_exist_and_each_has_a_test_and_a_page() -> No
         if case["exp_alerts"]
     }
     page = (ROOT / "docs" / "alerts.md").read_text()
-    known = set(told(verdict())) | service_metrics()
+    known = set(samples_of(verdict())) | service_metrics()
 
     for rule in rules:
         assert set(re.findall(r"slipway_\w+", rule["expr"])) <= known, rule["alert"]
@@ -165,5 +167,5 @@ def service_metrics() -> set[str]:
 def test_every_gauge_is_on_the_page() -> None:
     page = (ROOT / "docs" / "alerts.md").read_text()
 
-    for name in told(verdict()):
+    for name in samples_of(verdict()):
         assert f"`{name}`" in page, name

@@ -1,0 +1,1 @@
+"""Tests of alerts: episodes, the outbox, messages and gauges."""
