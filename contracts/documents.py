@@ -34,17 +34,17 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
         """
         kind = " ".join(_WORD.findall(cls.__name__)).lower()
-        place = source or kind
+        source = source or kind
         try:
             document = msgspec.json.decode(data, type=cls)
         except msgspec.DecodeError as err:
             raise InvalidDocument(
-                f"{place}: expected a {kind} document, got {err}",
+                f"{source}: expected a {kind} document, got {err}",
                 remedy="the file was cut, edited or written by something else; fetch it again",
             ) from err
         if document.document_version > cls.VERSION:
             raise InvalidDocument(
-                f"{place}: expected document_version up to {cls.VERSION}, "
+                f"{source}: expected document_version up to {cls.VERSION}, "
                 f"got {document.document_version}",
                 remedy="upgrade this installation of Slipway",
             )

@@ -11,10 +11,10 @@ from contracts.names import MANIFEST_FILE
 FETCH_AGAIN = "fetch it again: slipway pull"
 
 
-def trusted_manifest(data: bytes, digest: str | None, place: str) -> Manifest:
+def trusted_manifest(data: bytes, digest: str | None, source: str) -> Manifest:
     """The manifest in `data`, if its sha256 is `digest` (None: not checked).
 
-    `place`, such as a path, is named in errors.
+    `source`, such as a path, is named in errors.
 
     Raises:
         CorruptModel: a different manifest, or none.
@@ -22,14 +22,14 @@ def trusted_manifest(data: bytes, digest: str | None, place: str) -> Manifest:
     """
     got = hashlib.sha256(data).hexdigest()
     if digest is not None and got != digest:
-        raise CorruptModel(f"{place}: expected sha256 {digest}, got {got}", remedy=FETCH_AGAIN)
+        raise CorruptModel(f"{source}: expected sha256 {digest}, got {got}", remedy=FETCH_AGAIN)
     try:
-        return Manifest.read(data, place)
+        return Manifest.read(data, source)
     except InvalidDocument as err:
         raise CorruptModel(err.what, remedy=FETCH_AGAIN) from err
 
 
-def check_files(manifest: Manifest, found: Mapping[str, str], place: str) -> None:
+def check_files(manifest: Manifest, found: Mapping[str, str], source: str) -> None:
     """Compare the sha256 of every file in the directory, by name in `found`, with the manifest.
 
     Raises:
@@ -39,16 +39,16 @@ def check_files(manifest: Manifest, found: Mapping[str, str], place: str) -> Non
     for name, expected in sorted(manifest.files.items()):
         if PurePath(name).name != name or name == MANIFEST_FILE:
             raise CorruptModel(
-                f"{place}/{MANIFEST_FILE}: files: expected plain file names, got {name!r}",
+                f"{source}/{MANIFEST_FILE}: files: expected plain file names, got {name!r}",
                 remedy="train the version again",
             )
         got = found.get(name, "nothing")
         if got != expected:
             raise CorruptModel(
-                f"{place}/{name}: expected sha256 {expected}, got {got}", remedy=FETCH_AGAIN
+                f"{source}/{name}: expected sha256 {expected}, got {got}", remedy=FETCH_AGAIN
             )
     extra = sorted(found.keys() - manifest.files.keys() - {MANIFEST_FILE})
     if extra:
         raise CorruptModel(
-            f"{place}/{extra[0]}: expected only files that the manifest lists", remedy=FETCH_AGAIN
+            f"{source}/{extra[0]}: expected only files that the manifest lists", remedy=FETCH_AGAIN
         )

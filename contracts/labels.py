@@ -1,4 +1,4 @@
-"""Labels: what turned out to be true of a prediction, and what a valid label is.
+"""Labels: the true outcome of a prediction, and what a valid label is.
 
 A label is an object `{"prediction_id": ..., "truth": ..., "time": ...}`. The rule is the same
 for a request to the service and for a file given to the monitor.

@@ -15,7 +15,7 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
 
     `because` is the reason in words and `verdict_id` the verdict that gave it, if one did.
     `objections` are the checks that a `forced` request overrode. `rows_file` is a Parquet file
-    beside the request with `prediction_id`, `time`, `version`, `truth` and the features of each
+    next to the request with `prediction_id`, `time`, `version`, `truth` and the features of each
     labelled prediction whose label was due, oldest first; `rows_sha256` is its digest.
 
     The last `recent_rows` of them, from `recent_start` on, show the present. The last
@@ -50,7 +50,7 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
 
 
 class Retraining(Document, frozen=True, kw_only=True):
-    """What came of a request; `retraining.json` beside it, replaced whole at each step.
+    """What came of a request; `retraining.json` next to it, replaced whole at each step.
 
     `version` and `run_id` are the challenger's. `sentence` says in words where it stands.
     `owner` is `<host>:<pid>` of the process that runs it; `abandoned` means that this process

@@ -1,4 +1,4 @@
-"""Documents written yesterday are read today, and strangers are refused by name."""
+"""Documents of earlier versions are readable, and newer or foreign ones are refused by name."""
 
 import json
 from pathlib import Path

@@ -98,7 +98,7 @@ def test_a_bad_value_is_named_with_its_path(changes: dict[str, Any], expected: s
     assert problems(**changes) == [expected]
 
 
-def test_all_faults_of_a_row_are_told_at_once_under_its_path() -> None:
+def test_all_faults_of_a_row_are_returned_at_once_under_its_path() -> None:
     found = SCHEMA.violations({"alcohol": 101, "x": 1}, "rows[3]")
 
     assert [v.path for v in found] == [

@@ -63,7 +63,7 @@ def test_a_variable_that_nobody_knows_stops_the_start(variable: str) -> None:
         load_settings(Example, {variable: "1"})
 
 
-def test_a_near_miss_is_told_the_right_name() -> None:
+def test_the_error_for_a_near_miss_names_the_right_variable() -> None:
     with pytest.raises(InvalidSetting) as caught:
         load_settings(Example, {"SLIPWAY_SERVICE_ROW": "1"})
 
