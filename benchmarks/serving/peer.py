@@ -59,7 +59,7 @@ class Peer(ABC):
     about: str
     takes_batches = True
     predicts = True
-    """Whether its answers are predictions, to be held to the pipeline's."""
+    """Whether its answers are predictions, which are compared with the pipeline's."""
     ready_path = "/ready"
 
     @abstractmethod

@@ -112,7 +112,7 @@ def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["loan", "iris", "diabetes"])
 def test_a_thousand_held_out_rows_get_the_pipelines_answers(served: str, name: str) -> None:
-    """Over HTTP, against scikit-learn fitted anew from the recipe, which is deterministic."""
+    """Over HTTP, against scikit-learn fitted again from the recipe, which is deterministic."""
     recipe = load_recipe(name)
     fitted = fit(recipe)
     holdout = fitted.data.split.holdout.iloc[:1000]
