@@ -72,7 +72,7 @@ def linear() -> Any:
 
 
 def binary(name: str = "tiny", estimator: Callable[[], Any] = linear, **changes: Any) -> Recipe:
-    words: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": name,
         "schema": SCHEMA,
         "load": people,
@@ -83,7 +83,7 @@ def binary(name: str = "tiny", estimator: Callable[[], Any] = linear, **changes:
         "estimator": estimator,
         "gates": (Gate("roc_auc", minimum=0.5),),
     }
-    return Recipe(**(words | changes))
+    return Recipe(**(fields | changes))
 
 
 def multiclass(name: str = "tiny3") -> Recipe:
