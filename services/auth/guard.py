@@ -20,7 +20,7 @@ logger = logging.getLogger("bentoml.slipway")
 
 RELOAD_INTERVAL_S = 1.0
 """Time between two checks of the key file: a revoked key is refused after at most this time."""
-Headers = Mapping[bytes, bytes]
+RequestHeaders = Mapping[bytes, bytes]
 
 
 class Guard:
@@ -39,7 +39,7 @@ class Guard:
         """Whether `admit` is enough; if not, rates are counted elsewhere: await `aadmit`."""
         return self._limiter is None or self._limiter.is_synchronous
 
-    def admit(self, headers: Headers, scope: Scope) -> None:
+    def admit(self, headers: RequestHeaders, scope: Scope) -> None:
         """Admit a request, counting it against the rate of its key in this process.
 
         Raises:
@@ -52,7 +52,7 @@ class Guard:
         if key.rate:
             _require_no_wait(key, self._limiter.hit(key.id, key.rate))
 
-    async def aadmit(self, headers: Headers, scope: Scope) -> None:
+    async def aadmit(self, headers: RequestHeaders, scope: Scope) -> None:
         """Admit a request, counting it in Redis where rates are shared; async twin of `admit`.
 
         Raises:
@@ -70,7 +70,7 @@ class Guard:
         if self._limiter is not None:
             await self._limiter.close()
 
-    def _authorize(self, headers: Headers, scope: Scope) -> Key:
+    def _authorize(self, headers: RequestHeaders, scope: Scope) -> Key:
         presented = _presented_key(headers)
         if presented is None:
             raise Fault("unauthorized", headers=[(b"www-authenticate", b"Bearer")])
@@ -152,7 +152,7 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
     return stat.st_ino, stat.st_mtime_ns
 
 
-def _presented_key(headers: Headers) -> str | None:
+def _presented_key(headers: RequestHeaders) -> str | None:
     """The key in `Authorization: Bearer KEY` or in `x-api-key: KEY`."""
     own = headers.get(b"x-api-key")
     if own is not None:

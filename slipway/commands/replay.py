@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-MAX_EXAMPLES = 5
+MAX_SHOWN_EXAMPLES = 5
 """Predictions in the table of largest changes."""
 
 
@@ -75,7 +75,7 @@ def _show_replay(document: "Replay", page: Path) -> None:
             f"refused {refusal.rows:,}: {refusal.reason} (as {refusal.example})", markup=False
         )
     if document.examples:
-        largest = map(tables.example_row, document.examples[:MAX_EXAMPLES])
+        largest = map(tables.example_row, document.examples[:MAX_SHOWN_EXAMPLES])
         output.table("Largest changes", tables.EXAMPLE_COLUMNS, largest)
     rate = document.window.rows / max(document.seconds, 1e-9)
     output.say(f"{document.window.rows:,} rows in {document.seconds:.1f} s, {rate:,.0f}/s")
