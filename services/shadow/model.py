@@ -16,7 +16,7 @@ from services.inference.loader import ServedModel, find_directory
 from services.inference.render import Renderer, encode
 from services.shadow.log_entry import LogEntry
 
-BATCH_ROWS = 256
+SHADOW_BATCH_ROWS = 256
 MAX_ERROR_CHARS = 300
 NOT_FINITE = "expected finite scores, got NaN or infinity"
 PROBABILITY_SPREAD = 1.0
@@ -35,8 +35,8 @@ class ShadowModel:
     def records(self, entries: Sequence[LogEntry]) -> list[ShadowRecord]:
         """One record per entry, in their order: this version's answer next to the logged one."""
         found: list[ShadowRecord] = []
-        for start in range(0, len(entries), BATCH_ROWS):
-            found += self._batch(entries[start : start + BATCH_ROWS])
+        for start in range(0, len(entries), SHADOW_BATCH_ROWS):
+            found += self._batch(entries[start : start + SHADOW_BATCH_ROWS])
         return found
 
     def _batch(self, entries: Sequence[LogEntry]) -> list[ShadowRecord]:
