@@ -1,7 +1,8 @@
-"""A window of traffic becomes a verdict, and a page that shows it.
+"""A window of traffic becomes a verdict, and a report that shows it.
 
 In: the traffic log, labels, the served version's model directory. Out: verdicts in
-`var/verdicts/<model>/`, pages in `var/reports/<model>/`, both logged to the version's run in
-MLflow; past traffic as Parquet.
-May import contracts and registry; never BentoML, services or training.
+`var/verdicts/<model>/`, reports in `var/reports/<model>/`, both logged to the version's run in
+MLflow; past traffic as Parquet; requests for retraining.
+May import: contracts, metrics, pages, registry; never BentoML, services or training. The
+packages inside stand in layers, which `pyproject.toml` lists.
 """

@@ -1,15 +1,16 @@
-"""The story of a verdict: read, count, judge, draw, keep."""
+"""The monitor: a window of traffic is counted, judged, drawn and stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Finding, Verdict, Window
+from contracts.verdict import Finding, QualityFinding, Verdict, Window
 from monitoring.alerting import outbox
 from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
@@ -26,7 +27,7 @@ from monitoring.quality.checks import quality_findings, unreadable_files
 from monitoring.quality.counts import QualityCounts
 from monitoring.quality.time_gaps import row_profile, time_gaps
 from monitoring.reporting.drift_report import drift_report_html
-from monitoring.reporting.evidently import SnapshotTarget, evidently_report
+from monitoring.reporting.evidently import EvidentlyReport, SnapshotTarget, evidently_report
 from monitoring.reporting.histograms import histogram_pair
 from monitoring.reporting.mlflow import log_to_run
 from monitoring.reporting.sampling import Reservoir
@@ -69,21 +70,32 @@ def run(
     segments: Sequence[str] | None = None,
     workspace: bool = False,
 ) -> Verdict:
-    """Judge a window of a version's traffic (default: of the version that is served here).
+    """Judge a window of a version's traffic, by default of the version that is served here.
 
-    `segments` are columns of categories by whose values a drift is taken apart; by default
-    those of the version's manifest. With `workspace` Evidently's snapshot is put where
-    `evidently ui` finds it. The report, Evidently's page, the verdict and the index of all
-    windows are written below `var/`, then logged to the version's run; judging the same window
-    again replaces them. The gauges of the model follow the newest window of the version that
-    is served here, and so do the messages of alarms to `settings.notify`;
-    `monitoring.alerting.outbox.pending` gives what is left.
+    The report, Evidently's page, the verdict and the index of all windows are written below
+    `var/`, then logged to the version's run; judging the same window again replaces them. If
+    the window is the newest of the version that is served here, the gauges of the model are
+    replaced and alerts are sent to `settings.notify`; `monitoring.alerting.outbox.pending`
+    gives what could not be delivered.
+
+    Args:
+        store: the registry and tracking server.
+        layout: where traffic, labels, models and verdicts are.
+        name: the model.
+        start: the beginning of the window.
+        end: its end, which does not belong to it.
+        settings: thresholds, and who gets alerts.
+        now: when this is done; it decides which labels are due.
+        version: the version to judge.
+        segments: categorical features to break drift and performance down by; by default
+            those of the version's manifest.
+        workspace: store Evidently's snapshot where `evidently ui` finds it.
 
     Raises:
         InvalidSetting: an address of `settings.notify` cannot be read.
         NotRegistered: no such version, or none is served here.
         CorruptModel: its model directory is not what was registered.
-        NotFoundHere: a segment is no category feature of the version.
+        NotFoundHere: a segment feature is not a categorical feature of the version.
         Unwritable: `var/` cannot be written.
         PlatformError: the tracking server did not take the files; they are on disk.
 
@@ -96,16 +108,47 @@ def run(
     counted = count(layout, baseline, window, settings, features)
     verdict = judge(layout, baseline, window, counted, settings, now, earlier)
     target = SnapshotTarget(layout.evidently, name, verdict.verdict_id, window.end)
-    evidently = evidently_report(
+    drawing = evidently_report(
         verdict.findings,
         counted.sample.frame(),
         baseline.sample,
         settings.sample_rows,
         target if workspace else None,
     )
-    report = layout.reports / name / f"{verdict.verdict_id}.html"
-    drawing = report.with_suffix(".evidently.html")
-    verdict = replace(verdict, report=str(report), evidently=str(drawing) if evidently.html else "")
+    verdict = _write_report(layout, verdict, earlier, counted, drawing, store.tracking_uri)
+    stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
+    is_news = baseline.is_served and not history.is_past(layout, verdict)
+    if is_news:
+        # Before the verdict: once that is on disk the window is done, and nobody would be alerted.
+        policy = AlertPolicy(settings.drift_windows, settings.quiet_s)
+        outbox.enqueue(layout, verdict, tuple(addresses), policy)
+    write_whole(stored, verdict.write_pretty())
+    if is_news:
+        write_gauges(layout, verdict, now=now)
+    outbox.deliver_pending(layout, name, addresses, deliver)
+    index = write_verdict_index(layout, name, [*earlier, verdict])
+    pages = [Path(page) for page in (verdict.report, verdict.evidently) if page]
+    log_to_run(store.tracking_uri, baseline.manifest.run_id, [stored, *pages, index])
+    return verdict
+
+
+def _write_report(
+    layout: Layout,
+    verdict: Verdict,
+    earlier: Sequence[Verdict],
+    counted: CountedWindow,
+    drawing: EvidentlyReport,
+    tracking_uri: str,
+) -> Verdict:
+    """Write our report and Evidently's page, if there is one; gives the verdict with their paths.
+
+    Raises:
+        Unwritable: the folder of reports cannot be written.
+
+    """
+    path = layout.reports / verdict.model / f"{verdict.verdict_id}.html"
+    evidently = path.with_suffix(".evidently.html")
+    verdict = replace(verdict, report=str(path), evidently=str(evidently) if drawing.html else "")
     histograms = [
         histogram_pair(finding.column, counted.histograms)
         for finding in history.strongest(verdict.findings)[:MAX_HISTOGRAMS]
@@ -114,26 +157,12 @@ def run(
         verdict,
         earlier=earlier,
         histograms=histograms,
-        tracking_uri=store.tracking_uri,
-        note=evidently.note,
+        tracking_uri=tracking_uri,
+        note=drawing.note,
     )
-    stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
-    files = [stored, report]
-    write_whole(report, page.encode())
-    if evidently.html:
-        files.append(drawing)
-        write_whole(drawing, evidently.html.encode())
-    is_news = baseline.is_served and not history.is_past(layout, verdict)
-    if is_news:
-        # Before the verdict: with that on disk the window is done, and nobody would be told.
-        policy = AlertPolicy(settings.drift_windows, settings.quiet_s)
-        outbox.enqueue(layout, verdict, tuple(addresses), policy)
-    write_whole(stored, verdict.write_pretty())
-    if is_news:
-        write_gauges(layout, verdict, now=now)
-    outbox.deliver_pending(layout, name, addresses, deliver)
-    files.append(write_verdict_index(layout, name))
-    log_to_run(store.tracking_uri, baseline.manifest.run_id, files)
+    write_whole(path, page.encode())
+    if drawing.html:
+        write_whole(evidently, drawing.html.encode())
     return verdict
 
 
@@ -177,19 +206,13 @@ def judge(
 
     `earlier` are the verdicts on earlier windows of the version, by time.
     """
-    histograms, stats = counted.histograms, counted.stats
+    manifest, histograms, stats = baseline.manifest, counted.histograms, counted.stats
     findings = _drift(layout, baseline, window, counted, settings, earlier)
     profile = row_profile(histograms, window)
-    quality = (
-        *unreadable_files(stats),
-        *quality_findings(
-            histograms, counted.quality, baseline.reference, settings, counted.segments
-        ),
-        *time_gaps(profile, histograms.rows, earlier),
-    )
+    quality = _quality(baseline, profile, counted, settings, earlier)
     performance = realized_performance(
         layout,
-        baseline.manifest,
+        manifest,
         baseline.version,
         window,
         now=now,
@@ -205,14 +228,11 @@ def judge(
         findings, quality = (), ()
     seen = _seen(window, histograms.rows, stats)
     title = f"{baseline.name} version {baseline.version}"
-    estimate = None
-    if is_judged:
-        estimate = estimate_of(baseline.manifest, baseline.sample, counted.scores, earlier)
     return Verdict(
         verdict_id=window_id(baseline.name, baseline.version, window.start, window.end),
         model=baseline.name,
         version=baseline.version,
-        run_id=baseline.manifest.run_id,
+        run_id=manifest.run_id,
         made_at=utc_text(now),
         window=seen,
         decision=decision,
@@ -223,7 +243,9 @@ def judge(
         profile=profile if histograms.rows else (),
         torn_files=tuple(stats.torn_files),
         performance=performance,
-        estimate=estimate,
+        estimate=estimate_of(manifest, baseline.sample, counted.scores, earlier)
+        if is_judged
+        else None,
     )
 
 
@@ -239,6 +261,21 @@ def _drift(
     thresholds = DriftThresholds(settings, calibrated_limits(earlier, window, accepted))
     origins = DriftOrigins(window, earlier, counted.segments, baseline.sample)
     return tuple(findings_of(counted.histograms, thresholds, origins))
+
+
+def _quality(
+    baseline: Baseline,
+    profile: Sequence[int],
+    counted: CountedWindow,
+    settings: MonitoringSettings,
+    earlier: Sequence[Verdict],
+) -> tuple[QualityFinding, ...]:
+    histograms, segments = counted.histograms, counted.segments
+    return (
+        *unreadable_files(counted.stats),
+        *quality_findings(histograms, counted.quality, baseline.reference, settings, segments),
+        *time_gaps(profile, histograms.rows, earlier),
+    )
 
 
 def _seen(window: TimeWindow, rows: int, stats: ReadStats) -> Window:

@@ -1,16 +1,17 @@
-"""What the environment says of monitoring: when a difference counts."""
+"""Settings of monitoring, read from the environment."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from contracts.settings import Secret, setting
 
 
 @dataclass(frozen=True)
 class MonitoringSettings:
-    """Thresholds of a verdict; the defaults are calibrated on windows without drift."""
+    """When a difference counts, who is alerted, and when a model is retrained.
 
-    var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
+    The defaults of the thresholds are calibrated on windows without drift.
+    """
+
     alpha: float = setting(
         "SLIPWAY_MONITORING_ALPHA", 0.01, "chance of a false alarm in a window, over all columns"
     )
@@ -20,51 +21,59 @@ class MonitoringSettings:
     wasserstein: float = setting(
         "SLIPWAY_MONITORING_WASSERSTEIN",
         0.1,
-        "smallest Wasserstein distance, in deviations of the reference, that counts as drift",
+        "smallest Wasserstein distance that counts as drift, in reference standard deviations",
     )
     fault_share: float = setting(
         "SLIPWAY_MONITORING_FAULT_SHARE",
         0.005,
-        "smallest rise of a share of faulty rows that counts",
+        "smallest rise of the share of faulty rows that counts",
     )
     fewest_rows: int = setting(
-        "SLIPWAY_MONITORING_FEWEST_ROWS", 100, "rows below which a window says nothing"
+        "SLIPWAY_MONITORING_FEWEST_ROWS", 100, "rows below which a window is not judged"
     )
     sample_rows: int = setting(
-        "SLIPWAY_MONITORING_SAMPLE_ROWS", 5_000, "rows of each side in Evidently's pictures"
+        "SLIPWAY_MONITORING_SAMPLE_ROWS",
+        5_000,
+        "rows of the window and of the reference in Evidently's charts",
     )
     notify: Secret = setting(
         "SLIPWAY_MONITORING_NOTIFY",
         Secret(""),
-        "who is told of alarms: addresses of apprise, by comma",
+        "who gets alerts: Apprise addresses, separated by commas",
     )
     drift_windows: int = setting(
         "SLIPWAY_MONITORING_DRIFT_WINDOWS",
         2,
-        "windows in a row in which a column must drift before people are told",
+        "consecutive windows in which a column must drift before an alert",
     )
     quiet_s: float = setting(
         "SLIPWAY_MONITORING_QUIET_S",
         3_600.0,
-        "seconds without a prediction after which people are told; 0: never",
+        "seconds without a prediction before an alert; 0: never",
     )
     retrain_labels: int = setting(
-        "SLIPWAY_MONITORING_RETRAIN_LABELS", 300, "labelled rows of late below which none retrains"
+        "SLIPWAY_MONITORING_RETRAIN_LABELS",
+        300,
+        "minimum number of recent labelled predictions for a retraining",
     )
     retrain_importance: float = setting(
         "SLIPWAY_MONITORING_RETRAIN_IMPORTANCE",
         0.1,
-        "share of the model's skill that drifted columns must carry to call for a retraining",
+        "minimum share of the model's skill in drifted columns for a retraining",
     )
     retrain_pause_s: float = setting(
-        "SLIPWAY_MONITORING_RETRAIN_PAUSE_S", 21_600.0, "seconds between two retrainings of a model"
+        "SLIPWAY_MONITORING_RETRAIN_PAUSE_S",
+        21_600.0,
+        "minimum seconds between two retrainings of a model",
     )
     retrain_attempts: int = setting(
-        "SLIPWAY_MONITORING_RETRAIN_ATTEMPTS", 3, "most retrainings that answer one alarm"
+        "SLIPWAY_MONITORING_RETRAIN_ATTEMPTS", 3, "maximum number of retrainings per alert"
     )
     retrain_rows: int = setting(
-        "SLIPWAY_MONITORING_RETRAIN_ROWS", 200_000, "most labelled rows in a retraining, the newest"
+        "SLIPWAY_MONITORING_RETRAIN_ROWS",
+        200_000,
+        "maximum number of labelled rows in a retraining; the newest are used",
     )
     retrain_timeout_s: float = setting(
-        "SLIPWAY_MONITORING_RETRAIN_TIMEOUT_S", 21_600.0, "seconds after which training is ended"
+        "SLIPWAY_MONITORING_RETRAIN_TIMEOUT_S", 21_600.0, "seconds after which training is stopped"
     )

@@ -1,5 +1,6 @@
-"""Drift: histograms of a window held against the reference, and the rule for an alarm.
+"""Drift: histograms of a window compared with the reference, and the rule for a finding.
 
-In: batches of the traffic log, the model's reference. Out: findings, one per column.
-May import: contracts, metrics, `monitoring.traffic`.
+In: batches of the traffic log, the model's reference, earlier verdicts. Out: one finding per
+column.
+May import: contracts, metrics, `monitoring.traffic`, `monitoring.settings`.
 """

@@ -5,11 +5,11 @@ from pathlib import Path, PurePath
 
 from markupsafe import Markup
 
-from contracts.errors import InvalidDocument
 from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.verdict import Verdict
 from monitoring.reporting.svg import timeline
+from monitoring.verdicts.history import read_verdicts
 from monitoring.verdicts.summary import time_range_text
 from pages.render import render
 
@@ -26,21 +26,16 @@ DECISION_COLOURS = {
 """The colour of a decision in `pages/style.css`; others have none."""
 
 
-def write_verdict_index(layout: Layout, name: str) -> Path:
+def write_verdict_index(layout: Layout, name: str, known: Sequence[Verdict] = ()) -> Path:
     """Write the page of all windows of a model; gives its path.
+
+    It lists the verdicts that can be read; those in `known` are not read again.
 
     Raises:
         Unwritable: the folder of reports cannot be written.
 
     """
-    verdicts = []
-    for path in (layout.verdicts / name).glob("*.json"):
-        try:
-            verdicts.append(Verdict.read(path.read_bytes(), str(path)))
-        except (InvalidDocument, OSError):
-            # The page lists what can be read; a verdict is read strictly where it matters.
-            continue
-    verdicts.sort(key=lambda v: (v.window.start, v.window.end))
+    verdicts = read_verdicts(layout, name, known=known)
     path = layout.reports / name / INDEX_FILE
     write_whole(path, verdict_index_html(name, verdicts).encode())
     return path

@@ -1,5 +1,5 @@
-"""The traffic log: read, compacted to Parquet, and searched by prediction id.
+"""The traffic log: read through projections, compacted to Parquet, searched by prediction id.
 
-In: JSON lines and Parquet below `var/traffic`. Out: batches of rows, a column each.
-May import: contracts, metrics, `monitoring.settings`.
+In: JSON lines and Parquet files below `var/traffic`. Out: batches of rows in columns.
+May import: contracts.
 """

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from contracts.errors import InvalidDocument, NotFoundHere
@@ -14,21 +14,30 @@ from monitoring.traffic.window import TimeWindow, is_same_length, window_seconds
 _WINDOW = re.compile(r"-(\d{8}T\d{6}\.\d{3}Z)-(\d{8}T\d{6}\.\d{3}Z)$")
 
 
-def earlier_verdicts(layout: Layout, window: TimeWindow) -> list[Verdict]:
-    """Verdicts on windows of the same version that ended before this one starts, by time.
+def read_verdicts(
+    layout: Layout, name: str, version: int | None = None, known: Iterable[Verdict] = ()
+) -> list[Verdict]:
+    """A model's verdicts, or those on one version, by time.
 
-    What cannot be read as a verdict is left out: it is a view of the past, not a fault of this
-    window.
+    What cannot be read as a verdict is left out: it is a view of the past, not a fault of the
+    present. Verdicts in `known` are not read again.
     """
+    read = {verdict.verdict_id: verdict for verdict in known}
     found = []
-    for path in (layout.verdicts / window.model).glob(f"{window.model}-{window.version}-*.json"):
+    pattern = "*.json" if version is None else f"{name}-{version}-*.json"
+    for path in (layout.verdicts / name).glob(pattern):
         try:
-            verdict = Verdict.read(path.read_bytes(), str(path))
+            verdict = read.get(path.stem) or Verdict.read(path.read_bytes(), str(path))
         except (InvalidDocument, OSError):
             continue
-        if parse_utc(verdict.window.end) <= window.start:
-            found.append(verdict)
+        found.append(verdict)
     return sorted(found, key=lambda v: (v.window.start, v.window.end))
+
+
+def earlier_verdicts(layout: Layout, window: TimeWindow) -> list[Verdict]:
+    """Verdicts on windows of the same version that ended before this one starts, by time."""
+    verdicts = read_verdicts(layout, window.model, window.version)
+    return [v for v in verdicts if parse_utc(v.window.end) <= window.start]
 
 
 def verdict_named(folder: Path, verdict_id: str) -> Verdict:
