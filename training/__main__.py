@@ -1,4 +1,4 @@
-"""`python -m training loan iris`, or `--order FILE`: train as a process of its own.
+"""`python -m training loan iris`, or `--request FILE`: train as a process of its own.
 
 For places without the command line, and for retrainings: monitoring writes a request and starts
 this process, because it may not import training.
@@ -22,15 +22,15 @@ def main() -> None:
     """Train the named recipes, or what a request names; exit with the error's code."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("recipes", nargs="*", help="names of recipes")
-    parser.add_argument("--order", type=Path, help="a retraining request; prints JSON")
+    parser.add_argument("--request", type=Path, help="a retraining request; prints JSON")
     arguments = parser.parse_args()
     try:
         store = Store.open(load_settings(RegistrySettings, os.environ))
-        if arguments.order:
-            _retrain(arguments.order, store)
+        if arguments.request:
+            _retrain(arguments.request, store)
         _train(arguments.recipes, store)
     except PlatformError as err:
-        if arguments.order:
+        if arguments.request:
             report_error(err)
         else:
             sys.stderr.write(f"error: {err}\n")

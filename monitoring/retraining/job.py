@@ -1,6 +1,6 @@
 """A retraining from its reason to its outcome.
 
-Monitoring writes a request and starts `python -m training --order`; it imports nothing of
+Monitoring writes a request and starts `python -m training --request`; it imports nothing of
 training. Whether the challenger is promoted is decided by the gate, through the function that
 the caller passes.
 """

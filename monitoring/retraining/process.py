@@ -35,7 +35,7 @@ def run_training(request: Path, timeout_s: float, lock: int) -> Trained:
 
     """
     log = request.with_name(LOG_FILE)
-    command = [sys.executable, "-m", "training", "--order", str(request)]
+    command = [sys.executable, "-m", "training", "--request", str(request)]
     try:
         with log.open("wb") as sink:
             done = subprocess.run(

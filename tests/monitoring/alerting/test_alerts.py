@@ -83,9 +83,9 @@ def judge_windows(layout: Layout, secret: Secret, *verdicts: Verdict) -> tuple[A
 def test_an_episode_is_reported_once_and_once_when_it_is_over(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    words: list[VerdictKind] = ["stable", "drift", "drift", "no_traffic", "quality", "drift"]
-    words += ["stable", "stable", "drift"]
-    days = [verdict(day, word) for day, word in enumerate(words)]
+    decisions: list[VerdictKind] = ["stable", "drift", "drift", "no_traffic", "quality", "drift"]
+    decisions += ["stable", "stable", "drift"]
+    days = [verdict(day, decision) for day, decision in enumerate(decisions)]
 
     assert judge_windows(Layout(tmp_path), Secret(receiver.url), *days) == ()
     assert receiver.titles == [
@@ -120,10 +120,10 @@ def test_silence_is_reported_when_it_lasts_and_is_over_with_the_next_prediction(
     """A policy of three days: two quiet days cause nothing, a third one message."""
     layout, addresses = Layout(tmp_path), addresses_of(Secret(receiver.url))
     policy = AlertPolicy(quiet_s=3 * DAY.total_seconds())
-    words: list[VerdictKind] = ["drift", "no_traffic", "no_traffic", "stable"]
-    words += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
-    for day, word in enumerate(words):
-        outbox.enqueue(layout, verdict(day, word), tuple(addresses), policy)
+    decisions: list[VerdictKind] = ["drift", "no_traffic", "no_traffic", "stable"]
+    decisions += ["no_traffic", "no_traffic", "no_traffic", "no_traffic", "drift"]
+    for day, decision in enumerate(decisions):
+        outbox.enqueue(layout, verdict(day, decision), tuple(addresses), policy)
         outbox.deliver_pending(layout, "tiny", addresses, deliver)
 
     assert receiver.titles == [
@@ -183,8 +183,8 @@ def test_a_job_killed_while_it_sends_repeats_nothing_that_was_delivered(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     layout, secret = Layout(tmp_path), Secret(receiver.url)
-    for day, word in enumerate(["drift", "quality"]):
-        outbox.enqueue(layout, verdict(day, word), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
+    for day, decision in enumerate(["drift", "quality"]):
+        outbox.enqueue(layout, verdict(day, decision), tuple(addresses_of(secret)))  # type: ignore[arg-type]  # they are decisions
     receiver.hold = threading.Event()
     code = (
         "import sys\nfrom pathlib import Path\nfrom contracts.names import Layout\n"
@@ -254,19 +254,21 @@ def test_the_file_keeps_the_names_that_earlier_releases_wrote(tmp_path: Path) ->
 
 
 @given(st.lists(st.sampled_from(ALL), max_size=30))
-def test_messages_are_those_that_a_reader_of_the_windows_expects(words: list[VerdictKind]) -> None:
+def test_messages_are_those_that_a_reader_of_the_windows_expects(
+    decisions: list[VerdictKind],
+) -> None:
     """The kinds between two stable windows, each once, then one message that they are over."""
     expected: list[str] = []
     begun: set[VerdictKind] = set()
     state = Alerts()
-    for day, word in enumerate(words):
-        state = alerts_after(state, verdict(day, word), ["digest"])
-        if word == "stable" and begun:
+    for day, decision in enumerate(decisions):
+        state = alerts_after(state, verdict(day, decision), ["digest"])
+        if decision == "stable" and begun:
             expected.append("resolved")
             begun = set()
-        elif word in ALARMING and word not in begun:
-            expected.append(word)
-            begun.add(word)
+        elif decision in ALARMING and decision not in begun:
+            expected.append(decision)
+            begun.add(decision)
 
     assert [m.title.split(": ")[1] for m in state.pending] == expected
     assert {episode.kind for episode in state.episodes} == begun

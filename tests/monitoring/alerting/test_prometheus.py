@@ -23,7 +23,7 @@ NOW = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
 
 def verdict() -> Verdict:
-    """The golden verdict with every kind of finding, and words that must be escaped."""
+    """The golden verdict with every kind of finding, and arguments that must be escaped."""
     return msgspec.structs.replace(
         Verdict.read(GOLDEN.read_bytes()),
         decision="quality",
@@ -100,7 +100,7 @@ def test_what_a_window_does_not_have_is_absent_and_not_zero() -> None:
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed: .ci/run does")
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["check", "config", "prometheus.yml"],
         ["check", "rules", "alerts.yml"],
@@ -108,9 +108,9 @@ def test_what_a_window_does_not_have_is_absent_and_not_zero() -> None:
     ],
     ids=" ".join,
 )
-def test_prometheus_itself_takes_the_rules_and_they_alert_as_they_say(words: list[str]) -> None:
+def test_prometheus_itself_takes_the_rules_and_they_alert_as_they_say(arguments: list[str]) -> None:
     done = subprocess.run(
-        ["promtool", *words], cwd=RULES, capture_output=True, text=True, check=False
+        ["promtool", *arguments], cwd=RULES, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -30,7 +30,7 @@ UNITS = 2500
 
 
 def baseline_of(**changes: Any) -> Baseline:
-    words: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "name": "tiny",
         "task": "binary",
         "classes": ("no", "yes"),
@@ -39,7 +39,7 @@ def baseline_of(**changes: Any) -> Baseline:
         "label_delay_s": 0.0,
     }
     manifest = Manifest.read(GOLDEN.read_bytes())
-    manifest = msgspec.structs.replace(manifest, **(words | changes))
+    manifest = msgspec.structs.replace(manifest, **(defaults | changes))
     return Baseline("tiny", 7, "digest", Path(), manifest, TINY_REFERENCE)
 
 

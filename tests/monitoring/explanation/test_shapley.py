@@ -27,7 +27,7 @@ ROWS = 12
 
 
 def record(**changes: Any) -> TrafficRecord:
-    words: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "prediction_id": "p-1",
         "time": "2026-01-31T12:00:00.000000Z",
         "model": "tiny",
@@ -37,7 +37,7 @@ def record(**changes: Any) -> TrafficRecord:
         "score": 0.5,
         "scores": {"no": 0.5, "yes": 0.5},
     }
-    return TrafficRecord(**(words | changes))
+    return TrafficRecord(**(defaults | changes))
 
 
 def baseline_of(place: Workplace, version: int = 1) -> Baseline:

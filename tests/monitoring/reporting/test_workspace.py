@@ -42,10 +42,10 @@ def got(url: str) -> Any:
 @contextmanager
 def evidently_ui(workspace: Path, log: Path) -> Iterator[str]:
     port = free_port()
-    words = [str(BIN / "evidently"), "ui", "--workspace", str(workspace)]
+    command = [str(BIN / "evidently"), "ui", "--workspace", str(workspace)]
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [*words, "--port", str(port)],
+            [*command, "--port", str(port)],
             env=os.environ | {"DO_NOT_TRACK": "1"},
             stdout=sink,
             stderr=sink,
