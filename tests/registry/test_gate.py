@@ -1,18 +1,14 @@
 """Promotion by command: a tie is refused, a lost production needs force, all is recorded."""
 
-import html.parser
-import json
 import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace as changed
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -20,11 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from contracts.decision import Check, Decision
-from contracts.errors import GateRefused, InvalidRecipe, NotRegistered, PlatformError
+from contracts.errors import GateRefused, NotRegistered, PlatformError
 from contracts.manifest import Manifest
-from contracts.schema import Schema, boolean, category, integer, number
-from registry.compatibility import compatibility
-from registry.gate import Comparison, judge_version
+from registry.gate import Comparison
 from registry.history import history
 from registry.manifests import fetch_manifest
 from registry.production import reconcile
@@ -37,7 +31,6 @@ from training.dataset import load_table, split
 from training.evaluation import checks, model_version
 from training.evaluation.compare import compare_by_name, compare_versions, count_attempt
 from training.evaluation.decision_log import log_decision
-from training.evaluation.decision_page import decision_html
 from training.evaluation.model_version import ModelVersion
 from training.evaluation.paired import evaluate_pair
 from training.onnx_session import OnnxSession
@@ -346,151 +339,6 @@ def test_the_command_compares_too(workplace: Workplace) -> None:
     assert forced.decision
     assert forced.decision.by
     assert forced.sentence == "iris version 2 is production (before: version 1)"
-
-
-GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
-MANIFEST = Manifest.read((GOLDEN / "manifest.v1.json").read_bytes())
-OLD = Schema(
-    features=(
-        number("a", 0, 10, unit="EUR"),
-        integer("b", 0, 5, nullable=True),
-        category("c", ["x", "y"], policy="flag"),
-        category("d", ["x", "y"]),
-        boolean("e"),
-    )
-)
-
-
-def with_(name: str, feature: Any) -> Schema:
-    kept = {f.name: f for f in OLD.features} | {name: feature}
-    return Schema(features=tuple(f for f in kept.values() if f is not None))
-
-
-@pytest.mark.parametrize(
-    ("schema", "path", "sentence"),
-    [
-        (with_("a", None), "schema.a", "feature a: clients send it, and it would be refused"),
-        (with_("f", number("f")), "schema.f", "clients do not send it, and it would be required"),
-        (with_("a", number("a", 0, 9, unit="EUR")), "schema.a.range", "0..10 would shrink to 0..9"),
-        (with_("a", number("a", 0, 10, unit="kEUR")), "schema.a.unit", "EUR would become kEUR"),
-        (with_("a", integer("a", 0, 10)), "schema.a.type", "expected type float, got int"),
-        (with_("b", integer("b", 0, 5)), "schema.b.nullable", "may be missing today"),
-        (with_("c", category("c", ["x", "y"])), "schema.c.policy", "flag would become reject"),
-        (with_("d", category("d", ["x"])), "schema.d.categories", "categories y would be refused"),
-        (with_("e", category("e", ["x"])), "schema.e.type", "expected type bool, got category"),
-    ],
-)
-def test_what_breaks_clients_is_refused_with_its_path(
-    schema: Schema, path: str, sentence: str
-) -> None:
-    old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
-    (broken,) = [check for check in compatibility(new, old) if check.refuses]
-
-    assert broken.path == path
-    assert sentence in broken.sentence
-    assert broken.expected
-    assert broken.got
-    assert not judge_version(new, old).allowed
-
-
-@pytest.mark.parametrize(
-    ("schema", "sentence"),
-    [
-        (with_("a", number("a", -5, 10, unit="EUR")), "range 0..10 would grow to -5..10"),
-        (with_("a", number("a", 0, 9, unit="EUR", policy="clip")), "policy reject would become c"),
-        (with_("b", number("b", 0, 5, nullable=True)), "expected type int, got float"),
-        (with_("b", integer("b", 0, 5, unit="m", nullable=True)), "unit no unit would become m"),
-        (
-            with_("c", category("c", ["x"], policy="flag")),
-            "answered like a category never seen",
-        ),
-        (with_("d", category("d", ["x", "y", "z"])), "categories z are new"),
-        (with_("f", number("f", nullable=True)), "clients do not send it, and it may be missing"),
-    ],
-)
-def test_what_only_widens_is_reported_and_passes(schema: Schema, sentence: str) -> None:
-    old, new = (changed(MANIFEST, schema=s) for s in (OLD, schema))
-    checks = compatibility(new, old)
-
-    assert judge_version(new, old).allowed
-    assert [c for c in checks if sentence in c.sentence and not c.judged]
-    assert any(c.path == "schema" and c.passed for c in checks)
-
-
-@pytest.mark.parametrize(
-    ("path", "change"),
-    [
-        ("answers", {"classes": ("yes", "no")}),
-        ("answers.unit", {"output_unit": "kEUR"}),
-    ],
-)
-def test_answers_that_mean_something_else_break_clients(path: str, change: dict[str, Any]) -> None:
-    old = changed(MANIFEST, output_unit="EUR")
-    refusing = [check.path for check in compatibility(changed(old, **change), old) if check.refuses]
-
-    assert refusing == [path]
-
-
-class Reader(html.parser.HTMLParser):
-    """The tags and addresses that a browser would see."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: set[str] = set()
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
-        self.addresses += [v or "" for k, v in attrs if k in {"href", "src", "onerror", "action"}]
-        if tag not in {"meta", "br"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_page_is_small_whole_and_nobody_writes_tags_into_it() -> None:
-    words = json.loads((GOLDEN / "decision.v1.json").read_bytes())
-    attack = '<script>alert(1)</script><img src=x onerror="a">&'
-    words |= {"because": attack, "by": attack, "sentence": attack, "model": attack}
-    words["checks"][0] |= {"got": attack, "expected": attack, "path": attack}
-    text = decision_html(Decision.read(json.dumps(words).encode()))
-    reader = Reader()
-    reader.feed(text)
-
-    assert reader.open == []
-    assert not reader.seen & {"script", "img", "link", "iframe"}
-    assert reader.addresses == []
-    assert "http" not in text.replace("http-equiv", "")
-    assert "prefers-color-scheme: dark" in text
-    assert 'name="viewport"' in text
-    assert len(text) < 20_000
-    assert text.count("&lt;script&gt;") >= 6
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"margin": -0.1}, "margin: expected 0 or more, got -0.1"),
-        (
-            {"gate_segment_features": ("age",)},
-            "gate_segment_features: expected categorical features, got age",
-        ),
-        (
-            {"gate_segment_features": ("region",)},
-            "segment_tolerance: expected more than 0 with gate_segment_features, got 0",
-        ),
-        ({"latency_factor": 0.5}, "latency_factor: expected 1 or more, got 0.5"),
-    ],
-)
-def test_a_recipe_cannot_ask_the_gate_for_nonsense(change: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidRecipe, match=words):
-        tiny.binary(**change).check()
 
 
 def test_a_version_of_somebody_else_is_not_evaluated(trained: Workplace) -> None:

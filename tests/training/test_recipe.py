@@ -236,3 +236,23 @@ def test_the_census_becomes_a_model() -> None:
 
     assert fitted.certificate.passed
     assert fitted.metrics["roc_auc"].value > 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"margin": -0.1}, "margin: expected 0 or more, got -0.1"),
+        (
+            {"gate_segment_features": ("age",)},
+            "gate_segment_features: expected categorical features, got age",
+        ),
+        (
+            {"gate_segment_features": ("region",)},
+            "segment_tolerance: expected more than 0 with gate_segment_features, got 0",
+        ),
+        ({"latency_factor": 0.5}, "latency_factor: expected 1 or more, got 0.5"),
+    ],
+)
+def test_a_recipe_cannot_ask_the_gate_for_nonsense(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRecipe, match=words):
+        tiny.binary(**change).check()
