@@ -1,15 +1,15 @@
-"""The monitor as a job: which windows are due, again and again, wherever it was interrupted.
+"""The scheduler: which windows of a model are due, and a loop that judges them.
 
-Windows stand side by side on the clock (UTC): with 15 minutes, 12:00 to 12:15, 12:15 to 12:30.
-A window is judged once it is over and its verdict is not there yet. What is there is the files,
-so the job may be killed, started twice, or be late: it goes on where they end.
+Windows are adjacent and aligned to the clock (UTC): with 15 minutes, 12:00 to 12:15, 12:15 to
+12:30. A window is judged once it is over and has no verdict yet. The verdicts on disk are the
+only state, so a scheduler may be killed, started twice or be late: it goes on where they end.
 """
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from contracts.errors import PlatformError
 from contracts.names import Layout, window_id
@@ -20,19 +20,38 @@ from registry.store import Store
 logger = logging.getLogger("slipway.monitor")
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-SETTLE = timedelta(seconds=10)
+GRACE_PERIOD = timedelta(seconds=10)
 """A window is judged this long after its end: a batch may still be written."""
-MOST_BEHIND = 96
-"""A job that starts late catches up on so many windows at the most, the newest."""
-LONGEST_SLEEP_S = 5.0
+MAX_WINDOWS_BEHIND = 96
+"""A scheduler that starts late catches up on at most so many windows, the newest."""
+MAX_SLEEP_S = 5.0
 
-Judge = Callable[[datetime, datetime], Verdict]
+
+class Judge(Protocol):
+    """Gives the verdict on a window."""
+
+    def __call__(self, start: datetime, end: datetime, /) -> Verdict:
+        """The verdict on `start <= time < end`; raises `PlatformError`."""
+
+
+class IsJudged(Protocol):
+    """Says whether a window has a verdict."""
+
+    def __call__(self, start: datetime, end: datetime, /) -> bool:
+        """Whether there is a verdict on `start <= time < end`."""
+
+
+class Report(Protocol):
+    """Shows a new verdict to a person or a program."""
+
+    def __call__(self, verdict: Verdict, /) -> None:
+        """Show a verdict."""
 
 
 def due_windows(
-    now: datetime, every: timedelta, is_judged: Callable[[datetime, datetime], bool]
+    now: datetime, every: timedelta, is_judged: IsJudged
 ) -> list[tuple[datetime, datetime]]:
-    """The windows that are over and not judged since the last one that is, oldest first.
+    """The windows that are over and come after the last judged one, oldest first.
 
     Where none was judged before, only the newest is due.
 
@@ -40,9 +59,9 @@ def due_windows(
     >>> [start.hour for start, _ in due_windows(noon, timedelta(hours=1), lambda a, b: a.hour < 9)]
     [9, 10, 11]
     """
-    end = EPOCH + ((now - SETTLE - EPOCH) // every) * every
+    end = EPOCH + ((now - GRACE_PERIOD - EPOCH) // every) * every
     due: list[tuple[datetime, datetime]] = []
-    for _ in range(MOST_BEHIND):
+    for _ in range(MAX_WINDOWS_BEHIND):
         if is_judged(end - every, end):
             return due[::-1]
         due.append((end - every, end))
@@ -56,7 +75,7 @@ def judge_due(
     """Judge every window of a version that is due; gives the verdicts.
 
     Raises:
-        PlatformError: what `judge` raises; the windows before are kept.
+        PlatformError: what `judge` raises; the verdicts before it are stored.
 
     """
 
@@ -67,8 +86,8 @@ def judge_due(
 
 
 @dataclass(frozen=True)
-class Job:
-    """Judges the windows of one model; `judge` gives the verdict on one of them."""
+class Scheduler:
+    """Judges the windows of the served version of one model, each of length `every`."""
 
     store: Store
     layout: Layout
@@ -76,11 +95,11 @@ class Job:
     every: timedelta
     judge: Judge
 
-    def run(self, tell: Callable[[Verdict], None]) -> None:
-        """Judge what is due, again and again, until the process is ended.
+    def run(self, report: Report) -> None:
+        """Judge what is due and report it, until the process is ended.
 
-        What fails is logged and tried again: a monitor that ended in the night because the
-        tracking server was restarted would be none.
+        A failure is logged and tried again: a tracking server that restarts at night must not
+        end the monitoring.
         """
         while True:
             try:
@@ -89,7 +108,7 @@ class Job:
                 for verdict in judge_due(
                     self.layout, self.name, version, self.every, now, self.judge
                 ):
-                    tell(verdict)
+                    report(verdict)
             except PlatformError as err:
                 logger.error("%s: %s", self.name, err)  # noqa: TRY400 - the place is in the text
-            time.sleep(min(self.every.total_seconds(), LONGEST_SLEEP_S))
+            time.sleep(min(self.every.total_seconds(), MAX_SLEEP_S))

@@ -1,8 +1,8 @@
 """Distances and tests on counts: `p` of the reference, `q` of the window, bin by bin.
 
-All take two arrays of counts of shape `(n_bins,)`; the order of bins is that of the numbers.
-`design_effect` is Kish's (1965): rows that follow each other resemble each other,
-so n rows tell as much as `n / design_effect` independent ones.
+`p` and `q` are counts of shape `(n_bins,)`, the bins of numbers in rising order. `design_effect`
+is that of Kish (1965): consecutive rows resemble each other, so n rows carry the information of
+`n / design_effect` independent ones.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,23 @@ Counts = NDArray[np.int64] | NDArray[np.float64]
 
 _EMPTY_SHARE = 1e-4
 """Floor of a bin's share in PSI, which is infinite for an empty bin."""
-_COCHRAN = 5
+_MIN_EXPECTED = 5
 """Expected rows that a cell of a chi-square test needs (Cochran 1954)."""
-_SURE = 0.001
-"""Blocks count as unlike each other below this p-value; else the rows count in full."""
+_BLOCK_ALPHA = 0.001
+"""Below this p-value blocks differ from each other; otherwise rows count as independent."""
 
 
 def shares(counts: Counts) -> NDArray[np.float64]:
-    """Counts as shares that add up to one (all zero for no count)."""
+    """Counts as shares that add up to one; all zero where nothing was counted."""
     return counts / max(float(counts.sum()), 1.0)
 
 
 def kolmogorov_smirnov(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[float, float]:
-    """Largest difference of the two distribution functions at the bins' edges, and its p-value.
+    """The largest difference of the two distribution functions, and its p-value.
 
-    Kolmogorov's limit with `sqrt(nm / (n + m))` (Smirnov 1948). Seen at the edges only, the
-    distance is never larger than over all values, so the p-value errs to the careful side.
+    Kolmogorov's limit with `sqrt(nm / (n + m))` (Smirnov 1948). The functions are compared at
+    the bins' edges only. There the distance is never larger than over all values, so the test
+    is conservative.
 
     >>> d, p_value = kolmogorov_smirnov(np.array([50, 50]), np.array([80, 20]))
     >>> round(d, 3), p_value < 1e-3
@@ -47,8 +48,8 @@ def mann_whitney(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[floa
     """P(window > reference) + P(equal) / 2 - 1/2, in -0.5 .. 0.5, and its two-sided p-value.
 
     The rank test of Mann and Whitney (1947) with the normal limit and the correction for ties;
-    values in one bin count as ties. Of the tests of a shift it loses least to the t-test (4.5 %
-    of the rows) and nothing to outliers.
+    values in one bin count as ties. For a shift of a normal distribution it needs 4.5 % more
+    rows than the t-test, and outliers do not harm it.
 
     >>> theta, p_value = mann_whitney(np.array([50, 50]), np.array([80, 20]))
     >>> round(theta, 3), p_value < 1e-4
@@ -69,17 +70,17 @@ def mann_whitney(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[floa
 
 
 def chi_square(p: Counts, q: Counts, design_effect: float = 1.0) -> tuple[float, float]:
-    """Pearson's statistic (1900) that both counts come from the same shares, and its p-value.
+    """Pearson's statistic (1900) for equal shares in both counts, and its p-value.
 
-    Categories that are rare in both together (fewer than 5 expected rows) are joined, as the
-    test's limit demands (Cochran 1954). Clustered rows are allowed for as Rao and Scott (1981)
-    do, by dividing the window's counts by `design_effect`.
+    Categories with fewer than 5 expected rows are merged, since the test's limit needs as many
+    (Cochran 1954). The window's counts are divided by `design_effect`, which allows for
+    clustered rows (Rao and Scott 1981).
 
     >>> statistic, p_value = chi_square(np.array([50, 50]), np.array([80, 20]))
     >>> round(statistic, 2), p_value < 1e-4
     (19.78, True)
     """
-    table = _joined(np.array([p, q / design_effect], dtype=np.float64))
+    table = _merge_rare(np.array([p, q / design_effect], dtype=np.float64))
     if table.shape[1] < 2 or not table.sum(axis=1).all():  # noqa: PLR2004 - one column says nothing
         return 0.0, 1.0
     return _pearson(table)
@@ -92,14 +93,15 @@ def _pearson(table: NDArray[np.float64]) -> tuple[float, float]:
     return statistic, float(special.chdtrc(dof, statistic))
 
 
-def _joined(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def _merge_rare(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A contingency table with its rare columns added up into one."""
     table = table[:, table.sum(axis=0) > 0]
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(float(table.sum()), 1.0)
-    rare = expected.min(axis=0, initial=np.inf) < _COCHRAN
+    rare = expected.min(axis=0, initial=np.inf) < _MIN_EXPECTED
     if not rare.any():
         return table
-    together = table[:, rare].sum(axis=1, keepdims=True)
-    return np.hstack([table[:, ~rare], together])
+    merged = table[:, rare].sum(axis=1, keepdims=True)
+    return np.hstack([table[:, ~rare], merged])
 
 
 def total_variation(p: Counts, q: Counts) -> float:
@@ -112,14 +114,24 @@ def total_variation(p: Counts, q: Counts) -> float:
 
 
 def psi(p: Counts, q: Counts) -> float:
-    """PSI: the symmetric Kullback-Leibler divergence in nats (Jeffreys 1946), 0 for equals."""
+    """The population stability index: symmetric Kullback-Leibler divergence in nats.
+
+    Jeffreys (1946); 0 for equal shares. Below: 0.3 log(8 / 5) + 0.3 log(5 / 2).
+
+    >>> round(psi(np.array([50, 50]), np.array([80, 20])), 4)
+    0.4159
+    """
     a = np.maximum(shares(p), _EMPTY_SHARE)
     b = np.maximum(shares(q), _EMPTY_SHARE)
     return float(((a - b) * np.log(a / b)).sum())
 
 
 def jensen_shannon(p: Counts, q: Counts) -> float:
-    """Jensen-Shannon distance with base 2 (Endres, Schindelin 2003), 0..1."""
+    """The Jensen-Shannon distance with base 2 (Endres and Schindelin 2003), 0..1.
+
+    >>> jensen_shannon(np.array([50, 0]), np.array([0, 50]))
+    1.0
+    """
     a, b = shares(p), shares(q)
     middle = (a + b) / 2
     divergence = (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2
@@ -132,15 +144,19 @@ def _relative_entropy(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def normed_wasserstein(
-    p: Counts, q: Counts, edges: NDArray[np.float64], low: float, high: float, deviation: float
+    p: Counts, q: Counts, edges: NDArray[np.float64], low: float, high: float, std: float
 ) -> float:
-    """Earth mover's distance in deviations of the reference, between `low` and `high`.
+    """The Wasserstein distance between `low` and `high`, in units of `std`.
 
-    The area between the two distribution functions, which are taken as straight within each
-    bin between `low`, the inner `edges` and `high`. With the reference's ends as `low` and
-    `high`, what lies beyond counts as lying at the end: one absurd value moves no earth.
+    It is the area between the two distribution functions, which are taken as straight lines
+    within each bin between `low`, the inner `edges` and `high`. Values beyond these ends count
+    as lying at the end, so that one absurd value does not raise the distance.
+
+    >>> uniform, edges = np.array([1, 1]), np.array([0.5])
+    >>> normed_wasserstein(uniform, np.array([0, 2]), edges, 0.0, 1.0, std=0.25)
+    1.0
     """
-    if deviation <= 0 or not p.sum() or not q.sum():
+    if std <= 0 or not p.sum() or not q.sum():
         return 0.0
     at_edges = np.concatenate([[0.0], np.cumsum(shares(p)) - np.cumsum(shares(q))])
     widths = np.diff(np.concatenate([[min(low, *edges[:1])], edges, [max(high, *edges[-1:])]]))
@@ -149,21 +165,27 @@ def normed_wasserstein(
     size = np.abs(left) + np.abs(right)
     with np.errstate(invalid="ignore", divide="ignore"):
         area = np.where(crosses, (left**2 + right**2) / (2 * size), size / 2)
-    return float((np.nan_to_num(area) * widths).sum() / deviation)
+    return float((np.nan_to_num(area) * widths).sum() / std)
 
 
 def fisher_exact_greater(faulty: int, n: int, reference_faulty: int, reference_n: int) -> float:
-    """p-value of Fisher's exact test (1922) that the share of faulty rows did not rise."""
-    total, bad = n + reference_n, faulty + reference_faulty
-    return float(stats.hypergeom.sf(faulty - 1, total, bad, n))
+    """p-value of Fisher's exact test (1922) that the share of faulty rows did not rise.
+
+    Below: all 3 faulty rows of 6 are among the 3 of the window, 1 of 20 cases.
+
+    >>> round(fisher_exact_greater(3, 3, 0, 3), 6)
+    0.05
+    """
+    all_rows, all_faulty = n + reference_n, faulty + reference_faulty
+    return float(stats.hypergeom.sf(faulty - 1, all_rows, all_faulty, n))
 
 
 def numeric_design_effect(blocks: NDArray[np.int64]) -> float:
-    """The design effect of a column of numbers, from counts of shape `(n_blocks, n_bins)`.
+    """The design effect of a numeric column, from counts of shape `(n_blocks, n_bins)`.
 
     The variance of the blocks' mean ranks over that of independent rows (the F ratio of a
-    one-way layout, Fisher 1925); 1 unless the blocks differ significantly. A drift that is
-    there in every block does not raise it.
+    one-way layout, Fisher 1925); 1 unless the blocks differ significantly. A drift that is the
+    same in all blocks does not raise it.
     """
     sizes = blocks.sum(axis=1).astype(np.float64)
     blocks, sizes = blocks[sizes > 0], sizes[sizes > 0]
@@ -180,31 +202,30 @@ def numeric_design_effect(blocks: NDArray[np.int64]) -> float:
     if within <= 0:
         return 1.0
     ratio = between / within
-    surprising = special.fdtrc(n_blocks - 1, n - n_blocks, ratio) < _SURE
-    return float(ratio) if surprising else 1.0
+    p_value = special.fdtrc(n_blocks - 1, n - n_blocks, ratio)
+    return float(ratio) if p_value < _BLOCK_ALPHA else 1.0
 
 
 def categorical_design_effect(blocks: NDArray[np.int64]) -> float:
     """The design effect of a categorical column, from counts of shape `(n_blocks, n_bins)`.
 
-    The chi-square of blocks against categories over its degrees of dof: the mean of the
-    categories' design effects (Rao, Scott 1981); 1 unless the blocks differ significantly.
+    The chi-square of blocks against categories over its degrees of freedom: the mean of the
+    categories' design effects (Rao and Scott 1981); 1 unless the blocks differ significantly.
     """
-    table = _joined(blocks[blocks.sum(axis=1) > 0].astype(np.float64))
+    table = _merge_rare(blocks[blocks.sum(axis=1) > 0].astype(np.float64))
     if min(table.shape) < 2:  # noqa: PLR2004 - one row or column has no neighbour
         return 1.0
     statistic, p_value = _pearson(table)
     dof = (table.shape[0] - 1) * (table.shape[1] - 1)
-    return max(statistic / dof, 1.0) if p_value < _SURE else 1.0
+    return max(statistic / dof, 1.0) if p_value < _BLOCK_ALPHA else 1.0
 
 
 def persistence(p: Counts, parts: Sequence[Counts], *, ordered: bool) -> float:
-    """The share of parts of a window in which at least half of its difference shows.
+    """The share of the parts of a window that show at least half of its difference.
 
-    Each part's difference from the reference is projected on the whole window's (of the
-    distribution functions if `ordered`, of the shares otherwise): a difference that is
-    there all the time projects to one in every part, a burst to much in one part and
-    nothing in the others.
+    Each part's difference from the reference is projected on that of the whole window (of the
+    distribution functions if `ordered`, else of the shares). A lasting difference projects to
+    one in every part; a burst to much in one part and to nothing in the others.
 
     >>> persistence(np.array([5, 5]), [np.array([9, 1]), np.array([5, 5])], ordered=False)
     0.5

@@ -1,10 +1,10 @@
-"""CBPE: what performance would be without labels, if the world still answered as it did.
+"""Estimated performance: CBPE, which needs no labels and assumes that there is no concept drift.
 
-Confidence-based performance estimation (NannyML's documentation, 2022; the idea that
-calibrated scores hold the expected confusion matrix is older: Guo et al. 2017): if a score of
-0.8 has meant 80 % positives, each answer carries its own chance to be right. It sees what
-another mix of easy and hard cases does to a metric; it is blind to a world that answers
-otherwise (concept drift), so it never raises an alarm and never stands without its record.
+Confidence-based performance estimation (NannyML's documentation, 2022; that calibrated scores
+hold the expected confusion matrix is older: Guo et al. 2017). If a score of 0.8 has meant 80 %
+positives, each prediction carries its own probability of being right. The estimate shows what a
+different mix of easy and hard cases does to a metric. It cannot see concept drift, so it never
+raises an alarm, and it is always shown with its track record.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from monitoring.reference_sample import ReferenceSample
 
 SCORE_BINS = 1_000
 ASSUMES = (
-    "assumes that a score still means what it meant on held-out rows, that is P(truth | features) "
-    "unchanged; if the world answers otherwise, this number does not move"
+    "assumes that a score still means what it meant on held-out rows, i.e. that "
+    "P(truth | features) is unchanged; concept drift does not move this number"
 )
 MIN_ROWS = 200
 _SCORE_EDGES = np.linspace(0, 1, SCORE_BINS + 1)
@@ -46,7 +46,10 @@ class ScoreHistogram:
 def estimate_of(
     manifest: Manifest, sample: ReferenceSample, scores: ScoreHistogram, earlier: Sequence[Verdict]
 ) -> Estimate:
-    """The estimate of a window with its track record, or why there is none."""
+    """The estimate for a window with its track record, or the reason why there is none.
+
+    `earlier` are the verdicts on earlier windows of the version.
+    """
     if manifest.task == "regression":
         return Estimate(missing="a regression gives no probabilities to estimate from")
     if not scores.counts.sum():
@@ -54,12 +57,12 @@ def estimate_of(
     held_out = _held_out(sample, manifest)
     if isinstance(held_out, str):
         return Estimate(missing=held_out)
-    chances = calibrated(*held_out)(SCORE_MIDDLES)
+    probabilities = calibrated(*held_out)(SCORE_MIDDLES)
     metric = "roc_auc" if manifest.task == "binary" else "accuracy"
     value = (
-        expected_auc(chances, scores.counts)
+        expected_auc(probabilities, scores.counts)
         if metric == "roc_auc"
-        else float(chances @ scores.counts / scores.counts.sum())
+        else float(probabilities @ scores.counts / scores.counts.sum())
     )
     if not np.isfinite(value):
         return Estimate(missing="every row of the window has the same expected class")
@@ -77,35 +80,35 @@ def estimate_of(
 
 
 class Calibration:
-    """A rising map from scores to chances: isotonic regression, straight between its steps."""
+    """A rising map from scores to probabilities, linear between the steps of the fit."""
 
-    def __init__(self, scores: Numbers, chances: Numbers) -> None:
+    def __init__(self, scores: Numbers, probabilities: Numbers) -> None:
         self._scores = scores
-        self._chances = chances
+        self._probabilities = probabilities
 
     def __call__(self, scores: Numbers) -> Numbers:
-        """The chance of each score, 0..1."""
-        return np.interp(scores, self._scores, self._chances)
+        """The probability of each score, 0..1."""
+        return np.interp(scores, self._scores, self._probabilities)
 
 
-def calibrated(scores: Numbers, right: Numbers) -> Calibration:
-    """The isotonic fit (Barlow et al. 1972; PAVA) of outcomes 0 or 1 on scores."""
+def calibrated(scores: Numbers, outcomes: Numbers) -> Calibration:
+    """Isotonic regression (Barlow et al. 1972; PAVA) of outcomes, 0 or 1, on scores."""
     order = np.argsort(scores, kind="stable")
     unique, starts = np.unique(scores[order], return_index=True)
     sizes = np.diff(np.append(starts, len(scores)))
-    means = np.add.reduceat(right[order], starts) / sizes
+    means = np.add.reduceat(outcomes[order], starts) / sizes
     return Calibration(unique, isotonic_regression(means, weights=sizes.astype(float)).x)
 
 
-def expected_auc(chances: Numbers, counts: NDArray[np.int64]) -> float:
-    """The AUC to be expected of rows in cells of rising score, with these chances.
+def expected_auc(probabilities: Numbers, counts: NDArray[np.int64]) -> float:
+    """The expected AUC of rows in bins of rising score, from the probability of each bin.
 
-    A positive beats the negatives of lower cells and half of those of its own.
+    A positive beats the negatives of lower bins and half of those of its own bin.
 
     >>> round(expected_auc(np.array([0.0, 1.0]), np.array([5, 5])), 3)
     1.0
     """
-    positive, negative = chances * counts, (1 - chances) * counts
+    positive, negative = probabilities * counts, (1 - probabilities) * counts
     pairs = positive.sum() * negative.sum()
     if not pairs:
         return np.nan
@@ -114,31 +117,35 @@ def expected_auc(chances: Numbers, counts: NDArray[np.int64]) -> float:
 
 
 def track_record(earlier: Sequence[Verdict], metric: str) -> list[tuple[float, float]]:
-    """Estimate and truth of each earlier window that has both."""
+    """The estimate and the realized value of each earlier window that has both."""
     return [
-        (verdict.estimate.value, realised.value)
+        (verdict.estimate.value, realized.value)
         for verdict in earlier
         if verdict.estimate is not None and verdict.estimate.metric == metric
         if verdict.performance is not None and verdict.performance.start == verdict.window.start
-        for realised in verdict.performance.metrics
-        if realised.metric == metric
+        for realized in verdict.performance.metrics
+        if realized.metric == metric
     ]
 
 
 def _held_out(sample: ReferenceSample, manifest: Manifest) -> tuple[Numbers, Numbers] | str:
-    """Scores of held-out rows, and 1 where the answer it stands for was right."""
+    """Scores of held-out rows and their outcomes, or the reason why there are none.
+
+    The outcome is 1 for the positive class of a binary model, and for a right prediction of a
+    multiclass model.
+    """
     try:
         rows = sample.rows
     except InvalidDocument as err:
         return f"{SAMPLE_FILE} cannot be read: {err.what}"
     if not {"score", "label"} <= set(rows.columns):
-        return f"{SAMPLE_FILE} holds no column label: train the version again"
+        return f"{SAMPLE_FILE} has no column label: train the version again"
     table = rows.drop_nulls(["score", "label"])
     if len(table) < MIN_ROWS:
         return f"{SAMPLE_FILE} holds {len(table)} rows with a label, {MIN_ROWS} are needed"
     labels = table["label"].cast(pl.String)
     if manifest.task == "binary":
-        right = labels == manifest.classes[1]
+        outcomes = labels == manifest.classes[1]
     else:
-        right = labels == table["prediction"].cast(pl.String)
-    return table["score"].to_numpy(), right.to_numpy().astype(np.float64)
+        outcomes = labels == table["prediction"].cast(pl.String)
+    return table["score"].to_numpy(), outcomes.to_numpy().astype(np.float64)

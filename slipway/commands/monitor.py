@@ -128,9 +128,9 @@ def _judge_every(
     With `retrain`, a verdict that calls for it starts a retraining in a process.
     """
     from monitoring.alerting.notify import addresses_of
-    from monitoring.scheduler import Job
+    from monitoring.scheduler import Scheduler
 
-    # Checked once and first: the job would report a bad address after every window.
+    # Checked once and first: the scheduler would report a bad address after every window.
     addresses_of(context.monitoring_settings().notify)
     watcher = _watcher(model) if retrain else None
 
@@ -145,9 +145,9 @@ def _judge_every(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
     length = parse_duration(every, "--every")
-    job = Job(context.store(), context.layout(), model, length, judge)
+    scheduler = Scheduler(context.store(), context.layout(), model, length, judge)
     with suppress(KeyboardInterrupt):
-        job.run(report)
+        scheduler.run(report)
 
 
 def _watcher(model: str) -> "RetrainingWatcher":

@@ -88,7 +88,7 @@ def test_duplicates_are_exact_while_there_is_room(ids: list[int]) -> None:
 
 
 def test_duplicates_are_estimated_when_there_is_none() -> None:
-    count = DuplicateCount(kept=2_000)
+    count = DuplicateCount(max_hashes=2_000)
     for _ in range(2):
         count.add(pl.Series([f"id-{i}" for i in range(20_000)]))
     again, seen = count.found()

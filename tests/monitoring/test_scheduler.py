@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.scheduler import MOST_BEHIND, SETTLE, due_windows
+from monitoring.scheduler import GRACE_PERIOD, MAX_WINDOWS_BEHIND, due_windows
 from registry.promote import promote
 from registry.pull import pull
 from tests import tiny
@@ -25,12 +25,12 @@ moments = st.integers(600_000_000, 1_900_000_000).map(lambda s: datetime.fromtim
 @given(moments, st.integers(1, 50), st.sampled_from([60, 900, 3600, 86400, 7]))
 def test_windows_stand_side_by_side_until_now(now: datetime, behind: int, seconds: int) -> None:
     every = timedelta(seconds=seconds)
-    oldest = now - SETTLE - (behind + 1) * every
+    oldest = now - GRACE_PERIOD - (behind + 1) * every
     due = due_windows(now, every, lambda start, _: start < oldest)
 
     assert all(end - start == every for start, end in due)
     assert all(a[1] == b[0] for a, b in pairwise(due))
-    assert timedelta(0) <= now - SETTLE - due[-1][1] < every
+    assert timedelta(0) <= now - GRACE_PERIOD - due[-1][1] < every
     assert behind <= len(due) <= behind + 1
 
 
@@ -41,7 +41,7 @@ def test_a_new_job_begins_with_the_newest_window_and_a_late_one_is_bounded() -> 
         (datetime(2026, 1, 31, 11, tzinfo=UTC), datetime(2026, 1, 31, 12, tzinfo=UTC))
     ]
     assert due_windows(now, HOUR, lambda *_: True) == []
-    long_ago = now - 2 * MOST_BEHIND * HOUR
+    long_ago = now - 2 * MAX_WINDOWS_BEHIND * HOUR
     assert len(due_windows(now, HOUR, lambda start, _: start < long_ago)) == 1
 
 
