@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.serving import cost, neighbours, overload, plot, result, start, stops
+from benchmarks.serving.all_peers import PEERS
 from benchmarks.serving.bar import print_bars, speed_bars
 from benchmarks.serving.compare import (
     Field,
@@ -18,7 +19,7 @@ from benchmarks.serving.compare import (
     setting_of,
 )
 from benchmarks.serving.machine import Machine, split_cores, this_machine
-from benchmarks.serving.peer import PEERS, Slipway
+from benchmarks.serving.peer import Slipway
 from benchmarks.serving.scenario import SCENARIOS
 from benchmarks.serving.workplace import ROOT, prepare
 from benchmarks.serving.wrk import check_wrk

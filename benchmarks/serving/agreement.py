@@ -33,7 +33,7 @@ def check_answers(peer: Peer, server: Server, work: Work) -> float:
     if len(got) != len(expected):
         raise PlatformError(
             f"{peer.name}: expected {len(expected)} answers, got {len(got)}",
-            remedy=f"see how benchmarks/serving/peer.py asks {peer.name}",
+            remedy=f"see how {type(peer).__module__} asks {peer.name}",
         )
     pairs = zip(got, expected, strict=True)
     largest = max(_difference(g, e) for g, e in pairs)

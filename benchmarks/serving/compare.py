@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.serving.agreement import check_answers
+from benchmarks.serving.all_peers import PEERS, peer
 from benchmarks.serving.environment import python_of
 from benchmarks.serving.machine import Cores
 from benchmarks.serving.meter import DISTURBED, Meter, await_calm, quietest
-from benchmarks.serving.peer import PEERS, Peer, Setting, peer
+from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.scenario import Scenario
 from benchmarks.serving.server import Server
 from benchmarks.serving.workplace import Work, Workplace, write_bodies

@@ -14,11 +14,12 @@ import pytest
 
 from benchmarks.serving import bad
 from benchmarks.serving.agreement import check_answers
+from benchmarks.serving.all_peers import PEERS
 from benchmarks.serving.bad import badnesses
 from benchmarks.serving.bar import at_most, speed_bars
 from benchmarks.serving.compare import Measurement, medians
 from benchmarks.serving.neighbours import KINDS_WANTED
-from benchmarks.serving.peer import FOLDER, PEERS, Peer, Slipway
+from benchmarks.serving.peer import FOLDER, Peer, Slipway
 from benchmarks.serving.server import Server, family, free_port
 from benchmarks.serving.workplace import Work, quiet_environ, write_bodies
 from benchmarks.serving.wrk import drive
