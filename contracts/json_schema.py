@@ -13,7 +13,7 @@ Dialect = Literal["2020-12", "openapi-3.0"]
 """JSON Schema 2020-12, which OpenAPI 3.1 and pydantic use; or that of OpenAPI 3.0, which knows
 neither a list of types nor `examples`."""
 
-TYPES: Mapping[FeatureType, str] = {
+JSON_TYPES: Mapping[FeatureType, str] = {
     "float": "number",
     "int": "integer",
     "bool": "boolean",
@@ -33,7 +33,7 @@ def feature_schema(feature: Feature, dialect: Dialect = "2020-12") -> JsonSchema
     {'type': ['integer', 'null'], 'description': 'Age (an integer 18..99 [years] or null)',
      'minimum': 18, 'maximum': 99}
     """
-    schema: JsonSchema = {"type": TYPES[feature.type]}
+    schema: JsonSchema = {"type": JSON_TYPES[feature.type]}
     schema["description"] = f"{feature.description} ({feature.expected})".strip()
     if feature.is_category and feature.policy == "reject":
         schema["enum"] = [*feature.categories, *([None] if feature.nullable else [])]

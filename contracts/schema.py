@@ -5,7 +5,7 @@ to a number out of range or an unknown category:
 
 * `reject`: the request is refused with a 4xx;
 * `clip`: the number is moved to the nearest bound, and the prediction is flagged;
-* `flag`: the value goes to the model unchanged (a category as `UNSEEN`), and the prediction is
+* `flag`: the value goes to the model unchanged (a category as `UNSEEN_CODE`), and the prediction is
   flagged.
 
 The input matrix of a model has the numbers first, then the categories, each group in the order
@@ -26,9 +26,9 @@ FeatureType = Literal["float", "int", "bool", "category"]
 Policy = Literal["reject", "clip", "flag"]
 Value = float | int | bool | str | None
 
-MISSING = -1.0
+MISSING_CODE = -1.0
 """The code of a missing category (a missing number is NaN)."""
-UNSEEN = -2.0
+UNSEEN_CODE = -2.0
 """The code of a category that is not in the schema."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Models take float32; a larger number would become infinite."""
@@ -243,9 +243,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     def matrix(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """Rows from `apply_policies` as the model's input, shape `(n_rows, n_features)`, float32.
 
-        Numbers come first, NaN if missing; categories are their index in the list, `MISSING` or
-        `UNSEEN`. This is the definition that the service and the fitted pipeline are tested
-        against; it is not made for speed.
+        Numbers come first, NaN if missing; categories are their index in the list,
+        `MISSING_CODE` or `UNSEEN_CODE`. This is the definition that the service and the fitted
+        pipeline are tested against; it is not made for speed.
         """
         columns = self.columns
         return np.array(
@@ -317,5 +317,5 @@ def _coded(feature: Feature, value: Any) -> float:
     if not feature.is_category:
         return math.nan if value is None else float(value)
     if value is None:
-        return MISSING
-    return float(feature.categories.index(value)) if value in feature.categories else UNSEEN
+        return MISSING_CODE
+    return float(feature.categories.index(value)) if value in feature.categories else UNSEEN_CODE

@@ -22,7 +22,7 @@ SHARED = ("SLIPWAY_VAR",)
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Secret:
@@ -51,7 +51,7 @@ def variables(cls: type) -> dict[str, dataclasses.Field[Any]]:
     return {f.metadata["variable"]: f for f in dataclasses.fields(cls)}
 
 
-def load_settings(cls: type[T], environ: Mapping[str, str]) -> T:
+def load_settings(cls: type[_T], environ: Mapping[str, str]) -> _T:
     """The settings class `cls` with the values of `environ`; an empty value means the default.
 
     Raises:

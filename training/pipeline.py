@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from contracts.schema import MISSING, UNSEEN, Schema
+from contracts.schema import MISSING_CODE, UNSEEN_CODE, Schema
 from training.metrics import Target
 from training.recipe import Recipe
 
@@ -43,8 +43,8 @@ def encoder(schema: Schema) -> ColumnTransformer:
     codes = OrdinalEncoder(
         categories=[np.array([*f.categories, np.nan], dtype=object) for f in categories],
         handle_unknown="use_encoded_value",
-        unknown_value=int(UNSEEN),
-        encoded_missing_value=int(MISSING),
+        unknown_value=int(UNSEEN_CODE),
+        encoded_missing_value=int(MISSING_CODE),
         dtype=np.float32,
     )
     steps = [

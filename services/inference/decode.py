@@ -18,7 +18,15 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from contracts.schema import FLOAT32_MAX, MISSING, UNSEEN, Feature, Policy, Schema, Violation
+from contracts.schema import (
+    FLOAT32_MAX,
+    MISSING_CODE,
+    UNSEEN_CODE,
+    Feature,
+    Policy,
+    Schema,
+    Violation,
+)
 from services.faults import Fault
 
 NAN = float("nan")
@@ -365,11 +373,11 @@ class _Codes(dict[str | None, float]):
 
     def __missing__(self, value: object) -> float:
         if isinstance(value, str):
-            return UNSEEN
+            return UNSEEN_CODE
         raise KeyError(value)
 
 
 def _codes_of(feature: Feature) -> _Codes:
     codes = _Codes({c: float(i) for i, c in enumerate(feature.categories)})
-    codes[None] = MISSING
+    codes[None] = MISSING_CODE
     return codes

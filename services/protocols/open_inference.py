@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from contracts.manifest import Manifest, Pointer
-from contracts.schema import MISSING, Feature, Violation
+from contracts.schema import MISSING_CODE, Feature, Violation
 from services.inference.batch_result import BatchResult
 from services.inference.decode import Decoder, Rows, parse, refused
 from services.inference.pending import Render
@@ -262,7 +262,7 @@ def _meant(feature: Feature, value: object) -> object:
 
 
 def _category(feature: Feature, code: int) -> str | int | None:
-    if code == MISSING:
+    if code == MISSING_CODE:
         return None
     return feature.categories[code] if 0 <= code < len(feature.categories) else code
 

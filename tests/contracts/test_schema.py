@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from contracts.errors import InvalidRecipe
 from contracts.schema import (
     FLOAT32_MAX,
-    MISSING,
-    UNSEEN,
+    MISSING_CODE,
+    UNSEEN_CODE,
     Feature,
     Schema,
     boolean,
@@ -132,7 +132,7 @@ def test_the_matrix_has_numbers_first_and_codes_last() -> None:
     assert full.dtype == np.float32
     assert full.tolist() == [[4.5, 44, 1, 1000, 0, 0, 0]]
     assert np.isnan(poor[0, :5]).all()
-    assert poor[0, 5:].tolist() == [MISSING, UNSEEN]
+    assert poor[0, 5:].tolist() == [MISSING_CODE, UNSEEN_CODE]
     assert SCHEMA.matrix([]).shape == (0, 7)
 
 
