@@ -22,7 +22,7 @@ from contracts.names import check_model_name
 from contracts.schema import Schema
 from training.metrics import METRICS
 
-FOLDER = Path(__file__).parent / "recipes"
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
 RENAMED = {
     "slices": "gate_segment_features",
     "slice_tolerance": "segment_tolerance",
@@ -213,7 +213,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """The names of the recipes in `training/recipes`."""
-    return sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
+    return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if not p.stem.startswith("_"))
 
 
 def load_recipe(name: str) -> Recipe:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Report = Callable[[str, str], None]
+ReportProgress = Callable[[str, str], None]
 """Prints the progress of a step."""
 
 
@@ -68,7 +68,7 @@ def demo_command(
         _show_stories(stories)
 
 
-def run_demo(root: Path, *, port: int, rows: int, report: Report) -> list[ModelStory]:
+def run_demo(root: Path, *, port: int, rows: int, report: ReportProgress) -> list[ModelStory]:
     """Train, promote and serve every recipe, send traffic, and judge it.
 
     Raises:
@@ -101,7 +101,7 @@ def run_demo(root: Path, *, port: int, rows: int, report: Report) -> list[ModelS
     ]
 
 
-def _reporter(*, quiet: bool) -> Report:
+def _reporter(*, quiet: bool) -> ReportProgress:
     started = time.monotonic()
 
     def report(step: str, text: str) -> None:
@@ -111,7 +111,7 @@ def _reporter(*, quiet: bool) -> Report:
     return report
 
 
-def _train_all(report: Report) -> list["TrainedVersion"]:
+def _train_all(report: ReportProgress) -> list["TrainedVersion"]:
     report("train", "loading scikit-learn and MLflow")
     from training.recipe import load_recipe, recipe_names
     from training.run import train_recipe
@@ -125,7 +125,7 @@ def _train_all(report: Report) -> list["TrainedVersion"]:
     return trained
 
 
-def _promote(trained: "TrainedVersion", report: Report) -> str:
+def _promote(trained: "TrainedVersion", report: ReportProgress) -> str:
     """Promote the version if it passes the gate; if not, the old one stays Production."""
     try:
         promotion = promote_version(trained.name, trained.version, because="make demo")
@@ -137,7 +137,7 @@ def _promote(trained: "TrainedVersion", report: Report) -> str:
     return sentence
 
 
-def _send(url: str, model: str, rows: int, traffic: str, report: Report) -> _Sent:
+def _send(url: str, model: str, rows: int, traffic: str, report: ReportProgress) -> _Sent:
     report("simulate", f"{rows} requests to {model}, {traffic}")
     start = datetime.now(UTC)
     load = send_rows(url, model, rows, drifted=traffic == "drifted")
@@ -145,7 +145,7 @@ def _send(url: str, model: str, rows: int, traffic: str, report: Report) -> _Sen
     return _Sent(model, traffic, load, start, datetime.now(UTC))
 
 
-def _judge(sent: _Sent, report: Report) -> JudgedWindow:
+def _judge(sent: _Sent, report: ReportProgress) -> JudgedWindow:
     report("monitor", f"judging the traffic of {sent.model} ({sent.traffic})")
     verdict = judge_window(sent.model, sent.start, sent.end)
     report("monitor", verdict.sentence)

@@ -5,7 +5,7 @@ from contracts.errors import RegistryUnreachable
 from registry.store import Store
 from training.evaluation.decision_page import decision_html
 
-FOLDER = "decision"
+DECISION_FOLDER = "decision"
 
 
 def log_decision(store: Store, decision: Decision) -> None:
@@ -21,7 +21,7 @@ def log_decision(store: Store, decision: Decision) -> None:
         f"{decision.decision_id}.html": decision_html(decision).encode(),
     }
     try:
-        store.artifacts.upload(decision.run_id, FOLDER, files)
+        store.artifacts.upload(decision.run_id, DECISION_FOLDER, files)
     except RegistryUnreachable as err:
         raise RegistryUnreachable(
             f"run {decision.run_id}: expected to log the decision {decision.decision_id}, "
