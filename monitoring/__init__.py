@@ -3,6 +3,6 @@
 In: the traffic log, labels, the served version's model directory. Out: verdicts in
 `var/verdicts/<model>/`, reports in `var/reports/<model>/`, both logged to the version's run in
 MLflow; past traffic as Parquet; requests for retraining.
-May import: contracts, metrics, pages, registry; never BentoML, services or training. The
-packages inside stand in layers, which `pyproject.toml` lists.
+May import: contracts, metrics, pages, registry; never BentoML, services or training.
+`pyproject.toml` lists the layers of the packages inside.
 """

@@ -40,7 +40,8 @@ class Baseline:
 def find_baseline(store: Store, layout: Layout, name: str, version: int | None) -> Baseline:
     """The baseline of a version, or of the served one; fetched if it is not on this machine.
 
-    Every file of the directory is hashed. Who needs the number only asks `served_version`.
+    Every file of the directory is hashed. For the number of the served version alone there is
+    `served_version`.
 
     Raises:
         NotRegistered: no such version, or none is served here.

@@ -23,7 +23,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 GRACE_PERIOD = timedelta(seconds=10)
 """A window is judged this long after its end: a batch may still be written."""
 MAX_WINDOWS_BEHIND = 96
-"""A scheduler that starts late catches up on at most so many windows, the newest."""
+"""The most windows that a scheduler that starts late catches up on: the newest ones."""
 MAX_SLEEP_S = 5.0
 
 

@@ -7,7 +7,7 @@ from contracts.settings import Secret, setting
 
 @dataclass(frozen=True)
 class MonitoringSettings:
-    """When a difference counts, who is alerted, and when a model is retrained.
+    """When a difference counts, whom to alert, and when a model is retrained.
 
     The defaults of the thresholds are calibrated on windows without drift.
     """
@@ -39,7 +39,7 @@ class MonitoringSettings:
     notify: Secret = setting(
         "SLIPWAY_MONITORING_NOTIFY",
         Secret(""),
-        "who gets alerts: Apprise addresses, separated by commas",
+        "recipients of alerts: Apprise addresses, separated by commas",
     )
     drift_windows: int = setting(
         "SLIPWAY_MONITORING_DRIFT_WINDOWS",

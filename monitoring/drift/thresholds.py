@@ -43,7 +43,7 @@ class DriftThresholds:
     calibrated: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
 
     def limit(self, column: str, effect: str, reference_rows: int) -> Limit:
-        """The limit of an effect of a column whose reference has so many rows.
+        """The limit of an effect of a column, given the number of rows of its reference.
 
         A learned limit counts only above that of the settings.
         """

@@ -14,7 +14,7 @@ class Timeline:
     """Time bins of equal width: a time in microseconds is in bin `time // width - first`.
 
     Bins are aligned to 1970, so doubling the width joins neighbours and keeps every count
-    exact. Who counts by time bin calls `fit` before and applies its changes to the counts.
+    exact. Code that counts by time bin calls `fit` first and applies the changes to its counts.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Labels: what turned out to be true, by prediction id; the last one counts.
+"""Labels: the true outcomes of predictions, by prediction id; the last one counts.
 
 JSON lines `{"prediction_id": ..., "truth": ..., "time": ...}` in `var/labels/<model>/*.jsonl`,
 written by `monitoring.labels.ingest`, by the service or by anything that appends whole lines;

@@ -1,4 +1,4 @@
-"""Training rows from traffic: the features of predictions, and what turned out to be true."""
+"""Training rows from traffic: the features of predictions, with their labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -159,8 +159,8 @@ def _orphans(
 ) -> int:
     """How many labels came while the window's were due, and belong to no prediction.
 
-    They are looked for among the predictions that such a label can belong to: those from one
-    delay before the window's start until it is mature.
+    Such a label can belong to predictions from one delay before the window's start until the
+    window is mature; all these are read.
     """
     first, last = (int(t.timestamp() * 1e6) for t in (window.start, window.end + delay))
     due = (labels.times >= first) & (labels.times < last) & ~is_matched

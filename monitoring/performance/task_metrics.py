@@ -22,7 +22,7 @@ MIN_LABELS_OF_CLASS = 10
 MIN_FALL = {"roc_auc": 0.02, "accuracy": 0.02}
 """Smallest absolute change for the worse that counts."""
 MIN_RELATIVE_FALL = 0.1
-"""The same for all other metrics, as a share of the baseline."""
+"""Smallest change for the worse that counts in all other metrics, as a share of the baseline."""
 
 
 def compute_metrics(rows: LabelledPredictions, manifest: Manifest) -> dict[str, MetricEstimate]:

@@ -11,8 +11,8 @@ MAX_HASHES = 2_000_000
 class DuplicateCount:
     """The share of rows whose id occurred before, by adaptive sampling of ids.
 
-    Adaptive sampling (Wegman 1984; Flajolet 1990) works on 64-bit hashes of the ids. While
-    there is room every hash is kept; then only those that end in 0, in 00, ... in binary. Equal
+    Adaptive sampling (Wegman 1984; Flajolet 1990) works on 64-bit hashes of the ids. Up to
+    `max_hashes` every hash is kept; then only those that end in 0, in 00, ... in binary. Equal
     ids have equal hashes, so the share of duplicates among the kept ones is that among all.
     """
 

@@ -1,4 +1,4 @@
-"""The compaction manifest: `compacted.json` beside the Parquet files of a day's traffic.
+"""The compaction manifest: `compacted.json`, next to the Parquet files of a day's traffic.
 
 The document is the only truth. A Parquet file that it does not name was left by a run that was
 killed; bytes of a log file that it counts are in Parquet already. It is replaced as a whole, so
@@ -58,7 +58,7 @@ def open_log_files(folder: Path, compacted: CompactionManifest) -> list[tuple[Pa
 
 @contextlib.contextmanager
 def reading_lock(folder: Path) -> Iterator[None]:
-    """Keep log files in place while the block reads them: compaction removes none meanwhile."""
+    """Keep log files in place while the block reads them: compaction removes none during it."""
     with contextlib.ExitStack() as stack:
         # Where no lock can be made, compaction cannot remove files either.
         with contextlib.suppress(OSError):
@@ -69,7 +69,7 @@ def reading_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def removal_lock(folder: Path) -> Iterator[bool]:
-    """Whether nobody reads the folder; while the block runs, nobody begins to.
+    """Keep readers out while the block runs; gives False if somebody reads the folder already.
 
     Raises:
         Unwritable: the lock cannot be made.

@@ -10,7 +10,7 @@ from contracts.verdict import Acceptance
 from monitoring.verdicts.history import verdict_named
 
 ACCEPTED_FOLDER = "accepted"
-"""Folder beside the verdicts, with one document per accepted verdict."""
+"""The folder, below that of the verdicts, with one document per accepted verdict."""
 
 
 def accepted_ids(layout: Layout, name: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ def decide(
         torn: lines and files of the window that could not be read.
         findings: drift, one finding per column.
         quality: faults of the data.
-        settings: how many rows a window needs.
+        settings: the least number of rows to judge.
         worse: labels have shown the model to be worse than at training.
 
     """

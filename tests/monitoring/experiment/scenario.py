@@ -19,7 +19,7 @@ from monitoring.experiment.effect import (
     TrialRows,
 )
 from monitoring.traffic.window import TimeWindow
-from tests.monitoring.test_monitor import TINY_REFERENCE
+from tests.monitoring.reference import TINY_REFERENCE
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 10

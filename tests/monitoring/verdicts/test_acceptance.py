@@ -22,7 +22,7 @@ from tests.monitoring.verdict_history import MONDAY, finding, verdict
         ("tiny-1-1", "summer", "expected a verdict with findings to learn from, got 'no_traffic'"),
     ],
 )
-def test_what_cannot_be_accepted_is_told(
+def test_what_cannot_be_accepted_is_an_error(
     verdict_id: str, why: str, told: str, tmp_path: Path
 ) -> None:
     layout = Layout(tmp_path)

@@ -4,7 +4,7 @@ from monitoring.quality.time_gaps import time_gaps
 from tests.monitoring.verdict_history import verdict
 
 
-def test_a_gap_alarms_where_earlier_windows_had_rows_and_is_told_elsewhere() -> None:
+def test_a_gap_alarms_where_earlier_windows_had_rows_and_is_reported_elsewhere() -> None:
     gap = (10,) * 8 + (0,) * 6 + (10,) * 10
     full = [verdict(d, profile=(10,) * 24) for d in range(5)]
     nights = [verdict(d, profile=gap) for d in range(5)]

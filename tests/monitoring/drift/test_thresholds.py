@@ -35,7 +35,7 @@ def test_a_sunday_is_usual_where_sundays_are_and_a_monday_like_it_is_not() -> No
     assert sunday.source == "9 undrifted windows of a Sunday"
 
 
-def test_few_windows_teach_nothing_and_a_limit_never_falls_below_the_settings() -> None:
+def test_few_windows_give_no_limit_and_a_limit_never_falls_below_the_settings() -> None:
     settings = MonitoringSettings()
     thresholds = DriftThresholds(settings, calibrated_limits(weeks(9), window(63), frozenset()))
 
@@ -44,7 +44,7 @@ def test_few_windows_teach_nothing_and_a_limit_never_falls_below_the_settings() 
     assert thresholds.limit("age", "ks", 10**9).source == "settings"
 
 
-def test_windows_that_a_person_accepted_teach_as_well(tmp_path: Path) -> None:
+def test_limits_are_learned_from_accepted_windows_as_well(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     past = [verdict(day, finding("age", 0.3, drifted=True)) for day in range(30)]
     folder = layout.verdicts / "tiny"

@@ -17,7 +17,7 @@ from monitoring.traffic.batch import TrafficBatch
 from training.reference import number_reference
 
 
-def test_the_slice_that_drives_a_drift_is_named(tmp_path: Path) -> None:
+def test_the_segment_that_drives_a_drift_is_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
 
     def rows(n: int, older: float) -> dict[str, pl.Series]:
@@ -64,7 +64,7 @@ def test_the_slice_that_drives_a_drift_is_named(tmp_path: Path) -> None:
     assert now.features == ("region", "owner")
 
 
-def test_the_slice_whose_values_are_missing_is_named_and_a_large_one_is_not_blamed() -> None:
+def test_the_segment_whose_values_are_missing_is_named_and_a_large_one_is_not_blamed() -> None:
     rng = np.random.default_rng(3)
     n = 10_000
     reference = Reference(
@@ -93,7 +93,7 @@ def test_the_slice_whose_values_are_missing_is_named_and_a_large_one_is_not_blam
     assert now.faulty_segment("age", "missing") is None, "a tenth of every region"
 
 
-def test_the_slice_that_sends_another_unit_or_new_words_is_named() -> None:
+def test_the_segment_that_sends_another_unit_or_new_categories_is_named() -> None:
     rng = np.random.default_rng(4)
     n = 5_000
     reference = Reference(
@@ -126,7 +126,7 @@ def test_the_slice_that_sends_another_unit_or_new_words_is_named() -> None:
     assert now.faulty_segment("work", "constant") is None
 
 
-def test_parts_add_up_to_one() -> None:
+def test_segment_shares_add_up_to_one() -> None:
     rng = np.random.default_rng(2)
     before, now = rng.integers(1, 50, (4, 6)), rng.integers(1, 50, (4, 6))
 

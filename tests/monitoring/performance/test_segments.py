@@ -1,4 +1,4 @@
-"""Where a model is wrong is told slice by slice, against itself, and chance is allowed for."""
+"""Each segment is compared with itself at training, and chance is allowed for."""
 
 import os
 from pathlib import Path
@@ -23,10 +23,10 @@ from monitoring.reference_sample import ReferenceSample
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.traffic.compaction import compact_traffic
 from monitoring.verdicts.summary import verdict_sentence
-from tests.monitoring.test_labels import DAY, LATER, SPAN, manifest
+from tests.monitoring.labels.scenario import DAY, LATER, SPAN, manifest
 from training.reference import number_reference
 
-GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
+GOLDEN = Path(__file__).parents[2] / "contracts" / "golden"
 REGIONS = ("north", "south", "east", "west")
 SCHEMA = Schema(
     features=(
@@ -124,7 +124,7 @@ def auc(rows: pl.DataFrame, mask: NDArray[np.bool_]) -> float:
     return float(roc_auc_score(part["label"] == "yes", part["score"]))
 
 
-def test_the_slice_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path) -> None:
+def test_the_segment_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path) -> None:
     rows = world(4_000, 2, broken="east").with_columns(
         region=pl.when(pl.int_range(4_000) % 10 == 0).then(None).otherwise(pl.col("region"))
     )
@@ -150,7 +150,7 @@ def test_the_slice_that_went_wrong_is_named_with_sklearns_numbers(tmp_path: Path
     assert owners.now == pytest.approx(auc(rows, rows["owner"].to_numpy()))
 
 
-def test_where_nothing_went_wrong_no_slice_is_blamed(tmp_path: Path) -> None:
+def test_where_nothing_went_wrong_no_segment_is_blamed(tmp_path: Path) -> None:
     """Each slice at its own 1 % would blame one in forty worlds of this size and more."""
     held_out(tmp_path)
     blamed = 0
@@ -164,7 +164,9 @@ def test_where_nothing_went_wrong_no_slice_is_blamed(tmp_path: Path) -> None:
     assert blamed == 0
 
 
-def test_slices_with_few_labels_are_not_judged_and_none_without_segments(tmp_path: Path) -> None:
+def test_segments_with_few_labels_are_not_judged_and_none_without_segment_features(
+    tmp_path: Path,
+) -> None:
     live(Layout(tmp_path), world(4_000, 2)[:380])
     held_out(tmp_path)
 
@@ -172,7 +174,7 @@ def test_slices_with_few_labels_are_not_judged_and_none_without_segments(tmp_pat
     assert judged(tmp_path, ()).segments == ()
 
 
-def test_the_sentence_and_the_page_name_the_worst_slice(tmp_path: Path) -> None:
+def test_the_sentence_and_the_page_name_the_worst_segment(tmp_path: Path) -> None:
     live(Layout(tmp_path), world(4_000, 2, broken="east"))
     held_out(tmp_path)
     found = judged(tmp_path, ("region",))

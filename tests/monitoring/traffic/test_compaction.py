@@ -34,7 +34,7 @@ from monitoring.traffic.parquet import concat_tables, record_of, table_of
 from monitoring.traffic.projections import TypedColumns
 from monitoring.traffic.reader import read_traffic
 from monitoring.traffic.window import ReadStats, TimeWindow
-from tests.monitoring.test_monitor import TINY_REFERENCE
+from tests.monitoring.reference import TINY_REFERENCE
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 LATER = DAY + timedelta(days=2)

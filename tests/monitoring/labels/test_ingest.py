@@ -1,0 +1,64 @@
+"""A file of labels is imported as a whole or refused with the line that is wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import InvalidData
+from contracts.names import Layout
+from monitoring.labels.ingest import add_labels
+from monitoring.labels.store import read_labels
+from tests.monitoring.labels.scenario import LATER, manifest
+
+BAD = {
+    "prediction_id,truth\nid-1,maybe\n": 'line 2: truth: expected one of no, yes, got "maybe"',
+    "prediction_id,truth\n,yes\n": (
+        'line 2: prediction_id: expected a prediction id of 1 to 128 characters, got ""'
+    ),
+    "id,truth\n1,yes\n": (
+        "expected the columns prediction_id, truth and optionally time, got id, truth"
+    ),
+    "prediction_id,truth\nid-1,yes,3\n": (
+        "line 2: expected an object with prediction_id, truth and optionally time"
+    ),
+    "prediction_id,truth,time\nid-1,yes,noon\n": "line 2: time: expected RFC 3339 with a zone",
+    "prediction_id,truth\n": "expected at least one label, got none",
+    "": "expected the columns prediction_id, truth and optionally time, got none",
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD.items())
+def test_a_wrong_file_is_refused_whole_with_the_place(tmp_path: Path, text: str, says: str) -> None:
+    source = tmp_path / "labels.csv"
+    source.write_text(text)
+    with pytest.raises(InvalidData, match=says):
+        add_labels(Layout(tmp_path), manifest(), source, now=LATER)
+
+    assert not Layout(tmp_path).labels("loan").exists()
+
+
+@given(st.binary(max_size=120), st.sampled_from(["csv", "jsonl"]))
+def test_any_file_is_taken_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str
+) -> None:
+    folder = tmp_path_factory.mktemp("labels")
+    source = folder / f"labels.{kind}"
+    source.write_bytes(data)
+    with pytest.raises(InvalidData, match="expected"):
+        add_labels(Layout(folder), manifest(), source, now=LATER)
+
+
+def test_a_regression_takes_numbers_only(tmp_path: Path) -> None:
+    source = tmp_path / "labels.jsonl"
+    source.write_text('{"prediction_id": "a", "truth": 3}\n{"prediction_id": "b", "truth": 2.5}\n')
+    value = manifest(task="regression", classes=())
+    added = add_labels(Layout(tmp_path), value, source, now=LATER)
+    read = read_labels(Layout(tmp_path), "loan", ())
+
+    assert added.rows == 2
+    assert sorted(read.targets) == [2.5, 3.0]
+    source.write_text('{"prediction_id": "a", "truth": true}\n')
+    with pytest.raises(InvalidData, match="truth: expected a number, got true"):
+        add_labels(Layout(tmp_path), value, source, now=LATER)
