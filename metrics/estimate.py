@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from metrics.interval import Z95, wilson
-from metrics.ranking import delong_components
+from metrics.ranking import components_by_class
 from metrics.value import Values
 
 
@@ -31,14 +31,14 @@ def estimate_roc_auc(target: NDArray[Any], score: Values) -> MetricEstimate:
     >>> estimate_roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])).value
     0.75
     """
-    positive = target == 1
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    if not n_positive or not n_negative:
+    is_positive = target == 1
+    # Values are sorted twice as fast as their order is found, which `roc_auc` needs.
+    positive, negative = np.sort(score[is_positive]), np.sort(score[~is_positive])
+    if not len(positive) or not len(negative):
         return MetricEstimate(np.nan, np.nan, np.nan, np.nan)
-    components = delong_components(target, score)
-    above, below = components[positive], components[~positive]
+    above, below = components_by_class(positive, negative)
     value = float(above.mean())
-    error = float(np.sqrt(_variance(above) / n_positive + _variance(below) / n_negative))
+    error = float(np.sqrt(_variance(above) / len(positive) + _variance(below) / len(negative)))
     if not 0 < value < 1 or not error:
         return MetricEstimate(value, error, value, value)
     half = Z95 * error / (value * (1 - value))

@@ -47,11 +47,20 @@ def delong_components(target: NDArray[Any], score: Values) -> Values:
     order = np.argsort(score, kind="stable")
     is_positive = target[order] == 1
     positive, negative = order[is_positive], order[~is_positive]
-    high, low = score[positive], score[negative]
     components = np.empty(len(score))
-    components[positive] = share_below(low, high)
-    components[negative] = 1 - share_below(high, low)
+    components[positive], components[negative] = components_by_class(
+        score[positive], score[negative]
+    )
     return components
+
+
+def components_by_class(positive: Values, negative: Values) -> tuple[Values, Values]:
+    """DeLong's components of the positive and of the negative rows, from their rising scores.
+
+    >>> [part.tolist() for part in components_by_class(np.array([0.35, 0.8]), np.array([0.1, 0.4]))]
+    [[0.5, 1.0], [1.0, 0.5]]
+    """
+    return share_below(negative, positive), 1 - share_below(positive, negative)
 
 
 def share_below(among: Values, values: Values) -> Values:
