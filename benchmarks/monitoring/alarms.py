@@ -174,39 +174,42 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=300)
     parser.add_argument("--seed", type=int, default=SEED, help="thresholds were set on the default")
     parser.add_argument("--only", default="", help="part of a case's name")
-    wishes = parser.parse_args()
+    arguments = parser.parse_args()
     missed = 0
     say = sys.stdout.write
-    say(f"{wishes.repetitions} repetitions per line, seed {wishes.seed}\n")
+    say(f"{arguments.repetitions} repetitions per line, seed {arguments.seed}\n")
     say("case                     rows   reference  alarms   95 % interval    bar\n")
     for case in CASES:
-        if wishes.only not in case.name:
+        if arguments.only not in case.name:
             continue
         for reference_rows in (1_000, 50_000):
             begin = time.perf_counter()
-            share = share_of_alarms(case, reference_rows, wishes.repetitions, wishes.seed)
-            word = _judged(case, share)
-            missed += word.endswith("MISSED")
-            low, high = wilson(share * wishes.repetitions, wishes.repetitions)
+            share = share_of_alarms(case, reference_rows, arguments.repetitions, arguments.seed)
+            outcome = _judged(case, share)
+            missed += outcome.endswith("MISSED")
+            low, high = wilson(share * arguments.repetitions, arguments.repetitions)
             say(
                 f"{case.name:<24} {case.rows:>6} {reference_rows:>9} {share:>8.1%}"
-                f"   {low:6.1%} - {high:6.1%}  {word:<13}  {time.perf_counter() - begin:5.1f} s\n"
+                f"   {low:6.1%} - {high:6.1%}  {outcome:<13}"
+                f"  {time.perf_counter() - begin:5.1f} s\n"
             )
             sys.stdout.flush()
     for name, fall, positives, bar, power in FALLS:
-        if wishes.only not in name:
+        if arguments.only not in name:
             continue
-        share = share_of_falls(fall, positives, wishes.repetitions, wishes.seed)
+        share = share_of_falls(fall, positives, arguments.repetitions, arguments.seed)
         case = Case(name, scenarios.unchanged, 1_000, bar, ALARMS, power=power)
-        word = _judged(case, share)
-        missed += word.endswith("MISSED")
-        low, high = wilson(share * wishes.repetitions, wishes.repetitions)
-        say(f"{name:<24} {1000:>6} {5000:>9} {share:>8.1%}   {low:6.1%} - {high:6.1%}  {word}\n")
+        outcome = _judged(case, share)
+        missed += outcome.endswith("MISSED")
+        low, high = wilson(share * arguments.repetitions, arguments.repetitions)
+        say(f"{name:<24} {1000:>6} {5000:>9} {share:>8.1%}   {low:6.1%} - {high:6.1%}  {outcome}\n")
     for name, change, rows in TWICE:
         title = f"{name}, twice"
-        for reference_rows in (1_000, 50_000) if wishes.only in title else ():
-            share = share_of_lasting(change, rows, reference_rows, wishes.repetitions, wishes.seed)
-            low, high = wilson(share * wishes.repetitions, wishes.repetitions)
+        for reference_rows in (1_000, 50_000) if arguments.only in title else ():
+            share = share_of_lasting(
+                change, rows, reference_rows, arguments.repetitions, arguments.seed
+            )
+            low, high = wilson(share * arguments.repetitions, arguments.repetitions)
             say(f"{title:<26} {rows:>4} {reference_rows:>9} {share:>8.1%}")
             say(f"   {low:6.1%} - {high:6.1%}\n")
     return int(missed > 0)

@@ -53,7 +53,7 @@ class Month:
 
 
 def load(path: Path) -> pd.DataFrame:
-    """The hours in the order of time, categories as words; hours without a record left out."""
+    """The hours in the order of time, categories as text; hours without a record left out."""
     table = pd.read_csv(path).dropna(subset=[*NUMBERS, *WORDS, "cnt"])
     table["time"] = pd.to_datetime(table.dteday, format="%m/%d/%y") + pd.to_timedelta(
         table.hr, unit="h"
@@ -205,8 +205,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="bike_sharing_hour.csv")
     parser.add_argument("--no-evidently", action="store_true")
-    wishes = parser.parse_args()
-    show(judge(load(wishes.data), with_evidently=not wishes.no_evidently))
+    arguments = parser.parse_args()
+    show(judge(load(arguments.data), with_evidently=not arguments.no_evidently))
 
 
 if __name__ == "__main__":

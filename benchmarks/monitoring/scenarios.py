@@ -20,7 +20,7 @@ _ZIPF = 1 / np.arange(1, 41)
 
 
 def table(n: int, rng: np.random.Generator, wobble: float = 0.0) -> dict[str, NDArray[np.generic]]:
-    """Ten columns as they come in practice: skewed, tied, heavy-tailed, with gaps, in words.
+    """Ten columns as they come in practice: skewed, tied, heavy-tailed, with gaps, categorical.
 
     `wobble` moves the mean of each numeric column by this many of its standard deviations.
     """

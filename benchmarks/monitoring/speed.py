@@ -256,14 +256,15 @@ def main() -> None:
     parser.add_argument("--only", choices=CASES, action="append")
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None)
-    wishes = parser.parse_args()
+    arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    for name in wishes.only or CASES:
+    for name in arguments.only or CASES:
         case, rows = CASES[name]
-        with tempfile.TemporaryDirectory(dir=wishes.folder) as folder:
-            n = wishes.rows or rows
-            for step, words in ((write_for, (name, Path(folder), n)), (case, (Path(folder), n))):
-                process = context.Process(target=step, args=words)
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            n = arguments.rows or rows
+            steps = ((write_for, (name, Path(folder), n)), (case, (Path(folder), n)))
+            for step, given in steps:
+                process = context.Process(target=step, args=given)
                 process.start()
                 process.join()
 

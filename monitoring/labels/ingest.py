@@ -41,8 +41,8 @@ def add_labels(layout: Layout, manifest: Manifest, source: Path, *, now: datetim
     """
     labels: list[Label] = []
     faults: list[str] = []
-    for place, row in _rows(source):
-        violations = label_violations(row, manifest.classes, f"{place}: ")
+    for line, row in _rows(source):
+        violations = label_violations(row, manifest.classes, f"{line}: ")
         if violations:
             faults.append(str(violations[0]))
         elif isinstance(row, dict):

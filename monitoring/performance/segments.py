@@ -96,8 +96,8 @@ def _compared(
 ) -> Iterator[_Compared]:
     """Segments that have the metric on both sides."""
     for feature, index in rows.segment_index.items():
-        for place, value in enumerate(segment_values(manifest, feature)):
-            here, there = index == place, held_out.segment_index[feature] == place
+        for code, value in enumerate(segment_values(manifest, feature)):
+            here, there = index == code, held_out.segment_index[feature] == code
             labels, baseline_labels = int(here.sum()), int(there.sum())
             if min(labels, baseline_labels) < MIN_LABELS:
                 continue

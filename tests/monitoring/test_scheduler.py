@@ -19,10 +19,10 @@ from tests.conftest import Workplace
 from training.run import train_recipe
 
 HOUR = timedelta(hours=1)
-moments = st.integers(600_000_000, 1_900_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
+times = st.integers(600_000_000, 1_900_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
 
 
-@given(moments, st.integers(1, 50), st.sampled_from([60, 900, 3600, 86400, 7]))
+@given(times, st.integers(1, 50), st.sampled_from([60, 900, 3600, 86400, 7]))
 def test_windows_stand_side_by_side_until_now(now: datetime, behind: int, seconds: int) -> None:
     every = timedelta(seconds=seconds)
     oldest = now - GRACE_PERIOD - (behind + 1) * every
@@ -53,10 +53,12 @@ def test_the_command_judges_window_after_window_and_goes_on_after_a_kill(
     train_recipe(tiny.binary(), workplace.store)
     promote(workplace.store, "tiny", actor="ada")
     pull(workplace.store, workplace.layout, "tiny")
-    words = [sys.executable, "-m", "slipway", "monitor", "tiny", "--every", "3s", "--json"]
+    command = [sys.executable, "-m", "slipway", "monitor", "tiny", "--every", "3s", "--json"]
     seen: list[str] = []
     for _ in range(2):
-        with subprocess.Popen(words, cwd=workplace.root, stdout=subprocess.PIPE, text=True) as job:
+        with subprocess.Popen(
+            command, cwd=workplace.root, stdout=subprocess.PIPE, text=True
+        ) as job:
             assert job.stdout is not None
             text = ""
             until = time.monotonic() + 120

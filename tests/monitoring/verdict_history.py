@@ -30,7 +30,7 @@ def finding(column: str, size: float, *, drifted: bool = False) -> Finding:
 
 def verdict(day: int, *findings: Finding, **changes: Any) -> Verdict:
     start = MONDAY + day * DAY
-    words: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "verdict_id": f"tiny-1-{day}",
         "model": "tiny",
         "version": 1,
@@ -45,7 +45,7 @@ def verdict(day: int, *findings: Finding, **changes: Any) -> Verdict:
         "manifest_digest": "",
         "report": f"{day}.html",
     }
-    return Verdict(**(words | changes))
+    return Verdict(**(fields | changes))
 
 
 def window(day: int) -> TimeWindow:

@@ -120,7 +120,7 @@ def test_the_segment_that_sends_another_unit_or_new_categories_is_named() -> Non
     now.add(TrafficBatch(np.arange(n), pl.Series(range(n)), {c: rows[c] for c in rows.columns}))
 
     for column, fault in (("income", "unit"), ("income", "out_of_range"), ("work", "unseen")):
-        part = now.faulty_segment(column, fault)  # type: ignore[arg-type]  # words of the contract
+        part = now.faulty_segment(column, fault)  # type: ignore[arg-type]  # faults of the contract
         assert (str(part), part and part.share) == ("region = east", 1.0), fault
     assert now.faulty_segment("income", "missing") is None
     assert now.faulty_segment("work", "constant") is None

@@ -68,9 +68,9 @@ def test_categories_beyond_the_limit_are_counted_together() -> None:
 
     reference = CategoryReference(counts={"a": 1}, missing=0)
     column = CategoricalHistogram(reference)
-    words = [f"w{i}" for i in range(histograms.MAX_CATEGORIES + 5)]
-    column.add(pl.Series(["a", *words]), np.zeros(len(words) + 1, dtype=np.int64))
+    names = [f"w{i}" for i in range(histograms.MAX_CATEGORIES + 5)]
+    column.add(pl.Series(["a", *names]), np.zeros(len(names) + 1, dtype=np.int64))
 
     assert column.counts["a"] == 1
     assert column.counts[OTHERS] == 5
-    assert sum(column.counts.values()) == len(words) + 1
+    assert sum(column.counts.values()) == len(names) + 1

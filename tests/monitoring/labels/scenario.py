@@ -30,7 +30,7 @@ LATER = DAY + timedelta(days=40)
 
 def manifest(**changes: Any) -> Manifest:
     read = Manifest.read(GOLDEN.read_bytes())
-    words: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": "loan",
         "task": "binary",
         "classes": ("no", "yes"),
@@ -40,11 +40,13 @@ def manifest(**changes: Any) -> Manifest:
             "accuracy": Metric(value=0.72, low=0.71, high=0.73, greater_is_better=True),
         },
     }
-    return msgspec.structs.replace(read, **(words | changes))
+    return msgspec.structs.replace(read, **(fields | changes))
 
 
-def place(tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0) -> tuple[Layout, Any]:
-    """Predictions of two versions and their labels; `flipped` answers come out otherwise."""
+def write_labelled_day(
+    tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0
+) -> tuple[Layout, Any]:
+    """Write predictions of two versions and their labels; a share of `flipped` ones is wrong."""
     rng = np.random.default_rng(seed)
     layout = Layout(tmp_path)
     scores = 1 / (1 + np.exp(-1.6 * rng.normal(size=n)))
@@ -81,5 +83,5 @@ def place(tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0) -> tup
 
 
 def judged(layout: Layout, **changes: Any) -> Any:
-    words: dict[str, Any] = {"now": LATER, "alpha": 0.01}
-    return realized_performance(layout, manifest(), 1, SPAN, **(words | changes))
+    arguments: dict[str, Any] = {"now": LATER, "alpha": 0.01}
+    return realized_performance(layout, manifest(), 1, SPAN, **(arguments | changes))

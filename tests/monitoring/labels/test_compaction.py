@@ -14,11 +14,11 @@ from monitoring.labels.ingest import add_labels
 from monitoring.labels.store import read_labels
 from monitoring.traffic.compaction import compact_traffic
 from monitoring.traffic.compaction_manifest import open_log_files, read_compaction_manifest
-from tests.monitoring.labels.scenario import DAY, LATER, judged, manifest, place
+from tests.monitoring.labels.scenario import DAY, LATER, judged, manifest, write_labelled_day
 
 
 def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> None:
-    layout, _ = place(tmp_path, 1_000)
+    layout, _ = write_labelled_day(tmp_path, 1_000)
     before = judged(layout)
     compact_traffic(layout, "loan", now=LATER)
     for path in layout.labels("loan").glob("*.jsonl"):
@@ -32,7 +32,7 @@ def test_the_numbers_are_the_same_after_compaction_of_both(tmp_path: Path) -> No
 
 def test_labels_that_a_service_goes_on_writing_are_not_lost(tmp_path: Path) -> None:
     """A service holds its file open: compaction must not take it away from under it."""
-    layout, _ = place(tmp_path, 500)
+    layout, _ = write_labelled_day(tmp_path, 500)
     folder = layout.labels("loan")
     line = b'{"prediction_id":"id-%d","truth":"no","time":"2026-03-01T00:00:00.000000Z"}\n'
     held = folder / "120000-1-ab.jsonl"
@@ -48,7 +48,7 @@ def test_labels_that_a_service_goes_on_writing_are_not_lost(tmp_path: Path) -> N
 
 def test_labels_go_with_the_traffic_that_they_are_of(tmp_path: Path) -> None:
     """Labels of 1 February, and one that came a month later."""
-    layout, _ = place(tmp_path, 50)
+    layout, _ = write_labelled_day(tmp_path, 50)
     late = tmp_path / "late.jsonl"
     late.write_text('{"prediction_id": "id-3", "truth": "yes", "time": "2026-03-01T00:00:00Z"}\n')
     add_labels(layout, manifest(), late, now=LATER)

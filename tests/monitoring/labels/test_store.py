@@ -10,11 +10,11 @@ from contracts.errors import InvalidDocument
 from contracts.names import Layout
 from monitoring.labels.compaction import compact_labels
 from monitoring.labels.store import read_labels
-from tests.monitoring.labels.scenario import DAY, LATER, judged, place
+from tests.monitoring.labels.scenario import DAY, LATER, judged, write_labelled_day
 
 
 def test_labels_that_cannot_be_read_are_an_error_and_not_a_number(tmp_path: Path) -> None:
-    layout, _ = place(tmp_path, 500)
+    layout, _ = write_labelled_day(tmp_path, 500)
     folder = layout.labels("loan")
     for path in folder.glob("*.jsonl"):
         os.utime(path, (DAY.timestamp(), DAY.timestamp()))

@@ -16,14 +16,14 @@ from training.run import train_recipe
 
 @pytest.fixture(scope="package")
 def trained(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """One place for all tests here: training takes seconds. What tests write is cleared."""
+    """Trained once for all tests here: it takes seconds. What tests write is cleared."""
     root = tmp_path_factory.mktemp("served")
     shutil.copy(fresh_database, root / "mlflow.db")
-    with working_in(root) as place:
-        train_recipe(tiny.binary(segment_features=("work",)), place.store)
-        promote(place.store, "tiny", actor="ada")
-        pull(place.store, place.layout, "tiny")
-        yield place
+    with working_in(root) as workplace:
+        train_recipe(tiny.binary(segment_features=("work",)), workplace.store)
+        promote(workplace.store, "tiny", actor="ada")
+        pull(workplace.store, workplace.layout, "tiny")
+        yield workplace
 
 
 @pytest.fixture

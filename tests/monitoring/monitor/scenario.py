@@ -27,7 +27,7 @@ SETTINGS = MonitoringSettings()
 
 def record(row: dict[str, Any], number: int, **changes: Any) -> TrafficRecord:
     score = float(np.random.default_rng(number).random())
-    words: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "prediction_id": f"id-{number}",
         "time": f"2026-01-31T12:{number % 60:02d}:00.000000Z",
         "model": "tiny",
@@ -37,31 +37,31 @@ def record(row: dict[str, Any], number: int, **changes: Any) -> TrafficRecord:
         "score": score,
         "scores": {"no": 1 - score, "yes": score},
     }
-    return TrafficRecord(**(words | changes))
+    return TrafficRecord(**(fields | changes))
 
 
-def served_rows(place: Workplace, n: int, seed: int) -> list[TrafficRecord]:
+def served_rows(workplace: Workplace, n: int, seed: int) -> list[TrafficRecord]:
     """Traffic like the training data, answered by the model itself."""
     from training.onnx_session import onnx_scores
 
     rows = plain_rows(tiny.people(n, seed), tiny.SCHEMA)
-    model = (place.layout.model("tiny", 1) / "model.onnx").read_bytes()
+    model = (workplace.layout.model("tiny", 1) / "model.onnx").read_bytes()
     scores = onnx_scores(model, tiny.SCHEMA.matrix(rows)).astype(float)
-    words = np.array(["no", "yes"])[DecisionRule("binary", 0.6).class_indices(scores)]
+    classes = np.array(["no", "yes"])[DecisionRule("binary", 0.6).class_indices(scores)]
     return [
-        record(row, i, score=float(s[1]), prediction=str(word))
-        for i, (row, s, word) in enumerate(zip(rows, scores, words, strict=True))
+        record(row, i, score=float(s[1]), prediction=str(name))
+        for i, (row, s, name) in enumerate(zip(rows, scores, classes, strict=True))
     ]
 
 
-def write(place: Workplace, records: list[TrafficRecord], tail: bytes = b"") -> Path:
-    folder = place.layout.traffic("tiny") / "2026-01-31"
+def write(workplace: Workplace, records: list[TrafficRecord], tail: bytes = b"") -> Path:
+    folder = workplace.layout.traffic("tiny") / "2026-01-31"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"120000-1-{len(list(folder.iterdir()))}.jsonl"
     path.write_bytes(b"".join(msgspec.json.encode(r) + b"\n" for r in records) + tail)
     return path
 
 
-def judge(place: Workplace, **changes: Any) -> Verdict:
-    words: dict[str, Any] = {"start": START, "end": END, "settings": SETTINGS, "now": END}
-    return run(place.store, place.layout, "tiny", **(words | changes))
+def judge(workplace: Workplace, **changes: Any) -> Verdict:
+    arguments: dict[str, Any] = {"start": START, "end": END, "settings": SETTINGS, "now": END}
+    return run(workplace.store, workplace.layout, "tiny", **(arguments | changes))

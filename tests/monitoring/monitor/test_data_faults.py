@@ -20,7 +20,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str, str]] =
     "range": (lambda r: r | {"lines": (r["lines"] or 0) + 4000}, "lines", "out_of_range"),
     "unit": (lambda r: r | {"lines": (r["lines"] or 0) * 1000}, "lines", "unit"),
     "infinite": (lambda r: r | {"income": 1e308}, "income", "out_of_range"),
-    "words": (lambda r: r | {"age": "old"}, "age", "type_change"),
+    "text": (lambda r: r | {"age": "old"}, "age", "type_change"),
     "numbers": (lambda r: r | {"owner": 1.0}, "owner", "type_change"),
     "column": (lambda r: r | {"shoe": 42.0}, "shoe", "new_column"),
     "null": (lambda _: {}, "work", "vanished"),

@@ -1,4 +1,4 @@
-"""What a run does if an argument is wrong or a place, a receiver or a library fails."""
+"""What a run does if an argument is wrong or a folder, a receiver or a library fails."""
 
 from pathlib import Path
 
@@ -73,22 +73,22 @@ def test_an_alert_is_sent_once_though_the_first_try_is_cut_short(
     monkeypatch.setenv("SLIPWAY_MONITORING_NOTIFY", receiver.url)
     rows = served_rows(served, 600, 7)
     write(served, [msgspec.structs.replace(r, features=r.features | {"age": 85.0}) for r in rows])
-    words = ["monitor", "tiny", "--start", START.isoformat(), "--end", END.isoformat()]
+    arguments = ["monitor", "tiny", "--start", START.isoformat(), "--end", END.isoformat()]
     served.layout.verdicts.write_text("not a folder")
 
-    assert isinstance(CliRunner().invoke(app, words).exception, Unwritable)
+    assert isinstance(CliRunner().invoke(app, arguments).exception, Unwritable)
     assert receiver.titles == []
 
     served.layout.verdicts.unlink()
     receiver.status = 500
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0
     assert "not delivered yet: tiny version 1: quality (" in done.stderr
     assert "error=500" in done.stderr
 
     receiver.status = 200
     for _ in range(2):
-        assert "not delivered" not in CliRunner().invoke(app, words).stderr
+        assert "not delivered" not in CliRunner().invoke(app, arguments).stderr
     assert receiver.titles == ["tiny version 1: quality"] * 2, "the broken receiver, and the whole"
     receiver.close()
 

@@ -141,7 +141,7 @@ def test_labels_that_show_a_worse_model_decide(served: Workplace) -> None:
     records = served_rows(served, 400, 5)
     write(served, records)
     source = served.root / "truth.jsonl"
-    # The world answers otherwise: everyone whom the model calls sure does the opposite.
+    # Concept drift: everyone about whom the model is sure does the opposite.
     truths = [
         {"prediction_id": r.prediction_id, "truth": "no" if r.score > 0.5 else "yes"}
         for r in records

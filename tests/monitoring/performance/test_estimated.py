@@ -30,25 +30,25 @@ def test_calibration_is_sklearns_isotonic_regression(seed: int) -> None:
 
 @pytest.mark.parametrize("slope", [1.0, 3.0])
 def test_the_estimate_follows_a_harder_mix_of_cases(slope: float) -> None:
-    """Calibrated on one mix, it tells the AUC of another, which only labels could."""
+    """Calibrated on one mix, it gives the AUC of a different one without its labels."""
     truths, scores = world(20_000, 3, 2.0)
     window_truths, window_scores = world(20_000, 4, slope)
     found = ScoreHistogram()
     found.add(window_scores)
-    told = expected_auc(calibrated(scores, truths)(SCORE_MIDDLES), found.counts)
+    value = expected_auc(calibrated(scores, truths)(SCORE_MIDDLES), found.counts)
 
-    assert told == pytest.approx(sk.roc_auc_score(window_truths, window_scores), abs=0.015)
+    assert value == pytest.approx(sk.roc_auc_score(window_truths, window_scores), abs=0.015)
 
 
-def test_the_estimate_is_blind_to_a_world_that_answers_otherwise() -> None:
+def test_the_estimate_cannot_see_concept_drift() -> None:
     truths, scores = world(20_000, 3)
     window_truths, window_scores = world(20_000, 4)
     found = ScoreHistogram()
     found.add(window_scores)
-    told = expected_auc(calibrated(scores, truths)(SCORE_MIDDLES), found.counts)
+    value = expected_auc(calibrated(scores, truths)(SCORE_MIDDLES), found.counts)
 
     assert sk.roc_auc_score(1 - window_truths, window_scores) < 0.2
-    assert told > 0.8
+    assert value > 0.8
 
 
 def test_no_pair_has_no_expected_auc() -> None:

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from contracts.names import Layout
 from monitoring.labels.store import hash_ids, read_labels
-from tests.monitoring.labels.scenario import SPAN, judged, place
+from tests.monitoring.labels.scenario import SPAN, judged, write_labelled_day
 
 
 def msgspec_series(word: str) -> Any:
@@ -21,7 +21,7 @@ def msgspec_series(word: str) -> Any:
 
 
 def test_realized_performance_is_sklearns_on_the_rows_of_the_version(tmp_path: Path) -> None:
-    layout, (scores, truths) = place(tmp_path, 3_000)
+    layout, (scores, truths) = write_labelled_day(tmp_path, 3_000)
     found = judged(layout)
     mine = np.arange(3_000) % 5 != 4
     metrics = {m.metric: m for m in found.metrics}
@@ -41,13 +41,13 @@ def test_realized_performance_is_sklearns_on_the_rows_of_the_version(tmp_path: P
 def test_a_model_that_has_become_worse_is_reported_and_one_that_has_not_is_not(
     tmp_path: Path,
 ) -> None:
-    layout, _ = place(tmp_path, 3_000, flipped=0.3)
+    layout, _ = write_labelled_day(tmp_path, 3_000, flipped=0.3)
 
     assert {m.metric for m in judged(layout).metrics if m.worse} == {"roc_auc", "accuracy"}
 
 
 def test_a_window_is_judged_when_its_labels_are_due_and_not_before(tmp_path: Path) -> None:
-    layout, _ = place(tmp_path, 1_000)
+    layout, _ = write_labelled_day(tmp_path, 1_000)
     early = judged(layout, now=SPAN.end + timedelta(hours=23))
     on_time = judged(layout, now=SPAN.end + timedelta(hours=24))
 
@@ -60,7 +60,7 @@ def test_a_window_is_judged_when_its_labels_are_due_and_not_before(tmp_path: Pat
 
 
 def test_the_last_label_counts_and_orphans_and_unusable_labels_are_counted(tmp_path: Path) -> None:
-    layout, _ = place(tmp_path, 1_000)
+    layout, _ = write_labelled_day(tmp_path, 1_000)
     rows = [
         {"prediction_id": "id-1", "truth": "yes", "time": "2026-02-01T09:00:00.000000Z"},
         {"prediction_id": "id-1", "truth": "no", "time": "2026-02-01T08:00:00.000000Z"},
@@ -79,7 +79,7 @@ def test_the_last_label_counts_and_orphans_and_unusable_labels_are_counted(tmp_p
 
 
 def test_without_labels_there_is_no_number(tmp_path: Path) -> None:
-    layout, _ = place(tmp_path, 60)
+    layout, _ = write_labelled_day(tmp_path, 60)
 
     assert judged(layout).status == "too_few_labels"
     assert judged(Layout(tmp_path / "elsewhere")).status == "no_labels"

@@ -82,13 +82,13 @@ def live(layout: Layout, rows: pl.DataFrame) -> None:
         )
         for i, row in enumerate(rows.iter_rows(named=True))
     ]
-    told = [
+    labels = [
         Label(f"id-{i}", truth, "2026-02-01T00:00:00.000000Z")
         for i, truth in enumerate(rows["label"])
     ]
     for folder, lines in (
         (layout.traffic("loan") / "2026-01-31", records),
-        (layout.labels("loan"), told),
+        (layout.labels("loan"), labels),
     ):
         folder.mkdir(parents=True)
         (folder / "a.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(lines))
@@ -155,11 +155,11 @@ def test_where_nothing_went_wrong_no_segment_is_blamed(tmp_path: Path) -> None:
     held_out(tmp_path)
     blamed = 0
     for seed in range(10):
-        place = tmp_path / str(seed)
-        place.mkdir()
-        os.link(tmp_path / "reference.parquet", place / "reference.parquet")
-        live(Layout(place), world(2_000, 10 + seed))
-        blamed += any(s.worse for s in judged(place, ("region", "owner")).segments)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        os.link(tmp_path / "reference.parquet", folder / "reference.parquet")
+        live(Layout(folder), world(2_000, 10 + seed))
+        blamed += any(s.worse for s in judged(folder, ("region", "owner")).segments)
 
     assert blamed == 0
 

@@ -14,7 +14,7 @@ from tests.monitoring.verdict_history import MONDAY, finding, verdict
 
 
 @pytest.mark.parametrize(
-    ("verdict_id", "why", "told"),
+    ("verdict_id", "why", "message"),
     [
         ("tiny-1-99", "summer", "expected the id of a verdict, got 'tiny-1-99'"),
         ("../tiny-1-0", "summer", "expected the id of a verdict"),
@@ -23,7 +23,7 @@ from tests.monitoring.verdict_history import MONDAY, finding, verdict
     ],
 )
 def test_what_cannot_be_accepted_is_an_error(
-    verdict_id: str, why: str, told: str, tmp_path: Path
+    verdict_id: str, why: str, message: str, tmp_path: Path
 ) -> None:
     layout = Layout(tmp_path)
     folder = layout.verdicts / "tiny"
@@ -31,7 +31,7 @@ def test_what_cannot_be_accepted_is_an_error(
     (folder / "tiny-1-0.json").write_bytes(verdict(0, finding("age", 0.3, drifted=True)).write())
     (folder / "tiny-1-1.json").write_bytes(verdict(1, decision="no_traffic").write())
 
-    with pytest.raises(PlatformError, match=told):
+    with pytest.raises(PlatformError, match=message):
         accept(layout, "tiny", verdict_id, who="ada", why=why, now=MONDAY)
     assert accepted_ids(layout, "tiny") == frozenset()
 
@@ -45,7 +45,7 @@ def test_the_command_accepts_and_keeps_who_and_why(
     folder.mkdir(parents=True)
     (folder / "tiny-1-0.json").write_bytes(verdict(0, finding("age", 0.3, drifted=True)).write())
     done = CliRunner().invoke(app, ["accept", "tiny", "tiny-1-0", "--because", "sale", "--json"])
-    told = json.loads(done.stdout)
+    accepted = json.loads(done.stdout)
 
-    assert (told["who"], told["why"]) == ("ada", "sale")
+    assert (accepted["who"], accepted["why"]) == ("ada", "sale")
     assert accepted_ids(Layout(tmp_path), "tiny") == {"tiny-1-0"}
