@@ -22,6 +22,8 @@ REFERENCE_FILE = "reference.json"
 SAMPLE_FILE = "reference.parquet"
 MODEL_DIRECTORY = "model_directory"
 """The path of the model directory within a run's artifacts."""
+DECISION_FOLDER = "decision"
+"""The folder within a run's artifacts that holds the decisions on its version."""
 
 TAG_DIGEST = "slipway.digest"
 """On a model version: sha256 of its manifest, which holds the sha256 of every other file."""

@@ -16,7 +16,7 @@ from contracts.decision import Decision
 from contracts.errors import GateRefused, InvalidDocument
 from contracts.files import write_whole
 from contracts.manifest import Pointer
-from contracts.names import PRODUCTION, TAG_CANARY, TAG_CHALLENGER_SPLIT, Layout
+from contracts.names import DECISION_FOLDER, PRODUCTION, TAG_CANARY, TAG_CHALLENGER_SPLIT, Layout
 from contracts.times import parse_utc, utc_text
 from registry.canary import decide_step
 from registry.gate import Comparison
@@ -28,7 +28,6 @@ from registry.store import Store
 logger = logging.getLogger("slipway.follow")
 
 ACTOR = "canary"
-DECISION_FOLDER = "decision"
 MAX_SENTENCE_CHARS = 1000
 
 

@@ -11,7 +11,7 @@ from monitoring.reporting.svg import limit_bar, step_chart
 from pages.formats import format_count, format_minute
 from pages.render import render
 
-MAX_LISTED_SEGMENTS = 60
+MAX_PAGE_SEGMENTS = 60
 
 
 def write_replay(layout: Layout, replay: Replay) -> tuple[Path, Path]:
@@ -38,7 +38,7 @@ def replay_html(replay: Replay) -> str:
         ),
         segments=[
             (part, _is_above(part.flips, replay.flips), _bar(part.flips, replay.flips))
-            for part in replay.segments[:MAX_LISTED_SEGMENTS]
+            for part in replay.segments[:MAX_PAGE_SEGMENTS]
         ],
     )
 

@@ -8,7 +8,7 @@ from contracts.replay import Distribution, Shift
 from monitoring.replay.comparison import ComparedRows
 from monitoring.reporting.sampling import Reservoir
 
-SCORE_BINS = 40
+DISTRIBUTION_BINS = 40
 SAMPLE_ROWS = 100_000
 """Shifts kept for quantiles: the median's rank is off by 0.3 points at most, in 95 of 100 cases."""
 PER_CENT = (1, 5, 25, 50, 75, 95, 99)
@@ -22,8 +22,8 @@ class ShiftCounts:
         self._sum = self._sum_absolute = self._sum_squares = 0.0
         self._extreme = 0.0
         self._sample = Reservoir(SAMPLE_ROWS)
-        self._edges = np.linspace(*ends, SCORE_BINS + 1)
-        self._bins = np.zeros((2, SCORE_BINS), dtype=np.int64)
+        self._edges = np.linspace(*ends, DISTRIBUTION_BINS + 1)
+        self._bins = np.zeros((2, DISTRIBUTION_BINS), dtype=np.int64)
 
     def add(self, compared: ComparedRows) -> None:
         """Count the rows whose logged scores can be compared."""
@@ -44,7 +44,7 @@ class ShiftCounts:
 
     def _histogram(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
         bin_index = np.searchsorted(self._edges[1:-1], scores, side="right")
-        return np.bincount(bin_index, minlength=SCORE_BINS)
+        return np.bincount(bin_index, minlength=DISTRIBUTION_BINS)
 
     def shift(self) -> Shift:
         """By how much the score changes."""

@@ -22,7 +22,7 @@ from monitoring.verdicts.summary import EFFECT_NAMES, METRIC_NAMES, time_range_t
 from pages.formats import format_count
 from pages.render import render
 
-MAX_LISTED_SEGMENTS = 20
+MAX_REPORT_SEGMENTS = 20
 MAX_LISTED_COLUMNS = 120
 """Rows of the tables of columns; the verdict's JSON has all."""
 MAX_RUNS = 8
@@ -59,7 +59,7 @@ def drift_report_html(
         effects=EFFECT_NAMES,
         time_range_text=time_range_text,
         max_rows=MAX_LISTED_COLUMNS,
-        max_segments=MAX_LISTED_SEGMENTS,
+        max_segments=MAX_REPORT_SEGMENTS,
         timeline=verdict_timeline(shown, titles),
         n_windows=len(shown),
         streak=streak(verdict, earlier),

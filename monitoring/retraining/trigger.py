@@ -13,7 +13,7 @@ from contracts.retraining import Reason, Retraining
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Finding, Verdict
 
-MAX_NAMED = 3
+MAX_NAMED_FEATURES = 3
 """Columns that an objection names."""
 
 
@@ -95,7 +95,7 @@ def _evaluate_drift(
 
 def _named(drifted: Sequence[Finding], importance: Mapping[str, float]) -> str:
     shares = {f.column: importance.get(f.column, 0.0) for f in drifted}
-    most = sorted(shares, key=lambda name: -shares[name])[:MAX_NAMED]
+    most = sorted(shares, key=lambda name: -shares[name])[:MAX_NAMED_FEATURES]
     return ", ".join(f"{name} {shares[name]:.1%}" for name in most)
 
 

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
 
-MAX_CATEGORIES = 10_000
+MAX_ENCODED_VALUES = 10_000
 """A column of more distinct texts is stored as text, not as categories."""
 
 
@@ -67,7 +67,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         for c in table.columns
         if table.schema[c] == pl.String
         and (c.startswith("features.") or c in {"variant", "assigned", "prediction", "model"})
-        and table[c].n_unique() <= MAX_CATEGORIES
+        and table[c].n_unique() <= MAX_ENCODED_VALUES
     ]
     table.sort("time", maintain_order=True).cast(
         dict.fromkeys(texts, pl.Categorical)

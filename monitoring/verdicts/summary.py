@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.verdict import Finding, Performance, QualityFinding, VerdictKind, Window
 from monitoring.verdicts.history import strongest
 
-MAX_NAMED = 3
+MAX_NAMED_COLUMNS = 3
 """Columns that the sentence names."""
 EFFECT_NAMES = {
     "ks": "KS",
@@ -79,6 +79,6 @@ def _where(finding: Finding) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - MAX_NAMED
-    shown = ", ".join(names[:MAX_NAMED])
+    more = len(names) - MAX_NAMED_COLUMNS
+    shown = ", ".join(names[:MAX_NAMED_COLUMNS])
     return f"{shown} and {more} more" if more > 0 else shown

@@ -2,10 +2,9 @@
 
 from contracts.decision import Decision
 from contracts.errors import RegistryUnreachable
+from contracts.names import DECISION_FOLDER
 from registry.store import Store
 from training.evaluation.decision_page import decision_html
-
-DECISION_FOLDER = "decision"
 
 
 def log_decision(store: Store, decision: Decision) -> None:
