@@ -4,19 +4,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from contracts.names import Layout, window_id
-from contracts.times import utc_text
-from monitoring.drift.origin import drifted_since
 from monitoring.reporting.verdict_index import verdict_index_html
 from monitoring.verdicts import history
-from tests.monitoring.verdict_history import DAY, MONDAY, finding, verdict, window
-
-
-def test_since_is_the_first_window_of_the_unbroken_run() -> None:
-    past = [verdict(d, finding("age", 0.3, drifted=d in {1, 3, 4})) for d in range(5)]
-    past.append(verdict(5, decision="no_traffic"))
-
-    assert drifted_since("age", utc_text(MONDAY + 6 * DAY), past) == past[3].window.start
-    assert drifted_since("income", "now", past) == "now"
+from monitoring.verdicts.history import read_verdicts
+from tests.monitoring.verdict_history import DAY, MONDAY, verdict, window
 
 
 def test_earlier_verdicts_are_those_of_the_version_and_before(tmp_path: Path) -> None:
@@ -30,6 +21,17 @@ def test_earlier_verdicts_are_those_of_the_version_and_before(tmp_path: Path) ->
 
     assert [v.sentence for v in history.earlier_verdicts(layout, window(2))] == ["day 0", "day 1"]
     assert history.streak(verdict(4), history.earlier_verdicts(layout, window(4))) == 5
+
+
+def test_verdicts_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    folder = layout.verdicts / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "tiny-1-0.json").write_text("cut off")
+    (folder / "tiny-2-0.json").write_bytes(verdict(1, version=2).write())
+
+    assert [v.version for v in read_verdicts(layout, "tiny")] == [2]
+    assert [v.version for v in read_verdicts(layout, "tiny", known=[verdict(0)])] == [1, 2]
 
 
 def test_a_window_is_past_once_a_later_one_of_its_length_was_judged(tmp_path: Path) -> None:
