@@ -22,7 +22,7 @@ from contracts.names import Layout
 from contracts.settings import load_settings
 from services.auth import guard
 from services.bento import deployment_hook
-from services.bento.api import api_methods
+from services.bento.client_api import api_methods
 from services.bento.docs_page import DocumentedService, welcome_text
 from services.bento.graceful_stop import delay_stop
 from services.bento.metrics_folder import remove_metrics_of_the_dead, use_own_metrics_folder

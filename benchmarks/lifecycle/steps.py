@@ -99,8 +99,8 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around("services.inference.loader", "inline_rows"),
         *around("services.serving.repository", "ModelRepository.load"),
         *around("services.serving.watcher", "PointerWatcher._retire"),
-        *around("services.inference.traffic_log", "TrafficLog.append_block", 1, 2),
-        *around("services.inference.traffic_log", "TrafficLog.close", 1, 2),
+        *around("services.inference.jsonl_log", "TrafficLog.append_block", 1, 2),
+        *around("services.inference.jsonl_log", "TrafficLog.close", 1, 2),
     ),
 }
 """By act; `refuse` is the act `follow` where the alias names a version that is broken."""

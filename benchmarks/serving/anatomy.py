@@ -18,10 +18,10 @@ from benchmarks.serving.workplace import Workplace
 from contracts.names import Layout
 from services.inference.batch_result import BatchClock
 from services.inference.decode import Rows, join_rows
+from services.inference.jsonl_log import TrafficLog
 from services.inference.loader import find_pointers, load
 from services.inference.pending import PendingRequest
 from services.inference.render import Renderer
-from services.inference.traffic_log import TrafficLog
 
 BATCH = 32
 REPEATS = 400

@@ -14,8 +14,8 @@ from contracts.errors import NotRegistered
 from contracts.names import Layout
 from contracts.process_error import code_of, read_error
 from contracts.pull import PullResult
+from services.inference.jsonl_log import check_writable
 from services.inference.loader import find_pointers, is_in_bento, load, models_layout
-from services.inference.traffic_log import check_writable
 from services.settings import ServiceSettings
 
 PULL_LIMIT_S = 6.0

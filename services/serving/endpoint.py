@@ -16,6 +16,7 @@ from services.inference.batch_result import BatchClock, BatchResult
 from services.inference.batcher import DRAINED, FULL, Batcher
 from services.inference.cache import ResultCache
 from services.inference.decode import Rows, join_rows
+from services.inference.jsonl_log import TrafficLog
 from services.inference.loader import ServedModel
 from services.inference.pending import (
     Assignment,
@@ -26,7 +27,6 @@ from services.inference.pending import (
     failed_attempt_s,
 )
 from services.inference.render import Renderer, encode
-from services.inference.traffic_log import TrafficLog
 from services.metrics import Metrics, observe_all
 from services.protocols import batch, invocations, labels
 from services.protocols.open_inference import OpenInference

@@ -16,6 +16,7 @@ from contracts.split import TrafficSplit
 from services.auth.guard import Guard
 from services.faults import Fault
 from services.inference.cache import open_cache
+from services.inference.jsonl_log import check_writable
 from services.inference.loader import (
     ServedModel,
     find_pointers,
@@ -24,7 +25,6 @@ from services.inference.loader import (
     load,
     models_layout,
 )
-from services.inference.traffic_log import check_writable
 from services.metrics import Metrics
 from services.serving.endpoint import SingleEndpoint
 from services.serving.split_endpoint import Endpoint, SplitEndpoint

@@ -15,9 +15,9 @@ from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
+from services.inference.jsonl_log import TrafficLog
 from services.inference.loader import load
 from services.inference.render import encode
-from services.inference.traffic_log import TrafficLog
 from services.settings import ServiceSettings
 from services.shadow.cpu_budget import CpuBudget
 from services.shadow.evidence import EvidenceCounter

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contracts.schema import Schema, integer, number
 from services.faults import FAULTS, Fault
 from services.inference.decode import Decoder, Rows
-from services.inference.traffic_log import TrafficLog
+from services.inference.jsonl_log import TrafficLog
 from tests import tiny
 
 DECODER = Decoder(tiny.SCHEMA)
