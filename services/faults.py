@@ -1,69 +1,59 @@
-"""What can be wrong with a request: one table from code to HTTP status, one shape."""
+"""Why a request is refused: a code, a message and the violations, the same on every transport.
+
+The transport decides how a code is written there: `services.edge.statuses` maps it to HTTP.
+"""
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from contracts.schema import Violation
 
-FAULTS: Mapping[str, tuple[int, str]] = {
-    "invalid_json": (400, "the body is not one JSON document in UTF-8"),
-    "unauthorized": (401, "an API key is needed: authorization: Bearer KEY"),
-    "forbidden": (403, "the API key opens other things only"),
-    "unknown_model": (404, "no such model is served"),
-    "not_found": (404, "no such path"),
-    "method_not_allowed": (405, "the path knows other methods"),
-    "body_timeout": (408, "the request did not arrive in time"),
-    "body_too_large": (413, "the body, or the number of rows, is beyond the limit"),
-    "unsupported_media_type": (415, "the body is not application/json in UTF-8"),
-    "invalid_request": (422, "the features break the model's schema"),
-    "headers_too_large": (431, "more or longer header lines than the limit"),
-    "rate_limited": (429, "the API key was used too often; retry-after says when again"),
-    "prediction_failed": (500, "the model failed on this row"),
-    "internal_error": (500, "something unexpected; the service's log tells what"),
-    "not_ready": (503, "no verified model is warm, or the service is about to stop"),
-    "overloaded": (503, "too many rows wait already"),
-    "deadline_exceeded": (503, "the row waited too long for its model"),
-    "label_log_unavailable": (503, "the labels could not be written, so they are not taken"),
-    "traffic_log_unavailable": (503, "the prediction could not be recorded, so it is not given"),
+FAULTS: Mapping[str, str] = {
+    "invalid_json": "the body is not one JSON document in UTF-8",
+    "unauthorized": "an API key is needed: authorization: Bearer KEY",
+    "forbidden": "this API key lacks the required scope",
+    "unknown_model": "no such model is served",
+    "not_found": "no such path",
+    "method_not_allowed": "method not allowed on this path",
+    "body_timeout": "the request did not arrive in time",
+    "body_too_large": "the body, or the number of rows, is beyond the limit",
+    "unsupported_media_type": "the body is not application/json in UTF-8",
+    "invalid_request": "the features break the model's schema",
+    "headers_too_large": "more or longer header lines than the limit",
+    "rate_limited": "the API key was used too often; retry-after says when to try again",
+    "prediction_failed": "the model failed on this row",
+    "internal_error": "an unexpected error; the service's log has the details",
+    "not_ready": "no verified model is warm, or the service is about to stop",
+    "overloaded": "too many rows are waiting already",
+    "deadline_exceeded": "the row waited too long for its model",
+    "label_log_unavailable": "the labels could not be written, so they are not accepted",
+    "traffic_log_unavailable": "the prediction could not be recorded, so it is not given",
 }
-"""By code: HTTP status and meaning."""
-
-RETRY_AFTER_S = "1"
+"""The meaning of each code."""
 
 
 class Fault(Exception):
-    """A request that is refused."""
+    """A request that is refused. `retry_after_s`: when to try again, where that is known."""
 
     def __init__(
         self,
         code: str,
         message: str = "",
         violations: Sequence[Violation] = (),
-        headers: Sequence[tuple[bytes, bytes]] = (),
+        *,
+        retry_after_s: int | None = None,
     ) -> None:
         self.code = code
-        self.status, meaning = FAULTS[code]
-        self.message = message or meaning
+        self.message = message or FAULTS[code]
         self.violations = tuple(violations)
-        self.headers = tuple(headers)
-        if self.status == 503:  # noqa: PLR2004 - HTTP's Service Unavailable
-            self.headers += ((b"retry-after", RETRY_AFTER_S.encode()),)
+        self.retry_after_s = retry_after_s
         super().__init__(f"{code}: {self.message}")
 
-    def as_dict(self) -> dict[str, object]:
-        """The fault as it stands under `error` in the answer, without the request id."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "violations": [msgspec.to_builtins(violation) for violation in self.violations],
-        }
 
-    def open_inference_body(self, request_id: str) -> bytes:
-        """The same as the Open Inference Protocol wants it: `error` is a text."""
-        told = self.as_dict() | {"error": str(self), "request_id": request_id}
-        return msgspec.json.encode(told)
+class InvalidKey(Fault):
+    """`unauthorized` for a key that was presented and is wrong, expired or revoked."""
 
-    def body(self, request_id: str) -> bytes:
-        """The one shape in which every fault is told."""
-        return msgspec.json.encode({"error": self.as_dict() | {"request_id": request_id}})
+    def __init__(self) -> None:
+        super().__init__(
+            "unauthorized",
+            "authorization: expected a valid key, got a wrong, expired or revoked one",
+        )

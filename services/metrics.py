@@ -1,13 +1,17 @@
-"""What Prometheus is told; several processes add up in BentoML's `/metrics`.
+"""The service's metrics; BentoML's `/metrics` adds up those of all worker processes.
 
-Everything that happens for each request is counted once a batch: with several processes each
-count is a write into a shared file.
+What happens per request is counted once per batch: with several processes, each count is a write
+into a shared file.
 """
 
+import logging
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
+
+logger = logging.getLogger("bentoml.slipway")
 
 LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -16,7 +20,7 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """The service's own metrics. Made once a process, after BentoML has set up the sharing."""
+    """The metrics of one process; create them once, after BentoML has set up their folder."""
 
     def __init__(self) -> None:
         self.requests = Counter(
@@ -24,18 +28,18 @@ class Metrics:
         )
         self.latency = Histogram(
             "slipway_request_seconds",
-            "Seconds from the request's last byte to its answer",
+            "Seconds from the last byte of a request to its response",
             ["model", "variant"],
             buckets=LATENCY_BUCKETS_S,
         )
         self.predictions = Counter(
             "slipway_predictions",
-            "Predictions given",
+            "Predictions in responses",
             ["model", "version", "variant", "prediction"],
         )
         self.challenger_failures = Counter(
             "slipway_challenger_failures",
-            "Requests that the challenger failed and production was asked instead, by its fault",
+            "Requests that the challenger failed and production answered instead, by fault code",
             ["model", "code"],
         )
         self.batch_rows = Histogram(
@@ -48,45 +52,60 @@ class Metrics:
         )
         self.queue_rows = Gauge(
             "slipway_queue_rows",
-            "Rows that wait for their model",
+            "Rows waiting for their model",
             ["model", "variant"],
             multiprocess_mode="livesum",
         )
         self.refused = Counter(
-            "slipway_refused", "Requests refused, by the code in their answer", ["model", "code"]
+            "slipway_refused", "Refused requests, by the code in their response", ["model", "code"]
         )
         self.traffic_errors = Counter(
-            "slipway_traffic_errors", "Records that could not be written", ["model"]
+            "slipway_traffic_errors", "Traffic records that could not be written", ["model"]
         )
         self.cache = Counter(
             "slipway_cache_requests",
-            "Requests to a result cache: hit, miss, or error",
+            "Lookups in a result cache: hit, miss or error",
             ["model", "outcome"],
         )
         self.versions_refused = Counter(
-            "slipway_versions_refused", "Versions that were pointed at and not served", ["model"]
+            "slipway_versions_refused",
+            "Versions that had a pointer and could not be served",
+            ["model"],
         )
-        self.labels = Counter("slipway_labels", "Labels taken", ["model"])
+        self.labels = Counter("slipway_labels", "Labels accepted", ["model"])
         self.model_info = Gauge(
             "slipway_model_info",
-            "1 for each model that is served",
+            "1 for each version that is served",
             ["model", "version", "variant", "run_id", "digest"],
             multiprocess_mode="livemax",
         )
 
 
 def observe_all(histogram: Histogram, amounts: Iterable[float]) -> None:
-    """Observe many amounts with one write for each bucket that they fall into.
+    """Observe many amounts with one write per bucket.
 
-    prometheus_client can only observe one by one, so this writes to the two parts of its
-    histogram that `observe` writes to.
+    prometheus_client only observes one by one, so this writes to the private parts to which
+    `observe` writes. If those have moved, it observes one by one, with one warning.
     """
-    total = 0.0
+    try:
+        bounds, total, buckets = histogram._upper_bounds, histogram._sum, histogram._buckets  # noqa: SLF001 - see above
+    except AttributeError as err:
+        _warn_of_slow_metrics(str(err))
+        for amount in amounts:
+            histogram.observe(amount)
+        return
+    added = 0.0
     counts: dict[int, int] = {}
     for amount in amounts:
-        total += amount
-        bucket = bisect_left(histogram._upper_bounds, amount)  # noqa: SLF001 - see above
+        added += amount
+        bucket = bisect_left(bounds, amount)
         counts[bucket] = counts.get(bucket, 0) + 1
-    histogram._sum.inc(total)  # noqa: SLF001 - see above
+    total.inc(added)
     for bucket, count in counts.items():
-        histogram._buckets[bucket].inc(count)  # noqa: SLF001 - see above
+        buckets[bucket].inc(count)
+
+
+@cache
+def _warn_of_slow_metrics(reason: str) -> None:
+    """Log a reason once per process."""
+    logger.warning("prometheus_client's histogram has changed (%s): metrics are slower", reason)

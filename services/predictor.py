@@ -1,49 +1,49 @@
 """The BentoML service: `bentoml serve` and `bentoml build` begin here.
 
-BentoML fixes a service's methods, and so its documentation, when the module is imported; so
-this is the one module that reads something on import: the settings, and the pointers and
-manifests of the models below `var/models`, as they were pulled. It is imported twice: by the
-process that starts the workers, before the pull, and by each worker, after it.
+BentoML fixes the methods of a service when this module is imported. So this is the one module
+that reads something on import: the settings, and the pointers and manifests below `var/models`. It
+is imported twice: by the process that starts the workers, before the pull, and by each worker.
 """
 
 import asyncio
 import gc
 import os
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import bentoml
 import click
+import msgspec
 from bentoml.exceptions import BentoMLException
 
 from contracts.errors import PlatformError
 from contracts.manifest import Manifest, Pointer
-from contracts.names import Layout
 from contracts.settings import load_settings
-from services.auth import guard
+from services.auth import guard as key_guard
+from services.auth.guard import Guard
 from services.bento import deployment_hook
 from services.bento.client_api import api_methods
-from services.bento.docs_page import DocumentedService, welcome_text
 from services.bento.graceful_stop import delay_stop
-from services.bento.metrics_folder import remove_metrics_of_the_dead, use_own_metrics_folder
+from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
+from services.bento.packaged import is_followed, model_source
 from services.bento.packing import NOTHING, PulledModel
 from services.bento.port import check_port
-from services.edge.application import App, Edge
-from services.edge.install import Hoist
-from services.inference.loader import (
-    find_directory,
-    find_pointers,
-    models_layout,
-    verified_manifest,
-)
+from services.edge.application import Edge
+from services.edge.asgi import App
+from services.edge.install import EdgeInstaller
+from services.edge.openapi import OpenApiPage
+from services.edge.routes import Page
+from services.inference.loader import read_manifest
+from services.inference.model_source import ModelSource
 from services.serving.repository import ModelRepository
 from services.serving.watcher import PointerWatcher
 from services.settings import ServiceSettings
 
 HOST = "127.0.0.1"
 PORT = 3000
-GC_NEW_OBJECTS = 50_000
-"""So many new objects more before the garbage collector looks at them."""
+GC_THRESHOLD = 50_000
+"""Allocations between two runs of the garbage collector."""
 
 
 def _read_settings() -> ServiceSettings:
@@ -54,38 +54,48 @@ def _read_settings() -> ServiceSettings:
         raise BentoMLException(str(err)) from err
 
 
-def _read_models(layout: Layout) -> list[tuple[Pointer, Manifest]]:
-    """What can be read; for the rest `prepare` says what is wrong, after a pull mended it."""
+def _read_models(source: ModelSource) -> list[tuple[Pointer, Manifest]]:
+    """The readable models; `prepare` reports what is wrong with the others, after the pull."""
     try:
-        pointers = find_pointers(layout)
-        return [(p, verified_manifest(find_directory(layout, p), p)) for p in pointers]
+        return [(p, read_manifest(source.directory(p), p)) for p in source.pointers()]
     except PlatformError:
         return []
 
 
 use_own_metrics_folder()
 SETTINGS = _read_settings()
-_MODELS = _read_models(models_layout(SETTINGS))
+_MODELS = _read_models(model_source(SETTINGS))
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """What this worker opened, for the edge, which BentoML makes before the service."""
+
+    repository: ModelRepository
+    guard: Guard
+
+
+_WORKERS: list[_Worker] = []
 
 
 class _Predictor:
-    """Every Production model of this installation, with its own docs below."""
+    """Serves every model in production of this installation."""
 
     def __init__(self) -> None:
-        self.repository: ModelRepository | None = None
-        self.watch: asyncio.Task[None] | None = None
+        self.worker: _Worker | None = None
+        self.watcher: asyncio.Task[None] | None = None
 
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Before workers start: pull and try; a person sees why it cannot start."""
+        """Before workers start: check that models can be served; exits with the reason if not."""
         try:
             host, port = _address()
-            # The workers, who cannot know the address, read what was settled here.
-            os.environ["SLIPWAY_SERVICE_KEYS"] = guard.resolve_mode(SETTINGS, host)
+            # The workers, which do not know the address, read the resolved mode.
+            os.environ["SLIPWAY_SERVICE_KEYS"] = key_guard.resolve_mode(SETTINGS, host)
             if host is not None:
                 check_port(host, port)
-            remove_metrics_of_the_dead()
+            remove_dead_metrics_folders()
             deployment_hook.prepare(SETTINGS)
         except PlatformError as err:
             sys.stderr.write(f"error: {err}\n")
@@ -94,68 +104,76 @@ class _Predictor:
     @bentoml.on_startup
     async def open(self) -> None:
         """Load and warm the models, in the event loop that will serve them."""
-        self.repository = ModelRepository.open(SETTINGS)
-        delay_stop(self.repository.drain, SETTINGS.drain_s)
+        source = model_source(SETTINGS)
+        repository = ModelRepository.open(SETTINGS, source)
+        self.worker = _Worker(repository, Guard(SETTINGS))
+        _WORKERS.append(self.worker)
+        delay_stop(repository.drain, SETTINGS.drain_s)
         freeze_heap()
-        _REPOSITORIES.append(self.repository)
-        if deployment_hook.is_followed(SETTINGS):
-            self.watch = asyncio.create_task(PointerWatcher(self.repository, SETTINGS).run())
+        if is_followed(SETTINGS):
+            watcher = PointerWatcher(repository, source, SETTINGS)
+            self.watcher = asyncio.create_task(watcher.run())
 
     @bentoml.on_shutdown
     async def close(self) -> None:
-        """Seal the traffic log."""
-        if self.watch is not None:
-            self.watch.cancel()
-        if self.repository is not None:
-            await self.repository.close()
+        """Close the logs."""
+        if self.watcher is not None:
+            self.watcher.cancel()
+        if self.worker is not None:
+            await self.worker.guard.close()
+            await self.worker.repository.close()
 
     async def __is_ready__(self) -> bool:
         """Whether verified and warm models wait for requests."""
-        return (
-            self.repository is not None
-            and self.repository.is_open
-            and bool(self.repository.endpoints)
-        )
+        if self.worker is None:
+            return False
+        return self.worker.repository.is_open and bool(self.worker.repository.models)
 
 
 def freeze_heap() -> None:
-    """Let the garbage collector pass over what was loaded at the start.
+    """Exempt what was loaded at start-up from garbage collection.
 
-    Libraries leave a heap of a million objects that never die; going through them again and
+    Libraries leave a heap of a million objects that are never freed; scanning them again and
     again is most of a slow request. Requests themselves leave few cycles.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GC_NEW_OBJECTS)
-
-
-_REPOSITORIES: list[ModelRepository] = []
-"""The repository of this worker, for the edge, which BentoML makes before the service."""
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def _address() -> tuple[str | None, int]:
-    """Where `bentoml serve` was told to listen; None if something else starts the service."""
+    """Where `bentoml serve` listens; the host is None if something else starts the service."""
     command = click.get_current_context(silent=True)
     if command is None or "port" not in command.params:
         return None, PORT
     return str(command.params.get("host") or HOST), int(command.params["port"] or PORT)
 
 
-def _repository_of(service: Any) -> ModelRepository:
-    repository: ModelRepository = service.repository
-    return repository
-
-
 def _make_edge(inner: App) -> Edge:
-    return Edge(inner, _REPOSITORIES[-1], SETTINGS)
+    worker = _WORKERS[-1]
+    pages: dict[str, Page] = {
+        "/docs.json": OpenApiPage(worker.repository, _version),
+        "/schema.json": lambda: _client_schema(worker.repository),
+    }
+    return Edge(inner, worker.repository, worker.guard, SETTINGS, pages)
 
 
-for _name, _method in api_methods([manifest for _, manifest in _MODELS], _repository_of).items():
+def _version() -> str:
+    """The version of the Bento that runs."""
+    return str(Predictor.bento.tag.version) if Predictor.bento else "checkout"
+
+
+def _client_schema(repository: ModelRepository) -> bytes:
+    """What BentoML's clients ask for: the methods for the models that are served now."""
+    Predictor.apis = api_methods(model.manifest for model in repository.models.values())
+    return msgspec.json.encode(Predictor.schema())
+
+
+for _name, _method in api_methods([manifest for _, manifest in _MODELS]).items():
     setattr(_Predictor, _name, _method)
 
-Predictor = bentoml.service(
+Predictor: Any = bentoml.service(
     name="predictor",
-    service_class=DocumentedService,
     workers=SETTINGS.workers,
     http={"host": HOST, "port": PORT},
     traffic={"timeout": 60},
@@ -168,6 +186,4 @@ Predictor = bentoml.service(
 )(_Predictor)
 _TAGS = [pointer.bento_tag for pointer, _ in _MODELS] or [NOTHING]
 Predictor.models.extend(PulledModel(tag) for tag in _TAGS)
-Predictor.manifests = [manifest for _, manifest in _MODELS]
-Predictor.welcome = welcome_text([p for p, _ in _MODELS], [m for _, m in _MODELS])
-Predictor.add_asgi_middleware(Hoist, make_edge=_make_edge)
+Predictor.add_asgi_middleware(EdgeInstaller, make_edge=_make_edge)

@@ -13,12 +13,11 @@ the last line of standard error.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
@@ -26,9 +25,11 @@ from contracts.names import Layout
 from contracts.process_error import report_error
 from contracts.replay import RefusedRow, Scored
 from services.faults import Fault
-from services.inference.decode import Rows
-from services.inference.loader import ServedModel, load
-from services.protocols.batch import rows_of
+from services.inference.loader import ServedModel, load_model
+from services.inference.model_source import ModelSource
+from services.inference.rows import Rows
+from services.inference.scores import scores_by_row, scores_or_failures
+from services.protocols.batch import batch_rows
 
 MAX_REQUEST_ROWS = 1_000_000
 """More rows than any request of ours has; the limits of a service are for its clients."""
@@ -39,7 +40,9 @@ def main() -> None:
     """Answer requests until the input ends."""
     var, pointer = sys.argv[1:]
     try:
-        served = load(Layout(Path(var)), Pointer.read(pointer.encode(), "argument"))
+        wanted = Pointer.read(pointer.encode(), "argument")
+        directory = ModelSource(Layout(Path(var))).directory(wanted)
+        served = load_model(directory, wanted)
         for line in sys.stdin.buffer:
             sys.stdout.buffer.write(msgspec.json.encode(score(served, line)) + b"\n")
             sys.stdout.buffer.flush()
@@ -57,69 +60,45 @@ def score(served: ServedModel, line: bytes) -> Scored:
     """
     mode, _, body = line.partition(b"\t")
     try:
-        parts = rows_of(body, served.decoder, MAX_REQUEST_ROWS)
+        rows = batch_rows(body, served.decoder, MAX_REQUEST_ROWS)
     except Fault as fault:
         raise PlatformError(
             f"request: expected a body of /predict/batch, got {fault.message}"
         ) from fault
-    valid = [np.asarray(part.numbers, dtype=np.float32) for part in parts if isinstance(part, Rows)]
-    numbers = np.concatenate(valid or [_NO_ROWS])
-    return _answer(parts, _scores(served, numbers, one_by_one=mode == b"single"))
+    return _answer(rows, _scores(served, rows, one_by_one=mode == b"single"))
 
 
-_NO_ROWS = np.empty((0, 0), dtype=np.float32)
-
-
-def _scores(
-    served: ServedModel, numbers: NDArray[np.float32], *, one_by_one: bool
-) -> list[list[float] | None]:
-    """The scores of each row, in the order of `numbers`; None where the model fails."""
-    if not len(numbers):
+def _scores(served: ServedModel, rows: Rows, *, one_by_one: bool) -> list[list[float] | Exception]:
+    """The scores of each valid row, or the exception with which the model fails on it."""
+    if not rows.features:
         return []
-    if not one_by_one:
-        # A single row is doubled, so that it runs through the kernel for several rows.
-        batch = _run(served, np.resize(numbers, (max(len(numbers), 2), numbers.shape[1])))
-        if batch is not None:
-            return list(batch[: len(numbers)])
-    # As in the service's batcher: a failing row does not fail the rest of its batch.
-    return [_first(_run(served, numbers[i : i + 1])) for i in range(len(numbers))]
+    numbers = np.asarray(rows.numbers, dtype=np.float32)
+    if one_by_one:
+        return scores_by_row(served.session.run, numbers)
+    # A single row is doubled, so that it runs through the kernel for several rows.
+    several = np.resize(numbers, (max(len(numbers), 2), numbers.shape[1]))
+    return scores_or_failures(served.session.run, several)[: len(numbers)]
 
 
-def _run(served: ServedModel, numbers: NDArray[np.float32]) -> list[list[float]] | None:
-    try:
-        scores = served.session.run(numbers)
-    except Exception:  # noqa: BLE001 - a model may fail in any way; its rows are refused
-        return None
-    return scores.tolist() if np.isfinite(scores).all() else None
-
-
-def _first(scores: list[list[float]] | None) -> list[float] | None:
-    return None if scores is None else scores[0]
-
-
-def _answer(parts: Sequence[Rows | Fault], scores: Sequence[list[float] | None]) -> Scored:
+def _answer(rows: Rows, scores: Sequence[list[float] | Exception]) -> Scored:
     """Scores and refusals, in the order of the rows in the request."""
     scored: list[tuple[float, ...]] = []
     refused: list[RefusedRow] = []
     remaining = iter(scores)
-    for index, reasons in enumerate(_reasons(parts)):
-        if reasons:
-            refused.append(RefusedRow(row=index, reasons=reasons))
-        elif (row := next(remaining)) is None:
+    for index in range(len(rows) + len(rows.refused)):
+        if index in rows.refused:
+            refused.append(RefusedRow(row=index, reasons=_reasons(rows.refused[index])))
+        elif isinstance(row := next(remaining), Exception):
             refused.append(RefusedRow(row=index, reasons=(NO_SCORE,)))
         else:
             scored.append(tuple(row))
     return Scored(scores=tuple(scored), refused=tuple(refused))
 
 
-def _reasons(parts: Sequence[Rows | Fault]) -> Iterator[tuple[str, ...]]:
-    """Why the schema refuses each row; empty for a valid row."""
-    for part in parts:
-        if isinstance(part, Rows):
-            yield from ((),) * len(part)
-        else:
-            reasons = (f"{_feature(v.path)}: expected {v.expected}" for v in part.violations)
-            yield tuple(dict.fromkeys(reasons)) or (part.message,)
+def _reasons(fault: Fault) -> tuple[str, ...]:
+    """Why the schema refuses a row."""
+    reasons = (f"{_feature(v.path)}: expected {v.expected}" for v in fault.violations)
+    return tuple(dict.fromkeys(reasons)) or (fault.message,)
 
 
 def _feature(path: str) -> str:

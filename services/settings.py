@@ -1,4 +1,4 @@
-"""What the environment says of the service."""
+"""The settings of the service, from the environment."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,19 @@ class ServiceSettings:
     var: Path = setting("SLIPWAY_VAR", Path("var"), "folder of models, traffic and reports")
     workers: int = setting("SLIPWAY_SERVICE_WORKERS", 1, "worker processes")
     pull: bool = setting(
-        "SLIPWAY_SERVICE_PULL", default=True, meaning="pull the Production models before serving"
+        "SLIPWAY_SERVICE_PULL", default=True, meaning="pull the models in production before serving"
     )
     follow: Literal["auto", "on", "off"] = setting(
         "SLIPWAY_SERVICE_FOLLOW",
         "auto",
-        "follow Production while serving: on, off, or auto: on where models are pulled",
+        "follow production while serving: on, off, or auto (on where models are pulled)",
     )
-    batch_rows: int = setting("SLIPWAY_SERVICE_BATCH_ROWS", 512, "most rows in one model call")
+    batch_rows: int = setting("SLIPWAY_SERVICE_BATCH_ROWS", 512, "maximum rows in one model call")
     queue_rows: int = setting(
         "SLIPWAY_SERVICE_QUEUE_ROWS", 8192, "rows that may wait per model; more get 503"
     )
     request_rows: int = setting(
-        "SLIPWAY_SERVICE_REQUEST_ROWS", 4096, "most rows in one batch request"
+        "SLIPWAY_SERVICE_REQUEST_ROWS", 4096, "maximum rows in one batch request"
     )
     body_bytes: int = setting(
         "SLIPWAY_SERVICE_BODY_BYTES", 4 * 1024 * 1024, "largest request body; more get 413"
@@ -43,31 +43,33 @@ class ServiceSettings:
     drain_s: float = setting(
         "SLIPWAY_SERVICE_DRAIN_S",
         0.5,
-        "seconds between SIGTERM, when /readyz says no, and the end of new connections",
+        "seconds between SIGTERM, when /readyz turns to 503, and the end of new connections",
     )
     traffic_on_error: Literal["refuse", "drop"] = setting(
         "SLIPWAY_SERVICE_TRAFFIC_ON_ERROR",
         "refuse",
         "when the traffic log cannot be written: refuse predictions, or drop records",
     )
-    segment_bytes: int = setting(
-        "SLIPWAY_SERVICE_SEGMENT_BYTES", 128 * 1024 * 1024, "size at which a traffic file is sealed"
+    log_file_bytes: int = setting(
+        "SLIPWAY_SERVICE_SEGMENT_BYTES",
+        128 * 1024 * 1024,
+        "size at which a log file is closed and a new one begins",
     )
     shadow_days: int = setting(
-        "SLIPWAY_SERVICE_SHADOW_DAYS", 14, "days for which what a shadow said is kept"
+        "SLIPWAY_SERVICE_SHADOW_DAYS", 14, "days for which shadow records are kept"
     )
     shadow_core: float = setting(
         "SLIPWAY_SERVICE_SHADOW_CORE",
         0.005,
-        "share of one core that a shadow or canary scores with",
+        "share of one core for scoring shadows and canaries",
     )
     keys: Literal["auto", "required", "off"] = setting(
         "SLIPWAY_SERVICE_KEYS",
         "auto",
-        "API keys: required, off, or auto: off on a loopback address, else required",
+        "API keys: required, off, or auto (off on a loopback address, else required)",
     )
     keys_file: str = setting(
-        "SLIPWAY_SERVICE_KEYS_FILE", "", "file of the API keys; default: keys.json in SLIPWAY_VAR"
+        "SLIPWAY_SERVICE_KEYS_FILE", "", "file with the API keys; default: keys.json in SLIPWAY_VAR"
     )
     redis_url: Secret = setting(
         "SLIPWAY_SERVICE_REDIS_URL",
@@ -75,23 +77,25 @@ class ServiceSettings:
         "Redis for rate limits and result caches; default: in process",
     )
     redis_timeout_s: float = setting(
-        "SLIPWAY_SERVICE_REDIS_TIMEOUT_S", 0.05, "seconds after which Redis is done without"
+        "SLIPWAY_SERVICE_REDIS_TIMEOUT_S",
+        0.05,
+        "Redis timeout in seconds; after it the service continues without Redis",
     )
     cache_models: str = setting(
-        "SLIPWAY_SERVICE_CACHE", "", "models with a result cache, by comma; * for all"
+        "SLIPWAY_SERVICE_CACHE", "", "models with a result cache, separated by commas; * for all"
     )
     cache_ttl_s: float = setting(
-        "SLIPWAY_SERVICE_CACHE_TTL_S", 60.0, "seconds that a result is kept"
+        "SLIPWAY_SERVICE_CACHE_TTL_S", 60.0, "seconds for which a result is cached"
     )
     cache_rows: int = setting(
-        "SLIPWAY_SERVICE_CACHE_ROWS", 100_000, "results kept in process, per model and worker"
+        "SLIPWAY_SERVICE_CACHE_ROWS", 100_000, "results cached in process, per model and worker"
     )
 
     def __post_init__(self) -> None:
-        """Refuse a share that is none.
+        """Check the share of a core.
 
         Raises:
-            InvalidSetting: it is not above 0, or above 1.
+            InvalidSetting: it is not above 0 and at most 1.
 
         """
         if not 0 < self.shadow_core <= 1:

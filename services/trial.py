@@ -14,7 +14,8 @@ from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import MODEL_FILE, Layout
 from contracts.process_error import report_error
-from services.inference.loader import find_directory, load
+from services.inference.loader import load_model
+from services.inference.model_source import ModelSource
 
 TRIAL_NICENESS = 10
 """Below the workers, which answer requests meanwhile."""
@@ -36,9 +37,10 @@ def main() -> None:
 
 def _try(layout: Layout, pointer: Pointer) -> None:
     os.nice(TRIAL_NICENESS)
-    model = find_directory(layout, pointer) / MODEL_FILE
+    directory = ModelSource(layout).directory(pointer)
+    model = directory / MODEL_FILE
     _bound_memory(model.stat().st_size if model.is_file() else 0)
-    load(layout, pointer)
+    load_model(directory, pointer)
 
 
 def _bound_memory(model_bytes: int) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,18 +101,25 @@ def _swap(step: Step | None, name: str, row: dict[str, Any], pointer: str) -> No
 
 async def _exchange(step: Step | None, name: str, row: bytes, pointer: str) -> None:
     from contracts.names import Layout
+    from services.inference.model_source import ModelSource
+    from services.inference.pending import Request
+    from services.protocols.row import PredictRow
+    from services.serving import endpoint
     from services.serving.repository import ModelRepository
     from services.serving.watcher import PointerWatcher
     from services.settings import ServiceSettings
 
     settings = ServiceSettings(keys="off")
-    repository = ModelRepository.open(settings)
-    watcher = PointerWatcher(repository, settings)
+    source = ModelSource(Layout(settings.var))
+    repository = ModelRepository.open(settings, source)
+    watcher = PointerWatcher(repository, source, settings)
     await watcher.poll()
     with Path(ANSWERED).open("ab", buffering=0) as answered:  # noqa: ASYNC230 - a line, at once
 
         async def ask() -> None:
-            answer = json.loads(await repository.endpoint(name).predict(row, "kills"))
+            request = Request(row, "kills", b"", time.monotonic())
+            body = await endpoint.ask(repository.model(name).endpoint, PredictRow, request)
+            answer = json.loads(body)
             answered.write(
                 json.dumps([answer["prediction_id"], answer["version"]]).encode() + b"\n"
             )

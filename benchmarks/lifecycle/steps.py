@@ -93,14 +93,14 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(VERSIONS, "Versions.set_tag"),
     ),
     "swap": (
-        *around("services.serving.watcher", "find_pointers"),
-        *around("services.serving.watcher", "load"),
+        *around("services.inference.model_source", "ModelSource.pointers"),
+        *around("services.serving.watcher", "load_model"),
         *around("services.inference.loader", "verified_manifest"),
         *around("services.inference.loader", "inline_rows"),
         *around("services.serving.repository", "ModelRepository.load"),
         *around("services.serving.watcher", "PointerWatcher._retire"),
-        *around("services.inference.jsonl_log", "TrafficLog.append_block", 1, 2),
-        *around("services.inference.jsonl_log", "TrafficLog.close", 1, 2),
+        *around("services.inference.jsonl_log", "JsonlLog.append_block", 1, 2),
+        *around("services.inference.jsonl_log", "JsonlLog.close", 1, 2),
     ),
 }
 """By act; `refuse` is the act `follow` where the alias names a version that is broken."""

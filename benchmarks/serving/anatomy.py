@@ -17,26 +17,25 @@ import numpy as np
 from benchmarks.serving.workplace import Workplace
 from contracts.names import Layout
 from services.inference.batch_result import BatchClock
-from services.inference.decode import Rows, join_rows
-from services.inference.jsonl_log import TrafficLog
-from services.inference.loader import find_pointers, load
-from services.inference.pending import PendingRequest
-from services.inference.render import Renderer
+from services.inference.jsonl_log import JsonlLog
+from services.inference.loader import load_model
+from services.inference.model_source import ModelSource
+from services.inference.pending import PendingRequest, Request
+from services.inference.rows import Rows, join_rows
+from services.protocols.prediction import PredictionTemplate
 
 BATCH = 32
 REPEATS = 400
-SEGMENT_BYTES = 1 << 27
+LOG_FILE_BYTES = 1 << 27
 
 
 def steps_us(place: Workplace, folder: Path) -> dict[str, float]:
     """By step, its microseconds a request; the median of many batches."""
-    layout = Layout(place.root / "var")
-    pointer = next(p for p in find_pointers(layout) if p.name == "loan")
-    served = load(layout, pointer)
-    renderer, log = (
-        Renderer(pointer, served.manifest),
-        TrafficLog(folder / "anatomy", SEGMENT_BYTES),
-    )
+    source = ModelSource(Layout(place.root / "var"))
+    pointer = next(p for p in source.pointers() if p.name == "loan")
+    served = load_model(source.directory(pointer), pointer)
+    renderer, template = served.renderer, PredictionTemplate(served)
+    log = JsonlLog(folder / "anatomy", LOG_FILE_BYTES)
     bodies = [msgspec.json.encode(row) for row in place.works["loan"].rows[:BATCH]]
     rows = join_rows([served.decoder.one(body) for body in bodies])
     matrix = np.array(rows.numbers, dtype=np.float32)
@@ -52,7 +51,7 @@ def steps_us(place: Workplace, folder: Path) -> dict[str, float]:
         "decide": _us(partial(renderer.result, batch, clock)),
         "make the traffic lines": _us(partial(renderer.lines, result, batch, waits_s)),
         "write them": _us(partial(log.append_block, lines, clock.datetime)),
-        "make the answers": _us(lambda: [renderer.answer(result, index) for index in range(BATCH)]),
+        "make the answers": _us(lambda: [template.one(result, index) for index in range(BATCH)]),
     }
     log.close()
     return found
@@ -61,7 +60,8 @@ def steps_us(place: Workplace, folder: Path) -> dict[str, float]:
 def _scored(rows: Rows, scores: Sequence[float]) -> PendingRequest:
     """A request as the batcher leaves it; here nobody waits for the answer."""
     nobody: Any = None
-    return PendingRequest(rows, "request", 0.0, nobody, nobody, [scores])
+    request = Request(b"", "request", b"", 0.0)
+    return PendingRequest(rows, request, nobody, nobody, 0.0, scores=[scores])
 
 
 def _us(step: Callable[[], object]) -> float:

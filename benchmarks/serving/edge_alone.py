@@ -1,4 +1,4 @@
-"""Our edge and wire under bare uvicorn, whole or with parts left out: `... VARIANT PORT`.
+"""Our edge and fast path under bare uvicorn, with parts left out or not: `... VARIANT PORT`.
 
 There is no setting that leaves out validation, metrics or the traffic log, and there must not
 be one. To know what they cost, this opens the same repository with parts of it left out.
@@ -18,15 +18,20 @@ import uvloop
 
 from benchmarks.serving.parts import VARIANTS, Parts
 from benchmarks.serving.server import HOST
+from contracts.names import Layout
 from contracts.schema import Schema
 from contracts.settings import load_settings
-from services.edge import fast_path
-from services.edge.application import ASGIScope, Edge, Receive, Send
+from services.auth.guard import Guard
+from services.edge.application import Edge
+from services.edge.asgi import ASGIScope, Receive, Send
+from services.edge.install import install_fast_path
 from services.inference import loader
-from services.inference.decode import NO_FLAGS, Decoder, Rows
+from services.inference.decode import Decoder
+from services.inference.model_source import ModelSource
+from services.inference.recorder import Recorder
+from services.inference.rows import NO_FLAGS, Rows
 from services.metrics import Metrics
 from services.serving import repository
-from services.serving.endpoint import SingleEndpoint
 from services.serving.repository import ModelRepository
 from services.settings import ServiceSettings
 
@@ -47,9 +52,9 @@ class Trusting(Decoder):
         return Rows((body,), (self._numbers(msgspec.structs.astuple(row)),), NO_FLAGS)
 
 
-def unlogged(endpoint: SingleEndpoint, *record: object) -> bool:
-    """Replace `SingleEndpoint._recorded` by nothing: no traffic log."""
-    del endpoint, record
+def unlogged(recorder: Recorder, *record: object) -> bool:
+    """Stand in for `Recorder._is_recorded` without a traffic log."""
+    del recorder, record
     return True
 
 
@@ -95,7 +100,8 @@ async def serve(parts: Parts, port: int) -> None:
     """Serve the pulled models until the process is asked to end."""
     settings = load_settings(ServiceSettings, os.environ)
     repository = _repository(parts, settings)
-    edge = Edge(_ready, repository, settings)
+    guard = Guard(settings)
+    edge = Edge(_ready, repository, guard, settings)
     config = uvicorn.Config(
         edge,
         host=HOST,
@@ -106,9 +112,11 @@ async def serve(parts: Parts, port: int) -> None:
         log_level="warning",
     )
     config.load()
-    if not fast_path.install(config, edge):
-        raise RuntimeError("uvicorn: expected the protocol class that the wire knows, got another")
+    reason = install_fast_path(config, edge)
+    if reason:
+        raise RuntimeError(f"expected the fast path to be installed, but {reason}")
     await uvicorn.Server(config).serve()
+    await guard.close()
     await repository.close()
 
 
@@ -119,11 +127,10 @@ def _repository(parts: Parts, settings: ServiceSettings) -> ModelRepository:
             stack.enter_context(patch.object(loader, "Decoder", Trusting))
         if not parts.counts:
             stack.enter_context(patch.object(repository, "Metrics", Uncounted))
-        opened = ModelRepository.open(settings)
+        opened = ModelRepository.open(settings, ModelSource(Layout(settings.var)))
     if not parts.logs:
-        patch.object(
-            SingleEndpoint, "_recorded", unlogged
-        ).start()  # for as long as the process lives
+        # For as long as the process lives.
+        patch.object(Recorder, "_is_recorded", unlogged).start()
     return opened
 
 

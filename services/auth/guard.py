@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import InvalidDocument, InvalidSetting
 from services.auth.keys import Key, KeyRing, Scope, read_ring
-from services.faults import Fault
+from services.faults import Fault, InvalidKey
 from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -73,14 +73,10 @@ class Guard:
     def _authorize(self, headers: RequestHeaders, scope: Scope) -> Key:
         presented = _presented_key(headers)
         if presented is None:
-            raise Fault("unauthorized", headers=[(b"www-authenticate", b"Bearer")])
+            raise Fault("unauthorized")
         key = self._current_ring().find(presented, datetime.now(UTC))
         if key is None:
-            raise Fault(
-                "unauthorized",
-                "authorization: expected a valid key, got a wrong, expired or revoked one",
-                headers=[(b"www-authenticate", b'Bearer error="invalid_token"')],
-            )
+            raise InvalidKey
         if scope not in key.scopes:
             raise Fault(
                 "forbidden",
@@ -166,5 +162,5 @@ def _require_no_wait(key: Key, wait_s: float) -> None:
         raise Fault(
             "rate_limited",
             f"rate: expected at most {key.rate} with the key {key.name!r}, got more",
-            headers=[(b"retry-after", b"%d" % wait_s)],
+            retry_after_s=int(wait_s),
         )

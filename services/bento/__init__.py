@@ -1,5 +1,5 @@
-"""BentoML's side of the service: its methods, pages, packing, start and stop.
+"""What BentoML needs of the service: API methods, packing, start and stop, its model store.
 
-In: manifests and settings. Out: what `bentoml serve`, `bentoml build` and the docs page need.
-No request of the fast way passes here.
+In: manifests and settings. Out: what `bentoml serve` and `bentoml build` ask for. Only this
+package and `services.predictor` import BentoML; no request of ours passes here.
 """

@@ -1,8 +1,8 @@
-"""The end of a worker: first not ready, then no new connections, then nothing.
+"""The graceful stop of a worker: first not ready, then no new connections, then the end.
 
-BentoML and uvicorn close the port at once, while a load balancer still sends requests. So
-SIGTERM first only turns `/readyz` to no, and reaches uvicorn a little later; what has been
-received by then is answered.
+BentoML and uvicorn close the port at once, while a load balancer still sends requests. So SIGTERM
+first only turns `/readyz` to no, and reaches uvicorn a little later; what has been received by
+then is answered.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from types import FrameType
 
 
 def delay_stop(drain: Callable[[], None], delay_s: float) -> None:
-    """From now on SIGTERM calls `drain`, and after `delay_s` what it would have called."""
+    """Make SIGTERM call `drain`, and after `delay_s` seconds the handler that it had before."""
     loop = asyncio.get_running_loop()
     stop = signal.getsignal(signal.SIGTERM)
     if delay_s <= 0 or not callable(stop):

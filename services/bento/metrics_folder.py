@@ -1,34 +1,60 @@
-"""Where the processes of one service add up their metrics: a folder for each service.
+"""A metrics folder per service, in which the processes of the service add up their metrics.
 
-BentoML has one folder for all services of its home, and each that starts empties it, also of
-the metrics of a service that runs. So each service gets a folder of its own inside.
+BentoML has one folder for all services of its home, and each service that starts empties it,
+including the metrics of services that run. So each service gets a folder of its own inside. The
+folder is set in BentoML's private container; where that has moved, BentoML's own folder is used.
 """
 
+import logging
 import os
 import shutil
 from pathlib import Path
-
-from bentoml._internal.configuration.containers import BentoMLContainer
+from typing import Any
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""How BentoML tells its workers where the folder is."""
+"""The variable in which BentoML passes the folder to its workers."""
+FOLDER = "prometheus_multiproc_dir"
+
+logger = logging.getLogger("bentoml.slipway")
 
 
 def use_own_metrics_folder() -> None:
-    """Let BentoML use a folder of this process, or in a worker that of its service."""
+    """Make BentoML use a folder of this process, or in a worker that of its service.
+
+    Logs a warning if BentoML does not offer its container where it used to.
+    """
     given = os.environ.get(VARIABLE)
-    BentoMLContainer.prometheus_multiproc_dir.set(given or str(_root() / str(os.getpid())))
+    try:
+        container = _container()
+        folder = given or str(_root(container) / str(os.getpid()))
+        container.prometheus_multiproc_dir.set(folder)
+    except (ImportError, AttributeError) as err:
+        logger.warning(
+            "BentoML's container has moved (%s): services that share a BENTOML_HOME "
+            "share their metrics",
+            err,
+        )
 
 
-def remove_metrics_of_the_dead() -> None:
-    """Remove the folders of services that ended."""
-    for folder in _root().glob("[0-9]*"):
+def remove_dead_metrics_folders() -> None:
+    """Remove the folders of services that have ended."""
+    try:
+        root = _root(_container())
+    except (ImportError, AttributeError):
+        return  # `use_own_metrics_folder` has logged it
+    for folder in root.glob("[0-9]*"):
         if folder.name.isdigit() and not _is_alive(int(folder.name)):
-            shutil.rmtree(folder, ignore_errors=True)  # another service may be at it as well
+            shutil.rmtree(folder, ignore_errors=True)  # another service may remove it as well
 
 
-def _root() -> Path:
-    return Path(BentoMLContainer.bentoml_home.get()) / "prometheus_multiproc_dir"
+def _container() -> Any:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return BentoMLContainer
+
+
+def _root(container: Any) -> Path:
+    return Path(container.bentoml_home.get()) / FOLDER
 
 
 def _is_alive(process: int) -> bool:

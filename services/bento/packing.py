@@ -6,7 +6,7 @@ from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
 
 NOTHING = "nothing:pulled"
-"""Stands in a service without models, so that packing it fails and importing it does not."""
+"""The model of a service without models: importing the service works, packing it fails."""
 
 
 class PulledModel(BentoModel):
@@ -16,13 +16,13 @@ class PulledModel(BentoModel):
     """
 
     def resolve(self, base_path: Any = None, **injected: Any) -> Any:
-        """The stored model; to serve, None will do where it is not stored."""
+        """The stored model; None if it is not stored, which is enough for serving."""
         if base_path is None and self.stored is None:
             return None
         return super().resolve(base_path, **injected)
 
     def to_info(self, alias: str | None = None) -> Any:
-        """What a Bento notes of the model.
+        """What a Bento records about the model.
 
         Raises:
             NotFound: it is not in BentoML's store.

@@ -1,4 +1,4 @@
-"""The port to listen on, looked at before anything is started."""
+"""The port of the service, checked before anything is started."""
 
 import socket
 
@@ -6,10 +6,10 @@ from contracts.errors import PortTaken
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port on which another process listens; BentoML would end in a traceback.
+    """Check that a port can be bound; BentoML would end with a traceback.
 
     Raises:
-        PortTaken: it cannot be bound.
+        PortTaken: another process listens on it, or it may not be bound.
 
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,43 +1,55 @@
-"""The protocol: predictions answered inside uvicorn's HTTP protocol class.
+"""The fast path: requests answered inside uvicorn's HTTP protocol class.
 
-What a request costs beside the model is mostly parsing its head and running it through ASGI.
-Clients that keep a connection send the same head again and again, to the byte. So the first
-request with a head goes the ordinary way (uvicorn's parser, the edge); the head is kept, and
-when a whole request comes that begins with the same bytes, its meaning is known: the body goes
-straight to the model's endpoint, and the answer to the socket. Everything else (another method,
-path or header, a body in pieces, a pipelined request) goes the ordinary way, always.
+Besides the model, a request mostly costs parsing its head and running it through ASGI. Clients
+that keep a connection send the same head again and again, byte for byte. So the first request
+with a head takes the ordinary path (uvicorn's parser, the edge), and the head is cached. When a
+complete request comes that begins with the same bytes, its meaning is known: the body goes
+directly to the route's endpoint, and the response to the socket. Everything else (another method,
+path or header, a body in pieces, a pipelined request) takes the ordinary path, always.
+
+This module imports private names of uvicorn. `services.edge.install` imports it only for versions
+of uvicorn that it was tested with.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contracts.split import UNIT_HEADER
-from services.edge.application import CLOSE, JSON, MAX_HEADERS, Edge, Headers, Pairs, demand_json
-from services.edge.routes import Ask, Route
+from services.edge.application import MAX_HEADERS, Edge
+from services.edge.asgi import Headers
+from services.edge.body import JSON, is_json
+from services.edge.flow import LeanDeque, LeanFlowControl
+from services.edge.routes import Route
+from services.edge.statuses import CLOSE, Pairs
 from services.faults import Fault
-from services.inference.batch_result import new_request_id
+from services.inference.ids import new_request_id
+from services.inference.pending import Request
 
 logger = logging.getLogger("bentoml.slipway")
 
+UVICORN_PROTOCOL = HttpToolsProtocol
+"""The protocol class that the fast path extends."""
 END = b"\r\n\r\n"
 MAX_CACHED_HEADS = 4096
-"""So many heads are kept; when there are more, all are forgotten."""
+"""When there are more heads, all are dropped."""
 MAX_CACHEABLE_HEAD_BYTES = 4096
 MAX_HEAD_BYTES = 64 * 1024
-"""A head of more bytes is refused."""
+"""A request with a longer head is refused."""
 PER_REQUEST_HEADERS = frozenset({b"x-request-id", b"traceparent"})
-"""Headers that differ each time: a head with one of them is not worth keeping."""
+"""Headers that differ in each request: a head with one of them never comes again."""
 BODY_HEADERS = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
-"""Headers that change how a body is read: only the ordinary way knows them."""
+"""Headers that change how a body is read: only the ordinary path knows them."""
+STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class CachedHead:
+class CachedHead(msgspec.Struct, frozen=True):
     """What the bytes of a head mean."""
 
     path: str
@@ -47,27 +59,21 @@ class CachedHead:
 
 
 class FastPathProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a memory for heads. One for each connection.
+    """uvicorn's protocol class with a cache of heads; an instance per connection.
 
-    With slots for our own, uvicorn's attributes stay few enough for Python to keep their names
-    once for all connections, which takes a quarter off what an idle one weighs.
+    `__slots__` keeps the instance dict small enough for CPython's key-sharing dicts: an idle
+    connection uses a quarter less memory.
     """
 
     __slots__ = (
-        "_at_message_boundary",
-        "_edge",
-        "_head_bytes",
-        "_head_timer",
-        "_heads",
-        "_in_head",
-        "_last_answer",
-        "_messages_begun",
-        "_new_head",
+        "_at_message_boundary", "_edge", "_find_route", "_head_bytes", "_head_timer", "_heads",
+        "_in_head", "_last_answer", "_messages_begun", "_new_head",
     )  # fmt: skip
 
-    def __init__(self, *, edge: Edge, heads: dict[bytes, CachedHead], **uvicorns: Any) -> None:
-        super().__init__(**uvicorns)
+    def __init__(self, *, edge: Edge, heads: dict[bytes, CachedHead], **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
         self._edge = edge
+        self._find_route = edge.routes.find
         self._heads = heads
         self._new_head = b""
         self._at_message_boundary = True
@@ -78,7 +84,7 @@ class FastPathProtocol(HttpToolsProtocol):
         self._last_answer = 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Answer a known request, or let uvicorn read the data."""
+        """Answer a request with a cached head, or let uvicorn parse the data."""
         end = data.find(END) + len(END)
         between_messages = self._at_message_boundary and (
             self.cycle is None or self.cycle.response_complete
@@ -86,46 +92,49 @@ class FastPathProtocol(HttpToolsProtocol):
         if between_messages and not self.flow.write_paused:
             head = self._heads.get(data[:end])
             if head is not None and len(data) - end == head.body_bytes:
-                route = self._edge.route(head.path)
-                if route is not None and route.ask is not None:
-                    self._answer(head, route, route.ask, data[end:])
+                route = self._find_route(head.path)
+                if route is not None:
+                    self._answer(head, route, data[end:])
                     return
         self._new_head = data[:end] if between_messages and _is_plain(data[:end]) else b""
         self._at_message_boundary = False
-        # Behind another request in the same piece it is not known where a head begins; else the
-        # piece is all head.
         self._messages_begun = 0
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
-            self._bound_head(len(data) if self._messages_begun <= between_messages else 0)
+            # Behind another request in the same data, the start of the head is unknown.
+            begun = self._messages_begun
+            is_all_head = begun == 0 or (begun == 1 and between_messages)
+            self._limit_head(len(data) if is_all_head else 0)
 
-    def _bound_head(self, received: int) -> None:
+    def _limit_head(self, received: int) -> None:
         """Refuse a head that is too long or takes too long; uvicorn would wait for ever."""
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self._edge.head_timeout_s, self._head_is_late)
         self._head_bytes += received
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._end_with(Fault("headers_too_large"))
+            self._refuse_and_close(Fault("headers_too_large"))
 
     def _head_is_late(self) -> None:
         if self.flow.read_paused or self.flow.write_paused:
-            # It may have come long ago: it is this side that does not read.
+            # It may have arrived long ago: this side has stopped reading.
             self._head_timer = self.loop.call_later(self._edge.head_timeout_s, self._head_is_late)
         elif self._in_head and not self.transport.is_closing():
-            self._end_with(Fault("body_timeout", "the head of the request did not arrive in time"))
+            fault = Fault("body_timeout", "the head of the request did not arrive in time")
+            self._refuse_and_close(fault)
 
-    def _end_with(self, fault: Fault) -> None:
-        """Refuse what cannot be read to its end, and close the connection."""
+    def _refuse_and_close(self, fault: Fault) -> None:
         request_id = new_request_id()
-        status, body, _ = self._edge.error_response(fault, None, "", request_id)
-        self.transport.write(_answer_bytes(status, body, request_id, [], keep_alive=False))
+        response = self._edge.refuse(fault, None, "", request_id)
+        self.transport.write(
+            _response_bytes(response.status, response.body, request_id, [], keep_alive=False)
+        )
         self.transport.close()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Uvicorn's set-up, lighter; who says nothing at all is not waited for."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Uvicorn's set-up with lean parts, and a timeout for clients that never send."""
         super().connection_made(transport)
         self.flow = LeanFlowControl(transport)  # type: ignore[assignment]  # it does what uvicorn's does
-        self.pipeline = LeanDeque()  # type: ignore[assignment]  # the same
+        self.pipeline = LeanDeque()  # type: ignore[assignment]  # as above
         self.timeout_keep_alive_task = self.loop.call_later(
             self._edge.head_timeout_s, self.timeout_keep_alive_handler
         )
@@ -144,7 +153,7 @@ class FastPathProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Uvicorn's parser has read a head: keep it, if it is of a kind that comes again."""
+        """Uvicorn's parser has read a head: cache it if it is likely to come again."""
         self._in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -170,47 +179,45 @@ class FastPathProtocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def _cacheable_head(self) -> CachedHead | None:
-        """The meaning of the head just read, if the endpoint can be asked without the edge."""
+        """The meaning of the head just read; None if it must take the ordinary path."""
         scope, edge = self.scope, self._edge
-        route = edge.route(scope["path"])
-        if route is None or route.ask is None or route.endpoint is None:
+        route = self._find_route(scope["path"])
+        if route is None or route.method != scope["method"]:
             return None
         headers: Mapping[bytes, bytes] = dict(self.headers)
         length = headers.get(b"content-length", b"")
-        is_usual = (
-            scope["method"] == route.method
-            and scope["http_version"] == "1.1"
+        is_simple = (
+            scope["http_version"] == "1.1"
             and not scope["query_string"]
             and len(headers) == len(self.headers) <= MAX_HEADERS
             and not headers.keys() & (BODY_HEADERS | PER_REQUEST_HEADERS)
             and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+            and is_json(headers)
             and length.isdigit()
             and int(length) <= edge.body_bytes
         )
-        if not is_usual or not route.endpoint.is_synchronous or not edge.guard.is_synchronous:
+        if not is_simple or not edge.guard.is_synchronous:
             return None
         return CachedHead(scope["path"], headers, int(length), headers.get(UNIT_HEADER, b""))
 
-    def _answer(self, head: CachedHead, route: Route, ask: Ask, body: bytes) -> None:
+    def _answer(self, head: CachedHead, route: Route, body: bytes) -> None:
         cycle = FastPathCycle(self, head.path, route, new_request_id())
-        self.cycle = cycle  # type: ignore[assignment]  # uvicorn looks at the same attributes
+        self.cycle = cycle  # type: ignore[assignment]  # it has the attributes that uvicorn reads
         try:
             if route.scope is not None:
                 self._edge.guard.admit(head.headers, route.scope)
-            demand_json(head.headers)
-            if route.takes_unit:
-                ask(body, cycle.request_id, cycle, head.unit)
-            else:
-                ask(body, cycle.request_id, cycle)
+            route.handle(Request(body, cycle.request_id, head.unit, time.monotonic()), cycle)
         except Exception as err:  # noqa: BLE001 - the client must not wait for ever
             cycle.set_exception(err)
 
-    def answered(self, cycle: "FastPathCycle", status: int, body: bytes, extra: Pairs) -> None:
-        """Write an answer, and go on as uvicorn does after one."""
+    def write_response(
+        self, cycle: "FastPathCycle", status: int, body: bytes, extra: Pairs
+    ) -> None:
+        """Write the response to a request of the fast path, and go on as uvicorn does."""
         keep_alive = cycle.keep_alive and self._edge.repository.is_open and CLOSE not in extra
         headers = [*self.server_state.default_headers, *extra]
         self.transport.write(
-            _answer_bytes(status, body, cycle.request_id, headers, keep_alive=keep_alive)
+            _response_bytes(status, body, cycle.request_id, headers, keep_alive=keep_alive)
         )
         cycle.response_complete = True
         if not keep_alive:
@@ -221,28 +228,32 @@ class FastPathProtocol(HttpToolsProtocol):
         self._last_answer = self.loop.time()
         self.server_state.total_requests += 1
 
-    def refused(self, cycle: "FastPathCycle", err: BaseException) -> None:
-        """Write a refusal."""
-        status, body, extra = self._edge.error_response(
-            err, cycle.route, cycle.path, cycle.request_id
-        )
-        self.answered(cycle, status, body, extra)
+    def refuse(self, cycle: "FastPathCycle", err: BaseException) -> None:
+        """Write the response to a request of the fast path that failed."""
+        response = self._edge.refuse(err, cycle.route, cycle.path, cycle.request_id)
+        self.write_response(cycle, response.status, response.body, response.headers)
+
+
+class _NullEvent:
+    """An event for which nobody waits."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+_NULL_EVENT = _NullEvent()
 
 
 class FastPathCycle:
-    """A known request that waits for its answer; uvicorn takes it for one of its cycles."""
+    """A request of the fast path, and the sink of its response.
+
+    It stands in for uvicorn's `RequestResponseCycle`, of which it has the attributes that the
+    protocol class reads and writes.
+    """
 
     __slots__ = (
-        "body",
-        "disconnected",
-        "keep_alive",
-        "message_event",
-        "more_body",
-        "path",
-        "protocol",
-        "request_id",
-        "response_complete",
-        "route",
+        "body", "disconnected", "keep_alive", "message_event", "more_body", "path", "protocol",
+        "request_id", "response_complete", "route",
     )  # fmt: skip
 
     def __init__(
@@ -264,79 +275,30 @@ class FastPathCycle:
         return self.response_complete or self.disconnected
 
     def set_result(self, result: bytes, /) -> None:
-        """Answer."""
+        """Send the response."""
         if not self.done():
-            self.protocol.answered(self, 200, result, ())
+            self.protocol.write_response(self, 200, result, ())
 
     def set_exception(self, fault: BaseException, /) -> None:
-        """Refuse."""
+        """Send the fault."""
         if not self.done():
-            self.protocol.refused(self, fault)
+            self.protocol.refuse(self, fault)
 
 
-class _NullEvent:
-    def set(self) -> None:
-        """Wake nobody."""
+def protocol_factory(edge: Edge) -> Any:
+    """What uvicorn calls for each new connection, instead of its own protocol class."""
+    heads: dict[bytes, CachedHead] = {}
+
+    def protocol(**uvicorn: Any) -> FastPathProtocol:
+        return FastPathProtocol(edge=edge, heads=heads, **uvicorn)
+
+    return protocol
 
 
-_NULL_EVENT = _NullEvent()
-
-
-class LeanFlowControl:
-    """What uvicorn's `FlowControl` does, in a fifth of the memory: most connections are idle."""
-
-    __slots__ = ("_transport", "_writable", "read_paused", "write_paused")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._writable: asyncio.Event | None = None
-        self.read_paused = False
-        self.write_paused = False
-
-    async def drain(self) -> None:
-        """Wait until the client has read enough."""
-        if self.write_paused:
-            self._writable = self._writable or asyncio.Event()
-            await self._writable.wait()
-
-    def pause_reading(self) -> None:
-        """Read no more for now."""
-        if not self.read_paused:
-            self.read_paused = True
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        if self.read_paused:
-            self.read_paused = False
-            self._transport.resume_reading()
-
-    def pause_writing(self) -> None:
-        """The client does not read."""
-        self.write_paused = True
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        self.write_paused = False
-        if self._writable is not None:
-            self._writable.set()
-            self._writable = None
-
-
-class LeanDeque(list[Any]):
-    """A deque of uvicorn's without its block of 64 places: few clients send before they read."""
-
-    __slots__ = ()
-
-    def appendleft(self, item: Any) -> None:
-        """Put at the end that is not popped."""
-        self.insert(0, item)
-
-
-def _answer_bytes(
+def _response_bytes(
     status: int, body: bytes, request_id: str, headers: Pairs, *, keep_alive: bool
 ) -> bytes:
-    lines = [STATUS_LINE[status]]
+    lines = [STATUS_LINES[status]]
     for name, value in headers:
         if (name, value) != CLOSE:
             lines += (name, b": ", value, b"\r\n")
@@ -349,9 +311,9 @@ def _answer_bytes(
 
 
 def _is_plain(head: bytes) -> bool:
-    """Whether a head means what it means for every reader: no bare line ends, no folded lines.
+    """Whether every parser reads a head the same: no bare line ends, no folded lines.
 
-    Only then is it sure that uvicorn's parser, too, sees its end where `END` stands.
+    Only then is it certain that uvicorn's parser also sees its end where `END` is.
     """
     return (
         len(END) < len(head) <= MAX_CACHEABLE_HEAD_BYTES
@@ -360,16 +322,3 @@ def _is_plain(head: bytes) -> bool:
         and b"\r\n " not in head
         and b"\r\n\t" not in head
     )
-
-
-def install(config: object, edge: Edge) -> bool:
-    """Let new connections be wires; False if `config` is not a uvicorn that we know."""
-    if getattr(config, "http_protocol_class", None) is not HttpToolsProtocol:
-        return False
-    heads: dict[bytes, CachedHead] = {}
-
-    def protocol(**uvicorns: Any) -> FastPathProtocol:
-        return FastPathProtocol(edge=edge, heads=heads, **uvicorns)
-
-    config.http_protocol_class = protocol  # type: ignore[attr-defined]  # uvicorn's Config
-    return True

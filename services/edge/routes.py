@@ -1,133 +1,207 @@
-"""What the service answers itself: each path with its method, its scope, and who answers."""
+"""The paths that the service answers itself: method, key scope, handler, shape of errors."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from services.auth.keys import Scope
 from services.faults import Fault
-from services.inference.render import encode
-from services.protocols.open_inference import NAME
+from services.inference.pending import Request, ResponseSink
+from services.inference.templates import encode
+from services.protocols.catalog import PROTOCOLS
+from services.protocols.fault_body import fault_body
+from services.protocols.open_inference import OpenInference, model_metadata
+from services.protocols.wire_protocol import WireProtocol
+from services.serving.endpoint import SingleEndpoint
+from services.serving.model import Model
 from services.serving.repository import ModelRepository
-from services.serving.split_endpoint import Endpoint, SplitEndpoint
 
-Respond = Callable[..., Awaitable[bytes]]
-"""From a body, a request id (and a unit) to the body of the answer; raises Fault."""
-Ask = Callable[..., None]
-"""The same for an `ResponseSink` that stands behind the request id, to which the body is given."""
+SERVER_NAME = "slipway"
+MAX_SHOWN_CHARS = 120
 
-OURS = ("/models", "/predict", "/invocations", "/labels", "/ping", "/v2")
-"""Paths below these are nobody else's."""
+
+class Handler(Protocol):
+    """Answers a request that the guard admitted."""
+
+    def __call__(self, request: Request, sink: ResponseSink, /) -> None:
+        """Pass the encoded response, or a fault, to the sink; or raise the fault."""
+
+
+class FaultBodyWriter(Protocol):
+    """Encodes the body of a refused request."""
+
+    def __call__(self, fault: Fault, request_id: str, /) -> bytes:
+        """The encoded body."""
+
+
+Page = Callable[[], bytes]
+"""Makes the body of a GET request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. `scope`: what a key must open; None: nothing. `endpoint`: whose model it asks.
-
-    `ask` does what `respond` does without a task of its own, for an endpoint that is immediate.
-    `takes_unit`: both must be told for whom the request is.
-    """
+    """One path. `scope`: what its key must allow, None for no key. `model`: for metrics."""
 
     method: str
-    respond: Respond
+    handle: Handler
     scope: Scope | None = "predict"
-    endpoint: Endpoint | None = None
-    is_open_inference: bool = False
-    ask: Ask | None = None
-    takes_unit: bool = False
+    model: str = ""
+    fault_body: FaultBodyWriter = fault_body
 
 
-def routes_of(repository: ModelRepository) -> Mapping[str, Route]:
-    """Every path of ours."""
-    return dict(_general(repository)) | dict(_of_models(repository))
+Routes = Iterator[tuple[str, Route]]
 
 
-def is_ours(path: str) -> bool:
-    """Whether a path is ours, or would be if it existed."""
-    return any(path == root or path.startswith(f"{root}/") for root in OURS)
+class RouteTable:
+    """Finds the route of a path. It follows the models of the repository.
+
+    `pages`: more GET requests, by path. `protocols`: the wire protocols that are spoken.
+    """
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        pages: Mapping[str, Page],
+        protocols: tuple[type[WireProtocol], ...] = PROTOCOLS,
+    ) -> None:
+        self._repository = repository
+        self._pages = pages
+        self._protocols = protocols
+        self._roots = _roots(protocols)
+        self._routes: Mapping[str, Route] = {}
+        repository.subscribe(self._rebuild)
+
+    def find(self, path: str) -> Route | None:
+        """The route of a path; None if nothing is served there."""
+        return self._routes.get(path)
+
+    def is_ours(self, path: str) -> bool:
+        """Whether a path is in our namespace, even if nothing is served there."""
+        return _root_of(path) in self._roots or path in self._routes
+
+    def fault_body(self, path: str) -> FaultBodyWriter:
+        """How faults are encoded on a path without a route."""
+        return self._roots.get(_root_of(path), fault_body)
+
+    def not_found(self, path: str) -> Fault:
+        """The fault for a path without a route: `unknown_model` or `not_found`."""
+        parts = [part for part in path.strip("/").split("/") if part != "v2"]
+        models = self._repository.models
+        if parts and parts[0] == "models" and len(parts) > 1 and parts[1] not in models:
+            try:
+                self._repository.model(parts[1])
+            except Fault as fault:
+                return fault
+        if parts and parts[0] in {"predict", "invocations", "labels"} and len(models) != 1:
+            known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(models)) or "none"
+            message = f"several models are served: expected one of {known}"
+            return Fault("unknown_model", message)
+        got = repr(path[:MAX_SHOWN_CHARS])
+        return Fault("not_found", f"path: expected /models/NAME/predict, got {got}")
+
+    def _rebuild(self) -> None:
+        self._routes = {**dict(self._general()), **dict(self._of_models())}
+
+    def _general(self) -> Routes:
+        repository = self._repository
+        yield "/models", _get(lambda: encode({"models": repository.describe()}))
+        yield "/ping", _get(lambda: self._if_ready({}), scope=None)
+        server = encode({"name": SERVER_NAME, "version": "2", "extensions": []})
+        yield "/v2", _get(lambda: server, scope=None)
+        yield "/v2/health/live", _get(lambda: encode({"live": True}), scope=None)
+        ready = partial(self._if_ready, {"ready": True})
+        yield "/v2/health/ready", _get(ready, scope=None, fault_body=OpenInference.fault_body)
+        for path, page in self._pages.items():
+            yield path, _get(page)
+
+    def _of_models(self) -> Routes:
+        models = self._repository.models
+        for name, model in models.items():
+            yield f"/models/{name}", _get(partial(_description, model), model=name)
+            yield f"/models/{name}/labels", _labels(name, model)
+            yield from self._metadata(f"/v2/models/{name}", name, model.production)
+            for version, endpoint in model.versions.items():
+                yield from self._metadata(f"/v2/models/{name}/versions/{version}", name, endpoint)
+            yield from self._predictions(name, model)
+        if len(models) == 1:
+            ((name, model),) = models.items()
+            yield "/labels", _labels(name, model)
+
+    def _predictions(self, name: str, model: Model) -> Routes:
+        is_only = len(self._repository.models) == 1
+        for protocol in self._protocols:
+            for path, version in prediction_paths(protocol, name, model, is_only=is_only):
+                endpoint = model.endpoint if version is None else model.versions[version]
+                submit = partial(endpoint.submit, protocol)
+                yield path, Route("POST", submit, model=name, fault_body=protocol.fault_body)
+
+    def _metadata(self, root: str, name: str, endpoint: SingleEndpoint) -> Routes:
+        """Metadata and readiness in the Open Inference Protocol."""
+        shape = OpenInference.fault_body
+        metadata = partial(_metadata_body, endpoint)
+        yield root, _get(metadata, model=name, fault_body=shape)
+        ready = partial(self._if_ready, {"name": name, "ready": True})
+        yield f"{root}/ready", _get(ready, scope=None, model=name, fault_body=shape)
+
+    def _if_ready(self, body: dict[str, Any]) -> bytes:
+        if not self._repository.is_open:
+            raise Fault("not_ready")
+        return encode(body)
 
 
-def _general(repository: ModelRepository) -> Iterator[tuple[str, Route]]:
-    yield "/models", Route("GET", _told(lambda: {"models": repository.describe()}))
-    yield "/ping", Route("GET", _told(lambda: _if_ready(repository, {})), None)
-    yield "/v2", Route("GET", _told(lambda: {"name": NAME, "version": "2", "extensions": []}), None)
-    yield "/v2/health/live", Route("GET", _told(lambda: {"live": True}), None)
-    ready = _told(lambda: _if_ready(repository, {"ready": True}))
-    yield "/v2/health/ready", Route("GET", ready, None, is_open_inference=True)
+def prediction_paths(
+    protocol: type[WireProtocol], name: str, model: Model, *, is_only: bool
+) -> Iterator[tuple[str, int | None]]:
+    """The paths of a protocol for one model, and the version that a path names, if any.
+
+    `is_only`: whether the service has no other model, so that paths need not name it.
+    """
+    for template in protocol.paths:
+        if "{version}" in template:
+            for version in model.versions:
+                yield template.format(model=name, version=version), version
+        elif is_only or "{model}" in template:
+            yield template.format(model=name), None
 
 
-def _of_models(repository: ModelRepository) -> Iterator[tuple[str, Route]]:
-    for name, endpoint in repository.endpoints.items():
-        yield f"/models/{name}", Route("GET", _told(endpoint.describe), endpoint=endpoint)
-        yield from _asked(f"/models/{name}", endpoint)
-        yield from _v2(f"/v2/models/{name}", repository, endpoint)
-        # Who names a version wants that one.
-        for one in (
-            (endpoint.challenger, endpoint.production)
-            if isinstance(endpoint, SplitEndpoint)
-            else (endpoint,)
-        ):
-            yield from _v2(f"/v2/models/{name}/versions/{one.version}", repository, one)
-    if len(repository.endpoints) == 1:
-        yield from _asked("", next(iter(repository.endpoints.values())))
+def _labels(name: str, model: Model) -> Route:
+    def handle(request: Request, sink: ResponseSink, /) -> None:
+        sink.set_result(model.accept_labels(request.body))
+
+    return Route("POST", handle, "labels", name)
 
 
-def _asked(root: str, endpoint: Endpoint) -> Iterator[tuple[str, Route]]:
-    split = isinstance(endpoint, SplitEndpoint)
-    one = Route("POST", endpoint.predict, endpoint=endpoint, ask=endpoint.ask, takes_unit=split)
-    yield f"{root}/predict", one
-    batch = Route(
-        "POST", endpoint.predict_batch, endpoint=endpoint, ask=endpoint.ask_batch, takes_unit=split
-    )
-    yield f"{root}/predict/batch", batch
-    yield f"{root}/invocations", Route("POST", endpoint.invoke, endpoint=endpoint, takes_unit=split)
-    yield f"{root}/labels", Route("POST", endpoint.label, "labels", endpoint)
+def _get(
+    page: Page,
+    *,
+    scope: Scope | None = "predict",
+    model: str = "",
+    fault_body: FaultBodyWriter = fault_body,
+) -> Route:
+    def handle(request: Request, sink: ResponseSink, /) -> None:
+        del request
+        sink.set_result(page())
+
+    return Route("GET", handle, scope, model, fault_body)
 
 
-def _v2(root: str, repository: ModelRepository, endpoint: Endpoint) -> Iterator[tuple[str, Route]]:
-    yield (
-        root,
-        Route(
-            "GET",
-            _told(endpoint.open_inference.metadata),
-            endpoint=endpoint,
-            is_open_inference=True,
-        ),
-    )
-    ready = _told(lambda: _if_ready(repository, {"name": endpoint.name, "ready": True}))
-    yield f"{root}/ready", Route("GET", ready, None, endpoint, is_open_inference=True)
-    split = isinstance(endpoint, SplitEndpoint)
-    yield (
-        f"{root}/infer",
-        Route("POST", endpoint.infer, endpoint=endpoint, is_open_inference=True, takes_unit=split),
-    )
+def _description(model: Model) -> bytes:
+    return encode(model.describe())
 
 
-def _told(tell: Callable[[], dict[str, Any]]) -> Respond:
-    async def respond(_body: bytes, _request_id: str) -> bytes:
-        return encode(tell())
-
-    return respond
+def _metadata_body(endpoint: SingleEndpoint) -> bytes:
+    return encode(model_metadata(endpoint.served))
 
 
-def _if_ready(repository: ModelRepository, answer: dict[str, Any]) -> dict[str, Any]:
-    if not repository.is_open:
-        raise Fault("not_ready")
-    return answer
+def _roots(protocols: tuple[type[WireProtocol], ...]) -> Mapping[str, FaultBodyWriter]:
+    """The first parts of our paths, and how faults are encoded below each."""
+    roots: dict[str, FaultBodyWriter] = dict.fromkeys(("models", "labels", "ping"), fault_body)
+    for protocol in protocols:
+        for template in protocol.paths:
+            roots.setdefault(_root_of(template), protocol.fault_body)
+    return roots
 
 
-def no_route(path: str, repository: ModelRepository) -> Fault:
-    """What to tell who asks for a path that there is not."""
-    parts = path.strip("/").split("/")
-    if parts[0] == "v2":
-        parts = parts[1:]
-    if parts[0] == "models" and len(parts) > 1 and parts[1] not in repository.endpoints:
-        known = ", ".join(sorted(repository.endpoints)) or "none"
-        return Fault("unknown_model", f"model: expected one of {known}, got {parts[1][:80]!r}")
-    if parts[0] in {"predict", "invocations", "labels"} and len(repository.endpoints) != 1:
-        known = (
-            ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(repository.endpoints))
-            or "none"
-        )
-        return Fault("unknown_model", f"several models are served: expected one of {known}")
-    return Fault("not_found", f"path: expected /models/NAME/predict, got {path[:120]!r}")
+def _root_of(path: str) -> str:
+    return path[1:].partition("/")[0]

@@ -1,6 +1,6 @@
-"""How long a body may take to arrive: one timer for all requests.
+"""A timeout that many tasks share: one timer for all of them.
 
-`asyncio.timeout` does the same with a timer for each, which costs as much as scoring a row.
+`asyncio.timeout` sets a timer per task, which costs as much as scoring a row.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SWEEPS = 8
-"""So often in the time allowed it is looked who is late."""
+"""Sweeps per timeout: each looks for tasks that are late."""
 
 
 class SharedTimeout:
-    """Waits up to `limit_s` seconds, or an eighth more, for what is awaited."""
+    """Waits for an awaitable for at most `limit_s` seconds, or an eighth longer."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -23,11 +23,11 @@ class SharedTimeout:
         self._late: set[asyncio.Task[Any]] = set()
         self._is_sweeping = False
 
-    async def wait(self, awaited: Awaitable[T]) -> T:
-        """What `awaited` gives.
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        """The result of an awaitable.
 
         Raises:
-            TimeoutError: it was not there in time.
+            TimeoutError: it took too long.
 
         """
         task = asyncio.current_task()
@@ -38,7 +38,7 @@ class SharedTimeout:
             self._is_sweeping = True
             self._loop.call_later(self._limit_s / SWEEPS, self._sweep)
         try:
-            return await awaited
+            return await awaitable
         except asyncio.CancelledError:
             if task not in self._late:
                 raise

@@ -1,16 +1,15 @@
-"""Natural adaptive batching: whatever arrived while the model was busy is the next batch.
+"""Adaptive batching without a timer: what arrived while the model was busy is the next batch.
 
-No timer and no learned delay: a lone request is scored in the turn of the event loop in which
-it came, and under load batches grow by themselves to what arrives in one model call. Batches
-that are scored in a moment run in the event loop; longer ones in a thread, so that health
-checks and other models stay quick.
+A lone request is scored in the turn of the event loop in which it came; under load, batches grow
+to what arrives during one model call. Batches within the inline budget are scored in the event
+loop, larger ones in a thread, so that health checks and other models stay fast.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -19,39 +18,47 @@ from numpy.typing import NDArray
 
 from services.faults import Fault
 from services.inference.pending import PendingRequest
+from services.inference.scores import (
+    RunModel,
+    finite_scores,
+    prediction_failed,
+    scores_by_row,
+)
 
 logger = logging.getLogger("bentoml.slipway")
 
 DRAINED = "drained"
-"""A batch that holds all that waited."""
+"""Why a batch was not larger: it holds all that waited."""
 FULL = "full"
-"""A batch that reached its limit while more rows waited."""
+"""Why a batch was not larger: it reached its limit while more rows waited."""
 
-Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Failures = dict[PendingRequest, Exception]
 
 
 class BatchObserver(Protocol):
-    """Who concludes scored batch and counts what happened."""
+    """Takes what the batcher scored. Called in the event loop."""
+
+    def scored(
+        self, batch: Sequence[PendingRequest], n_rows: int, n_waiting: int, reason: str
+    ) -> None:
+        """A model call of `n_rows` rows has ended, and gave `batch` its scores.
+
+        `n_waiting` rows wait for the next one; `reason` says why this one was not larger.
+        """
 
     def complete(self, batch: Sequence[PendingRequest]) -> None:
-        """Record the batch and set their answers."""
-
-    def batch_done(self, n_rows: int, n_waiting: int, reason: str) -> None:
-        """Count a model call, how many rows wait for the next, and why it was not larger."""
-
-    def cache_scores(self, batch: Sequence[PendingRequest]) -> None:
-        """Take note of batch that were scored by the model just now."""
+        """Record the scored requests and answer them."""
 
 
 class Batcher:
-    """The queue of one model. Everything but `score` happens in the event loop.
+    """The queue of one model. Everything but the model call happens in the event loop.
 
-    Batches of up to `inline_rows` rows are scored there as well, larger ones by `executor`.
+    Batches of at most `inline_rows` rows are scored there as well, larger ones in `executor`.
     """
 
     def __init__(
         self,
-        score: Score,
+        run: RunModel,
         observer: BatchObserver,
         *,
         batch_rows: int,
@@ -60,7 +67,7 @@ class Batcher:
         inline_rows: int,
         executor: ThreadPoolExecutor,
     ) -> None:
-        self._score = score
+        self._run = run
         self._observer = observer
         self._batch_rows = batch_rows
         self._queue_rows = queue_rows
@@ -77,11 +84,13 @@ class Batcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is scored."""
+        """Whether nothing waits and nothing is being scored."""
         return not self._busy and not self._waiting
 
     def submit(self, pending: PendingRequest) -> None:
-        """Queue a request; its `answer` is given the rendered records, or a Fault.
+        """Queue a request; its sink gets the response, or a Fault.
+
+        The fault is `prediction_failed`, `deadline_exceeded` or what the observer sets.
 
         Raises:
             Fault: `overloaded`, if more rows wait than the queue holds.
@@ -89,14 +98,14 @@ class Batcher:
         """
         n_rows = len(pending.rows)
         if self._has_no_room(n_rows) and not self._in_thread:
-            # A light model is quicker than a refusal: let it make room.
+            # A light model scores faster than a client retries: make room.
             self._next_batch()
         if self._has_no_room(n_rows):
             raise Fault("overloaded")
         self._waiting.append(pending)
         self.waiting_rows += n_rows
         if not self._busy:
-            # The next turn of the loop: whoever arrives in this one joins the batch.
+            # In the next turn of the loop: requests that arrive in this one join the batch.
             self._busy = True
             self._loop.call_soon(self._next_batch)
 
@@ -105,18 +114,18 @@ class Batcher:
 
     def _next_batch(self) -> None:
         if self._in_thread:
-            # Room was made while this turn was scheduled; the thread's end takes the next batch.
+            # `submit` made room after this call was scheduled; the thread's end takes the next.
             return
         batch, n_rows = self._take()
         if not batch:
             self._busy = False
         elif n_rows <= self._inline_rows:
-            self._finish(batch, n_rows, self._scored(batch))
+            self._finish(batch, n_rows, self._score(batch))
         else:
             self._score_in_thread(batch, n_rows)
 
     def _score_in_thread(self, batch: list[PendingRequest], n_rows: int) -> None:
-        def done(future: asyncio.Future[dict[PendingRequest, Exception]]) -> None:
+        def done(future: "asyncio.Future[Failures]") -> None:
             self._in_thread = False
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -124,31 +133,28 @@ class Batcher:
 
         self._in_thread = True
         self._watch(batch)
-        self._loop.run_in_executor(self._executor, self._scored, batch).add_done_callback(done)
+        self._loop.run_in_executor(self._executor, self._score, batch).add_done_callback(done)
 
     def _watch(self, batch: list[PendingRequest]) -> None:
-        """While a thread scores: tell everybody in time, however long the model takes."""
+        """Refuse late requests while a thread scores, however long the model takes."""
         oldest = self._refuse_late()
         for pending in batch:
-            if pending.arrived < oldest:
+            if pending.queued < oldest:
                 _refuse(pending, Fault("deadline_exceeded"))
         self._alarm = self._loop.call_later(self._deadline_s / 4, self._watch, batch)
 
-    def _finish(
-        self, batch: list[PendingRequest], n_rows: int, failures: dict[PendingRequest, Exception]
-    ) -> None:
-        """Answer a scored batch, and take the next, whatever happens."""
+    def _finish(self, batch: list[PendingRequest], n_rows: int, failures: Failures) -> None:
+        """Answer a scored batch and schedule the next, whatever happens."""
         if self._waiting:
             self._loop.call_soon(self._next_batch)
         else:
             self._busy = False
         for pending, failure in failures.items():
-            _refuse(pending, Fault("prediction_failed", f"the model failed: {failure}"[:300]))
-        alive = [t for t in batch if not t.answer.done()]
+            _refuse(pending, prediction_failed(failure))
+        alive = [pending for pending in batch if not pending.sink.done()]
         try:
-            self._observer.batch_done(n_rows, self.waiting_rows, self._reason)
+            self._observer.scored(alive, n_rows, self.waiting_rows, self._reason)
             if alive:
-                self._observer.cache_scores(alive)
                 self._observer.complete(alive)
         except Exception:
             logger.exception("a batch of %d rows could not be completed", n_rows)
@@ -156,7 +162,7 @@ class Batcher:
                 _refuse(pending, Fault("internal_error"))
 
     def _take(self) -> tuple[list[PendingRequest], int]:
-        """The batch of the next batch and their rows; who waited too long is refused."""
+        """The requests of the next batch and the number of their rows; refuses late ones."""
         self._refuse_late()
         batch: list[PendingRequest] = []
         n_rows = 0
@@ -166,51 +172,60 @@ class Batcher:
                 break
             self._waiting.popleft()
             self.waiting_rows -= len(pending.rows)
-            if not pending.answer.done():
+            if not pending.sink.done():
                 batch.append(pending)
                 n_rows += len(pending.rows)
         self._reason = FULL if self._waiting else DRAINED
         return batch, n_rows
 
     def _refuse_late(self) -> float:
-        """Refuse who came before the moment that is given: they waited longer than allowed."""
+        """Refuse waiting requests beyond their deadline; the time since which none may wait."""
         oldest = time.monotonic() - self._deadline_s
-        while self._waiting and self._waiting[0].arrived < oldest:
+        while self._waiting and self._waiting[0].queued < oldest:
             pending = self._waiting.popleft()
             self.waiting_rows -= len(pending.rows)
             _refuse(pending, Fault("deadline_exceeded"))
         return oldest
 
-    def _scored(self, batch: list[PendingRequest]) -> dict[PendingRequest, Exception]:
-        """Put scores on the batch; those that fail alone as well are given back."""
+    def _score(self, batch: list[PendingRequest]) -> Failures:
+        """Set the scores of each request; returns the requests on which the model failed."""
         try:
-            self._put_scores(batch)
+            self._set_scores(batch)
         except Exception:  # noqa: BLE001 - a model may fail in any way, and only its rows may fail
             return self._score_one_by_one(batch)
         return {}
 
-    def _score_one_by_one(self, batch: list[PendingRequest]) -> dict[PendingRequest, Exception]:
-        failures: dict[PendingRequest, Exception] = {}
+    def _score_one_by_one(self, batch: list[PendingRequest]) -> Failures:
+        failures: Failures = {}
         for pending in batch:
             try:
-                self._put_scores([pending])
-            except Exception as err:  # noqa: BLE001 - the same
-                failures[pending] = err
+                self._set_scores([pending])
+            except Exception as err:  # noqa: BLE001 - as in `_score`
+                if pending.is_partial:
+                    self._score_rows(pending)
+                else:
+                    failures[pending] = err
         return failures
 
-    def _put_scores(self, batch: list[PendingRequest]) -> None:
-        scores = self._score(_matrix(batch))
-        if not np.isfinite(scores).all():
-            raise ValueError("expected finite scores, got NaN or infinity")
-        listed = scores.tolist()
+    def _score_rows(self, pending: PendingRequest) -> None:
+        """Score the rows of a request one by one; its failing rows are refused alone."""
+        by_row = scores_by_row(self._run, np.asarray(pending.rows.numbers, dtype=np.float32))
+        pending.scores = [each for each in by_row if not isinstance(each, Exception)]
+        pending.rows = pending.rows.refuse(
+            {i: prediction_failed(e) for i, e in enumerate(by_row) if isinstance(e, Exception)}
+        )
+
+    def _set_scores(self, batch: list[PendingRequest]) -> None:
+        scores = finite_scores(self._run, _matrix(batch))
         start = 0
         for pending in batch:
-            pending.scores = listed[start : start + len(pending.rows)]
-            start += len(pending.rows)
+            stop = start + len(pending.rows)
+            pending.scores = scores[start:stop]
+            start = stop
 
 
 def _matrix(batch: list[PendingRequest]) -> NDArray[np.float32]:
-    """The rows of all batch, shape `(n_rows, n_features)`."""
+    """The rows of all requests, shape `(n_rows, n_features)`."""
     if all(len(pending.rows) == 1 for pending in batch):
         return np.array([pending.rows.numbers[0] for pending in batch], dtype=np.float32)
     parts = [np.asarray(pending.rows.numbers, dtype=np.float32) for pending in batch]
@@ -218,5 +233,5 @@ def _matrix(batch: list[PendingRequest]) -> NDArray[np.float32]:
 
 
 def _refuse(pending: PendingRequest, fault: Fault) -> None:
-    if not pending.answer.done():
-        pending.answer.set_exception(fault)
+    if not pending.sink.done():
+        pending.sink.set_exception(fault)

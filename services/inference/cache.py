@@ -1,8 +1,8 @@
-"""The result cache: a row that was scored a moment ago is not scored again.
+"""The result cache: scores of rows that were scored recently.
 
-Kept are the scores, by the model's digest and the validated row as the model sees it; so an
-answer from the cache is in the traffic log and has an id of its own like every other. It is
-off by default: a light model is quicker than any cache.
+The key is the model's digest and the validated row as the model sees it. A cached answer is in
+the traffic log and has an id of its own like every other. The cache is off by default: a light
+model is faster than any cache.
 """
 
 import asyncio
@@ -17,37 +17,38 @@ import numpy as np
 from prometheus_client import Counter
 
 from contracts.manifest import Pointer
-from services.inference.decode import Rows
+from services.inference.rows import Rows
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
 Scores = Sequence[float]
+"""The scores of one row, shape `(n_outputs,)`."""
 RETRY_S = 1.0
-"""So long a Redis that failed is left alone."""
+"""Time without requests to a Redis that failed."""
 MAX_PENDING_WRITES = 64
-"""Writes to Redis that may be under way; beyond, results are not kept."""
+"""Concurrent writes to Redis; results beyond them are not cached."""
 
 
 class ResultCache(Protocol):
-    """Remembers the scores of rows."""
+    """Keeps the scores of rows for one version of a model."""
 
     async def get_many(self, rows: Rows) -> list[Scores] | None:
-        """The scores of all of these rows, or None if one of them is not known."""
+        """The scores of these rows, shape `(n_rows, n_outputs)`; None if any is missing."""
 
     def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
-        """Remember what the model gave for each row."""
+        """Keep the scores of these rows, shape `(n_rows, n_outputs)`."""
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Release connections and memory."""
 
 
 def open_cache(
     pointer: Pointer, settings: ServiceSettings, outcomes: Counter
 ) -> ResultCache | None:
-    """The cache that the settings want for a model; None if they want none.
+    """The cache that the settings ask for; None if they ask for none for this model.
 
-    `outcomes` counts requests by model and by `hit`, `miss` or `error`.
+    `outcomes` counts lookups by model and by `hit`, `miss` or `error`.
     """
     wanted = {name.strip() for name in settings.cache_models.split(",")}
     if not wanted & {pointer.name, "*"}:
@@ -60,7 +61,7 @@ def open_cache(
 
 
 class CacheMetrics:
-    """Counts what a model's cache knew."""
+    """Counts the lookups in a model's cache."""
 
     def __init__(self, model: str, outcomes: Counter) -> None:
         self.hit = outcomes.labels(model, "hit")
@@ -69,7 +70,7 @@ class CacheMetrics:
 
 
 class MemoryCache:
-    """The last rows of one worker: at most `cache_rows`, each for `cache_ttl_s` seconds."""
+    """A cache in one worker: at most `cache_rows` rows, each for `cache_ttl_s` seconds."""
 
     def __init__(self, prefix: bytes, metrics: CacheMetrics, settings: ServiceSettings) -> None:
         from cachetools import TTLCache
@@ -81,7 +82,7 @@ class MemoryCache:
         )
 
     async def get_many(self, rows: Rows) -> list[Scores] | None:
-        """See `ResultCache`."""
+        """The scores of these rows; None if any is missing."""
         known = [self._known.get(key) for key in keys_of(self._prefix, rows)]
         found = [scores for scores in known if scores is not None]
         if len(found) < len(rows):
@@ -91,16 +92,16 @@ class MemoryCache:
         return found
 
     def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
-        """See `ResultCache`."""
+        """Keep the scores of these rows."""
         self._known.update(zip(keys_of(self._prefix, rows), scores, strict=True))
 
     async def close(self) -> None:
-        """See `ResultCache`."""
+        """Release the memory."""
         self._known.clear()
 
 
 class RedisCache:
-    """The same for all replicas. A Redis that does not answer is as good as an empty one."""
+    """A cache shared by all replicas. A Redis that does not answer counts as empty."""
 
     def __init__(self, prefix: bytes, metrics: CacheMetrics, settings: ServiceSettings) -> None:
         self._redis = connect(settings)
@@ -108,19 +109,19 @@ class RedisCache:
         self._metrics = metrics
         self._ttl_ms = max(1, round(settings.cache_ttl_s * 1e3))
         self._timeout_s = settings.redis_timeout_s
-        self._again = 0.0
+        self._paused_until = 0.0
         self._writes: set[asyncio.Task[None]] = set()
 
     async def get_many(self, rows: Rows) -> list[Scores] | None:
-        """See `ResultCache`; the answer is there within the time allowed."""
-        if time.monotonic() < self._again:
+        """The scores of these rows, within the timeout; None if any is missing."""
+        if time.monotonic() < self._paused_until:
             self._metrics.error.inc()
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
                 texts = await self._redis.mget(keys_of(self._prefix, rows))
         except _failures() as err:
-            self._leave_alone(err)
+            self._pause(err)
             return None
         if None in texts:
             self._metrics.miss.inc()
@@ -129,15 +130,15 @@ class RedisCache:
         return [array("f", text).tolist() for text in texts]
 
     def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
-        """See `ResultCache`; the answer does not wait for it."""
-        if time.monotonic() < self._again or len(self._writes) >= MAX_PENDING_WRITES:
+        """Keep the scores of these rows, in a task of its own."""
+        if time.monotonic() < self._paused_until or len(self._writes) >= MAX_PENDING_WRITES:
             return
         task = asyncio.get_running_loop().create_task(self._write(rows, scores))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
     async def close(self) -> None:
-        """See `ResultCache`."""
+        """Wait for pending writes, then close the connection."""
         await asyncio.gather(*self._writes)
         await self._redis.aclose()
 
@@ -149,24 +150,24 @@ class RedisCache:
                     pipe.set(key, array("f", each).tobytes(), px=self._ttl_ms)
                 await pipe.execute()
         except _failures() as err:
-            self._leave_alone(err)
+            self._pause(err)
 
-    def _leave_alone(self, err: BaseException) -> None:
+    def _pause(self, err: BaseException) -> None:
         self._metrics.error.inc()
-        if time.monotonic() >= self._again:
+        if time.monotonic() >= self._paused_until:
             logger.warning("result cache: Redis does not answer (%r); scoring without it", err)
-        self._again = time.monotonic() + RETRY_S
+        self._paused_until = time.monotonic() + RETRY_S
 
 
 def keys_of(prefix: bytes, rows: Rows) -> list[bytes]:
-    """The name of each row: a digest of the model's and of the float32 numbers it is given."""
+    """The key of each row: a digest of the version's prefix and the row's float32 numbers."""
     model = hashlib.blake2b(prefix, digest_size=16).digest()
     matrix = np.asarray(rows.numbers, dtype=np.float32)
     return [hashlib.blake2b(row.tobytes(), key=model, digest_size=16).digest() for row in matrix]
 
 
 def connect(settings: ServiceSettings) -> Any:
-    """A client of the Redis of the settings that gives up in time and does not try again."""
+    """A client of the configured Redis, with a timeout and without retries."""
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff

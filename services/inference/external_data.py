@@ -1,8 +1,8 @@
-"""Whether an ONNX file holds all of its numbers, told before onnxruntime opens it.
+"""Finds external data in an ONNX file before onnxruntime opens it.
 
-A tensor of an ONNX graph may lie in another file, named by a path: what would be read then is
-not what was verified, and may be any file of this machine. The file is protocol buffers; only
-as much of it is read as leads to such names (onnx.proto, github.com/onnx/onnx).
+A tensor of an ONNX graph may be stored in another file, named by a path. That file was never
+verified, and the path may name any file of this machine. The model is a protocol buffer; only the
+fields on the way to such paths are read (onnx.proto, github.com/onnx/onnx).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 from contracts.errors import CorruptModel
 
 KEY = b"location"
-"""Under this key a tensor's external data has its path; a file without the word has none."""
+"""The key of the path in a tensor's external data; a file without this word has none."""
 INSIDE: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -22,19 +22,19 @@ INSIDE: dict[str, dict[int, str]] = {
     "training": {1: "graph", 2: "graph"},
     "tensor": {13: "entry"},
 }
-"""The numbers of the fields, by kind of message, in which a tensor may lie."""
+"""Per message type, the numbers of the fields that may contain a tensor."""
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-"""How a field is written (protobuf.dev/programming-guides/encoding)."""
+"""Wire types (protobuf.dev/programming-guides/encoding)."""
 SIZES = {FIXED64: 8, FIXED32: 4}
 MAX_VARINT_BYTES = 10
-"""Bytes of the longest varint."""
+"""Length of the longest varint."""
 
 
-def external_file(model: bytes, place: Path) -> str | None:
-    """The path in which a graph wants numbers of its own read; None if it holds them all.
+def external_file(model: bytes, path: Path) -> str | None:
+    """The path of a file that a graph refers to; None if it contains all of its numbers.
 
     Raises:
-        CorruptModel: it is no file of protocol buffers.
+        CorruptModel: the model is not a protocol buffer.
 
     """
     if KEY not in model:
@@ -43,7 +43,7 @@ def external_file(model: bytes, place: Path) -> str | None:
         return next(_locations(memoryview(model)), None)
     except (IndexError, ValueError) as err:
         raise CorruptModel(
-            f"{place}: expected an ONNX model, got bytes that are none ({err})",
+            f"{path}: expected an ONNX model, got bytes that are none ({err})",
             remedy="train the version again",
         ) from err
 
@@ -62,7 +62,7 @@ def _locations(model: memoryview) -> Iterator[str]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields that hold bytes, with their numbers; others are passed over."""
+    """Number and content of the fields that contain bytes; skips all other fields."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -82,11 +82,11 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number written in groups of seven bits, and where it ends."""
+    """A number in groups of seven bits, and the index after it."""
     number = 0
-    for place in range(MAX_VARINT_BYTES):
-        byte = message[at + place]
-        number |= (byte & 127) << (7 * place)
-        if byte < 128:  # noqa: PLR2004 - the eighth bit says that more follows
-            return number, at + place + 1
+    for offset in range(MAX_VARINT_BYTES):
+        byte = message[at + offset]
+        number |= (byte & 127) << (7 * offset)
+        if byte < 128:  # noqa: PLR2004 - the eighth bit means that more bytes follow
+            return number, at + offset + 1
     raise ValueError(f"a number without end at byte {at}")

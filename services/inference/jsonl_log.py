@@ -1,8 +1,8 @@
-"""The traffic log, and that of labels: a file for each process, model and day, written first.
+"""Append-only JSON lines: the traffic log, the labels, the shadow's records.
 
-One `write` a batch to a file opened with O_APPEND: what `write` took is in the kernel, so a
-process that is killed afterwards loses nothing; a machine that loses power may lose the last
-seconds.
+Each process writes its own log files. One `write` per batch to a file opened with O_APPEND: what
+`write` accepted is in the kernel, so a process that is killed afterwards loses nothing. A power
+failure may lose the last seconds.
 """
 
 import logging
@@ -18,40 +18,49 @@ from contracts.errors import Unwritable
 logger = logging.getLogger("bentoml.slipway")
 
 NEWLINE = b"\n"
-SETTLE_BYTES = 4 << 20
-"""After so many bytes more they are brought to the disk, and their memory is given back."""
+FLUSH_BYTES = 4 << 20
+"""A file is flushed to the disk each time it has grown by this much."""
+FILE_MODE = 0o644
 
 
-class TrafficLog:
-    """The segments of one model that this process writes, below `folder`, or in a folder a day."""
+class JsonlLog:
+    """The log files that this process writes in `folder`, or with `by_day` in a folder per day.
 
-    def __init__(self, folder: Path, segment_bytes: int, *, by_day: bool = True) -> None:
+    A file is closed when it reaches `max_file_bytes`, and at midnight UTC.
+    """
+
+    def __init__(self, folder: Path, max_file_bytes: int, *, by_day: bool = True) -> None:
         self._folder = folder
         self._by_day = by_day
-        self._limit = segment_bytes
+        self._max_file_bytes = max_file_bytes
         self._day = ""
         self._descriptor = -1
         self._size = 0
-        self._torn = False
-        self._settled = 0
-        self._settling: Thread | None = None
+        self._is_torn = False
+        self._flushed = 0
+        self._flushing: Thread | None = None
 
     def append(self, lines: Sequence[bytes], now: datetime) -> None:
-        """Write records, one line each: see `append_block`."""
+        """Write records, given without their line breaks.
+
+        Raises:
+            OSError: they could not be written completely.
+
+        """
         self.append_block(NEWLINE.join(lines) + NEWLINE, now)
 
     def append_block(self, data: bytes, now: datetime) -> None:
-        """Write whole lines; all of them are in the file when this returns.
+        """Write complete lines; all of them are in the file when this returns.
 
         Raises:
-            OSError: the file could not be written whole; nothing may be answered.
+            OSError: they could not be written completely.
 
         """
         day = f"{now:%Y-%m-%d}"
-        if day != self._day or self._size >= self._limit:
-            self._open_segment(day, now)
-        if self._torn:
-            # The last write stopped in the middle of a line: let that line end here.
+        if day != self._day or self._size >= self._max_file_bytes:
+            self._open_file(day, now)
+        if self._is_torn:
+            # The last write stopped in the middle of a line: end that line first.
             data = NEWLINE + data
         written = 0
         try:
@@ -59,58 +68,58 @@ class TrafficLog:
                 written += os.write(self._descriptor, data[written:])
         finally:
             self._size += written
-            self._torn = written < len(data) and (written > 0 or self._torn)
-        if self._size - self._settled >= SETTLE_BYTES:
-            self._settle()
+            self._is_torn = written < len(data) and (written > 0 or self._is_torn)
+        if self._size - self._flushed >= FLUSH_BYTES:
+            self._start_flush()
 
     def close(self) -> None:
-        """Seal the segment."""
+        """Close the current file; the next append opens a new one."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
             self._day = ""
 
-    def _settle(self) -> None:
-        """Begin to bring what was written to the disk, unless the last time is not over yet."""
-        if self._settling is not None and self._settling.is_alive():
+    def _start_flush(self) -> None:
+        """Flush the file in a thread, unless the last flush is still running."""
+        if self._flushing is not None and self._flushing.is_alive():
             return
-        place = (os.dup(self._descriptor), self._settled, self._size)
-        self._settling = Thread(target=_bring_to_disk, args=place, daemon=True)
-        self._settling.start()
-        self._settled = self._size
+        span = (os.dup(self._descriptor), self._flushed, self._size)
+        self._flushing = Thread(target=_flush, args=span, daemon=True)
+        self._flushing.start()
+        self._flushed = self._size
 
-    def _open_segment(self, day: str, now: datetime) -> None:
+    def _open_file(self, day: str, now: datetime) -> None:
         self.close()
         name = f"{now:%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         path = self._folder / day / name if self._by_day else self._folder / f"{day}-{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o644)
-        self._day, self._size, self._settled, self._torn = day, 0, 0, False
+        self._descriptor = os.open(path, flags, FILE_MODE)
+        self._day, self._size, self._flushed, self._is_torn = day, 0, 0, False
 
 
-def _bring_to_disk(descriptor: int, start: int, stop: int) -> None:
-    """Bring a file to the disk, and give back the memory of the bytes from `start` to `stop`.
+def _flush(descriptor: int, start: int, stop: int) -> None:
+    """Flush a file to the disk and drop the bytes from `start` to `stop` from the page cache.
 
-    A log that is only written would else fill the machine's memory with pages that nobody
-    reads, and taking a fresh page costs several times what filling one does.
+    Nobody reads the log soon, and without this it would fill the memory with its pages; getting
+    a fresh page costs several times what filling one does.
     """
     try:
         getattr(os, "fdatasync", os.fsync)(descriptor)
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_DONTNEED)
     except OSError as err:
-        # What `write` took is still in the kernel, which will try again by itself.
-        logger.warning("traffic log: could not bring it to the disk: %s", err)
+        # What `write` accepted is still in the kernel, which retries on its own.
+        logger.warning("log file not flushed to the disk: %s", err)
     finally:
         os.close(descriptor)
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse to start where no traffic could be logged.
+    """Check that a log could be written in a folder; creates the folder.
 
     Raises:
-        Unwritable: a file cannot be made in `folder`.
+        Unwritable: no file can be created there.
 
     """
     probe = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"

@@ -1,95 +1,113 @@
-"""A request that waits for its rows to be scored."""
+"""A request on its way through the service, and who receives its response.
 
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+A request knows no transport: HTTP, gRPC, jobs and streams differ only in the sink they pass.
+"""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
 
 from services.faults import Fault
 from services.inference.batch_result import BatchResult
-from services.inference.decode import Rows
+from services.inference.rows import Rows
 
-Render = Callable[[BatchResult, slice], Any]
-"""Makes an answer of the result of a model call, and of where in it the rows of a pending stand."""
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A prediction request as it left its transport.
+
+    `unit`: for whom it is (a user, an account), empty if unknown; it decides which version of a
+    split answers. `arrived`: when its last byte came, in seconds of `time.monotonic`.
+    """
+
+    body: bytes
+    request_id: str
+    unit: bytes
+    arrived: float
 
 
 class ResponseSink(Protocol):
-    """Where an answer goes: a future, or a connection that waits."""
+    """Receives one response: the encoded body, or why there is none. A future is one.
+
+    Exactly one of the two `set_` methods is called, in the event loop, and only while `done()`
+    is false.
+    """
 
     def done(self) -> bool:
-        """Whether it was answered already, or nobody waits any more."""
+        """Whether it was called already, or nobody waits any more."""
 
-    def set_result(self, result: Any, /) -> None:
-        """ResponseSink."""
+    def set_result(self, result: bytes, /) -> None:
+        """Take the encoded response."""
 
     def set_exception(self, fault: BaseException, /) -> None:
-        """Refuse."""
+        """Take the fault; anything but a `Fault` is a bug."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The variant that a request's unit was given, at which weight of the challenger.
+class Render(Protocol):
+    """Encodes the response to a request from the result of its batch."""
 
-    `failed_attempt_s` is what the challenger took of the request's time, before it failed.
+    def __call__(self, result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
+        """The response; `rows` of the result are the request's, `refused` as in `Rows`."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """The variant that a split assigned to a unit, and the challenger's weight at that time.
+
+    `unit` is the hash by which the traffic log knows the unit.
     """
 
     unit: str
     assigned: str
     weight: float
-    failed_attempt_s: float = 0.0
 
 
-@dataclass(slots=True, eq=False)
-class PendingRequest:
-    """A request that waits: its rows, its own context, and where its answer goes.
+class PendingRequest(msgspec.Struct, eq=False):
+    """A decoded request that waits for its batch.
 
-    `assignment` is None where one version answers all.
+    `queued`: since when, in seconds of `time.monotonic`; its deadline counts from then.
+    `assignment`: None where the model has no split. `is_partial`: a row on which the model fails
+    is refused alone, instead of the whole request. `scores`: set by the batcher, shape
+    `(n_rows, n_outputs)`.
     """
 
     rows: Rows
-    request_id: str
-    arrived: float
-    answer: ResponseSink
+    request: Request
+    sink: ResponseSink
     render: Render
-    scores: Sequence[Sequence[float]] = ()
+    queued: float
     assignment: Assignment | None = None
-
-
-def failed_attempt_s(pending: PendingRequest) -> float:
-    """What another version took of a request's time before it failed."""
-    return 0.0 if pending.assignment is None else pending.assignment.failed_attempt_s
+    is_partial: bool = False
+    scores: Sequence[Sequence[float]] = ()
 
 
 class FallbackSink:
-    """Where an answer goes while there is another way: a model that fails is asked otherwise.
+    """A sink that has a second way to get the response: faults with one of `codes` take it.
 
-    `ask_fallback` is given the fault, if it has one of the `codes`, and answers instead.
+    `ask_fallback` gets the fault, and passes a response to the first sink itself.
     """
 
-    __slots__ = ("_answer", "_ask_fallback", "_codes", "_is_spent")
+    __slots__ = ("_ask_fallback", "_codes", "_is_spent", "_sink")
 
     def __init__(
-        self, answer: ResponseSink, codes: Container[str], ask_fallback: Callable[[Fault], None]
+        self, sink: ResponseSink, codes: Container[str], ask_fallback: Callable[[Fault], None]
     ) -> None:
-        self._answer = answer
+        self._sink = sink
         self._codes = codes
         self._ask_fallback = ask_fallback
         self._is_spent = False
 
     def done(self) -> bool:
-        """Whether nothing is expected here any more; the other way may still answer."""
-        return self._is_spent or self._answer.done()
+        """Whether this way is over; the fallback may still answer."""
+        return self._is_spent or self._sink.done()
 
-    def set_result(self, result: Any, /) -> None:
-        """ResponseSink."""
-        self._answer.set_result(result)
+    def set_result(self, result: bytes, /) -> None:
+        """Pass the response on."""
+        self._sink.set_result(result)
 
     def set_exception(self, fault: BaseException, /) -> None:
-        """Ask otherwise, if the fault is of that kind; else refuse."""
-        if not isinstance(fault, Fault) or fault.code not in self._codes:
-            self._answer.set_exception(fault)
-            return
-        self._is_spent = True
-        try:
+        """Ask the fallback if the fault is of that kind, else pass it on."""
+        if isinstance(fault, Fault) and fault.code in self._codes:
+            self._is_spent = True
             self._ask_fallback(fault)
-        except Fault as second:
-            self._answer.set_exception(second)
+        else:
+            self._sink.set_exception(fault)

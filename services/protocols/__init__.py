@@ -1,5 +1,5 @@
-"""Other people's words for the same prediction: each file translates one protocol.
+"""Wire protocols: request bodies to rows, batch results to response bodies; a file for each.
 
-A protocol knows bodies and nothing of HTTP, queues or models: it turns a body into rows of the
-schema, and records into a body.
+In: bytes. Out: `Rows` of the model's schema, and the encoded response or fault.
+May import `services.inference`; knows no HTTP, queue or endpoint.
 """

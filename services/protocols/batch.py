@@ -1,40 +1,101 @@
-"""Our own batch: `{"rows": [...]}` or `{"columns": {...}}`, in which a bad row fails alone."""
+"""Our own protocol for many rows: `{"rows": [...]}` or `{"columns": {...}}`.
 
-from collections.abc import Sequence
+A bad row has an error in its place and harms no other row.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from services.faults import Fault
-from services.inference.decode import Decoder, Rows, parse
-from services.protocols.table import (
-    demand_some,
-    each_checked,
-    from_columns,
-    from_rows,
-    only_key,
-)
+from services.inference.batch_result import BatchResult
+from services.inference.decode import Decoder
+from services.inference.json_body import parse_json
+from services.inference.loader import ServedModel
+from services.inference.pending import Render
+from services.inference.rows import Rows
+from services.protocols.fault_body import RowFault, row_fault
+from services.protocols.prediction import PredictionTemplate
+from services.protocols.table import check_size, checked_rows, from_columns, from_rows, only_key
+from services.protocols.wire_protocol import ModelTypes, WireProtocol, reference
 
 READERS = {"rows": from_rows, "columns": from_columns}
-HEAD = 32
-"""The word `columns` stands in the first bytes of a body, or the exact way finds it."""
+START_BYTES = 32
+"""A body of columns is recognized by its first bytes; else it takes the slower path."""
 
 
-def quick_rows_of(body: bytes, decoder: Decoder, limit: int) -> Rows | None:
-    """The rows of a body in which all is plain and valid; None for any other."""
-    quick = decoder.quick_columns if b'"columns"' in body[:HEAD] else decoder.quick_rows
-    return quick(body, limit)
+class PredictBatch(WireProtocol):
+    """Rows or columns in, a prediction or an error per row out."""
+
+    paths = ("/models/{model}/predict/batch", "/predict/batch")
+    tag = "Predictions"
+    summary = "A prediction or an error for each row."
+    is_partial = True
+    component_types = (RowFault,)
+
+    def __init__(self, model: ServedModel) -> None:
+        super().__init__(model)
+        self._template = PredictionTemplate(model)
+
+    def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
+        """The valid rows of a body, and what encodes the results.
+
+        Raises:
+            Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit`
+                rows.
+
+        """
+        return batch_rows(body, self.model.decoder, limit), self._render
+
+    def _render(self, result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
+        if not refused:
+            return b'{"results":[%b],"failed":0}' % self._template.many(result, rows)
+        predictions = iter([self._template.one(result, i) for i in range(rows.start, rows.stop)])
+        results = [
+            row_fault(refused[index]) if index in refused else next(predictions)
+            for index in range(rows.stop - rows.start + len(refused))
+        ]
+        return b'{"results":[%b],"failed":%d}' % (b",".join(results), len(refused))
+
+    @classmethod
+    def request_type(cls, types: ModelTypes) -> Any:
+        """Rows, or columns."""
+        rows = Annotated[list[types.row], Meta(min_length=1)]  # type: ignore[name-defined]  # a type made at run time
+        columns = dict[str, list[Any]]
+        return (
+            _object(f"{types.name}Rows", "rows", rows),
+            _object(f"{types.name}Columns", "columns", columns),
+        )
+
+    @classmethod
+    def response_type(cls, types: ModelTypes) -> Any:
+        """A prediction or an error per row, and the number of errors."""
+        result = reference(types.prediction.__name__, RowFault.__name__)
+        fields = [("results", list[result]), ("failed", int)]  # type: ignore[valid-type]  # as above
+        return msgspec.defstruct(f"{types.name}Results", fields)
 
 
-def rows_of(body: bytes, decoder: Decoder, limit: int) -> Sequence[Rows | Fault]:
-    """The rows of a body, in good pieces; for each bad one, what is wrong with it.
+def _object(name: str, field: str, content: Any) -> Any:
+    """The type of an object with exactly one field."""
+    return msgspec.defstruct(name, [(field, content)], forbid_unknown_fields=True)
+
+
+def batch_rows(body: bytes, decoder: Decoder, limit: int) -> Rows:
+    """The valid rows of a body, and the faults of the others in `Rows.refused`.
 
     Raises:
-        Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
+        Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit` rows.
 
     """
-    rows = quick_rows_of(body, decoder, limit)
+    has_columns = b'"columns"' in body[:START_BYTES]
+    fast = decoder.fast_columns if has_columns else decoder.fast_rows
+    rows = fast(body, limit)
     if rows is not None:
-        return [rows]
-    document = parse(body)
+        return rows
+    document = parse_json(body)
     key = only_key(document, READERS)
-    table = READERS[key](document[key], key)  # type: ignore[index]  # `only_key` says it is an object
-    demand_some(table, limit)
-    return each_checked(table, decoder)
+    table = READERS[key](document[key], key)  # type: ignore[index]  # `only_key` proves that it is an object
+    check_size(table, limit)
+    return checked_rows(table, decoder)

@@ -1,52 +1,109 @@
 """MLflow's scoring protocol: `dataframe_split`, `dataframe_records`, `inputs`, `instances`.
 
-Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally (JSON input). A
-table is valid as a whole or refused; the answer is `{"predictions": [...]}`.
+Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally (JSON input). A table is
+valid as a whole or refused; the response is `{"predictions": [...]}`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from contracts.schema import Violation
+from services.faults import Fault
 from services.inference.batch_result import BatchResult
-from services.inference.decode import Decoder, Rows, parse, refused
-from services.protocols.table import Table, checked, from_columns, from_rows, from_split, only_key
+from services.inference.json_body import invalid_request, parse_json
+from services.inference.pending import Render
+from services.inference.rows import Rows
+from services.protocols.table import (
+    Table,
+    from_columns,
+    from_rows,
+    from_split,
+    only_key,
+    valid_rows,
+)
+from services.protocols.wire_protocol import ModelTypes, WireProtocol
 
-WAYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
-
-
-def rows_of(body: bytes, decoder: Decoder, limit: int) -> Rows:
-    """The rows of a body.
-
-    Raises:
-        Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
-
-    """
-    document = parse(body, nan_is_null=True)
-    way = only_key(document, dict.fromkeys(WAYS), optional=("params",))
-    if document.get("params"):  # type: ignore[attr-defined]  # `only_key` says it is an object
-        raise refused([Violation("params", "none, this model has no parameters", "some")])
-    return checked(_table(way, document[way], decoder.names), decoder, limit)  # type: ignore[index]  # the same
+FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
 
-def body_of(result: BatchResult, place: slice) -> bytes:
-    """The answer."""
-    return b'{"predictions":[%b]}' % b",".join(result.predictions[place])
+class DataframeSplit(msgspec.Struct, frozen=True):
+    """A pandas frame in its orientation `split`."""
+
+    columns: list[str]
+    data: list[list[Any]]
 
 
-def _table(way: str, content: Any, names: Sequence[str]) -> Table:
-    if way == "dataframe_records":
-        return from_rows(content, way)
-    if way == "dataframe_split":
+class Invocation(msgspec.Struct, frozen=True):
+    """A request in exactly one of the four formats."""
+
+    dataframe_split: DataframeSplit | UnsetType = UNSET
+    dataframe_records: list[dict[str, Any]] | UnsetType = UNSET
+    inputs: Any | UnsetType = UNSET
+    instances: Any | UnsetType = UNSET
+
+
+class Predictions(msgspec.Struct, frozen=True):
+    """The predictions, in the order of the rows."""
+
+    predictions: list[str | float]
+
+
+class Invocations(WireProtocol):
+    """MLflow's `/invocations`."""
+
+    paths = ("/models/{model}/invocations", "/invocations")
+    tag = "MLflow"
+    summary = "MLflow's scoring protocol."
+
+    def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
+        """The rows of a body, and what encodes their predictions.
+
+        Raises:
+            Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit`
+                rows.
+
+        """
+        document = parse_json(body, nan_is_null=True)
+        key = only_key(document, dict.fromkeys(FORMATS), optional=("params",))
+        if document.get("params"):  # type: ignore[attr-defined]  # `only_key` proves that it is an object
+            raise invalid_request(
+                [Violation("params", "none, the model has no parameters", "some")]
+            )
+        decoder = self.model.decoder
+        table = _table(key, document[key], decoder.names)  # type: ignore[index]  # as above
+        return valid_rows(table, decoder, limit), _render
+
+    @classmethod
+    def request_type(cls, types: ModelTypes) -> Any:
+        """One of MLflow's formats."""
+        del types
+        return Invocation
+
+    @classmethod
+    def response_type(cls, types: ModelTypes) -> Any:
+        """The predictions."""
+        del types
+        return Predictions
+
+
+def _render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
+    del refused
+    return b'{"predictions":[%b]}' % b",".join(result.predictions[rows])
+
+
+def _table(key: str, content: Any, names: Sequence[str]) -> Table:
+    if key == "dataframe_records":
+        return from_rows(content, key)
+    if key == "dataframe_split":
         if not isinstance(content, Mapping):
-            raise refused([Violation(way, "an object of columns and data", _kind(content))])
-        return from_split(content.get("columns"), content.get("data"), way)
+            expected = "an object of columns and data"
+            raise invalid_request([Violation(key, expected, type(content).__name__)])
+        return from_split(content.get("columns"), content.get("data"), key)
     if isinstance(content, dict):
-        return from_columns(content, way)
+        return from_columns(content, key)
     if isinstance(content, list) and content and isinstance(content[0], list):
-        return from_split(list(names), content, way)
-    return from_rows(content, way)
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__
+        return from_split(list(names), content, key)
+    return from_rows(content, key)

@@ -1,137 +1,196 @@
 """The Open Inference Protocol, version 2, over REST: metadata and `infer`.
 
 Source: https://github.com/kserve/open-inference-protocol (inference_rest.md). Rows come as one
-tensor a feature, named like it, of shape `[n]` or `[n, 1]`; or as one tensor of shape
-`[n, n_features]` in the order of the metadata's inputs, with each category as its place in the
+tensor per feature, named like it, of shape `[n]` or `[n, 1]`; or as one tensor of shape
+`[n, n_features]` in the order of the metadata's inputs, with each category as its index in the
 schema's list. Tensors are JSON; the binary extension is not offered.
 """
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from contracts.manifest import Manifest, Pointer
-from contracts.schema import MISSING_CODE, Feature, Violation
+from contracts.schema import Violation
+from services.faults import Fault
 from services.inference.batch_result import BatchResult
-from services.inference.decode import Decoder, Rows, parse, refused
+from services.inference.json_body import invalid_request, parse_json
+from services.inference.loader import ServedModel
 from services.inference.pending import Render
-from services.inference.render import encode
-from services.protocols.table import Table, checked
+from services.inference.rows import Rows
+from services.inference.templates import encode
+from services.protocols.fault_body import FaultCode
+from services.protocols.table import Table, valid_rows
+from services.protocols.tensors import (
+    DATATYPES,
+    FLOATS,
+    INTEGERS,
+    MAX_SHOWN_CHARS,
+    RequestedOutput,
+    RequestTensor,
+    ResponseTensor,
+    Tensor,
+    TensorMetadata,
+    feature_value,
+    input_metadata,
+    output_metadata,
+    response_tensor,
+    text_at,
+)
+from services.protocols.wire_protocol import ModelTypes, WireProtocol
 
-NAME = "slipway"
 PLATFORM = "onnxruntime_onnx"
-FLOATS = frozenset({"FP16", "FP32", "FP64"})
-WHOLE = frozenset({f"{u}INT{bits}" for u in ("", "U") for bits in (8, 16, 32, 64)})
-TYPES: Mapping[str, frozenset[str]] = {
-    "float": FLOATS | WHOLE,
-    "int": FLOATS | WHOLE,
-    "bool": frozenset({"BOOL"}),
-    "category": frozenset({"BYTES"}),
-}
-"""By type of a feature, the tensors it may come in."""
-BEST = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
-REQUEST = frozenset({"id", "parameters", "inputs", "outputs"})
+FIELDS = frozenset({"id", "parameters", "inputs", "outputs"})
 
 
-class OpenInference:
-    """The protocol for one model."""
+class InferenceRequest(msgspec.Struct, frozen=True):
+    """A request: tensors with the rows, and which outputs the client wants."""
 
-    def __init__(self, pointer: Pointer, manifest: Manifest, decoder: Decoder) -> None:
-        self._pointer = pointer
-        self._manifest = manifest
-        self._decoder = decoder
-        self._columns = manifest.schema.columns
+    inputs: list[RequestTensor]
+    id: str | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+    outputs: list[RequestedOutput] | UnsetType = UNSET
+
+
+class InferenceResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response: the requested outputs, with the request's own id."""
+
+    model_name: str
+    model_version: str
+    id: str | UnsetType = UNSET
+    outputs: list[ResponseTensor]
+
+
+class ModelMetadata(msgspec.Struct, frozen=True):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class OpenInferenceFault(msgspec.Struct, frozen=True):
+    """A refused request: `error` is a string, as the protocol demands."""
+
+    code: FaultCode
+    message: str
+    violations: tuple[Violation, ...]
+    error: str
+    request_id: str
+
+
+class OpenInference(WireProtocol):
+    """Tensors in, tensors out."""
+
+    paths = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
+    tag = "Open Inference Protocol v2"
+    summary = "Predictions for tensors."
+    fault_type = OpenInferenceFault
+
+    def __init__(self, model: ServedModel) -> None:
+        super().__init__(model)
+        self._columns = model.manifest.schema.columns
         self._by_name = {feature.name: feature for feature in self._columns}
-        self._names = tuple(output["name"] for output in self._outputs())
-
-    def metadata(self) -> dict[str, Any]:
-        """What `GET /v2/models/{name}` tells."""
-        return {
-            "name": self._pointer.name,
-            "versions": [str(self._pointer.version)],
-            "platform": PLATFORM,
-            "inputs": [_described(feature) for feature in self._columns],
-            "outputs": self._outputs(),
-        }
+        self._outputs = output_metadata(model.manifest)
+        self._names = tuple(output.name for output in self._outputs)
 
     def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
-        """The rows of a request, and what makes its answer.
+        """The rows of a body, and what encodes the requested outputs.
 
         Raises:
-            Fault: `invalid_json`, `invalid_request`, or `body_too_large` beyond `limit` rows.
+            Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit`
+                rows.
 
         """
-        request = parse(body, nan_is_null=True)
+        request = parse_json(body, nan_is_null=True)
         if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
-            raise refused([Violation("inputs", "a list of tensors", type(request).__name__)])
-        strange = [
-            Violation(key, "no such field", "a value") for key in request if key not in REQUEST
-        ]
-        if strange:
-            raise refused(strange)
-        request_id = _text(request.get("id", ""), "id")
-        wanted = self._wanted(request.get("outputs"))
-        rows = checked(self._table(request["inputs"]), self._decoder, limit)
-        return rows, lambda result, place: self._body(result, place, request_id, wanted)
+            got = type(request).__name__
+            raise invalid_request([Violation("inputs", "a list of tensors", got)])
+        unknown = [Violation(k, "no such field", "a value") for k in request if k not in FIELDS]
+        if unknown:
+            raise invalid_request(unknown)
+        client_id = text_at(request.get("id", ""), "id")
+        wanted = self._requested_outputs(request.get("outputs"))
+        rows = valid_rows(self._table(request["inputs"]), self.model.decoder, limit)
+
+        def render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
+            del refused
+            return self._response(result, rows, client_id, wanted)
+
+        return rows, render
+
+    @staticmethod
+    def fault_body(fault: Fault, request_id: str) -> bytes:
+        """The encoded response to a request that is refused."""
+        return encode(
+            OpenInferenceFault(fault.code, fault.message, fault.violations, str(fault), request_id)
+        )
+
+    @classmethod
+    def request_type(cls, types: ModelTypes) -> Any:
+        """Tensors with the rows."""
+        del types
+        return InferenceRequest
+
+    @classmethod
+    def response_type(cls, types: ModelTypes) -> Any:
+        """Tensors with predictions, scores and ids."""
+        del types
+        return InferenceResponse
 
     def _table(self, tensors: Sequence[object]) -> Table:
-        read = [_Tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(tensors)]
+        read = [Tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(tensors)]
         if len(read) == 1 and read[0].name not in self._by_name:
-            return self._one_tensor(read[0])
-        return self._named(read)
+            return self._matrix(read[0])
+        return self._by_feature(read)
 
-    def _named(self, tensors: "Sequence[_Tensor]") -> Table:
-        """A tensor for each feature."""
-        places = {tensor.name: tensor.place for tensor in tensors}
-        if len(places) < len(tensors):
-            raise refused([Violation("inputs", "each name once", "one twice")])
+    def _by_feature(self, tensors: Sequence[Tensor]) -> Table:
+        """A tensor per feature."""
+        locations = {tensor.name: tensor.location for tensor in tensors}
+        if len(locations) < len(tensors):
+            raise invalid_request([Violation("inputs", "each name once", "one more than once")])
         n_rows = tensors[0].shape[0] if tensors else 0
-        wrong = [v for tensor in tensors for v in self._wrong(tensor, n_rows)]
+        wrong = [v for tensor in tensors for v in self._violations(tensor, n_rows)]
         if wrong:
-            raise refused(wrong)
+            raise invalid_request(wrong)
         rows = [
-            dict(zip(places, row, strict=True))
+            dict(zip(locations, row, strict=True))
             for row in zip(*(tensor.data for tensor in tensors), strict=True)
         ]
         return Table(
-            rows, lambda index, name: f"{places.get(name, f'inputs.{name}')}.data[{index}]"
+            rows, lambda index, name: f"{locations.get(name, f'inputs.{name}')}.data[{index}]"
         )
 
-    def _wrong(self, tensor: "_Tensor", n_rows: int) -> list[Violation]:
+    def _violations(self, tensor: Tensor, n_rows: int) -> list[Violation]:
         feature = self._by_name.get(tensor.name)
         if feature is None:
-            return [
-                Violation(f"{tensor.place}.name", "the name of a feature", repr(tensor.name)[:80])
-            ]
+            got = repr(tensor.name)[:MAX_SHOWN_CHARS]
+            return [Violation(f"{tensor.location}.name", "the name of a feature", got)]
         found = []
-        if tensor.datatype not in TYPES[feature.type]:
-            expected = " or ".join(sorted(TYPES[feature.type]))
-            found.append(Violation(f"{tensor.place}.datatype", expected, tensor.datatype))
+        if tensor.datatype not in DATATYPES[feature.type]:
+            expected = " or ".join(sorted(DATATYPES[feature.type]))
+            found.append(Violation(f"{tensor.location}.datatype", expected, tensor.datatype))
         if tensor.shape not in ([n_rows], [n_rows, 1]):
             shapes = f"[{n_rows}] or [{n_rows}, 1]"
-            found.append(Violation(f"{tensor.place}.shape", shapes, str(tensor.shape)))
+            found.append(Violation(f"{tensor.location}.shape", shapes, str(tensor.shape)))
         return found
 
-    def _one_tensor(self, tensor: "_Tensor") -> Table:
-        """One matrix, categories and truths as numbers."""
+    def _matrix(self, tensor: Tensor) -> Table:
+        """One tensor with all features, in which categories and booleans are numbers."""
         n_features = len(self._columns)
         if len(tensor.shape) != 2 or tensor.shape[1] != n_features:  # noqa: PLR2004 - a matrix
-            raise refused(
-                [
-                    Violation(
-                        f"{tensor.place}.shape",
-                        f"[n, {n_features}], or one tensor for each feature by its name",
-                        str(tensor.shape),
-                    )
-                ]
-            )
-        if tensor.datatype not in FLOATS | WHOLE:
-            raise refused([Violation(f"{tensor.place}.datatype", "numbers", tensor.datatype)])
+            expected = f"[n, {n_features}], or one tensor per feature with its name"
+            location = f"{tensor.location}.shape"
+            raise invalid_request([Violation(location, expected, str(tensor.shape))])
+        if tensor.datatype not in FLOATS | INTEGERS:
+            location = f"{tensor.location}.datatype"
+            raise invalid_request([Violation(location, "numbers", tensor.datatype)])
         rows = [
             {
-                feature.name: _meant(feature, value)
+                feature.name: feature_value(feature, value)
                 for feature, value in zip(
                     self._columns, tensor.data[start : start + n_features], strict=True
                 )
@@ -140,153 +199,55 @@ class OpenInference:
         ]
         order = {feature.name: index for index, feature in enumerate(self._columns)}
 
-        def place(index: int, name: str) -> str:
-            return f"{tensor.place}.data[{index * n_features + order.get(name, 0)}]"
+        def locate(index: int, name: str, /) -> str:
+            return f"{tensor.location}.data[{index * n_features + order.get(name, 0)}]"
 
-        return Table(rows, place)
+        return Table(rows, locate)
 
-    def _wanted(self, outputs: object) -> Sequence[str]:
+    def _requested_outputs(self, outputs: object) -> Sequence[str]:
         if not outputs:
             return self._names
         if not isinstance(outputs, list):
-            raise refused([Violation("outputs", "a list", type(outputs).__name__)])
+            raise invalid_request([Violation("outputs", "a list", type(outputs).__name__)])
         names = [each.get("name") if isinstance(each, dict) else None for each in outputs]
         wrong = [
-            Violation(f"outputs[{index}].name", " or ".join(self._names), repr(name)[:80])
+            Violation(
+                f"outputs[{index}].name", " or ".join(self._names), repr(name)[:MAX_SHOWN_CHARS]
+            )
             for index, name in enumerate(names)
             if name not in self._names
         ]
         if wrong:
-            raise refused(wrong)
+            raise invalid_request(wrong)
         return [str(name) for name in names]
 
-    def _outputs(self) -> list[dict[str, Any]]:
-        """What is answered: ids, predictions, and the scores behind them."""
-        manifest = self._manifest
-        names = manifest.classes or manifest.outputs
-        return [
-            {
-                "name": "prediction",
-                "datatype": "BYTES" if manifest.classes else "FP64",
-                "shape": [-1],
-            },
-            {
-                "name": "probabilities" if manifest.classes else "values",
-                "datatype": "FP64",
-                "shape": [-1, len(names)],
-                "parameters": {"names": list(names)},
-            },
-            {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
-        ]
-
-    def _body(
-        self, result: BatchResult, place: slice, request_id: str, wanted: Sequence[str]
+    def _response(
+        self, result: BatchResult, rows: slice, client_id: str, wanted: Sequence[str]
     ) -> bytes:
-        ids = [b'"%b%b"' % (result.id_head, each) for each in result.ids[place]]
-        scores = zip(*(column[place] for column in result.scores), strict=True)
-        data = {
-            "prediction": result.predictions[place],
-            self._names[1]: [text for row in scores for text in row],
-            "prediction_id": ids,
-        }
-        outputs = [
-            output
-            | {"shape": [len(ids), *output["shape"][1:]], "data": _array(data[output["name"]])}
-            for output in self._outputs()
-            if output["name"] in wanted
-        ]
-        head = {"model_name": self._pointer.name, "model_version": str(self._pointer.version)}
-        return encode(head | ({"id": request_id} if request_id else {}) | {"outputs": outputs})
-
-
-def _array(texts: Sequence[bytes]) -> msgspec.Raw:
-    """JSON texts as a JSON array."""
-    return msgspec.Raw(b"[%b]" % b",".join(texts))
-
-
-class _Tensor:
-    """A tensor of a request, its data flat.
-
-    Raises:
-        Fault: `invalid_request`.
-
-    """
-
-    def __init__(self, given: object, place: str) -> None:
-        if not isinstance(given, dict):
-            raise refused([Violation(place, "a tensor", type(given).__name__)])
-        self.place = place
-        self.name = _text(given.get("name"), f"{place}.name")
-        self.datatype = _text(given.get("datatype"), f"{place}.datatype")
-        self.shape = _shape(given.get("shape"), f"{place}.shape")
-        if "data" not in given:
-            raise refused(
-                [
-                    Violation(
-                        f"{place}.data", "the values as JSON", "none (binary tensors are not read)"
-                    )
-                ]
+        ids = [b'"%b%b"' % (result.id_head, tail) for tail in result.ids[rows]]
+        scores = zip(*(column[rows] for column in result.scores), strict=True)
+        texts = (result.predictions[rows], [text for row in scores for text in row], ids)
+        pointer = self.model.pointer
+        return encode(
+            InferenceResponse(
+                model_name=pointer.name,
+                model_version=str(pointer.version),
+                id=client_id or UNSET,
+                outputs=[
+                    response_tensor(output, len(ids), values)
+                    for output, values in zip(self._outputs, texts, strict=True)
+                    if output.name in wanted
+                ],
             )
-        self.data = _flat(given["data"])
-        if len(self.data) != prod(self.shape):
-            wanted = f"{prod(self.shape)} values, as the shape says"
-            raise refused([Violation(f"{place}.data", wanted, str(len(self.data)))])
+        )
 
 
-def _described(feature: Feature) -> dict[str, Any]:
-    about = {
-        "description": feature.description,
-        "unit": feature.unit,
-        "minimum": feature.minimum,
-        "maximum": feature.maximum,
-        "categories": list(feature.categories),
-        "nullable": feature.nullable,
-    }
-    return {
-        "name": feature.name,
-        "datatype": BEST[feature.type],
-        "shape": [-1, 1],
-        "parameters": {key: value for key, value in about.items() if value not in ("", None, [])},
-    }
-
-
-def _meant(feature: Feature, value: object) -> object:
-    """A number of a matrix in the words of the schema, which refuses what has no meaning."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
-        return value
-    if feature.type == "bool" and value in (0, 1):
-        return bool(value)
-    if feature.is_category:
-        return _category(feature, int(value))
-    return int(value) if feature.type == "int" else value
-
-
-def _category(feature: Feature, code: int) -> str | int | None:
-    if code == MISSING_CODE:
-        return None
-    return feature.categories[code] if 0 <= code < len(feature.categories) else code
-
-
-def _text(value: object, place: str) -> str:
-    if not isinstance(value, str):
-        raise refused([Violation(place, "a text", type(value).__name__)])
-    return value
-
-
-def _shape(value: object, place: str) -> list[int]:
-    if isinstance(value, list) and value and all(type(n) is int and n >= 0 for n in value):
-        return value
-    raise refused([Violation(place, "a list of whole numbers", repr(value)[:80])])
-
-
-def _flat(data: object) -> list[Any]:
-    """The values of a tensor, which may come nested like its shape or flat."""
-    flat: list[Any] = []
-    waiting = [data]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting.extend(reversed(value))
-        else:
-            flat.append(value)
-    return flat
+def model_metadata(model: ServedModel) -> ModelMetadata:
+    """What `GET /v2/models/{name}` answers."""
+    return ModelMetadata(
+        name=model.pointer.name,
+        versions=[str(model.pointer.version)],
+        platform=PLATFORM,
+        inputs=[input_metadata(feature) for feature in model.manifest.schema.columns],
+        outputs=list(output_metadata(model.manifest)),
+    )

@@ -1,19 +1,23 @@
-"""Tables as clients send them (rows, columns, both with names) become objects of features."""
+"""Tables in request bodies (rows, columns, or names with rows) as objects of features."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from contracts.schema import Violation
 from services.faults import Fault
-from services.inference.decode import Decoder, Rows, join_rows, refused
+from services.inference.decode import Decoder
+from services.inference.json_body import MAX_VIOLATIONS, invalid_request, repeated
+from services.inference.rows import Rows, join_rows
 
-Place = Callable[[int, str], str]
-"""Where a feature of a row stands in the body, for messages."""
-MAX_VIOLATIONS = 100
-"""So many violations are told at the most."""
+
+class Locate(Protocol):
+    """The location of a value in a body, for messages."""
+
+    def __call__(self, row: int, name: str, /) -> str:
+        """Such as `rows[3].age` or `columns.age[3]`; `name` is empty for the row itself."""
 
 
 @dataclass(frozen=True)
@@ -21,27 +25,37 @@ class Table:
     """Rows as they came, not yet checked."""
 
     rows: Sequence[Any]
-    place: Place
+    locate: Locate
 
 
 def from_rows(rows: object, key: str) -> Table:
-    """A list of objects of features."""
+    """A list of objects of features.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
     if not isinstance(rows, list):
-        raise refused([Violation(key, "a list of objects of features", type(rows).__name__)])
+        raise invalid_request([Violation(key, "a list of objects of features", _kind(rows))])
     return Table(rows, lambda index, name: f"{key}[{index}]" + (f".{name}" if name else ""))
 
 
 def from_columns(columns: object, key: str) -> Table:
-    """An object of lists, which are equally long."""
+    """An object of lists of equal length.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
     if not isinstance(columns, dict) or not columns:
-        raise refused([Violation(key, "an object of lists", _kind(columns))])
+        raise invalid_request([Violation(key, "an object of lists", _kind(columns))])
     wrong = [
         Violation(f"{key}.{name}", "a list of values", _kind(values))
         for name, values in columns.items()
         if not isinstance(values, list)
     ]
     if wrong:
-        raise refused(wrong)
+        raise invalid_request(wrong[:MAX_VIOLATIONS])
     n_rows = len(next(iter(columns.values())))
     uneven = [
         Violation(f"{key}.{name}", f"{n_rows} values, as the first has", str(len(values)))
@@ -49,94 +63,120 @@ def from_columns(columns: object, key: str) -> Table:
         if len(values) != n_rows
     ]
     if uneven:
-        raise refused(uneven)
+        raise invalid_request(uneven[:MAX_VIOLATIONS])
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return Table(rows, lambda index, name: f"{key}.{name}[{index}]")
 
 
 def from_split(names: object, data: object, key: str) -> Table:
-    """Names once, and a list of values for each row."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise refused([Violation(f"{key}.columns", "a list of names", _kind(names))])
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise refused([Violation(f"{key}.columns", "each name once", f"{twice!r} twice")])
-    if not isinstance(data, list):
-        raise refused([Violation(f"{key}.data", "a list of rows", _kind(data))])
-    for index, row in enumerate(data):
-        if not isinstance(row, list) or len(row) != len(names):
-            got = f"{len(row)}" if isinstance(row, list) else _kind(row)
-            raise refused([Violation(f"{key}.data[{index}]", f"{len(names)} values", got)])
-    rows = [dict(zip(names, row, strict=True)) for row in data]
-    return Table(rows, lambda index, name: f"{key}.data[{index}].{name}")
-
-
-def checked(table: Table, decoder: Decoder, limit: int) -> Rows:
-    """All rows of a table, valid.
-
-    Raises:
-        Fault: `invalid_request` with up to a hundred violations, or `body_too_large`.
-
-    """
-    demand_some(table, limit)
-    rows: list[Rows] = []
-    found: list[Violation] = []
-    for each in each_checked(table, decoder):
-        if isinstance(each, Rows):
-            rows.append(each)
-        else:
-            found += each.violations
-        if len(found) >= MAX_VIOLATIONS:
-            break
-    if found:
-        raise refused(found[:MAX_VIOLATIONS])
-    return join_rows(rows)
-
-
-def each_checked(table: Table, decoder: Decoder) -> Sequence[Rows | Fault]:
-    """Every row of a table, or what is wrong with it."""
-    return [_row_or_fault(decoder, row, index, table.place) for index, row in enumerate(table.rows)]
-
-
-def _row_or_fault(decoder: Decoder, row: object, index: int, place: Place) -> Rows | Fault:
-    try:
-        return decoder.exact(row)
-    except Fault as fault:
-        if not fault.violations:
-            return fault
-        return refused([_placed(violation, index, place) for violation in fault.violations])
-
-
-def _placed(violation: Violation, index: int, place: Place) -> Violation:
-    name = "" if violation.path == "body" else violation.path
-    return msgspec.structs.replace(violation, path=place(index, name))
-
-
-def demand_some(table: Table, limit: int) -> None:
-    """Refuse a table without rows, or with more than `limit`."""
-    if not table.rows:
-        raise refused([Violation("rows", "at least one row", "none")])
-    if len(table.rows) > limit:
-        raise Fault("body_too_large", f"rows: expected up to {limit}, got {len(table.rows)}")
-
-
-def _kind(value: object) -> str:
-    return "an empty object" if value == {} else type(value).__name__
-
-
-def only_key(document: object, known: Mapping[str, object], optional: Sequence[str] = ()) -> str:
-    """The one key of `known` that an object has; of others only the `optional` may be there.
+    """The names of the columns, and a list of values per row.
 
     Raises:
         Fault: `invalid_request`.
 
     """
-    words = " or ".join(known)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise invalid_request([Violation(f"{key}.columns", "a list of names", _kind(names))])
+    twice = repeated(names)
+    if twice:
+        got = f"{twice[0]!r} more than once"
+        raise invalid_request([Violation(f"{key}.columns", "each name once", got)])
+    if not isinstance(data, list):
+        raise invalid_request([Violation(f"{key}.data", "a list of rows", _kind(data))])
+    for index, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(names):
+            got = f"{len(row)}" if isinstance(row, list) else _kind(row)
+            location = f"{key}.data[{index}]"
+            raise invalid_request([Violation(location, f"{len(names)} values", got)])
+    rows = [dict(zip(names, row, strict=True)) for row in data]
+    return Table(rows, lambda index, name: f"{key}.data[{index}].{name}")
+
+
+def valid_rows(table: Table, decoder: Decoder, limit: int) -> Rows:
+    """All rows of a table; one bad row refuses the whole table.
+
+    Raises:
+        Fault: `invalid_request` with at most `MAX_VIOLATIONS` violations, `invalid_json` for a
+            row that is nested too deep, or `body_too_large` for more than `limit` rows.
+
+    """
+    check_size(table, limit)
+    rows: list[Rows] = []
+    found: list[Violation] = []
+    for checked in _checked(table, decoder):
+        if isinstance(checked, Rows):
+            rows.append(checked)
+        elif not checked.violations:
+            raise checked
+        else:
+            found += checked.violations
+        if len(found) >= MAX_VIOLATIONS:
+            break
+    if found:
+        raise invalid_request(found[:MAX_VIOLATIONS])
+    return join_rows(rows)
+
+
+def checked_rows(table: Table, decoder: Decoder) -> Rows:
+    """The valid rows of a table, and the faults of the others in `Rows.refused`."""
+    checked = list(enumerate(_checked(table, decoder)))
+    return join_rows(
+        [rows for _, rows in checked if isinstance(rows, Rows)],
+        refused={index: fault for index, fault in checked if isinstance(fault, Fault)},
+    )
+
+
+def check_size(table: Table, limit: int) -> None:
+    """Refuse a table without rows, or with more than `limit`.
+
+    Raises:
+        Fault: `invalid_request` or `body_too_large`.
+
+    """
+    if not table.rows:
+        raise invalid_request([Violation("rows", "at least one row", "none")])
+    if len(table.rows) > limit:
+        raise Fault("body_too_large", f"rows: expected at most {limit}, got {len(table.rows)}")
+
+
+def only_key(document: object, known: Mapping[str, object], optional: Sequence[str] = ()) -> str:
+    """The one key of `known` that an object has; of others, only `optional` ones are allowed.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
+    names = " or ".join(known)
     if not isinstance(document, dict):
-        raise refused([Violation("body", f"an object with {words}", _kind(document))])
-    given = [key for key in document if key in known]
-    strange = [key for key in document if key not in known and key not in optional]
-    if len(given) != 1 or strange:
+        raise invalid_request([Violation("body", f"an object with {names}", _kind(document))])
+    found = [key for key in document if key in known]
+    unknown = [key for key in document if key not in known and key not in optional]
+    if len(found) != 1 or unknown:
         got = ", ".join(map(str, document)) or "an empty object"
-        raise refused([Violation("body", f"an object with one of {words}", got[:200])])
-    return given[0]
+        raise invalid_request([Violation("body", f"an object with one of {names}", got[:200])])
+    return found[0]
+
+
+def _checked(table: Table, decoder: Decoder) -> Iterator[Rows | Fault]:
+    """Each row of a table, or what is wrong with it."""
+    for index, row in enumerate(table.rows):
+        try:
+            yield decoder.exact(row)
+        except Fault as fault:
+            yield _located(fault, index, table.locate)
+
+
+def _located(fault: Fault, row: int, locate: Locate) -> Fault:
+    """A fault of one row, with the locations of its violations in the body."""
+    if not fault.violations:
+        return fault
+    return invalid_request(
+        [
+            msgspec.structs.replace(v, path=locate(row, "" if v.path == "body" else v.path))
+            for v in fault.violations
+        ]
+    )
+
+
+def _kind(value: object) -> str:
+    return "an empty object" if value == {} else type(value).__name__

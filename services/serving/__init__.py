@@ -1,5 +1,6 @@
-"""Serving: which version answers for which model, in one worker.
+"""Which version of which model answers, in one worker process.
 
-In: requests from a transport. Out: encoded answers; versions are loaded, split and retired.
-May import: `services.protocols`, `services.inference`, settings and metrics; no transport.
+In: requests that a transport read. Out: encoded responses, given to the request's sink; versions
+are loaded, split and retired. May import `services.protocols`, `services.inference` and below;
+knows no transport.
 """

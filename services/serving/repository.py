@@ -1,153 +1,168 @@
-"""All models that a worker holds, by name.
+"""The model repository: all models that one worker holds, by name.
 
 A model with a traffic split has an endpoint for each version and a split endpoint above them; any
-other model has one endpoint.
+other model has one endpoint, and its requests pay nothing for splits.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, Layout
 from contracts.split import TrafficSplit
-from services.auth.guard import Guard
 from services.faults import Fault
 from services.inference.cache import open_cache
 from services.inference.jsonl_log import check_writable
-from services.inference.loader import (
-    ServedModel,
-    find_pointers,
-    find_role_pointers,
-    find_splits,
-    load,
-    models_layout,
-)
+from services.inference.loader import ServedModel, load_model
+from services.inference.model_source import ModelSource
 from services.metrics import Metrics
-from services.serving.endpoint import SingleEndpoint
-from services.serving.split_endpoint import Endpoint, SplitEndpoint
+from services.serving.endpoint import Endpoint, SingleEndpoint
+from services.serving.label_log import LabelLog
+from services.serving.model import Model, ModelDescription
+from services.serving.split_endpoint import SplitEndpoint
 from services.settings import ServiceSettings
+
+MAX_SHOWN_CHARS = 80
 
 logger = logging.getLogger("bentoml.slipway")
 
 
 class ModelRepository:
-    """All endpoints of a worker. Open it in the event loop in which it answers."""
+    """The models of a worker. Open it in the event loop that will answer.
 
-    def __init__(self, settings: ServiceSettings, metrics: Metrics, guard: Guard) -> None:
-        self.endpoints: dict[str, Endpoint] = {}
+    `models`: by name, those with a version in production. `versions`: every loaded version, by
+    model name and role. `revision` counts the changes of `models`.
+    """
+
+    def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
+        self.models: Mapping[str, Model] = {}
         self.versions: dict[tuple[str, str], SingleEndpoint] = {}
-        self._splits: Mapping[str, TrafficSplit] = {}
+        self.revision = 0
         self.metrics = metrics
-        self.guard = guard
         self.is_open = True
         self._settings = settings
+        self._layout = Layout(settings.var)
+        self._splits: Mapping[str, TrafficSplit] = {}
+        self._labels: dict[str, LabelLog] = {}
+        self._listeners: list[Callable[[], None]] = []
 
     @classmethod
-    def open(cls, settings: ServiceSettings) -> "ModelRepository":
-        """A repository with every model that is pointed at, verified and warm.
+    def open(cls, settings: ServiceSettings, source: ModelSource) -> "ModelRepository":
+        """A repository with every model that has a pointer, verified and warm.
 
         Raises:
-            CorruptModel: a model is not what was registered; none is served then.
+            CorruptModel: a model in production is not what was registered; none is served then.
             Unwritable: traffic could not be logged.
 
         """
-        layout = Layout(settings.var)
-        check_writable(layout.all_traffic)
-        metrics = Metrics()
-        models = models_layout(settings)
-        repository = cls(settings, metrics, Guard(settings))
-        for served in [load(models, pointer) for pointer in find_pointers(models)]:
-            repository.load(served)
-        repository.set_splits(find_splits(models))
-        for pointer in repository.challenger_pointers(models):
+        check_writable(Layout(settings.var).all_traffic)
+        repository = cls(settings, Metrics())
+        for pointer in source.pointers():
+            repository.load(load_model(source.directory(pointer), pointer))
+        repository.set_splits(source.splits())
+        for pointer in repository.challenger_pointers(source):
             try:
-                repository.load(load(models, pointer))
+                repository.load(load_model(source.directory(pointer), pointer))
             except PlatformError as err:
                 repository.record_load_failure(pointer, err)
         return repository
 
-    def challenger_pointers(self, models: Layout) -> list[Pointer]:
-        """The pointers of challengers that shall answer a share of the requests."""
-        return [p for p in find_role_pointers(models, CHALLENGER) if p.name in self._splits]
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` now, and after each change of `models`."""
+        self._listeners.append(listener)
+        listener()
+
+    def challenger_pointers(self, source: ModelSource) -> list[Pointer]:
+        """The pointers of challengers that have a traffic split."""
+        return [p for p in source.role_pointers(CHALLENGER) if p.name in self._splits]
 
     def record_load_failure(self, pointer: Pointer, err: PlatformError) -> None:
-        """Count and tell a version that is pointed at and cannot be served."""
+        """Log and count a version that has a pointer and failed to load."""
         self.metrics.versions_refused.labels(pointer.name).inc()
         logger.error("refused %s version %d: %s", pointer.name, pointer.version, err)
 
     def load(self, served: ServedModel) -> SingleEndpoint | None:
-        """Let a model answer from now on; gives the endpoint that answered for it until now.
+        """Answer with this version from now on; returns the endpoint that it replaces.
 
-        What that one has accepted it answers still: `SingleEndpoint.retire` it.
+        That one still answers what it has accepted: call `SingleEndpoint.retire`.
         """
         key = (served.pointer.name, served.pointer.alias)
-        before = self.versions.get(key)
+        replaced = self.versions.get(key)
         cache = open_cache(served.pointer, self._settings, self.metrics.cache)
-        layout = Layout(self._settings.var)
-        self.versions[key] = SingleEndpoint(served, layout, self._settings, self.metrics, cache)
+        self.versions[key] = SingleEndpoint(
+            served, self._layout, self._settings, self.metrics, cache
+        )
         self._rebuild()
-        return before
+        return replaced
 
     def unload(self, name: str, role: str = PRODUCTION) -> SingleEndpoint:
-        """Let a version answer no more; gives its endpoint."""
+        """Stop answering with a version; returns its endpoint, which the caller retires."""
         endpoint = self.versions.pop((name, role))
         self._rebuild()
         return endpoint
 
     def set_splits(self, splits: Mapping[str, TrafficSplit]) -> None:
-        """Divide the requests of models between production and challenger from now on."""
+        """Split the traffic of models, by name, between production and challenger."""
         if splits != self._splits:
             self._splits = splits
             self._rebuild()
 
-    def _rebuild(self) -> None:
-        """Who is asked for each model: an assignment, so that no request sees half of it."""
-        names = [name for name, role in self.versions if role == PRODUCTION]
-        self.endpoints = {name: self._endpoint_for(name) for name in names}
-
-    def _endpoint_for(self, name: str) -> Endpoint:
-        production = self.versions[name, PRODUCTION]
-        challenger = self.versions.get((name, CHALLENGER))
-        split = self._splits.get(name)
-        if challenger is None or split is None:
-            return production
-        if challenger.served.pointer.digest != split.challenger_digest:
-            return production
-        now = partial(self.versions.get, (name, PRODUCTION))
-        return SplitEndpoint(production, challenger, split, self.metrics, now)
-
-    def endpoint(self, name: str) -> Endpoint:
-        """The endpoint of a model.
+    def model(self, name: str) -> Model:
+        """A model by name.
 
         Raises:
-            Fault: `unknown_model`, with those there are.
+            Fault: `unknown_model`, listing the known ones.
 
         """
-        endpoint = self.endpoints.get(name)
-        if endpoint is None:
-            known = ", ".join(sorted(self.endpoints)) or "none"
-            raise Fault("unknown_model", f"model: expected one of {known}, got {name[:80]!r}")
-        return endpoint
+        model = self.models.get(name)
+        if model is None:
+            known = ", ".join(sorted(self.models)) or "none"
+            got = repr(name[:MAX_SHOWN_CHARS])
+            raise Fault("unknown_model", f"model: expected one of {known}, got {got}")
+        return model
 
-    def describe(self) -> list[dict[str, Any]]:
+    def describe(self) -> list[ModelDescription]:
         """What every model is, by name."""
-        return [endpoint.describe() for _, endpoint in sorted(self.endpoints.items())]
-
-    def count_refused(self, model: str, fault: Fault) -> None:
-        """Count a request that was refused; `model` is empty where it was for none."""
-        self.metrics.requests.labels(model, fault.status).inc()
-        self.metrics.refused.labels(model, fault.code).inc()
+        return [model.describe() for _, model in sorted(self.models.items())]
 
     def drain(self) -> None:
-        """Not ready from now on; requests that come are answered still."""
+        """Report not ready from now on; requests are still answered."""
         self.is_open = False
 
     async def close(self) -> None:
-        """Not ready any more, and the traffic logs sealed."""
+        """Report not ready, and close the logs."""
         self.drain()
-        await self.guard.close()
         for endpoint in self.versions.values():
             await endpoint.close()
+        for labels in self._labels.values():
+            labels.close()
+
+    def _rebuild(self) -> None:
+        """Replace the table of models: one assignment, so that no request sees half a change."""
+        names = [name for name, role in self.versions if role == PRODUCTION]
+        self.models = {name: self._model(name) for name in names}
+        self.revision += 1
+        for listener in self._listeners:
+            listener()
+
+    def _model(self, name: str) -> Model:
+        production = self.versions[name, PRODUCTION]
+        labels = self._label_log(name)
+        challenger = self.versions.get((name, CHALLENGER))
+        split = self._splits.get(name)
+        if (
+            challenger is None
+            or split is None
+            or challenger.served.pointer.digest != split.challenger_digest
+        ):
+            return Model(production, production, labels)
+        current = partial(self.versions.get, (name, PRODUCTION))
+        endpoint: Endpoint = SplitEndpoint(production, challenger, split, self.metrics, current)
+        return Model(endpoint, production, labels, challenger, split.weight)
+
+    def _label_log(self, name: str) -> LabelLog:
+        if name not in self._labels:
+            self._labels[name] = LabelLog(name, self._layout, self._settings, self.metrics)
+        return self._labels[name]

@@ -1,38 +1,44 @@
-"""Two endpoints of one model: production's, and the challenger's for its share of the units.
+"""The endpoint of a model with a traffic split: a share of the units meets the challenger.
 
-Which of them answers is fixed by the unit (`contracts.split`): the header `x-user-id`, else the
-feature that the split names, else the request itself. What the challenger fails to answer,
-production answers: an experiment shall cost nobody an answer. The failure is counted, and the
+The unit decides which version answers (`contracts.split`): the request's own unit, else the
+feature that the split names, else the request itself. Production answers what the challenger
+fails to answer, so that an experiment costs nobody an answer; the failure is counted, and the
 record says that the unit was assigned to the challenger.
 """
 
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Any
+from typing import Protocol
 
 import msgspec
 
 from contracts.names import PRODUCTION
 from contracts.split import TrafficSplit, bucket_of
 from services.faults import Fault
-from services.inference.loader import ServedModel
-from services.inference.pending import Assignment, FallbackSink, ResponseSink
+from services.inference.pending import Assignment, FallbackSink, Request, ResponseSink
 from services.metrics import Metrics
-from services.protocols.open_inference import OpenInference
-from services.serving.endpoint import SingleEndpoint
+from services.serving.endpoint import Operation, SingleEndpoint
 
 FALLBACK_CODES = frozenset({"prediction_failed", "overloaded", "deadline_exceeded"})
-"""Faults of a version, and not of the request, the traffic log or the machine."""
+"""Faults of the version, as opposed to the request, the traffic log or the machine."""
 MAX_CACHED_ASSIGNMENTS = 4096
-"""So many units' variants are kept; when there are more, all are forgotten and hashed again."""
+"""Units whose assignment is kept; when there are more, all are dropped and computed again."""
 
-Ask = Callable[[SingleEndpoint, Assignment], Awaitable[bytes]]
-AskFor = Callable[[SingleEndpoint, ResponseSink, Assignment], None]
+
+class CurrentProduction(Protocol):
+    """Finds the endpoint of production at the moment of the call."""
+
+    def __call__(self) -> SingleEndpoint | None:
+        """The endpoint; None if nothing is in production any more."""
+
+
+class FindUnit(Protocol):
+    """Finds the unit of a one-row request in its body."""
+
+    def __call__(self, body: bytes, /) -> bytes:
+        """The unit; empty if the body has none."""
 
 
 class SplitEndpoint:
-    """Answers as a `SingleEndpoint` does, by one of two versions."""
+    """Answers each request by one of two versions; every row of a request by the same one."""
 
     def __init__(
         self,
@@ -40,142 +46,42 @@ class SplitEndpoint:
         challenger: SingleEndpoint,
         split: TrafficSplit,
         metrics: Metrics,
-        production_now: Callable[[], SingleEndpoint | None],
+        current_production: CurrentProduction,
     ) -> None:
-        self.production = production
-        self.challenger = challenger
-        self.split = split
-        self.name = production.name
-        # Until they are retired; a model without a challenger pays nothing.
-        production.has_split = challenger.has_split = True
-        self.is_synchronous = production.is_synchronous and challenger.is_synchronous
-        self._production_now = production_now
+        self._production = production
+        self._challenger = challenger
+        self._split = split
+        self._current_production = current_production
         self._known: dict[bytes, Assignment] = {}
-        self._unit_of = _unit_reader(split.by) if split.by else None
+        self._find_unit = _unit_finder(split.by) if split.by else None
         self._failures = {
-            code: metrics.challenger_failures.labels(self.name, code) for code in FALLBACK_CODES
+            code: metrics.challenger_failures.labels(split.model, code) for code in FALLBACK_CODES
         }
 
-    @property
-    def served(self) -> ServedModel:
-        """What production serves."""
-        return self.production.served
-
-    @property
-    def version(self) -> int:
-        """Production's version."""
-        return self.production.version
-
-    @property
-    def open_inference(self) -> OpenInference:
-        """Production's side of the Open Inference Protocol."""
-        return self.production.open_inference
-
-    def ask(self, body: bytes, request_id: str, answer: ResponseSink, unit: bytes) -> None:
-        """Let the encoded answer to a body that is one row be given to `answer`.
-
-        Raises:
-            Fault: the body, or the queue.
-
-        """
-        assignment = self._assigned(unit, body, request_id)
-        self._ask(lambda d, to, a: d.ask(body, request_id, to, a), answer, assignment)
-
-    def ask_batch(self, body: bytes, request_id: str, answer: ResponseSink, unit: bytes) -> None:
-        """The same for a batch; all its rows are answered by one version.
-
-        Raises:
-            Fault: the queue.
-
-        """
-        assignment = self._assigned(unit, b"", request_id)
-        self._ask(lambda d, to, a: d.ask_batch(body, request_id, to, a), answer, assignment)
-
-    def _ask(self, ask: AskFor, answer: ResponseSink, assignment: Assignment) -> None:
+    def submit(self, operation: Operation, request: Request, sink: ResponseSink) -> None:
+        """Answer a request by the version that its unit is assigned to; see `Endpoint`."""
+        assignment = self._assign(operation, request)
         if assignment.assigned == PRODUCTION:
-            ask(self.production, answer, assignment)
+            self._production.submit(operation, request, sink, assignment)
             return
-        since = time.monotonic()
 
         def ask_production(fault: Fault) -> None:
-            again = self._failed(fault, assignment, since)
-            ask(self._fallback(), answer, again)
+            self._failures[fault.code].inc()
+            production = self._current_production()
+            if production is None:
+                sink.set_exception(Fault("unknown_model"))
+            else:
+                production.submit(operation, request, sink, assignment)
 
-        attempt = FallbackSink(answer, FALLBACK_CODES, ask_production)
-        try:
-            ask(self.challenger, attempt, assignment)
-        except Fault as fault:
-            attempt.set_exception(fault)
+        attempt = FallbackSink(sink, FALLBACK_CODES, ask_production)
+        self._challenger.submit(operation, request, attempt, assignment)
 
-    async def predict(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `SingleEndpoint.predict`."""
-        assignment = self._assigned(unit, body, request_id)
-        return await self._answered(lambda d, a: d.predict(body, request_id, a), assignment)
-
-    async def predict_row(self, row: object, request_id: str) -> bytes:
-        """See `SingleEndpoint.predict_row`; such a request has no unit of its own."""
-        assignment = self._assigned(b"", b"", request_id)
-        return await self._answered(lambda d, a: d.predict_row(row, request_id, a), assignment)
-
-    async def predict_batch(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `SingleEndpoint.predict_batch`; all its rows are answered by one version."""
-        assignment = self._assigned(unit, b"", request_id)
-        return await self._answered(lambda d, a: d.predict_batch(body, request_id, a), assignment)
-
-    async def invoke(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `SingleEndpoint.invoke`."""
-        assignment = self._assigned(unit, b"", request_id)
-        return await self._answered(lambda d, a: d.invoke(body, request_id, a), assignment)
-
-    async def infer(self, body: bytes, request_id: str, unit: bytes = b"") -> bytes:
-        """See `SingleEndpoint.infer`."""
-        assignment = self._assigned(unit, b"", request_id)
-        return await self._answered(lambda d, a: d.infer(body, request_id, a), assignment)
-
-    async def label(self, body: bytes, request_id: str, _unit: bytes = b"") -> bytes:
-        """See `SingleEndpoint.label`: labels are of predictions, whoever made them."""
-        return await self.production.label(body, request_id)
-
-    def describe(self) -> dict[str, Any]:
-        """What production is, and beside it the challenger's version and weight."""
-        challenger = {"version": self.challenger.version, "weight": self.split.weight}
-        return self.production.describe() | {"challenger": challenger}
-
-    def _failed(self, fault: Fault, assignment: Assignment, since: float) -> Assignment:
-        """Count a request that the challenger failed; the assignment for who answers instead."""
-        self._failures[fault.code].inc()
-        return replace(assignment, failed_attempt_s=time.monotonic() - since)
-
-    def _fallback(self) -> SingleEndpoint:
-        """Production's endpoint as it is at this moment.
-
-        Raises:
-            Fault: `unknown_model`; nothing is in production any more.
-
-        """
-        endpoint = self._production_now()
-        if endpoint is None:
-            raise Fault("unknown_model")
-        endpoint.has_split = True
-        return endpoint
-
-    async def _answered(self, ask: Ask, assignment: Assignment) -> bytes:
-        if assignment.assigned == PRODUCTION:
-            return await ask(self.production, assignment)
-        since = time.monotonic()
-        try:
-            return await ask(self.challenger, assignment)
-        except Fault as fault:
-            if fault.code not in FALLBACK_CODES:
-                raise
-            return await ask(self._fallback(), self._failed(fault, assignment, since))
-
-    def _assigned(self, unit: bytes, body: bytes, request_id: str) -> Assignment:
-        """The variant of a request; `body` is that of one row, or empty."""
-        if not unit and body and self._unit_of is not None:
-            unit = self._unit_of(body)
+    def _assign(self, operation: Operation, request: Request) -> Assignment:
+        unit = request.unit
+        if not unit and self._find_unit is not None and operation.is_one_row:
+            unit = self._find_unit(request.body)
         if not unit:
-            return self._new_assignment(request_id.encode())
+            return self._new_assignment(request.request_id.encode())
         known = self._known.get(unit)
         if known is None:
             if len(self._known) >= MAX_CACHED_ASSIGNMENTS:
@@ -184,34 +90,30 @@ class SplitEndpoint:
         return known
 
     def _new_assignment(self, unit: bytes) -> Assignment:
-        bucket, pseudonym = bucket_of(self.name, unit)
-        return Assignment(pseudonym, self.split.variant_for(bucket), self.split.weight)
+        bucket, pseudonym = bucket_of(self._split.model, unit)
+        return Assignment(pseudonym, self._split.variant_for(bucket), self._split.weight)
 
 
-def _unit_reader(name: str) -> Callable[[bytes], bytes]:
-    """What finds the value of a feature in a body; nothing where there is none."""
-    kind = msgspec.defstruct(
+def _unit_finder(name: str) -> FindUnit:
+    """Finds the value of a feature in a body that is one row."""
+    row_type = msgspec.defstruct(
         "Unit", [("value", str | int | float | bool | None, None)], rename={"value": name}
     )
-    decode = msgspec.json.Decoder(kind).decode
+    decode = msgspec.json.Decoder(row_type).decode
 
-    def unit_of(body: bytes) -> bytes:
+    def find_unit(body: bytes, /) -> bytes:
         try:
-            value: object = decode(body).value  # type: ignore[attr-defined]  # the field just made
+            value: object = decode(body).value  # type: ignore[attr-defined]  # the field defined above
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # The endpoint will say what is wrong with the body.
+            # The version's decoder says what is wrong with the body.
             return b""
-        return b"" if value is None else _text_of(value).encode()
+        return b"" if value is None else _unit_text(value).encode()
 
-    return unit_of
+    return find_unit
 
 
-def _text_of(value: object) -> str:
-    """A value as the header would say it: `7` and `7.0` are one number, and so one unit."""
+def _unit_text(value: object) -> str:
+    """A value as a header would give it: `7` and `7.0` are the same number, so the same unit."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-Endpoint = SingleEndpoint | SplitEndpoint
-"""Who is asked for a model."""

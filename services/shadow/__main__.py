@@ -15,7 +15,7 @@ from contracts.files import try_lock
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
 from contracts.settings import load_settings
-from services.inference.loader import find_pointers, find_role_pointers, find_splits
+from services.inference.model_source import ModelSource
 from services.settings import ServiceSettings
 from services.shadow.scorer import ShadowScorer
 
@@ -57,9 +57,10 @@ def lower_priority() -> None:
 def poll(scorers: dict[str, ShadowScorer], layout: Layout, own: ServiceSettings) -> None:
     """Read the new traffic of every model with a shadow or a canary; logs what fails."""
     try:
-        shadows = _by_name(find_role_pointers(layout, SHADOW))
-        splits = find_splits(layout)
-        productions = _by_name(find_pointers(layout))
+        source = ModelSource(layout)
+        shadows = _by_name(source.role_pointers(SHADOW))
+        splits = source.splits()
+        productions = _by_name(source.pointers())
         watched = shadows.keys() | {name for name, split in splits.items() if split.canary}
         for name in scorers.keys() - watched:
             scorers.pop(name).close()

@@ -1,36 +1,35 @@
 """A version that scores logged requests again and compares its answers with the logged ones."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from contracts.canary import MAX_CHANGE
-from contracts.names import REFERENCE_FILE, Layout
+from contracts.names import REFERENCE_FILE
 from contracts.reference import NumberReference, Reference
 from contracts.shadow import ShadowRecord
 from services.faults import Fault
-from services.inference.decode import Rows
-from services.inference.loader import ServedModel, find_directory
-from services.inference.render import Renderer, encode
+from services.inference.loader import ServedModel
+from services.inference.rows import Rows
+from services.inference.scores import failure_text, scores_or_failures
+from services.inference.templates import encode
 from services.shadow.log_entry import LogEntry
 
 SHADOW_BATCH_ROWS = 256
-MAX_ERROR_CHARS = 300
-NOT_FINITE = "expected finite scores, got NaN or infinity"
 PROBABILITY_SPREAD = 1.0
 
 
 class ShadowModel:
-    """A loaded version that scores logged requests again."""
+    """A loaded version that scores logged requests again; `directory` is its model directory."""
 
-    def __init__(self, served: ServedModel, layout: Layout) -> None:
+    def __init__(self, served: ServedModel, directory: Path) -> None:
         self.served = served
-        self._renderer = Renderer(served.pointer, served.manifest)
+        self._renderer = served.renderer
         self._spread = PROBABILITY_SPREAD
         if not served.manifest.classes:
-            self._spread = _spread_of(served, layout)
+            self._spread = _spread_of(directory)
 
     def records(self, entries: Sequence[LogEntry]) -> list[ShadowRecord]:
         """One record per entry, in their order: this version's answer next to the logged one."""
@@ -60,19 +59,8 @@ class ShadowModel:
         if not rows:
             return []
         numbers = np.concatenate([np.asarray(r.numbers, dtype=np.float32) for r in rows])
-        batch = self._run(numbers)
-        if not isinstance(batch, str):
-            return list(batch)
-        single = [self._run(numbers[i : i + 1]) for i in range(len(numbers))]
-        return [each if isinstance(each, str) else each[0] for each in single]
-
-    def _run(self, numbers: NDArray[np.float32]) -> list[list[float]] | str:
-        try:
-            scores = self.served.session.run(numbers)
-        except Exception as err:  # noqa: BLE001 - a model may fail in any way; the record says how
-            return f"the model failed: {err}"[:MAX_ERROR_CHARS]
-        listed: list[list[float]] = scores.tolist()
-        return listed if np.isfinite(scores).all() else NOT_FINITE
+        by_row = scores_or_failures(self.served.session.run, numbers)
+        return [failure_text(each) if isinstance(each, Exception) else each for each in by_row]
 
     def _record(self, entry: LogEntry, scores: list[float] | str) -> ShadowRecord:
         pointer = self.served.pointer
@@ -89,7 +77,7 @@ class ShadowModel:
         )
         if isinstance(scores, str):
             return msgspec.structs.replace(record, error=scores)
-        predictions, monitored = self._renderer.decide(
+        predictions, monitored = self._renderer.predict(
             [scores], [[encode(score)] for score in scores]
         )
         prediction, score = msgspec.json.decode(predictions[0]), float(monitored[0])
@@ -105,9 +93,9 @@ class ShadowModel:
         )
 
 
-def _spread_of(served: ServedModel, layout: Layout) -> float:
+def _spread_of(directory: Path) -> float:
     """Two standard deviations of a regression's predictions on its held-out rows."""
-    path = find_directory(layout, served.pointer) / REFERENCE_FILE
+    path = directory / REFERENCE_FILE
     reference = Reference.read(path.read_bytes(), str(path))
     score = reference.predictions.get("score")
     return 2 * score.std if isinstance(score, NumberReference) else PROBABILITY_SPREAD

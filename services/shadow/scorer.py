@@ -15,9 +15,10 @@ from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
-from services.inference.jsonl_log import TrafficLog
-from services.inference.loader import load
-from services.inference.render import encode
+from services.inference.jsonl_log import JsonlLog
+from services.inference.loader import load_model
+from services.inference.model_source import ModelSource
+from services.inference.templates import encode
 from services.settings import ServiceSettings
 from services.shadow.cpu_budget import CpuBudget
 from services.shadow.evidence import EvidenceCounter
@@ -46,7 +47,7 @@ class ShadowScorer:
         self._layout = layout
         self._days = settings.shadow_days
         self._tail = Tail(layout.traffic(name))
-        self._log = TrafficLog(layout.shadow(name), settings.segment_bytes)
+        self._log = JsonlLog(layout.shadow(name), settings.log_file_bytes)
         self._models: dict[tuple[str, str], ShadowModel | None] = {}
         self._budget = CpuBudget(settings.shadow_core)
         self._counter: EvidenceCounter | None = None
@@ -158,7 +159,8 @@ class ShadowScorer:
             for stale in [other for other in self._models if other[0] == pointer.alias]:
                 del self._models[stale]
             try:
-                loaded = ShadowModel(load(self._layout, pointer), self._layout)
+                directory = ModelSource(self._layout).directory(pointer)
+                loaded = ShadowModel(load_model(directory, pointer), directory)
             except CorruptModel as err:
                 logger.error("%s version %d not loaded: %s", self._name, pointer.version, err)  # noqa: TRY400 - the text names the file
                 loaded = None

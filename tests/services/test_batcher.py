@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from services.faults import Fault
 from services.inference.batcher import Batcher
-from services.inference.decode import Rows
-from services.inference.pending import PendingRequest
+from services.inference.pending import PendingRequest, Request
+from services.inference.rows import Rows
 
 
 class Counting:
@@ -21,25 +22,34 @@ class Counting:
     def __init__(self) -> None:
         self.batches: list[tuple[int, str]] = []
 
-    def complete(self, pendings: Sequence[PendingRequest]) -> None:
-        for pending in pendings:
-            pending.answer.set_result(pending.scores[0][0])
-
-    def batch_done(self, n_rows: int, n_waiting: int, reason: str) -> None:
-        self.batches.append((n_rows, reason))
+    def scored(
+        self, batch: Sequence[PendingRequest], n_rows: int, n_waiting: int, reason: str
+    ) -> None:
+        assert batch
         assert n_waiting >= 0
+        self.batches.append((n_rows, reason))
 
-    def cache_scores(self, pendings: Sequence[PendingRequest]) -> None:
-        assert pendings
-
-
-def pending(value: float, arrived: float = 1e18) -> PendingRequest:
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    return PendingRequest(Rows((b"{}",), ([value],), ((),)), "r", arrived, answer, _no_answer)
+    def complete(self, batch: Sequence[PendingRequest]) -> None:
+        for each in batch:
+            sink: Any = each.sink
+            sink.set_result([scores[0] for scores in each.scores])
 
 
-def _no_answer(result: object, place: slice) -> None:
-    del result, place
+def pending(*values: float, is_partial: bool = False) -> PendingRequest:
+    n_rows = len(values)
+    return PendingRequest(
+        Rows([b"{}"] * n_rows, [[value] for value in values], [()] * n_rows),
+        Request(b"", "r", b"", 0.0),
+        asyncio.get_running_loop().create_future(),
+        _render,
+        queued=1e18,
+        is_partial=is_partial,
+    )
+
+
+def _render(result: object, rows: slice, refused: object, /) -> bytes:
+    del result, rows, refused
+    return b""
 
 
 def batcher(score: Any, observer: Counting, **limits: Any) -> Batcher:
@@ -61,9 +71,9 @@ def is_accepted(queue: Batcher, each: PendingRequest) -> bool:
     return True
 
 
-async def answers_of(pendings: Sequence[PendingRequest]) -> list[float]:
-    futures: list[Any] = [each.answer for each in pendings]
-    return [await future for future in futures]
+async def answers_of(batch: Sequence[PendingRequest]) -> list[float]:
+    futures: list[Any] = [each.sink for each in batch]
+    return [value for future in futures for value in await future]
 
 
 def double(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,5 +145,54 @@ def test_room_that_was_made_into_a_thread_is_scored_once() -> None:
         assert sum(n for n, _ in observer.batches) == len(kept)
         await asyncio.sleep(0.01)
         assert queue.is_idle
+
+    asyncio.run(story())
+
+
+POISON = 66.0
+
+
+def failing(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A model that fails on every batch with a poisoned row."""
+    if (matrix == POISON).any():
+        raise RuntimeError("expected another number")
+    return matrix * 2
+
+
+def test_a_poisoned_request_fails_alone() -> None:
+    async def story() -> None:
+        queue = batcher(failing, Counting())
+        good, bad = pending(1, 2), pending(3, POISON)
+        for each in (good, bad):
+            queue.submit(each)
+        with pytest.raises(Fault, match="prediction_failed: the model failed: expected another"):
+            await answers_of([bad])
+        assert await answers_of([good]) == [2.0, 4.0]
+
+    asyncio.run(story())
+
+
+def test_a_poisoned_row_of_a_partial_request_fails_alone() -> None:
+    async def story() -> None:
+        queue = batcher(failing, Counting())
+        mixed = pending(1, POISON, 3, POISON, is_partial=True)
+        queue.submit(mixed)
+        assert await answers_of([mixed]) == [2.0, 6.0]
+        assert len(mixed.rows) == 2
+        assert {i: f.code for i, f in mixed.rows.refused.items()} == dict.fromkeys(
+            (1, 3), "prediction_failed"
+        )
+        assert queue.is_idle
+
+    asyncio.run(story())
+
+
+def test_a_score_that_is_not_finite_is_a_failure() -> None:
+    async def story() -> None:
+        queue = batcher(lambda matrix: matrix * np.float32("nan"), Counting())
+        each = pending(1)
+        queue.submit(each)
+        with pytest.raises(Fault, match="expected finite scores, got NaN or infinity"):
+            await answers_of([each])
 
     asyncio.run(story())

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, Counter
 from contracts.manifest import Pointer
 from contracts.settings import Secret
 from services.inference.cache import ResultCache, open_cache
-from services.inference.decode import Decoder, Rows, join_rows
+from services.inference.decode import Decoder
+from services.inference.rows import Rows, join_rows
 from services.settings import ServiceSettings
 from tests import tiny
 from tests.services.conftest import Redis, serving

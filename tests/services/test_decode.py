@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.schema import Schema, integer, number
+from services.edge.statuses import STATUSES
 from services.faults import FAULTS, Fault
-from services.inference.decode import Decoder, Rows
-from services.inference.jsonl_log import TrafficLog
+from services.inference import json_body
+from services.inference.decode import Decoder
+from services.inference.jsonl_log import JsonlLog
+from services.inference.rows import Rows
 from tests import tiny
 
 DECODER = Decoder(tiny.SCHEMA)
@@ -75,6 +78,36 @@ def test_a_key_that_stands_twice_is_always_found(extra: list[tuple[str, int]]) -
         assert features_of(DECODER.one(body.encode()))[0]["age"] == 40
 
 
+class Counted(str):
+    """A name that counts how often it is compared."""
+
+    __slots__ = ()
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_finding_repeated_names_takes_work_in_proportion_to_their_number() -> None:
+    """A quadratic search would compare 50 million times and block the event loop for minutes."""
+    names = [Counted(f"k{index}") for index in range(10_000)]
+    Counted.comparisons = 0
+
+    assert json_body.repeated([*names, Counted("k7"), Counted("k3")]) == ["k3", "k7"]
+    assert Counted.comparisons < 5 * len(names)
+
+
+def test_the_violations_for_repeated_names_are_limited() -> None:
+    body = "{" + ", ".join(f'"k{i % 1000}": 1' for i in range(2000)) + "}"
+    with pytest.raises(Fault) as caught:
+        json_body.parse_json(body.encode())
+
+    assert len(caught.value.violations) == json_body.MAX_VIOLATIONS
+
+
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30, 2**53 + 1])
 def test_integers_beyond_64_bits_take_the_exact_way(value: int) -> None:
     decoder = Decoder(Schema(features=(integer("n"),)))
@@ -92,7 +125,7 @@ def test_a_missing_number_is_nan_and_a_bound_is_inside() -> None:
 
 
 def test_a_log_turns_its_file_at_midnight_and_at_its_size(tmp_path: Path) -> None:
-    log = TrafficLog(tmp_path, segment_bytes=20)
+    log = JsonlLog(tmp_path, max_file_bytes=20)
     evening = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
     log.append([b"{1}", b"{2}"], evening)
     log.append([b"{3}" * 5], evening)
@@ -105,7 +138,7 @@ def test_a_log_turns_its_file_at_midnight_and_at_its_size(tmp_path: Path) -> Non
 
 
 def test_a_long_log_is_brought_to_the_disk_and_loses_nothing(tmp_path: Path) -> None:
-    log = TrafficLog(tmp_path, segment_bytes=1 << 30, by_day=False)
+    log = JsonlLog(tmp_path, max_file_bytes=1 << 30, by_day=False)
     lines = [b"%07d" % number for number in range(200_000)]
     for start in range(0, len(lines), 10_000):
         log.append(lines[start : start + 10_000] * 8, datetime(2026, 1, 31, tzinfo=UTC))
@@ -121,7 +154,7 @@ def test_a_write_that_stops_in_a_line_does_not_spoil_the_next(
 ) -> None:
     import os
 
-    log = TrafficLog(tmp_path, segment_bytes=10**6)
+    log = JsonlLog(tmp_path, max_file_bytes=10**6)
     now = datetime(2026, 1, 31, tzinfo=UTC)
     log.append([b'{"a":1}'], now)
     real = os.write
@@ -147,5 +180,6 @@ def test_a_write_that_stops_in_a_line_does_not_spoil_the_next(
 
 def test_every_code_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "requests.md").read_text()
-    for code, (status, meaning) in FAULTS.items():
-        assert f"| `{code}` | {status} | {meaning} |" in page
+    assert STATUSES.keys() == FAULTS.keys()
+    for code, meaning in FAULTS.items():
+        assert f"| `{code}` | {STATUSES[code]} | {meaning} |" in page

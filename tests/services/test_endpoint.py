@@ -1,25 +1,38 @@
-"""A batch on which the model fails is answered row by row, whichever way it was asked."""
+"""An endpoint answers whoever asks it, and a row on which the model fails fails alone."""
 
 import asyncio
 import json
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from contracts.names import Layout
-from services.inference.loader import find_pointers, load
+from contracts.names import CHALLENGER, PRODUCTION, Layout
+from contracts.split import TrafficSplit
+from services.faults import Fault
+from services.inference.cache import open_cache
+from services.inference.loader import ServedModel, load_model
+from services.inference.model_source import ModelSource
+from services.inference.pending import Assignment, Request
 from services.inference.session import Session
 from services.metrics import Metrics
-from services.serving.endpoint import SingleEndpoint
+from services.protocols.batch import PredictBatch
+from services.protocols.catalog import PROTOCOLS
+from services.protocols.row import PredictRow
+from services.serving.endpoint import Endpoint, Operation, SingleEndpoint, ask
+from services.serving.split_endpoint import SplitEndpoint
 from services.settings import ServiceSettings
 from tests import tiny
 
 pytestmark = pytest.mark.slow
 POISON = 66
+GOOD = json.dumps(tiny.GOOD).encode()
 
 
 class Failing:
@@ -34,36 +47,73 @@ class Failing:
         return self._session.run(matrix)
 
 
+class Recording:
+    """A sink that counts its calls."""
+
+    def __init__(self) -> None:
+        self.results: list[bytes] = []
+        self.faults: list[BaseException] = []
+
+    def done(self) -> bool:
+        return bool(self.results or self.faults)
+
+    def set_result(self, result: bytes, /) -> None:
+        self.results.append(result)
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        self.faults.append(fault)
+
+
 @pytest.fixture(scope="module")
 def metrics() -> Metrics:
     return Metrics()
 
 
-async def _asked_at_once(endpoint: SingleEndpoint, body: bytes) -> bytes:
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    endpoint.ask_batch(body, "r", answer)
-    return bytes(await answer)
+@pytest.fixture(scope="module")
+def served(models: Path) -> ServedModel:
+    source = ModelSource(Layout(models))
+    pointer = next(p for p in source.pointers() if p.name == "tiny")
+    return load_model(source.directory(pointer), pointer)
 
 
-@pytest.mark.parametrize(
-    "ask", [SingleEndpoint.predict_batch, _asked_at_once], ids=["task", "wire"]
-)
+def poisoned(served: ServedModel, role: str = PRODUCTION) -> ServedModel:
+    pointer = msgspec.structs.replace(served.pointer, alias=role)
+    return replace(served, pointer=pointer, session=cast("Session", Failing(served.session)))
+
+
+def request(body: bytes, unit: bytes = b"") -> Request:
+    return Request(body, "r", unit, time.monotonic())
+
+
+def batch_body(*ages: float) -> bytes:
+    return json.dumps({"rows": [tiny.GOOD | {"age": age} for age in ages]}).encode()
+
+
+def told(
+    make: Callable[[], SingleEndpoint], story: Callable[[SingleEndpoint], Awaitable[Any]]
+) -> Any:
+    """What a story about one endpoint returns."""
+
+    async def run() -> Any:
+        endpoint = make()
+        try:
+            return await story(endpoint)
+        finally:
+            await endpoint.close()
+
+    return asyncio.run(run())
+
+
 def test_only_the_rows_on_which_the_model_fails_are_errors(
-    models: Path, tmp_path: Path, metrics: Metrics, ask: Any
+    served: ServedModel, tmp_path: Path, metrics: Metrics
 ) -> None:
-    async def story() -> dict[str, Any]:
-        pointer = next(p for p in find_pointers(Layout(models)) if p.name == "tiny")
-        served = load(Layout(models), pointer)
-        poisoned = replace(served, session=cast("Session", Failing(served.session)))
-        endpoint = SingleEndpoint(poisoned, Layout(tmp_path), ServiceSettings(), metrics)
-        rows = [tiny.GOOD | {"age": age} for age in (20, POISON, 40)]
-        words = (json.dumps({"rows": rows}).encode(),)
-        asked = ask(endpoint, *words) if ask is _asked_at_once else ask(endpoint, *words, "r")
-        answer: dict[str, Any] = json.loads(await asked)
-        await endpoint.close()
-        return answer
+    async def story(endpoint: SingleEndpoint) -> Any:
+        return json.loads(await ask(endpoint, PredictBatch, request(batch_body(20, POISON, 40))))
 
-    answer = asyncio.run(story())
+    def make() -> SingleEndpoint:
+        return SingleEndpoint(poisoned(served), Layout(tmp_path), ServiceSettings(), metrics)
+
+    answer = told(make, story)
     errors = ["error" in row for row in answer["results"]]
     (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
 
@@ -73,3 +123,125 @@ def test_only_the_rows_on_which_the_model_fails_are_errors(
         20,
         40,
     ]
+
+
+def test_a_bad_row_and_a_failing_row_are_errors_in_their_places(
+    served: ServedModel, tmp_path: Path, metrics: Metrics
+) -> None:
+    async def story(endpoint: SingleEndpoint) -> Any:
+        mixed = await ask(endpoint, PredictBatch, request(batch_body(-1, 20, POISON, 40, -1)))
+        bad = await ask(endpoint, PredictBatch, request(batch_body(-1, -1)))
+        failing = await ask(endpoint, PredictBatch, request(batch_body(POISON, POISON)))
+        return [json.loads(each) for each in (mixed, bad, failing)]
+
+    def make() -> SingleEndpoint:
+        return SingleEndpoint(poisoned(served), Layout(tmp_path), ServiceSettings(), metrics)
+
+    mixed, bad, failing = told(make, story)
+    codes = [
+        [row.get("error", {"code": "-"})["code"] for row in answer["results"]]
+        for answer in (mixed, bad, failing)
+    ]
+
+    assert codes == [
+        ["invalid_request", "-", "prediction_failed", "-", "invalid_request"],
+        ["invalid_request"] * 2,
+        ["prediction_failed"] * 2,
+    ]
+    assert [answer["failed"] for answer in (mixed, bad, failing)] == [3, 2, 2]
+    assert mixed["results"][4]["error"]["violations"][0]["path"] == "rows[4].age"
+
+
+@pytest.mark.parametrize("operation", PROTOCOLS)
+@pytest.mark.parametrize("body", [b"{", b"{}", b"[]"])
+def test_a_fault_goes_to_the_sink_once_and_is_never_raised(
+    served: ServedModel, tmp_path: Path, metrics: Metrics, operation: Operation, body: bytes
+) -> None:
+    async def story(endpoint: SingleEndpoint) -> Recording:
+        sink = Recording()
+        endpoint.submit(operation, request(body), sink)
+        return sink
+
+    def make() -> SingleEndpoint:
+        return SingleEndpoint(served, Layout(tmp_path), ServiceSettings(), metrics)
+
+    sink = told(make, story)
+
+    assert not sink.results
+    assert [type(fault) for fault in sink.faults] == [Fault]
+
+
+def test_a_cache_is_asked_first_and_its_answer_is_recorded(
+    served: ServedModel, tmp_path: Path, metrics: Metrics
+) -> None:
+    settings = ServiceSettings(cache_models="*")
+
+    async def story(endpoint: SingleEndpoint) -> list[Any]:
+        return [json.loads(await ask(endpoint, PredictRow, request(GOOD))) for _ in range(3)]
+
+    def make() -> SingleEndpoint:
+        cache = open_cache(served.pointer, settings, metrics.cache)
+        return SingleEndpoint(served, Layout(tmp_path), settings, metrics, cache)
+
+    answers = told(make, story)
+    (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
+
+    assert len({answer["prediction_id"] for answer in answers}) == 3
+    assert len({json.dumps(answer["probabilities"]) for answer in answers}) == 1
+    assert len(log.read_bytes().splitlines()) == 3
+
+
+def test_production_answers_all_rows_of_a_batch_on_which_the_challenger_fails(
+    served: ServedModel, tmp_path: Path, metrics: Metrics
+) -> None:
+    split = TrafficSplit(
+        model="tiny", challenger_version=2, challenger_digest="d", weight=1.0, since="now"
+    )
+
+    async def story() -> list[Any]:
+        layout, settings = Layout(tmp_path), ServiceSettings()
+        production = SingleEndpoint(served, layout, settings, metrics)
+        challenger = SingleEndpoint(poisoned(served, CHALLENGER), layout, settings, metrics)
+        current: list[SingleEndpoint | None] = [production]
+        endpoint: Endpoint = SplitEndpoint(
+            production, challenger, split, metrics, lambda: current[0]
+        )
+        answers = [
+            json.loads(await ask(endpoint, PredictBatch, request(batch_body(*ages), b"ada")))
+            for ages in ((20, 40), (20, POISON))
+        ]
+        current[0] = None
+        with pytest.raises(Fault, match="unknown_model"):
+            await ask(endpoint, PredictBatch, request(batch_body(POISON), b"ada"))
+        await production.close()
+        await challenger.close()
+        return answers
+
+    first, second = asyncio.run(story())
+
+    assert [row["variant"] for row in first["results"]] == [CHALLENGER] * 2
+    assert [row["variant"] for row in second["results"]] == [PRODUCTION] * 2
+    assert (first["failed"], second["failed"]) == (0, 0)
+
+
+def test_the_latency_of_a_request_includes_the_failed_attempt_of_the_challenger(
+    served: ServedModel, tmp_path: Path, metrics: Metrics
+) -> None:
+    """The log's latency counts from the arrival of the request, whichever version answers."""
+
+    async def story(endpoint: SingleEndpoint) -> None:
+        late = Request(GOOD, "late", b"", time.monotonic() - 2)
+        sink: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        endpoint.submit(PredictRow, late, sink, Assignment("u", CHALLENGER, 0.5))
+        await sink
+
+    def make() -> SingleEndpoint:
+        settings = ServiceSettings(deadline_s=1)
+        return SingleEndpoint(served, Layout(tmp_path), settings, metrics)
+
+    told(make, story)
+    (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
+    record = json.loads(log.read_bytes())
+
+    assert record["latency_ms"] > 2000
+    assert (record["assigned"], record["variant"]) == (CHALLENGER, PRODUCTION)

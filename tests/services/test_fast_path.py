@@ -332,24 +332,34 @@ def test_an_idle_connection_is_closed_and_a_used_one_is_not(models: Path, tmp_pa
 
 
 BROKEN = """
-import services.edge.install
-services.edge.install.{name} = {value}
+import sys
+from services.edge import install
+{change}
 from services.predictor import Predictor
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "warning"),
+    ("change", "warning"),
     [
-        ("OUTERMOST", "'gone'", "the edge stays inside BentoML's middleware"),
-        ("fast_path.install", "lambda config, edge: False", "connections stay uvicorn's own"),
+        ("install.OUTERMOST = 'gone'", "the edge stays inside BentoML's middleware"),
+        ("install.TESTED_UVICORN = ('0.1.',)", "is not among the tested versions (0.1.x)"),
+        (
+            "sys.modules['services.edge.fast_path'] = None",
+            "uvicorn's protocol class has moved",
+        ),
+        (
+            "sys.modules['httptools'] = None",
+            "uvicorn's protocol class has moved",
+        ),
     ],
-    ids=["no hoist", "no wire"],
+    ids=["no middleware stack", "unknown uvicorn", "no fast path", "no httptools"],
 )
-def test_without_the_hoist_everything_works_with_one_warning(
-    models: Path, tmp_path: Path, name: str, value: str, warning: str
+def test_without_a_private_name_everything_works_with_one_warning(
+    models: Path, tmp_path: Path, change: str, warning: str
 ) -> None:
-    (tmp_path / "broken.py").write_text(BROKEN.format(name=name, value=value))
+    """What happens when Starlette or uvicorn moves what the edge and the fast path rely on."""
+    (tmp_path / "broken.py").write_text(BROKEN.format(change=change))
     process, url, log = start(
         tmp_path, models, bentofile='service: "broken:Predictor"\n', PYTHONPATH=f"{ROOT}:{tmp_path}"
     )
@@ -370,6 +380,7 @@ def test_without_the_hoist_everything_works_with_one_warning(
         process.terminate()
         process.wait(30)
     assert log.read_text().count(warning) == 1
+    assert log.read_text().count("requests will be slower") == 1
 
 
 def tiny_layout(folder: Path) -> Any:
@@ -378,8 +389,8 @@ def tiny_layout(folder: Path) -> Any:
     return Layout(folder / "var")
 
 
-def test_the_hoist_and_the_wire_are_in_place(service: Service) -> None:
-    """Fails when an upgrade of BentoML, Starlette or uvicorn moves what they hold on to."""
+def test_the_edge_and_the_fast_path_are_in_place(service: Service) -> None:
+    """Fails when an upgrade of BentoML, Starlette or uvicorn moves what they rely on."""
     text = service.log.read_text()
 
     assert not re.search("requests will be slower", text)

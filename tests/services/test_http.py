@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from contracts.traffic import TrafficRecord
-from services.faults import FAULTS
+from services.edge.statuses import STATUSES
 from slipway.load_client import send
 from tests import tiny
 from tests.services.conftest import Service, serving, start
@@ -74,7 +74,7 @@ def test_a_bad_body_is_told_what_is_wrong_and_harms_nobody(
     status, answer, headers = ask(service, "/models/tiny/predict", body)
     error = answer["error"]
 
-    assert status == FAULTS[code][0]
+    assert status == STATUSES[code]
     assert 400 <= status < 500
     assert error["code"] == code
     assert error["message"]
@@ -114,7 +114,7 @@ def test_a_bad_address_or_envelope_is_told(
 ) -> None:
     status, answer, got = ask(service, path, GOOD, method, headers)
 
-    assert (status, answer["error"]["code"]) == (FAULTS[code][0], code)
+    assert (status, answer["error"]["code"]) == (STATUSES[code], code)
     if code == "method_not_allowed":
         assert got["allow"] in {"GET", "POST"}
     if code == "unknown_model":
@@ -196,7 +196,7 @@ def test_a_bad_row_does_not_fail_its_batch_neighbours(service: Service) -> None:
 def test_a_bad_batch_is_told(service: Service, body: bytes, code: str) -> None:
     status, answer, _ = ask(service, "/models/tiny/predict/batch", body)
 
-    assert (status, answer["error"]["code"]) == (FAULTS[code][0], code)
+    assert (status, answer["error"]["code"]) == (STATUSES[code], code)
 
 
 def test_models_are_listed_with_their_schema(service: Service) -> None:

@@ -18,9 +18,13 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from tritonclient.utils import InferenceServerException
 
 from contracts.manifest import Manifest, Pointer
-from services.faults import FAULTS, Fault
-from services.inference.decode import Decoder, Rows, join_rows
-from services.protocols import batch, invocations
+from services.edge.statuses import STATUSES
+from services.faults import Fault
+from services.inference.decode import Decoder
+from services.inference.loader import ServedModel
+from services.inference.render import Renderer
+from services.protocols.batch import PredictBatch, batch_rows
+from services.protocols.invocations import Invocations
 from services.protocols.open_inference import OpenInference
 from tests import tiny
 from tests.services.conftest import Service
@@ -28,17 +32,16 @@ from tests.services.http_client import JSON, ask
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 DECODER = Decoder(tiny.SCHEMA)
-OPEN_INFERENCE = OpenInference(
-    Pointer.read((GOLDEN / "pointer.v1.json").read_bytes()),
-    msgspec.structs.replace(
-        Manifest.read((GOLDEN / "manifest.v1.json").read_bytes()), schema=tiny.SCHEMA
-    ),
-    DECODER,
+POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())
+MANIFEST = msgspec.structs.replace(
+    Manifest.read((GOLDEN / "manifest.v1.json").read_bytes()), schema=tiny.SCHEMA
 )
+NO_SESSION: Any = None
+TINY = ServedModel(POINTER, MANIFEST, NO_SESSION, DECODER, Renderer(POINTER, MANIFEST), 1)
 READERS: dict[str, Callable[[bytes], object]] = {
-    "batch": lambda body: batch.rows_of(body, DECODER, 10),
-    "invocations": lambda body: invocations.rows_of(body, DECODER, 10),
-    "infer": lambda body: OPEN_INFERENCE.read(body, 10),
+    "batch": lambda body: PredictBatch(TINY).read(body, 10),
+    "invocations": lambda body: Invocations(TINY).read(body, 10),
+    "infer": lambda body: OpenInference(TINY).read(body, 10),
 }
 ROWS = [
     tiny.GOOD,
@@ -73,20 +76,18 @@ documents = st.recursive(
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(tiny.GOOD, VALUES)), min_size=1, max_size=4))
 def test_columns_mean_what_the_same_rows_mean(rows: list[dict[str, Any]]) -> None:
     columns = {name: [row[name] for row in rows] for name in tiny.GOOD}
-    by_row = batch.rows_of(json.dumps({"rows": rows}).encode(), DECODER, 10)
-    by_column = batch.rows_of(json.dumps({"columns": columns}).encode(), DECODER, 10)
-    one, other = (
-        join_rows([p for p in parts if isinstance(p, Rows)]) for parts in (by_row, by_column)
-    )
+    one = batch_rows(json.dumps({"rows": rows}).encode(), DECODER, 10)
+    other = batch_rows(json.dumps({"columns": columns}).encode(), DECODER, 10)
     wrong = [
-        [(i, v.path) for i, p in enumerate(parts) if isinstance(p, Fault) for v in p.violations]
-        for parts in (by_row, by_column)
+        [(i, v.path) for i, fault in sorted(each.refused.items()) for v in fault.violations]
+        for each in (one, other)
     ]
 
     assert [json.loads(bytes(text)) for text in one.features] == [
         json.loads(bytes(text)) for text in other.features
     ]
-    assert one.flags == other.flags
+    assert list(one.flags) == list(other.flags)
+    assert len(one) + len(one.refused) == len(rows)
     np.testing.assert_array_equal(np.array(one.numbers), np.array(other.numbers))
     as_columns = [(i, f"columns.{p.removeprefix(f'rows[{i}].')}[{i}]") for i, p in wrong[0]]
     assert as_columns == wrong[1]
@@ -266,7 +267,7 @@ def test_every_way_of_mlflows_protocol_is_understood(service: Service, document:
 @pytest.mark.slow
 def test_errors_of_the_other_protocols_keep_their_shape(service: Service) -> None:
     status, answer, headers = ask(service, "/v2/models/tiny/infer", b"{")
-    assert (status, answer["code"]) == (FAULTS["invalid_json"][0], "invalid_json")
+    assert (status, answer["code"]) == (STATUSES["invalid_json"], "invalid_json")
     assert isinstance(answer["error"], str)
     assert answer["request_id"] == headers["x-request-id"]
 

@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.faults import Fault
-from services.inference.batch_result import BatchClock, new_id_tails
-from services.inference.decode import Rows
-from services.inference.pending import Assignment, FallbackSink, PendingRequest
+from services.inference.batch_result import BatchClock
+from services.inference.ids import new_id_tails
+from services.inference.loader import ServedModel
+from services.inference.pending import Assignment, FallbackSink, PendingRequest, Request
 from services.inference.render import Renderer
+from services.inference.rows import Rows
+from services.protocols.prediction import PredictionTemplate
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 POINTER = Pointer.read((GOLDEN / "pointer.v1.json").read_bytes())
@@ -29,12 +32,13 @@ NAMES = {
     "multiclass": ("a", "b\\", "ü"),
     "regression": ("low", "%(x)s"),
 }
+NOBODY: Any = None
 TASKS = st.sampled_from(sorted(NAMES))
 FLAGS = st.lists(st.sampled_from(["age:clipped", 'x"%b:unseen']), max_size=2).map(tuple)
 ASSIGNMENTS = st.none() | st.builds(
     Assignment, st.just("3f4d5a1b8e1a3ecb"), st.just("challenger"), st.floats(0.01, 1)
 )
-MOMENT = BatchClock(datetime(2026, 1, 31, 12, tzinfo=UTC))
+CLOCK = BatchClock(datetime(2026, 1, 31, 12, tzinfo=UTC))
 
 
 def manifest(task: str) -> Manifest:
@@ -45,12 +49,18 @@ def manifest(task: str) -> Manifest:
     return msgspec.structs.replace(MANIFEST, task=task, **words)
 
 
+def served(task: str) -> ServedModel:
+    made = manifest(task)
+    return ServedModel(POINTER, made, NOBODY, NOBODY, Renderer(POINTER, made), 1)
+
+
 @st.composite
-def pendings(draw: st.DrawFn, task: str) -> list[PendingRequest]:
+def batches(draw: st.DrawFn, task: str) -> list[PendingRequest]:
     """Requests of some rows each, as the decoder and the batcher leave them."""
-    found = []
+    batch = []
     for _ in range(draw(st.integers(1, 4))):
-        n_rows = draw(st.integers(1, 4))
+        # Zero rows are left of a request on whose rows the model failed one by one.
+        n_rows = draw(st.integers(0, 4))
         scores = st.lists(
             st.floats(0, 1, width=32), min_size=len(NAMES[task]), max_size=len(NAMES[task])
         )
@@ -60,30 +70,38 @@ def pendings(draw: st.DrawFn, task: str) -> list[PendingRequest]:
             [draw(FLAGS) for _ in range(n_rows)],
         )
         name = draw(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1))
-        answer: Any = None
-        listed = [draw(scores) for _ in range(n_rows)]
-        given_to = draw(ASSIGNMENTS)
-        words = (rows, name, time.monotonic(), answer, lambda *_: None, listed, given_to)
-        found.append(PendingRequest(*words))
-    return found
+        batch.append(
+            PendingRequest(
+                rows,
+                Request(b"", name, b"", time.monotonic()),
+                NOBODY,
+                NOBODY,
+                time.monotonic(),
+                draw(ASSIGNMENTS),
+                scores=[draw(scores) for _ in range(n_rows)],
+            )
+        )
+    return batch
 
 
-@given(TASKS.flatmap(lambda task: st.tuples(st.just(task), pendings(task))))
+@given(TASKS.flatmap(lambda task: st.tuples(st.just(task), batches(task))))
 def test_lines_and_answers_say_what_was_asked_and_scored(
     drawn: tuple[str, list[PendingRequest]],
 ) -> None:
     task, asked = drawn
-    renderer = Renderer(POINTER, manifest(task))
-    result = renderer.result(asked, MOMENT)
-    waits_s = [0.001 * (index + 1) for index in range(len(asked))]
-    lines = renderer.lines(result, asked, waits_s, has_split=True).splitlines(keepends=True)
-    together = json.loads(b"[" + renderer.answers(result, slice(0, len(lines)))[:-1] + b"]")
-    rows = [
-        (t, i, wait_s) for t, wait_s in zip(asked, waits_s, strict=True) for i in range(len(t.rows))
-    ]
+    model = served(task)
+    result = model.renderer.result(asked, CLOCK)
+    rows = [(pending, i) for pending in asked for i in range(len(pending.rows))]
+    assert len(result.ids) == len(rows)
+    if not rows:
+        return
+    waits = {id(pending): 0.001 * (index + 1) for index, pending in enumerate(asked)}
+    lines = model.renderer.lines(result, asked, list(waits.values())).splitlines(keepends=True)
+    template = PredictionTemplate(model)
+    together = json.loads(b"[" + template.many(result, slice(0, len(lines))) + b"]")
     assert len(lines) == len(rows) == len(together)
 
-    for index, (line, (pending, row, wait_s)) in enumerate(zip(lines, rows, strict=True)):
+    for index, (line, (pending, row)) in enumerate(zip(lines, rows, strict=True)):
         record = TrafficRecord.read(line)
         scores = pending.scores[row]
         by_name = dict(zip(NAMES[task], scores, strict=True))
@@ -100,14 +118,14 @@ def test_lines_and_answers_say_what_was_asked_and_scored(
         assert (record.prediction, record.score) == expected
         assert record.scores == by_name
         assert record.flags == pending.rows.flags[row]
-        assert record.request_id == pending.request_id
-        assert record.latency_ms == pytest.approx(wait_s * 1e3)
+        assert record.request_id == pending.request.request_id
+        assert record.latency_ms == pytest.approx(waits[id(pending)] * 1e3)
         assert (record.model, record.version) == (POINTER.name, POINTER.version)
         split = pending.assignment or Assignment("", "", 0.0)
         assert (record.unit or "", record.assigned or "") == (split.unit, split.assigned)
         assert (record.weight or 0.0) == split.weight
         assert (b'"assigned"' in line) == (pending.assignment is not None)
-        alone = json.loads(renderer.answer(result, index))
+        alone = json.loads(template.one(result, index))
         assert alone == together[index]
         told = "values" if task == "regression" else "probabilities"
         assert alone.pop(told) == record.scores
@@ -120,7 +138,7 @@ def test_lines_and_answers_say_what_was_asked_and_scored(
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6))
 def test_prediction_ids_are_never_given_twice_and_sort_by_time(sizes: list[int]) -> None:
     later = BatchClock(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC))
-    ids = [MOMENT.id_head + tail for size in sizes for tail in new_id_tails(size)]
+    ids = [CLOCK.id_head + tail for size in sizes for tail in new_id_tails(size)]
 
     assert len(set(ids)) == sum(sizes)
     assert max(ids) < later.id_head

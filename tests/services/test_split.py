@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from contracts.split import TrafficSplit, bucket_of
 from contracts.traffic import TrafficRecord
 from registry.pointers import read_split
-from services.serving.watcher import POLL_S
+from services.serving.watcher import POLL_INTERVAL_S
 from tests.services.conftest import ROOT, Followed, Service, following, serving
 from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.poison import poisoned
@@ -147,7 +147,7 @@ def await_weight(service: Service, weight: float) -> None:
     eventually(lambda: weight_of(service) == weight, service.log)
     eventually(all_agree, service.log)
     # Connections are not dealt out evenly: who was not asked has looked by now, too.
-    time.sleep(2 * POLL_S)
+    time.sleep(2 * POLL_INTERVAL_S)
     eventually(all_agree, service.log)
 
 
@@ -335,7 +335,7 @@ def test_a_challenger_that_cannot_be_asked_the_same_disturbs_nobody(
     layout = service.layout
     for path in (layout.split("tiny"), layout.pointer("tiny", "challenger")):
         path.write_bytes(b"{torn")
-    eventually(lambda: "it is as if it were not there" in service.log.read_text(), service.log)
+    eventually(lambda: "ignoring the file" in service.log.read_text(), service.log)
     assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
     wished(followed, "every other")
     eventually(lambda: "got 'every other'" in service.log.read_text(), service.log)

@@ -17,6 +17,7 @@ from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere
 from contracts.settings import Secret
 from services.auth.guard import Guard, resolve_mode
 from services.auth.keys import KeyRing, create_key, read_ring, revoke_key, rotate_key
+from services.edge.statuses import STATUSES
 from services.faults import Fault
 from services.settings import ServiceSettings
 from tests.services.conftest import serving, start
@@ -30,7 +31,7 @@ def code_of(guard: Guard, headers: dict[bytes, bytes], scope: Any = "predict") -
     try:
         guard.admit(headers, scope)
     except Fault as fault:
-        return fault.message if fault.status == 500 else next(iter(str(fault).split(":")))
+        return fault.message if STATUSES[fault.code] == 500 else next(iter(str(fault).split(":")))
     return "admitted"
 
 

@@ -1,4 +1,4 @@
-"""The door to BentoML's model store: where a pulled model lies."""
+"""BentoML's model store: where a Bento finds the models that were packed with it."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from bentoml.exceptions import BentoMLException
 from contracts.manifest import Pointer
 
 
-def stored_path(pointer: Pointer) -> Path | None:
-    """Where the pointer's model lies in BentoML's store, or in the Bento that runs."""
+def stored_directory(pointer: Pointer) -> Path | None:
+    """The model directory of a pointer in BentoML's store, or in the Bento that runs."""
     try:
         return Path(bentoml.models.get(pointer.bento_tag).path)
     except BentoMLException:

@@ -1,0 +1,30 @@
+"""Whether this code runs from a Bento, and where its models are then."""
+
+from pathlib import Path
+
+from contracts.names import Layout
+from services.bento.model_store import stored_directory
+from services.inference.model_source import ModelSource
+from services.settings import ServiceSettings
+
+_CODE = Path(__file__).resolve().parents[2]
+"""The checkout, or the folder `src` of a Bento."""
+
+
+def is_in_bento() -> bool:
+    """Whether this code was packed by `bentoml build`, together with the models it serves."""
+    return (_CODE.parent / "bento.yaml").is_file()
+
+
+def is_followed(settings: ServiceSettings) -> bool:
+    """Whether workers watch the pointers while they serve."""
+    if settings.follow == "auto":
+        return settings.pull and not is_in_bento()
+    return settings.follow == "on"
+
+
+def model_source(settings: ServiceSettings) -> ModelSource:
+    """The models of this service: below `var`, or in the Bento if it does not follow."""
+    is_frozen = is_in_bento() and settings.follow != "on"
+    layout = Layout(_CODE / "var") if is_frozen else Layout(settings.var)
+    return ModelSource(layout, stored_directory)

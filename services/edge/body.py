@@ -1,0 +1,93 @@
+"""The body of an HTTP request: JSON, within the size limit, within the time limit."""
+
+import re
+
+from services.edge.asgi import Headers, Receive
+from services.edge.statuses import CLOSE, HttpFault
+from services.edge.timeout import SharedTimeout
+from services.faults import Fault
+
+JSON = b"application/json"
+DRAIN_LIMIT_FACTOR = 8
+"""A body of at most this many times the limit is read to its end before it is refused;
+otherwise a client that is still sending gets a reset instead of the 413."""
+_JSON_TYPE = re.compile(rb"application/json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
+
+
+class ClientLeft(Exception):
+    """The connection was closed before the body was complete."""
+
+
+class BodyReader:
+    """Reads bodies of at most `max_bytes`, each within `timeout_s`."""
+
+    def __init__(self, max_bytes: int, timeout_s: float) -> None:
+        self._max_bytes = max_bytes
+        self._timeout = SharedTimeout(timeout_s)
+
+    async def read(self, receive: Receive, headers: Headers) -> bytes:
+        """The complete body.
+
+        Raises:
+            Fault: `unsupported_media_type`, `body_too_large` or `body_timeout`.
+            ClientLeft: the client closed the connection.
+
+        """
+        check_json(headers)
+        length = headers.get(b"content-length", b"")
+        declared = int(length) if length.isdigit() else 0
+        try:
+            return await self._timeout.wait(self._received(receive, declared))
+        except TimeoutError as err:
+            raise Fault("body_timeout") from err
+
+    async def _received(self, receive: Receive, declared: int) -> bytes:
+        limit = self._max_bytes
+        if declared > limit:
+            if declared <= DRAIN_LIMIT_FACTOR * limit:
+                await _drain(receive)
+            raise self._too_large(str(declared))
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message["type"] == "http.request" and message.get("more_body"):
+            if len(body) > limit:
+                raise self._too_large(f"{len(body)} or more")
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        if len(body) > limit:
+            raise self._too_large(str(len(body)))
+        return body
+
+    def _too_large(self, got: str) -> Fault:
+        message = f"body: expected at most {self._max_bytes} bytes, got {got}"
+        return HttpFault("body_too_large", message, headers=[CLOSE])
+
+
+def is_json(headers: Headers) -> bool:
+    """Whether the headers announce JSON in UTF-8 that is not compressed, or nothing."""
+    content_type = headers.get(b"content-type", JSON)
+    if b"content-encoding" in headers:
+        return False
+    return content_type == JSON or _JSON_TYPE.fullmatch(content_type) is not None
+
+
+def check_json(headers: Headers) -> None:
+    """Refuse a body that is announced as anything but uncompressed JSON in UTF-8.
+
+    Raises:
+        Fault: `unsupported_media_type`.
+
+    """
+    if not is_json(headers):
+        got = headers.get(b"content-type", JSON).decode("latin-1")[:80]
+        raise Fault(
+            "unsupported_media_type",
+            f"content-type: expected application/json, unencoded, got {got!r}",
+        )
+
+
+async def _drain(receive: Receive) -> None:
+    while (await receive()).get("more_body"):
+        pass

@@ -1,0 +1,257 @@
+"""The OpenAPI document: every path that the service answers, for the models it serves now.
+
+Its components are the schemas of the structs that are encoded and of the models' features, so the
+document and the code cannot differ. The docs page of BentoML (`/`) draws it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from contracts.json_schema import JsonSchema, row_schema
+from contracts.manifest import Manifest, Pointer
+from services.edge.routes import prediction_paths
+from services.edge.statuses import STATUSES
+from services.faults import FAULTS
+from services.inference.templates import encode
+from services.protocols.catalog import PROTOCOLS
+from services.protocols.fault_body import FaultBody
+from services.protocols.labels import LabelBody, LabelsAccepted, LabelsBody
+from services.protocols.open_inference import ModelMetadata, OpenInference, OpenInferenceFault
+from services.protocols.prediction import model_types, row_name
+from services.protocols.wire_protocol import SCHEMA_REF, WireProtocol
+from services.serving.model import Model, ModelDescription
+from services.serving.repository import ModelRepository
+
+TITLE = "Slipway"
+MODELS, LABELS, HEALTH = "Models", "Labels", "Health"
+ANY_OBJECT = dict[str, Any]
+SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"key": []}]
+"""An API key in one of two headers, or none where keys are off."""
+SECURITY_SCHEMES: JsonSchema = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+BENTOML_PATHS = {
+    "/livez": "Whether the process is alive.",
+    "/readyz": "Whether verified models are warm and the service is not about to stop.",
+    "/healthz": "Whether the process is alive.",
+    "/metrics": "Metrics for Prometheus.",
+}
+USAGE = (
+    '`POST /models/{name}/predict` takes one row, `/predict/batch` takes `{"rows": [...]}`; '
+    "`GET /models/{name}` returns the schema. An error lists each violation with its path, what "
+    "was expected and what came."
+)
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """What `GET /models` answers."""
+
+    models: list[ModelDescription]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One path and method. `request` and `response` are types, or tuples of alternatives."""
+
+    path: str
+    summary: str
+    tag: str
+    response: Any
+    request: Any = None
+    fault: type[msgspec.Struct] = FaultBody
+    components: tuple[type[msgspec.Struct], ...] = ()
+
+
+class OpenApiPage:
+    """Makes the document, once per change of the models. `version`: of the running service."""
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        version: Callable[[], str],
+        protocols: tuple[type[WireProtocol], ...] = PROTOCOLS,
+    ) -> None:
+        self._repository = repository
+        self._version = version
+        self._protocols = protocols
+        self._revision = -1
+        self._document = b""
+
+    def __call__(self) -> bytes:
+        """The document as JSON."""
+        if self._revision != self._repository.revision:
+            self._revision = self._repository.revision
+            models = self._repository.models
+            self._document = encode(openapi_document(models, self._version(), self._protocols))
+        return self._document
+
+
+def openapi_document(
+    models: Mapping[str, Model], version: str, protocols: tuple[type[WireProtocol], ...]
+) -> JsonSchema:
+    """The OpenAPI 3.1 document of a service with these models, by name."""
+    operations = [*_general(), *_of_models(models, protocols)]
+    schemas = _Schemas(operations)
+    rows = {row_name(model.manifest): _row_schema(model.manifest) for model in models.values()}
+    paths = {each.path: _path_item(each, schemas) for each in operations}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": version, "description": served_table(models)},
+        "servers": [{"url": "."}],
+        "paths": {**paths, **{path: _bentoml_item(path) for path in BENTOML_PATHS}},
+        "components": {"schemas": schemas.components | rows, "securitySchemes": SECURITY_SCHEMES},
+    }
+
+
+def served_table(models: Mapping[str, Model]) -> str:
+    """Markdown with a line per model: version, what it answers, how good it was, digest."""
+    lines = [
+        "## What is served",
+        "",
+        "| model | version | what it answers | held-out rows | digest |",
+        "|---|---|---|---|---|",
+        *(_table_line(model.served.pointer, model.manifest) for _, model in sorted(models.items())),
+        "",
+        USAGE,
+    ]
+    return "\n".join(lines)
+
+
+def _table_line(pointer: Pointer, manifest: Manifest) -> str:
+    name, metric = next(iter(manifest.metrics.items()), ("", None))
+    skill = ""
+    if metric is not None:
+        skill = f"{name} {metric.value:.3g} ({metric.low:.3g} .. {metric.high:.3g})"
+    answers = manifest.description or manifest.task
+    digest = pointer.digest[:12]
+    return f"| {pointer.name} | {pointer.version} | {answers} | {skill} | `{digest}` |"
+
+
+class _Schemas:
+    """The schema of every type in some operations, and the components they refer to."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        types: dict[int, Any] = {}
+        for each in operations:
+            for alternatives in (each.request, each.response, each.fault, each.components):
+                types |= {id(kind): kind for kind in _alternatives(alternatives)}
+        schemas, self.components = msgspec.json.schema_components(
+            types.values(), ref_template=SCHEMA_REF
+        )
+        self._by_type = dict(zip(types, schemas, strict=True))
+
+    def of(self, kind: Any) -> JsonSchema:
+        """The schema of a type, or of a tuple of alternatives."""
+        schemas = [self._by_type[id(each)] for each in _alternatives(kind)]
+        return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    if kind is None:
+        return ()
+    return kind if isinstance(kind, tuple) else (kind,)
+
+
+def _general() -> Iterator[Operation]:
+    yield Operation("/models", "All models: versions, schemas, metrics.", MODELS, ModelList)
+    yield Operation(
+        "/ping", "MLflow's health check: whether the service is ready.", HEALTH, ANY_OBJECT
+    )
+    tag, fault = OpenInference.tag, OpenInferenceFault
+    yield Operation("/v2", "The server.", tag, ANY_OBJECT)
+    yield Operation("/v2/health/live", "Whether the server is alive.", tag, ANY_OBJECT)
+    summary = "Whether the server is ready."
+    yield Operation("/v2/health/ready", summary, tag, ANY_OBJECT, fault=fault)
+
+
+def _of_models(
+    models: Mapping[str, Model], protocols: tuple[type[WireProtocol], ...]
+) -> Iterator[Operation]:
+    is_only = len(models) == 1
+    for name, model in models.items():
+        yield Operation(
+            f"/models/{name}", f"{name}: version, schema, metrics.", MODELS, ModelDescription
+        )
+        yield from _labels(f"/models/{name}/labels", name)
+        if is_only:
+            yield from _labels("/labels", name)
+        yield from _metadata(f"/v2/models/{name}", name)
+        for version in model.versions:
+            yield from _metadata(f"/v2/models/{name}/versions/{version}", name)
+        types = model_types(model.manifest)
+        for protocol in protocols:
+            request, response = protocol.request_type(types), protocol.response_type(types)
+            for path, _ in prediction_paths(protocol, name, model, is_only=is_only):
+                yield Operation(
+                    path,
+                    _summary(protocol, model.manifest),
+                    protocol.tag,
+                    response,
+                    request,
+                    protocol.fault_type,
+                    protocol.component_types,
+                )
+
+
+def _summary(protocol: type[WireProtocol], manifest: Manifest) -> str:
+    return f"{manifest.description or manifest.name}: {protocol.summary}"
+
+
+def _labels(path: str, name: str) -> Iterator[Operation]:
+    request = (LabelBody, LabelsBody)
+    summary = f"{name}: what turned out to be true of predictions."
+    yield Operation(path, summary, LABELS, LabelsAccepted, request)
+
+
+def _metadata(root: str, name: str) -> Iterator[Operation]:
+    tag, fault = OpenInference.tag, OpenInferenceFault
+    yield Operation(root, f"{name}: inputs and outputs.", tag, ModelMetadata, fault=fault)
+    yield Operation(f"{root}/ready", f"{name}: whether it is ready.", tag, ANY_OBJECT, fault=fault)
+
+
+def _row_schema(manifest: Manifest) -> JsonSchema:
+    return row_schema(manifest.schema, manifest.golden[0].features if manifest.golden else None)
+
+
+def _path_item(operation: Operation, schemas: _Schemas) -> JsonSchema:
+    described: JsonSchema = {
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": {
+            "200": {"description": "OK", "content": _json(schemas.of(operation.response))},
+            **_refusals(schemas.of(operation.fault)),
+        },
+        "security": SECURITY,
+    }
+    if operation.request is None:
+        return {"get": described}
+    body = {"required": True, "content": _json(schemas.of(operation.request))}
+    return {"post": described | {"requestBody": body}}
+
+
+def _refusals(fault: JsonSchema) -> JsonSchema:
+    """By HTTP status, the codes of refused requests and what they mean."""
+    cases: dict[str, list[str]] = {}
+    for code, meaning in FAULTS.items():
+        cases.setdefault(str(STATUSES[code]), []).append(f"`{code}`: {meaning}")
+    return {
+        status: {"description": "; ".join(texts), "content": _json(fault)}
+        for status, texts in cases.items()
+    }
+
+
+def _json(schema: JsonSchema) -> JsonSchema:
+    return {"application/json": {"schema": schema}}
+
+
+def _bentoml_item(path: str) -> JsonSchema:
+    """A path that BentoML answers, with plain text."""
+    responses = {
+        status: {"description": meaning, "content": {"text/plain": {"schema": {"type": "string"}}}}
+        for status, meaning in (("200", "OK"), ("503", "Not ready"))
+    }
+    return {"get": {"summary": BENTOML_PATHS[path], "tags": [HEALTH], "responses": responses}}

@@ -1,0 +1,49 @@
+"""Ids of requests and predictions: unique without any coordination between processes.
+
+A prediction id is a UUID version 7 (RFC 9562, section 5.7), so it sorts by time: its head is 48
+bits of milliseconds and 32 random bits of the process, its tail a counter.
+"""
+
+import os
+import secrets
+from datetime import datetime
+
+import numpy as np
+
+
+class IdCounter:
+    """Counts up from a random number."""
+
+    def __init__(self) -> None:
+        self._next = int.from_bytes(os.urandom(3), "big")
+
+    def take(self, count: int) -> int:
+        """The first of `count` consecutive numbers that were not taken before."""
+        first = self._next
+        self._next += count
+        return first
+
+
+_process = secrets.token_hex(4)
+_id_counter = IdCounter()
+
+
+def id_head(time: datetime) -> bytes:
+    """The first 28 characters of the ids of predictions made at `time`."""
+    stamp = f"{int(time.timestamp() * 1000):012x}"
+    head = f"{stamp[:8]}-{stamp[8:]}-7{_process[:3]}-8{_process[3:6]}-{_process[6:]}00"
+    return head.encode()
+
+
+def new_id_tails(count: int) -> list[bytes]:
+    """The last 8 characters of `count` new prediction ids."""
+    first = _id_counter.take(count)
+    if count == 1:
+        return [b"%08x" % (first & 0xFFFFFFFF)]
+    numbers = np.arange(first, first + count, dtype=np.uint64).astype(">u4")
+    return numbers.tobytes().hex(" ", 4).encode().split()
+
+
+def new_request_id() -> str:
+    """A request id of 16 hexadecimal digits, for a request that came without one."""
+    return f"{_process}{_id_counter.take(1) & 0xFFFFFFFF:08x}"

@@ -1,0 +1,74 @@
+"""A request body as one JSON document, read exactly; and the fault for rows that break a schema."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from contracts.schema import Violation
+from services.faults import Fault
+
+TOO_DEEP = "body: expected a flat object, got deep nesting"
+MAX_VIOLATIONS = 100
+"""Violations listed in one answer; the rest is left out."""
+
+
+def parse_json(body: bytes, *, nan_is_null: bool = False) -> object:
+    """One JSON document in UTF-8, with every key once and every number finite.
+
+    `nan_is_null`: read `NaN`, which JSON does not have but pandas writes, as null.
+
+    Raises:
+        Fault: `invalid_json`, or `invalid_request` where an object has a key twice.
+
+    """
+    try:
+        parsed = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object_of,
+            parse_constant=_only_nan if nan_is_null else _no_constant,
+        )
+        if b"\\u" in body:
+            # Half a surrogate pair cannot be encoded again, so it could not be logged.
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeDecodeError as err:
+        raise Fault("invalid_json", f"body: expected UTF-8, got byte {err.start}") from err
+    except UnicodeEncodeError as err:
+        raise Fault("invalid_json", "body: expected text, got half a surrogate pair") from err
+    except RecursionError as err:
+        raise Fault("invalid_json", TOO_DEEP) from err
+    except ValueError as err:
+        raise Fault("invalid_json", f"body: expected JSON, got {str(err)[:120]}") from err
+    return parsed
+
+
+def invalid_request(violations: Sequence[Violation]) -> Fault:
+    """The fault `invalid_request`; its message states the first violation."""
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return Fault("invalid_request", f"{violations[0]}{more}", violations)
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, in order of appearance.
+
+    >>> repeated(["b", "a", "b", "c", "a", "b"])
+    ['b', 'a']
+    """
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
+def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = repeated(name for name, _ in pairs)[:MAX_VIOLATIONS]
+        raise invalid_request([Violation(name, "each key once", "it twice") for name in names])
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which JSON does not have")
+
+
+def _only_nan(name: str) -> None:
+    if name != "NaN":
+        _no_constant(name)

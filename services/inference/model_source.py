@@ -1,0 +1,81 @@
+"""Where a process finds its models: pointers, splits and model directories on this machine."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from contracts.documents import Document
+from contracts.errors import CorruptModel, InvalidDocument
+from contracts.integrity import FETCH_AGAIN
+from contracts.manifest import Pointer
+from contracts.names import PRODUCTION, Layout
+from contracts.split import TrafficSplit
+
+D = TypeVar("D", bound=Document)
+FindStored = Callable[[Pointer], Path | None]
+"""Finds a model directory outside `var/models`; None if it is not there either."""
+
+SPLIT_FILE = "split.json"
+
+logger = logging.getLogger("bentoml.slipway")
+
+
+class ModelSource:
+    """The models below `var/models`, and in a second place if `find_stored` knows one."""
+
+    def __init__(self, layout: Layout, find_stored: FindStored | None = None) -> None:
+        self._layout = layout
+        self._find_stored = find_stored
+        self.models = layout.all_models
+
+    def pointers(self) -> list[Pointer]:
+        """The pointers to production, by name of the model.
+
+        Raises:
+            InvalidDocument: one cannot be read.
+
+        """
+        files = self._files(f"{PRODUCTION}.json")
+        return [Pointer.read(data, location) for data, location in files]
+
+    def role_pointers(self, role: str) -> list[Pointer]:
+        """The pointers of another role; an unreadable one is logged and skipped."""
+        return list(self._readable(Pointer, f"{role}.json"))
+
+    def splits(self) -> dict[str, TrafficSplit]:
+        """Traffic splits by model name; an unreadable one is logged and skipped."""
+        return {split.model: split for split in self._readable(TrafficSplit, SPLIT_FILE)}
+
+    def directory(self, pointer: Pointer) -> Path:
+        """The model directory of a pointer.
+
+        Raises:
+            CorruptModel: it is in neither place.
+
+        """
+        local = self._layout.model(pointer.name, pointer.version)
+        if local.is_dir():
+            return local
+        stored = None if self._find_stored is None else self._find_stored(pointer)
+        if stored is None:
+            raise CorruptModel(
+                f"{pointer.name} version {pointer.version}: expected {local} or the model "
+                f"{pointer.bento_tag} in BentoML's store, got neither",
+                remedy=FETCH_AGAIN,
+            )
+        return stored
+
+    def _readable(self, kind: type[D], name: str) -> Iterator[D]:
+        for data, location in self._files(name):
+            try:
+                yield kind.read(data, location)
+            except InvalidDocument as err:
+                logger.error("%s; ignoring the file", err.what)  # noqa: TRY400 - the error names the file
+
+    def _files(self, name: str) -> Iterator[tuple[bytes, str]]:
+        """Contents and path of each file of that name; files deleted meanwhile are skipped."""
+        for path in sorted(self.models.glob(f"*/{name}")):
+            with suppress(FileNotFoundError):
+                yield path.read_bytes(), str(path)

@@ -1,0 +1,65 @@
+"""The rows of a request, decoded and validated."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from services.faults import Fault
+
+JsonText = bytes | msgspec.Raw
+"""JSON that may be a part of a larger buffer."""
+NO_FLAGS: tuple[tuple[str, ...], ...] = ((),)
+"""The flags of one row that has none."""
+NONE_REFUSED: Mapping[int, Fault] = MappingProxyType({})
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Valid rows: what is logged of each, what the model gets, which flags it has.
+
+    `features`: the features of each row by name, as JSON without line breaks, shape `(n_rows,)`.
+    `numbers`: the model's input, shape `(n_rows, n_features)`, lists or a float32 array.
+    `flags`: what was clipped, unseen or out of range in each row, shape `(n_rows,)`.
+    `refused`: the rows of the request that are not among these, by their index in the request.
+    """
+
+    features: Sequence[JsonText]
+    numbers: Sequence[Sequence[float]] | NDArray[np.float32]
+    flags: Sequence[tuple[str, ...]]
+    refused: Mapping[int, Fault] = NONE_REFUSED
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def split(self) -> "list[Rows]":
+        """One `Rows` per row."""
+        return [
+            Rows((features,), (numbers,), (flags,))
+            for features, numbers, flags in zip(
+                self.features, self.numbers, self.flags, strict=True
+            )
+        ]
+
+    def refuse(self, faults: Mapping[int, Fault]) -> "Rows":
+        """These rows without those that have a fault; `faults` by index among these rows."""
+        n_request_rows = len(self) + len(self.refused)
+        in_request = [i for i in range(n_request_rows) if i not in self.refused]
+        kept = [i for i in range(len(self)) if i not in faults]
+        return Rows(
+            [self.features[i] for i in kept],
+            [self.numbers[i] for i in kept],
+            [self.flags[i] for i in kept],
+            {**self.refused, **{in_request[i]: fault for i, fault in faults.items()}},
+        )
+
+
+def join_rows(parts: Sequence[Rows], refused: Mapping[int, Fault] = NONE_REFUSED) -> Rows:
+    """Several `Rows` as one, in their order; `refused` is that of the result."""
+    return Rows(
+        [features for part in parts for features in part.features],
+        [numbers for part in parts for numbers in part.numbers],
+        [flags for part in parts for flags in part.flags],
+        refused,
+    )

@@ -1,0 +1,94 @@
+"""A prediction as our own protocols write it: its JSON, and its type for the documentation."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from contracts.manifest import Manifest
+from services.inference.batch_result import BatchResult
+from services.inference.loader import ServedModel
+from services.inference.templates import constant, fill, object_template, split_template
+from services.protocols.wire_protocol import ModelTypes, reference
+
+NO_FLAGS = b"[]"
+
+
+class PredictionTemplate:
+    """Writes the predictions of one version of a model."""
+
+    def __init__(self, model: ServedModel) -> None:
+        pointer, manifest = model.pointer, model.manifest
+        scores = object_template(dict.fromkeys(manifest.classes or manifest.outputs, b"%b"))
+        self._template = object_template(
+            {
+                "prediction_id": b'"%b%b"',
+                "model": constant(pointer.name),
+                "version": constant(pointer.version),
+                "variant": constant(pointer.alias),
+                "time": b'"%b"',
+                "prediction": b"%b",
+                scores_field(manifest): scores,
+                "flags": b"%b",
+            }
+        )
+        self._pieces = split_template(self._template + b",")
+
+    def one(self, result: BatchResult, index: int) -> bytes:
+        """The prediction of one row of a result."""
+        scores = [column[index] for column in result.scores]
+        flags = result.flags[index] if result.flags else NO_FLAGS
+        prediction = result.predictions[index]
+        row = (result.id_head, result.ids[index], result.time, prediction, *scores, flags)
+        return self._template % row
+
+    def many(self, result: BatchResult, rows: slice) -> bytes:
+        """The predictions of the rows of a result, separated by commas."""
+        flags = result.flags[rows] if result.flags else NO_FLAGS
+        scores = (column[rows] for column in result.scores)
+        return fill(
+            self._pieces, result.id_head, result.ids[rows], result.time,
+            result.predictions[rows], *scores, flags,
+        )[:-1]  # fmt: skip
+
+
+def scores_field(manifest: Manifest) -> str:
+    """The field of a prediction with its scores by class or output."""
+    return "probabilities" if manifest.classes else "values"
+
+
+def model_types(manifest: Manifest) -> ModelTypes:
+    """The types of a model. Each call makes new classes: make them once per document."""
+    return ModelTypes(
+        name=manifest.name.title(),
+        row=reference(row_name(manifest)),
+        prediction=prediction_type(manifest),
+    )
+
+
+def row_name(manifest: Manifest) -> str:
+    """The name of a model's features among the components of the OpenAPI document."""
+    return f"{manifest.name.title()}Row"
+
+
+def prediction_type(manifest: Manifest) -> type[msgspec.Struct]:
+    """The type of a model's predictions, as `PredictionTemplate` writes them."""
+    prediction: Any = Literal[manifest.classes] if manifest.classes else float
+    identity = Annotated[str, Meta(description="Names this prediction in the traffic log")]
+    time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+    flags = Annotated[
+        list[str], Meta(description="Features that were clipped, unseen or out of range")
+    ]
+    return msgspec.defstruct(
+        f"{manifest.name.title()}Prediction",
+        [
+            ("prediction_id", identity),
+            ("model", str),
+            ("version", int),
+            ("variant", str),
+            ("time", time),
+            ("prediction", prediction),
+            (scores_field(manifest), dict[str, float]),
+            ("flags", flags),
+        ],
+    )

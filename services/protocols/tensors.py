@@ -1,0 +1,184 @@
+"""Tensors of the Open Inference Protocol: how they are written, read, and described."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from contracts.manifest import Manifest
+from contracts.schema import MISSING_CODE, Feature, Violation
+from services.inference.json_body import invalid_request
+
+FLOATS = frozenset({"FP16", "FP32", "FP64"})
+INTEGERS = frozenset({f"{u}INT{bits}" for u in ("", "U") for bits in (8, 16, 32, 64)})
+DATATYPES: Mapping[str, frozenset[str]] = {
+    "float": FLOATS | INTEGERS,
+    "int": FLOATS | INTEGERS,
+    "bool": frozenset({"BOOL"}),
+    "category": frozenset({"BYTES"}),
+}
+"""Per type of a feature, the datatypes that are accepted."""
+PREFERRED = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
+"""Per type of a feature, the datatype in the metadata."""
+MAX_SHOWN_CHARS = 80
+
+Shape = list[int]
+"""Sizes of the dimensions; -1 in metadata stands for any size."""
+
+
+class RequestTensor(msgspec.Struct, frozen=True):
+    """A tensor of a request as JSON."""
+
+    name: str
+    shape: Shape
+    datatype: str
+    data: list[Any]
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class RequestedOutput(msgspec.Struct, frozen=True):
+    """The name of an output tensor that the client wants."""
+
+    name: str
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class TensorMetadata(msgspec.Struct, frozen=True):
+    """A tensor that a model takes or gives."""
+
+    name: str
+    datatype: str
+    shape: Shape
+    parameters: dict[str, Any] | UnsetType = UNSET
+
+
+class ResponseTensor(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor of a response; `data` is flat JSON."""
+
+    name: str
+    datatype: str
+    shape: Shape
+    parameters: dict[str, Any] | UnsetType = UNSET
+    data: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "array"})]
+
+
+class Tensor:
+    """A tensor of a request: name, datatype, shape, and its data, flat.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
+
+    def __init__(self, given: object, location: str) -> None:
+        if not isinstance(given, dict):
+            raise invalid_request([Violation(location, "a tensor", type(given).__name__)])
+        self.location = location
+        self.name = text_at(given.get("name"), f"{location}.name")
+        self.datatype = text_at(given.get("datatype"), f"{location}.datatype")
+        self.shape = _shape(given.get("shape"), f"{location}.shape")
+        if "data" not in given:
+            got = "none (binary tensors are not supported)"
+            raise invalid_request([Violation(f"{location}.data", "the values as JSON", got)])
+        self.data = _flat(given["data"])
+        if len(self.data) != prod(self.shape):
+            expected = f"{prod(self.shape)} values, as the shape says"
+            raise invalid_request([Violation(f"{location}.data", expected, str(len(self.data)))])
+
+
+def input_metadata(feature: Feature) -> TensorMetadata:
+    """A feature as an input tensor."""
+    about = {
+        "description": feature.description,
+        "unit": feature.unit,
+        "minimum": feature.minimum,
+        "maximum": feature.maximum,
+        "categories": list(feature.categories),
+        "nullable": feature.nullable,
+    }
+    return TensorMetadata(
+        name=feature.name,
+        datatype=PREFERRED[feature.type],
+        shape=[-1, 1],
+        parameters={key: value for key, value in about.items() if value not in ("", None, [])},
+    )
+
+
+def output_metadata(manifest: Manifest) -> tuple[TensorMetadata, TensorMetadata, TensorMetadata]:
+    """The output tensors: predictions, the scores behind them, and ids."""
+    names = manifest.classes or manifest.outputs
+    is_classifier = bool(manifest.classes)
+    return (
+        TensorMetadata("prediction", "BYTES" if is_classifier else "FP64", [-1]),
+        TensorMetadata(
+            "probabilities" if is_classifier else "values",
+            "FP64",
+            [-1, len(names)],
+            {"names": list(names)},
+        ),
+        TensorMetadata("prediction_id", "BYTES", [-1]),
+    )
+
+
+def response_tensor(
+    described: TensorMetadata, n_rows: int, texts: Sequence[bytes]
+) -> ResponseTensor:
+    """An output tensor of `n_rows` rows, from the JSON texts of its values."""
+    return ResponseTensor(
+        name=described.name,
+        datatype=described.datatype,
+        shape=[n_rows, *described.shape[1:]],
+        parameters=described.parameters,
+        data=msgspec.Raw(b"[%b]" % b",".join(texts)),
+    )
+
+
+def feature_value(feature: Feature, value: object) -> object:
+    """A number of a matrix as the schema spells it; unchanged if it means nothing there."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
+        return value
+    if feature.type == "bool" and value in (0, 1):
+        return bool(value)
+    if feature.is_category:
+        return _category(feature, int(value))
+    return int(value) if feature.type == "int" else value
+
+
+def text_at(value: object, location: str) -> str:
+    """A value that must be a string.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
+    if not isinstance(value, str):
+        raise invalid_request([Violation(location, "a string", type(value).__name__)])
+    return value
+
+
+def _category(feature: Feature, code: int) -> str | int | None:
+    if code == MISSING_CODE:
+        return None
+    return feature.categories[code] if 0 <= code < len(feature.categories) else code
+
+
+def _shape(value: object, location: str) -> Shape:
+    if isinstance(value, list) and value and all(type(n) is int and n >= 0 for n in value):
+        return value
+    got = repr(value)[:MAX_SHOWN_CHARS]
+    raise invalid_request([Violation(location, "a list of whole numbers", got)])
+
+
+def _flat(data: object) -> list[Any]:
+    """The values of a tensor, whose JSON may be flat or nested like its shape."""
+    flat: list[Any] = []
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend(reversed(value))
+        else:
+            flat.append(value)
+    return flat

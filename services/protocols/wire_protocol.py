@@ -1,0 +1,88 @@
+"""What a wire protocol is.
+
+To add one, add a file with a subclass of `WireProtocol`, and its name to
+`services.protocols.catalog`. Its paths, its documentation and the shape of its errors follow from
+the class.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from services.faults import Fault
+from services.inference.loader import ServedModel
+from services.inference.pending import Render
+from services.inference.rows import Rows
+from services.protocols.fault_body import FaultBody, fault_body
+
+SCHEMA_REF = "#/components/schemas/{name}"
+
+
+def reference(*names: str) -> Any:
+    """A type whose JSON Schema refers to components by name; of several names, to any of them."""
+    references = [{"$ref": SCHEMA_REF.format(name=name)} for name in names]
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    return Annotated[Any, Meta(extra_json_schema=schema)]
+
+
+@dataclass(frozen=True)
+class ModelTypes:
+    """Types of one model, for documentation: a row of its features, and one prediction."""
+
+    name: str
+    row: Any
+    prediction: type[msgspec.Struct]
+
+
+class WireProtocol(ABC):
+    """One way to write prediction requests and responses, bound to one version of a model.
+
+    The class itself is the `operation` of `Endpoint.submit`; each version has an instance.
+    """
+
+    paths: ClassVar[tuple[str, ...]]
+    """Paths under which HTTP serves it, by POST: `{model}` and `{version}` are filled in. A path
+    without `{model}` is served while the service has a single model."""
+    tag: ClassVar[str]
+    summary: ClassVar[str]
+    """Heading and description in the OpenAPI document."""
+    fault_type: ClassVar[type[msgspec.Struct]] = FaultBody
+    """What `fault_body` encodes."""
+    is_one_row: ClassVar[bool] = False
+    """Whether a body is one JSON object of features: a split may find its unit there."""
+    is_partial: ClassVar[bool] = False
+    """Whether a response can state an error for a single row; if not, one bad row refuses all."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self.model = model
+
+    @abstractmethod
+    def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
+        """The rows of a body, and what encodes the response to it.
+
+        Raises:
+            Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit`
+                rows.
+
+        """
+
+    @staticmethod
+    def fault_body(fault: Fault, request_id: str) -> bytes:
+        """The encoded response to a request that is refused."""
+        return fault_body(fault, request_id)
+
+    component_types: ClassVar[tuple[type[msgspec.Struct], ...]] = ()
+    """Types to which the two below refer by name."""
+
+    @classmethod
+    @abstractmethod
+    def request_type(cls, types: ModelTypes) -> Any:
+        """The type of a request body, for `msgspec.json.schema`; a tuple of alternatives."""
+
+    @classmethod
+    @abstractmethod
+    def response_type(cls, types: ModelTypes) -> Any:
+        """The type of a response body, for `msgspec.json.schema`; a tuple of alternatives."""
