@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contracts.schema import Violation
 
 FAULTS: Mapping[str, str] = {
+    "invalid_http": "the request is not HTTP/1.1 as RFC 9112 defines it",
     "invalid_json": "the body is not one JSON document in UTF-8",
     "unauthorized": "an API key is needed: authorization: Bearer KEY",
     "forbidden": "this API key lacks the required scope",
@@ -23,6 +24,7 @@ FAULTS: Mapping[str, str] = {
     "prediction_failed": "the model failed on this row",
     "internal_error": "an unexpected error; the service's log has the details",
     "not_ready": "no verified model is warm, or the service is about to stop",
+    "too_many_connections": "too many connections are open",
     "overloaded": "too many rows are waiting already",
     "deadline_exceeded": "the row waited too long for its model",
     "label_log_unavailable": "the labels could not be written, so they are not accepted",

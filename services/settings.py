@@ -37,6 +37,16 @@ class ServiceSettings:
         10.0,
         "seconds for a head, and for a body, to arrive; then 408",
     )
+    connections: int = setting(
+        "SLIPWAY_SERVICE_CONNECTIONS",
+        0,
+        "open connections per worker; more get 503; 0 for what its file descriptors allow",
+    )
+    connections_per_address: int = setting(
+        "SLIPWAY_SERVICE_CONNECTIONS_PER_ADDRESS",
+        0,
+        "open connections per client address and worker; more get 503; 0 for no limit",
+    )
     deadline_s: float = setting(
         "SLIPWAY_SERVICE_DEADLINE_S", 5.0, "seconds a row may wait for its model; then 503"
     )

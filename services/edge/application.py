@@ -60,6 +60,8 @@ class Edge:
         self.routes = RouteTable(repository, pages or {})
         self.head_timeout_s = settings.body_timeout_s
         self.body_bytes = settings.body_bytes
+        self.max_connections = settings.connections
+        self.max_connections_per_address = settings.connections_per_address
         self._inner = inner
         self._read_body = BodyReader(settings.body_bytes, settings.body_timeout_s).read
 
@@ -75,7 +77,7 @@ class Edge:
             await self._inner(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        request_id = _request_id(headers)
+        request_id = request_id_of(headers)
         try:
             if is_foreign:
                 await self.guard.aadmit(headers, _scope_of(path))
@@ -164,7 +166,7 @@ def _check_method(scope: ASGIScope, method: str) -> None:
         )
 
 
-def _request_id(headers: Headers) -> str:
+def request_id_of(headers: Headers) -> str:
     """The client's own id of the request if it is printable ASCII, else a new one."""
     wanted = headers.get(b"x-request-id")
     if wanted is not None and _REQUEST_ID.fullmatch(wanted):

@@ -46,29 +46,31 @@ class BodyReader:
         if declared > limit:
             if declared <= DRAIN_LIMIT_FACTOR * limit:
                 await _drain(receive)
-            raise self._too_large(str(declared))
+            raise too_large(limit, str(declared))
         message = await receive()
-        body: bytes = message.get("body", b"")
+        body = bytearray(message.get("body", b""))
         while message["type"] == "http.request" and message.get("more_body"):
             if len(body) > limit:
-                raise self._too_large(f"{len(body)} or more")
+                raise too_large(limit, f"{len(body)} or more")
             message = await receive()
             body += message.get("body", b"")
         if message["type"] == "http.disconnect":
             raise ClientLeft
         if len(body) > limit:
-            raise self._too_large(str(len(body)))
-        return body
+            raise too_large(limit, str(len(body)))
+        return bytes(body)
 
-    def _too_large(self, got: str) -> Fault:
-        message = f"body: expected at most {self._max_bytes} bytes, got {got}"
-        return HttpFault("body_too_large", message, headers=[CLOSE])
+
+def too_large(max_bytes: int, got: str) -> Fault:
+    """The fault for a body of more than `max_bytes`; its connection is closed."""
+    message = f"body: expected at most {max_bytes} bytes, got {got}"
+    return HttpFault("body_too_large", message, headers=[CLOSE])
 
 
 def is_json(headers: Headers) -> bool:
     """Whether the headers announce JSON in UTF-8 that is not compressed, or nothing."""
     content_type = headers.get(b"content-type", JSON)
-    if b"content-encoding" in headers:
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         return False
     return content_type == JSON or _JSON_TYPE.fullmatch(content_type) is not None
 

@@ -1,11 +1,15 @@
-"""The fast path: requests answered inside uvicorn's HTTP protocol class.
+"""The fast path: predictions answered inside uvicorn's HTTP protocol class.
 
-Besides the model, a request mostly costs parsing its head and running it through ASGI. Clients
-that keep a connection send the same head again and again, byte for byte. So the first request
-with a head takes the ordinary path (uvicorn's parser, the edge), and the head is cached. When a
-complete request comes that begins with the same bytes, its meaning is known: the body goes
-directly to the route's endpoint, and the response to the socket. Everything else (another method,
-path or header, a body in pieces, a pipelined request) takes the ordinary path, always.
+Besides the model, a request mostly costs its way through ASGI: a scope, a task, two messages and
+a chain of middleware. llhttp, uvicorn's parser, reads every request; if it is a prediction whose
+path, headers and coding are known here, its body goes directly to the route's handler and the
+response to the socket. Headers may differ in each request, and the body may come in pieces.
+Everything else (other methods and paths, a compressed body, a request sent behind one that is
+unanswered) takes the ordinary path: uvicorn's cycle, and the edge as an ASGI application.
+
+The protocol also watches over what uvicorn does not: heads and bodies that never end, heads
+without a host, and requests to upgrade the protocol, whose body llhttp would read as the next
+request of the connection.
 
 This module imports private names of uvicorn. `services.edge.install` imports it only for versions
 of uvicorn that it was tested with.
@@ -13,18 +17,19 @@ of uvicorn that it was tested with.
 
 import asyncio
 import logging
+import re
 import time
-from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
-import msgspec
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contracts.split import UNIT_HEADER
-from services.edge.application import MAX_HEADERS, Edge
+from services.edge.application import MAX_HEADERS, Edge, request_id_of
 from services.edge.asgi import Headers
-from services.edge.body import JSON, is_json
+from services.edge.body import is_json, too_large
+from services.edge.connections import ConnectionLimit
+from services.edge.fast_path_cycle import FastPathCycle, response_bytes
 from services.edge.flow import LeanDeque, LeanFlowControl
 from services.edge.routes import Route
 from services.edge.statuses import CLOSE, Pairs
@@ -36,289 +41,339 @@ logger = logging.getLogger("bentoml.slipway")
 
 UVICORN_PROTOCOL = HttpToolsProtocol
 """The protocol class that the fast path extends."""
-END = b"\r\n\r\n"
-MAX_CACHED_HEADS = 4096
-"""When there are more heads, all are dropped."""
-MAX_CACHEABLE_HEAD_BYTES = 4096
 MAX_HEAD_BYTES = 64 * 1024
 """A request with a longer head is refused."""
-PER_REQUEST_HEADERS = frozenset({b"x-request-id", b"traceparent"})
-"""Headers that differ in each request: a head with one of them never comes again."""
-BODY_HEADERS = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
-"""Headers that change how a body is read: only the ordinary path knows them."""
-STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+MAX_UNREAD_BODY_BYTES = 64 * 1024
+"""The body of a request that its head refuses is read to its end up to this size, so that the
+connection can be used again; above, the response closes the connection."""
+ORDINARY_GRACE = 1.25
+"""The edge answers a late body on the ordinary path itself; the connection is closed after this
+many times the limit, for paths that are not the edge's."""
+VERSIONS = frozenset({"1.1", "1.0"})
+_UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
-class CachedHead(msgspec.Struct, frozen=True):
-    """What the bytes of a head mean."""
-
-    path: str
-    headers: Headers
-    body_bytes: int
-    unit: bytes
+class _Refused(Exception):
+    """Stops the parser: the connection is refused with a fault."""
 
 
 class FastPathProtocol(HttpToolsProtocol):
-    """uvicorn's protocol class with a cache of heads; an instance per connection.
+    """uvicorn's protocol class with a short path for predictions; an instance per connection.
 
     `__slots__` keeps the instance dict small enough for CPython's key-sharing dicts: an idle
     connection uses a quarter less memory.
     """
 
     __slots__ = (
-        "_at_message_boundary", "_edge", "_find_route", "_head_bytes", "_head_timer", "_heads",
-        "_in_head", "_last_answer", "_messages_begun", "_new_head",
+        "_edge", "_find_route", "_head_bytes", "_idle_until", "_in_head", "_in_message", "_limit",
+        "_messages_begun", "_refusal", "_timer", "_unfinished_since",
     )  # fmt: skip
 
-    def __init__(self, *, edge: Edge, heads: dict[bytes, CachedHead], **uvicorn: Any) -> None:
+    def __init__(self, *, edge: Edge, limit: ConnectionLimit, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._edge = edge
+        self._limit = limit
         self._find_route = edge.routes.find
-        self._heads = heads
-        self._new_head = b""
-        self._at_message_boundary = True
-        self._in_head = False
+        self._in_message = self._in_head = False
         self._messages_begun = 0
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._last_answer = 0.0
+        self._unfinished_since = 0.0
+        self._idle_until = 0.0
+        self._refusal: Fault | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def data_received(self, data: bytes) -> None:
-        """Answer a request with a cached head, or let uvicorn parse the data."""
-        end = data.find(END) + len(END)
-        between_messages = self._at_message_boundary and (
-            self.cycle is None or self.cycle.response_complete
-        )
-        if between_messages and not self.flow.write_paused:
-            head = self._heads.get(data[:end])
-            if head is not None and len(data) - end == head.body_bytes:
-                route = self._find_route(head.path)
-                if route is not None:
-                    self._answer(head, route, data[end:])
-                    return
-        self._new_head = data[:end] if between_messages and _is_plain(data[:end]) else b""
-        self._at_message_boundary = False
-        self._messages_begun = 0
-        super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            # Behind another request in the same data, the start of the head is unknown.
-            begun = self._messages_begun
-            is_all_head = begun == 0 or (begun == 1 and between_messages)
-            self._limit_head(len(data) if is_all_head else 0)
-
-    def _limit_head(self, received: int) -> None:
-        """Refuse a head that is too long or takes too long; uvicorn would wait for ever."""
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._edge.head_timeout_s, self._head_is_late)
-        self._head_bytes += received
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_and_close(Fault("headers_too_large"))
-
-    def _head_is_late(self) -> None:
-        if self.flow.read_paused or self.flow.write_paused:
-            # It may have arrived long ago: this side has stopped reading.
-            self._head_timer = self.loop.call_later(self._edge.head_timeout_s, self._head_is_late)
-        elif self._in_head and not self.transport.is_closing():
-            fault = Fault("body_timeout", "the head of the request did not arrive in time")
-            self._refuse_and_close(fault)
-
-    def _refuse_and_close(self, fault: Fault) -> None:
-        request_id = new_request_id()
-        response = self._edge.refuse(fault, None, "", request_id)
-        self.transport.write(
-            _response_bytes(response.status, response.body, request_id, [], keep_alive=False)
-        )
-        self.transport.close()
+    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Uvicorn's set-up with lean parts, and a timeout for clients that never send."""
+        """Set up a connection, or refuse it if there are too many."""
         super().connection_made(transport)
         self.flow = LeanFlowControl(transport)  # type: ignore[assignment]  # it does what uvicorn's does
         self.pipeline = LeanDeque()  # type: ignore[assignment]  # as above
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self._edge.head_timeout_s, self.timeout_keep_alive_handler
+        self._idle_until = self.loop.time() + self._edge.head_timeout_s
+        self._timer = self.loop.call_later(self._edge.head_timeout_s, self._check_deadlines)
+        if not self._limit.acquire(self.client):
+            self._refuse_connection(Fault("too_many_connections"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection; a reset leaves no timer behind."""
+        super().connection_lost(exc)
+        self._limit.release(self.client)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check_deadlines(self) -> None:
+        """Close the connection if it is idle, or if what it sends does not end."""
+        if self.transport.is_closing():
+            return
+        now, limit_s = self.loop.time(), self._edge.head_timeout_s
+        is_pending = self.cycle is not None and not self.cycle.response_complete
+        if self._unfinished_since and not self.flow.read_paused:
+            due = self._unfinished_since + limit_s * self._grace(is_pending=is_pending)
+            if due <= now:
+                self._end_late_message(is_pending=is_pending)
+        elif is_pending or self.flow.write_paused:
+            due = now + 1.0
+        else:
+            due = self._idle_until
+            if due <= now:
+                self.transport.close()
+        self._timer = self.loop.call_later(
+            min(max(due - now, 0.05), limit_s), self._check_deadlines
         )
 
-    def on_message_complete(self) -> None:
-        """Uvicorn's parser has read a request to its end."""
-        self._at_message_boundary = True
-        super().on_message_complete()
+    def _grace(self, *, is_pending: bool) -> float:
+        is_ordinary = is_pending and not self._in_head and not self._is_fast()
+        return ORDINARY_GRACE if is_ordinary else 1.0
+
+    def _end_late_message(self, *, is_pending: bool) -> None:
+        if self._in_head:
+            fault = Fault("body_timeout", "the head of the request did not arrive in time")
+            self._refuse_connection(fault)
+        elif is_pending and self._is_fast():
+            self.cycle.set_exception(Fault("body_timeout"))  # type: ignore[attr-defined]  # a FastPathCycle
+        else:
+            self.transport.close()
+
+    def _is_fast(self) -> bool:
+        cycle: Any = self.cycle
+        return type(cycle) is FastPathCycle
+
+    # What the client sends
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived; the parser calls the `on_` methods below."""
+        if self._refusal is not None or self.transport.is_closing():
+            return
+        between_messages = not self._in_message
+        if between_messages and b"pgrade" in data:
+            data = _without_upgrade(data)
+        self._messages_begun = 0
+        if self._in_head:
+            self._head_bytes += len(data)
+        else:
+            self._head_bytes = len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as err:
+            self._refuse_connection(self._refusal or _internal_error(err))
+            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse_connection(Fault("invalid_http"))
+            return
+        if self._in_message:
+            self._unfinished_since = self._unfinished_since or self.loop.time()
+            begun = self._messages_begun
+            # Behind another request in the same data, the start of the head is unknown.
+            is_all_head = begun == 0 or (begun == 1 and between_messages)
+            if self._in_head and is_all_head and self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse_connection(Fault("headers_too_large"))
 
     def on_message_begin(self) -> None:
-        """Uvicorn's parser begins a request."""
-        self._at_message_boundary = False
-        self._in_head = True
-        self._head_bytes = 0
+        """Begin a request; uvicorn's scope is made only if the ordinary path needs one."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._in_message = self._in_head = True
         self._messages_begun += 1
-        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Uvicorn's parser has read a head: cache it if it is likely to come again."""
+        """Choose the path of a request whose head is complete."""
         self._in_head = False
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-        super().on_headers_complete()
-        if self._new_head:
-            head = self._cacheable_head()
-            if head is not None:
-                if len(self._heads) >= MAX_CACHED_HEADS:
-                    self._heads.clear()
-                self._heads[self._new_head] = head
-            self._new_head = b""
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection, unless it was used since the timer was set."""
-        left_s = self._last_answer + self.timeout_keep_alive - self.loop.time()
-        is_waiting = self.cycle is not None and not self.cycle.response_complete
-        if left_s > 0 or is_waiting:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                max(left_s, 1.0), self.timeout_keep_alive_handler
-            )
+        if self._unfinished_since:
+            self._unfinished_since = self.loop.time()
+        headers = dict(self.headers)
+        self._check_head(headers)
+        path = self.url.decode("latin-1")
+        route = self._find_route(path)
+        if route is not None and self._can_be_fast(route, headers):
+            self._begin_fast(path, route, headers)
         else:
-            super().timeout_keep_alive_handler()
+            self._begin_ordinary(headers)
 
-    def _cacheable_head(self) -> CachedHead | None:
-        """The meaning of the head just read; None if it must take the ordinary path."""
-        scope, edge = self.scope, self._edge
-        route = self._find_route(scope["path"])
-        if route is None or route.method != scope["method"]:
-            return None
-        headers: Mapping[bytes, bytes] = dict(self.headers)
-        length = headers.get(b"content-length", b"")
-        is_simple = (
-            scope["http_version"] == "1.1"
-            and not scope["query_string"]
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        cycle: Any = self.cycle
+        if type(cycle) is not FastPathCycle:
+            super().on_body(body)
+        elif not cycle.response_complete and not cycle.receive(body, self._edge.body_bytes):
+            cycle.set_exception(too_large(self._edge.body_bytes, f"{cycle.n_bytes} or more"))
+
+    def on_message_complete(self) -> None:
+        """Answer a request of the fast path; on the ordinary path, its task waits for this."""
+        self._in_message = False
+        self._unfinished_since = 0.0
+        cycle: Any = self.cycle
+        if type(cycle) is not FastPathCycle:
+            super().on_message_complete()
+        elif cycle.response_complete:
+            self._idle_until = self.loop.time() + self.timeout_keep_alive
+        elif cycle.refusal is not None:
+            cycle.set_exception(cycle.refusal)
+        else:
+            request = Request(cycle.body(), cycle.request_id, cycle.unit, time.monotonic())
+            try:
+                cycle.route.handle(request, cycle)
+            except Exception as err:  # noqa: BLE001 - the client must not wait for ever
+                cycle.set_exception(err)
+
+    # The head of a request
+
+    def _check_head(self, headers: Headers) -> None:
+        """Stop the parser at a head that no server may accept.
+
+        Raises:
+            _Refused: it is too long, asks for another protocol, or has no host or several.
+
+        """
+        version = self.parser.get_http_version()
+        n_headers = len(self.headers)
+        if version not in VERSIONS:
+            self._refuse(f"version: expected HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
+        if self.parser.should_upgrade():
+            self._refuse("upgrade: expected HTTP/1.1 to be spoken to the end of the request")
+        if b"host" not in headers:
+            if version == "1.1":
+                self._refuse("host: expected the header in an HTTP/1.1 request, got none")
+        elif len(headers) < n_headers and sum(n == b"host" for n, _ in self.headers) > 1:
+            self._refuse("host: expected the header once, got it several times")
+        if self._head_bytes > MAX_HEAD_BYTES and _size(self.headers, self.url) > MAX_HEAD_BYTES:
+            self._refusal = Fault("headers_too_large")
+            raise _Refused
+
+    def _refuse(self, message: str) -> NoReturn:
+        self._refusal = Fault("invalid_http", message)
+        raise _Refused
+
+    def _can_be_fast(self, route: Route, headers: Headers) -> bool:
+        """Whether nothing in a head asks for what only the ordinary path can do."""
+        edge = self._edge
+        return (
+            route.method == "POST"
+            and self.parser.get_method() == b"POST"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
             and len(headers) == len(self.headers) <= MAX_HEADERS
-            and not headers.keys() & (BODY_HEADERS | PER_REQUEST_HEADERS)
-            and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+            and edge.guard.is_synchronous
+            and self.limit_concurrency is None
             and is_json(headers)
-            and length.isdigit()
-            and int(length) <= edge.body_bytes
+            and int(headers.get(b"content-length", b"0")) <= edge.body_bytes
         )
-        if not is_simple or not edge.guard.is_synchronous:
-            return None
-        return CachedHead(scope["path"], headers, int(length), headers.get(UNIT_HEADER, b""))
 
-    def _answer(self, head: CachedHead, route: Route, body: bytes) -> None:
-        cycle = FastPathCycle(self, head.path, route, new_request_id())
+    def _begin_fast(self, path: str, route: Route, headers: Headers) -> None:
+        request_id = request_id_of(headers)
+        unit = headers.get(UNIT_HEADER, b"")
+        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        cycle = FastPathCycle(self, path, route, request_id, unit, keep_alive=keep_alive)
         self.cycle = cycle  # type: ignore[assignment]  # it has the attributes that uvicorn reads
-        try:
-            if route.scope is not None:
-                self._edge.guard.admit(head.headers, route.scope)
-            route.handle(Request(body, cycle.request_id, head.unit, time.monotonic()), cycle)
-        except Exception as err:  # noqa: BLE001 - the client must not wait for ever
+        if route.scope is not None:
+            try:
+                self._edge.guard.admit(headers, route.scope)
+            except Exception as err:  # noqa: BLE001 - a bug in the guard must refuse, too
+                self._refuse_early(cycle, headers, err)
+        if b"expect" in headers and cycle.refusal is None:
+            self._continue(headers)
+
+    def _refuse_early(self, cycle: FastPathCycle, headers: Headers, err: Exception) -> None:
+        """Refuse a request by its head: after its body if that is small, else at once."""
+        length = int(headers.get(b"content-length", b"0"))
+        is_read = b"transfer-encoding" not in headers and b"expect" not in headers
+        cycle.refusal = err
+        if not is_read or length > MAX_UNREAD_BODY_BYTES:
+            cycle.keep_alive = False
             cycle.set_exception(err)
 
-    def write_response(
-        self, cycle: "FastPathCycle", status: int, body: bytes, extra: Pairs
-    ) -> None:
-        """Write the response to a request of the fast path, and go on as uvicorn does."""
+    def _continue(self, headers: Headers) -> None:
+        if headers[b"expect"].lower() == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _begin_ordinary(self, headers: Headers) -> None:
+        """Let uvicorn make a cycle and a task of the head that was read."""
+        url, listed = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(listed)
+        self.expect_100_continue = headers.get(b"expect", b"").lower() == b"100-continue"
+        super().on_headers_complete()
+
+    # What the client receives
+
+    def on_response_complete(self) -> None:
+        """Go on after a response: read, and answer what was sent behind the request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self._refusal is not None and not self.pipeline:
+            self.transport.close()
+            return
+        self._idle_until = self.loop.time() + self.timeout_keep_alive
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def write_response(self, cycle: FastPathCycle, status: int, body: bytes, extra: Pairs) -> None:
+        """Write the response to a request of the fast path."""
         keep_alive = cycle.keep_alive and self._edge.repository.is_open and CLOSE not in extra
         headers = [*self.server_state.default_headers, *extra]
         self.transport.write(
-            _response_bytes(status, body, cycle.request_id, headers, keep_alive=keep_alive)
+            response_bytes(status, body, cycle.request_id, headers, keep_alive=keep_alive)
         )
         cycle.response_complete = True
         if not keep_alive:
             self.transport.close()
-        elif self.pipeline or self.flow.read_paused:
-            self.on_response_complete()
-            return
-        self._last_answer = self.loop.time()
-        self.server_state.total_requests += 1
+        self.on_response_complete()
 
-    def refuse(self, cycle: "FastPathCycle", err: BaseException) -> None:
+    def refuse(self, cycle: FastPathCycle, err: BaseException) -> None:
         """Write the response to a request of the fast path that failed."""
         response = self._edge.refuse(err, cycle.route, cycle.path, cycle.request_id)
         self.write_response(cycle, response.status, response.body, response.headers)
 
-
-class _NullEvent:
-    """An event for which nobody waits."""
-
-    def set(self) -> None:
-        """Do nothing."""
-
-
-_NULL_EVENT = _NullEvent()
-
-
-class FastPathCycle:
-    """A request of the fast path, and the sink of its response.
-
-    It stands in for uvicorn's `RequestResponseCycle`, of which it has the attributes that the
-    protocol class reads and writes.
-    """
-
-    __slots__ = (
-        "body", "disconnected", "keep_alive", "message_event", "more_body", "path", "protocol",
-        "request_id", "response_complete", "route",
-    )  # fmt: skip
-
-    def __init__(
-        self, protocol: FastPathProtocol, path: str, route: Route, request_id: str
-    ) -> None:
-        self.protocol = protocol
-        self.path = path
-        self.route = route
-        self.request_id = request_id
-        self.keep_alive = True
-        self.disconnected = False
-        self.response_complete = False
-        self.message_event = _NULL_EVENT
-        self.more_body = False
-        self.body = b""
-
-    def done(self) -> bool:
-        """Whether it was answered, or the client has left."""
-        return self.response_complete or self.disconnected
-
-    def set_result(self, result: bytes, /) -> None:
-        """Send the response."""
-        if not self.done():
-            self.protocol.write_response(self, 200, result, ())
-
-    def set_exception(self, fault: BaseException, /) -> None:
-        """Send the fault."""
-        if not self.done():
-            self.protocol.refuse(self, fault)
+    def _refuse_connection(self, fault: Fault) -> None:
+        """Refuse what cannot be read on, and close; a request before it is answered first."""
+        self._refusal = fault
+        is_of_earlier = self._in_head or not self._in_message
+        if is_of_earlier and self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        request_id = new_request_id()
+        response = self._edge.refuse(fault, None, "", request_id)
+        self.transport.write(
+            response_bytes(response.status, response.body, request_id, [], keep_alive=False)
+        )
+        self.transport.close()
 
 
 def protocol_factory(edge: Edge) -> Any:
     """What uvicorn calls for each new connection, instead of its own protocol class."""
-    heads: dict[bytes, CachedHead] = {}
+    limit = ConnectionLimit(edge.max_connections, edge.max_connections_per_address)
 
     def protocol(**uvicorn: Any) -> FastPathProtocol:
-        return FastPathProtocol(edge=edge, heads=heads, **uvicorn)
+        return FastPathProtocol(edge=edge, limit=limit, **uvicorn)
 
     return protocol
 
 
-def _response_bytes(
-    status: int, body: bytes, request_id: str, headers: Pairs, *, keep_alive: bool
-) -> bytes:
-    lines = [STATUS_LINES[status]]
-    for name, value in headers:
-        if (name, value) != CLOSE:
-            lines += (name, b": ", value, b"\r\n")
-    lines.append(
-        b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
-        % (JSON, len(body), request_id.encode())
-    )
-    lines += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", body)
-    return b"".join(lines)
+def _without_upgrade(data: bytes) -> bytes:
+    """A head without its `Upgrade` header, which HTTP/1.1 lets a server ignore.
 
-
-def _is_plain(head: bytes) -> bool:
-    """Whether every parser reads a head the same: no bare line ends, no folded lines.
-
-    Only then is it certain that uvicorn's parser also sees its end where `END` is.
+    llhttp would take the body for another protocol, and read it as the next request (RFC 9110,
+    section 7.8; llhttp cannot be told to ignore the header).
     """
-    return (
-        len(END) < len(head) <= MAX_CACHEABLE_HEAD_BYTES
-        and head.startswith(b"POST /")
-        and head.count(b"\n") == head.count(b"\r\n") == head.count(b"\r")
-        and b"\r\n " not in head
-        and b"\r\n\t" not in head
-    )
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[:end]
+    return _UPGRADE.sub(b"\r\nx-ignored-upgrade", head) + (b"" if end < 0 else data[end:])
+
+
+def _size(headers: list[tuple[bytes, bytes]], url: bytes) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def _internal_error(err: Exception) -> Fault:
+    logger.error("a request could not be parsed", exc_info=err.__context__ or err)
+    return Fault("internal_error")

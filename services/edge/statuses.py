@@ -7,6 +7,7 @@ from services.faults import Fault, InvalidKey
 Pairs = Sequence[tuple[bytes, bytes]]
 
 STATUSES: Mapping[str, int] = {
+    "invalid_http": 400,
     "invalid_json": 400,
     "unauthorized": 401,
     "forbidden": 403,
@@ -22,6 +23,7 @@ STATUSES: Mapping[str, int] = {
     "prediction_failed": 500,
     "internal_error": 500,
     "not_ready": 503,
+    "too_many_connections": 503,
     "overloaded": 503,
     "deadline_exceeded": 503,
     "label_log_unavailable": 503,
@@ -30,7 +32,9 @@ STATUSES: Mapping[str, int] = {
 """The HTTP status of each code of `services.faults.FAULTS`."""
 
 CLOSE = (b"connection", b"close")
-UNREAD_BODY = frozenset({"body_timeout", "headers_too_large"})
+UNREAD_BODY = frozenset(
+    {"body_timeout", "headers_too_large", "invalid_http", "too_many_connections"}
+)
 """The rest of such a request is never read, so its connection cannot be used again."""
 RETRY_AFTER_S = 1
 
