@@ -33,10 +33,11 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
 
-lint: setup ## Check style and the import law
+lint: setup ## Check style, the import law and plain English
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.plain_english
 
 type: setup ## Check the types
 	$(BIN)/mypy

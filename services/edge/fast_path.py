@@ -363,7 +363,7 @@ def _without_upgrade(data: bytes) -> bytes:
     """A head without its `Upgrade` header, which HTTP/1.1 lets a server ignore.
 
     llhttp would take the body for another protocol, and read it as the next request (RFC 9110,
-    section 7.8; llhttp cannot be told to ignore the header).
+    section 7.8; llhttp has no option to ignore the header).
     """
     end = data.find(b"\r\n\r\n")
     head = data if end < 0 else data[:end]

@@ -203,7 +203,7 @@ def _summary(protocol: type[WireProtocol], manifest: Manifest) -> str:
 
 def _labels(path: str, name: str) -> Iterator[Operation]:
     request = (LabelBody, LabelsBody)
-    summary = f"{name}: what turned out to be true of predictions."
+    summary = f"{name}: the true outcomes of predictions."
     yield Operation(path, summary, LABELS, LabelsAccepted, request)
 
 

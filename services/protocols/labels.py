@@ -1,4 +1,4 @@
-"""Labels in request bodies: what turned out to be true of predictions."""
+"""Labels in request bodies: the true outcomes of predictions."""
 
 from datetime import datetime
 from typing import Annotated, Any

@@ -1,7 +1,7 @@
 """Versions that are broken in one way each, and right in every other, digests included.
 
-A version is made from one that is whole: its graph, its manifest or its files are damaged, and
-the digests are made anew, so that whoever trusts digests alone would serve it.
+A broken version is made from a good one: its graph, its manifest or its files are damaged, and
+the digests are computed again, so that a service that trusts only digests would serve it.
 """
 
 import hashlib

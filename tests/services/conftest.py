@@ -130,7 +130,7 @@ def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tracking URI under which `tiny` has a second version, which answers otherwise."""
+    """A tracking URI under which `tiny` has a second version, which answers differently."""
     folder = tmp_path_factory.mktemp("registry")
     shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
     with working_in(folder) as place:

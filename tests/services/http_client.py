@@ -45,7 +45,7 @@ def without(name: str) -> bytes:
 
 
 def metric(service: Service, name: str) -> float:
-    """A sample of /metrics, by its name and labels as they stand there; 0 if it is not there."""
+    """Return a sample of /metrics, by its name and labels as printed there; 0 if there is none."""
     _, text, _ = ask(service, "/metrics", None, "GET")
     lines = [line for line in text.splitlines() if line.startswith(f"{name} ")]
     return float(lines[0].rpartition(" ")[2]) if lines else 0.0

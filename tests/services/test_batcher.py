@@ -1,4 +1,4 @@
-"""The queue holds what it shall, and a light model needs none."""
+"""The queue holds as many rows as it may, and a light model needs none."""
 
 import asyncio
 import threading
@@ -126,7 +126,7 @@ def test_a_light_model_makes_room_instead_of_refusing() -> None:
     asyncio.run(story())
 
 
-def test_room_that_was_made_into_a_thread_is_scored_once() -> None:
+def test_a_batch_that_went_to_a_thread_is_scored_once() -> None:
     """A batch too large for the event loop may begin in `submit`, before its turn comes."""
 
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""Canaries in a real service: who misbehaves is taken back, who does not becomes production."""
+"""Canaries in a real service: a bad version is aborted, a good one becomes production."""
 
 import json
 import threading

@@ -124,7 +124,7 @@ def followers_of(folder: Path) -> list[int]:
     return found
 
 
-def test_the_status_tells_where_each_model_stands(
+def test_the_status_shows_where_each_model_stands(
     models: Path, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slipway.model_state import states

@@ -68,7 +68,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
 
 
 @pytest.mark.parametrize(("body", "code", "path"), BAD.values(), ids=BAD.keys())
-def test_a_bad_body_is_told_what_is_wrong_and_harms_nobody(
+def test_a_bad_body_gets_the_reason_and_harms_nobody(
     service: Service, body: bytes, code: str, path: str
 ) -> None:
     status, answer, headers = ask(service, "/models/tiny/predict", body)
@@ -109,7 +109,7 @@ def test_a_bad_body_is_told_what_is_wrong_and_harms_nobody(
         ),
     ],
 )
-def test_a_bad_address_or_envelope_is_told(
+def test_a_bad_path_or_header_gets_the_reason(
     service: Service, path: str, method: str, headers: dict[str, str], code: str
 ) -> None:
     status, answer, got = ask(service, path, GOOD, method, headers)
@@ -193,7 +193,7 @@ def test_a_bad_row_does_not_fail_its_batch_neighbours(service: Service) -> None:
         (b"{", "invalid_json"),
     ],
 )
-def test_a_bad_batch_is_told(service: Service, body: bytes, code: str) -> None:
+def test_a_bad_batch_gets_the_reason(service: Service, body: bytes, code: str) -> None:
     status, answer, _ = ask(service, "/models/tiny/predict/batch", body)
 
     assert (status, answer["error"]["code"]) == (STATUSES[code], code)
@@ -343,7 +343,7 @@ def test_without_a_model_the_start_says_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
-def test_nothing_in_production_is_told_by_the_pull(tmp_path: Path) -> None:
+def test_the_pull_reports_that_nothing_is_in_production(tmp_path: Path) -> None:
     code, log = refusal(tmp_path, None, SLIPWAY_SERVICE_PULL="true")
 
     assert code != 0

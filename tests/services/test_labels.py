@@ -1,4 +1,4 @@
-"""What turned out to be true is taken whole, or refused with its path, and is not lost."""
+"""Labels are accepted whole, or refused with their path, and are not lost."""
 
 import json
 from contextlib import suppress
@@ -51,7 +51,7 @@ def told(document: object, manifest: Manifest = MANIFEST) -> list[str]:
         ([], ["body"]),
     ],
 )
-def test_a_label_is_taken_or_told_where_it_is_wrong(document: object, paths: list[str]) -> None:
+def test_a_label_is_accepted_or_refused_with_its_path(document: object, paths: list[str]) -> None:
     assert told(document) == paths
 
 

@@ -139,7 +139,7 @@ def test_no_document_raises_anything_but_a_fault(body: bytes) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_bad_table_is_told_where_it_is_bad(path: str, document: object, where: str) -> None:
+def test_a_bad_table_gets_the_path_of_the_error(path: str, document: object, where: str) -> None:
     body = json.dumps(document).encode()
     with pytest.raises(Fault) as caught:
         READERS[path](body)
@@ -221,7 +221,7 @@ def test_one_tensor_of_codes_answers_like_the_words(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_tritons_client_is_told_what_is_wrong(service: Service) -> None:
+def test_tritons_client_gets_the_reason(service: Service) -> None:
     client = triton.InferenceServerClient(urlsplit(service.url).netloc)
     with pytest.raises(
         InferenceServerException, match=r"inputs\[1\]\.data\[0\]: expected a number"

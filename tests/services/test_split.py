@@ -308,7 +308,7 @@ def test_production_answers_what_the_challenger_fails(followed: Followed) -> Non
     assert {r.weight for r in failed} == {1.0}
     assert metric(service, FAILURES) - before == 7
 
-    # The same on the wire, beside requests that the challenger can answer.
+    # Again on the fast path, mixed with requests that the challenger can answer.
     with connected(service) as raw:
         kept = [told(raw, f"u{i % 2}", body) for i, body in enumerate([GOOD, ODD] * 6)]
         batches = [told(raw, "ada", rows, "/models/tiny/predict/batch") for _ in range(3)]

@@ -188,7 +188,7 @@ def test_the_sentence_and_the_page_name_the_worst_segment(tmp_path: Path) -> Non
 
 
 def test_held_out_rows_without_labels_judge_no_segment(tmp_path: Path) -> None:
-    """Versions of old have no labels in their sample; the window is judged all the same."""
+    """Old versions have no labels in their sample; the window is judged anyway."""
     live(Layout(tmp_path), world(4_000, 2, broken="east"))
     path = held_out(tmp_path)
     pl.read_parquet(path).drop("label").write_parquet(path)
