@@ -20,6 +20,7 @@ import pytest
 from contracts.names import Layout
 from registry.promote import promote
 from registry.pull import pull_all
+from services.metrics import Metrics
 from tests import tiny
 from tests.conftest import working_in
 from tests.slipway.conftest import free_port
@@ -69,6 +70,12 @@ def models(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
             promote(place.store, recipe.name, actor="ada")
         pull_all(place.store, place.layout)
     return root / "var"
+
+
+@pytest.fixture(scope="session")
+def metrics() -> Metrics:
+    """The metrics of this process: prometheus_client knows each name once."""
+    return Metrics()
 
 
 @contextmanager

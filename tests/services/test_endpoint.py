@@ -65,11 +65,6 @@ class Recording:
 
 
 @pytest.fixture(scope="module")
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture(scope="module")
 def served(models: Path) -> ServedModel:
     source = ModelSource(Layout(models))
     pointer = next(p for p in source.pointers() if p.name == "tiny")

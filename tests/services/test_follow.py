@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import msgspec
 import pytest
 
 from contracts.names import Layout
+from contracts.schema import number
 from registry.promote import promote
 from registry.settings import RegistrySettings
 from registry.store import Store
+from tests import tiny
+from tests.conftest import working_in
 from tests.registry.test_http import Server, wait_for
 from tests.services.conftest import Followed, serving
 from tests.services.http_client import GOOD, answers_with, ask, eventually
 from tests.slipway.conftest import free_port
+from training.run import train_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +67,40 @@ def test_an_alias_that_moves_is_followed_under_load_without_a_failure(followed: 
     metrics = ask(followed.service, "/metrics", None, "GET")[1]
     info = [line for line in metrics.splitlines() if line.startswith("slipway_model_info{")]
     assert sorted(line[-3:] for line in info if 'model="tiny"' in line) == ["0.0", "1.0"]
+
+
+def test_the_documents_follow_a_promotion_without_a_restart(
+    followed: Followed, tmp_path: Path
+) -> None:
+    """A version with another description and range: the docs page and clients see it."""
+    schema = msgspec.structs.replace(
+        tiny.SCHEMA,
+        features=tuple(
+            number("age", 18, 120, unit="years") if feature.name == "age" else feature
+            for feature in tiny.SCHEMA.features
+        ),
+    )
+    with working_in(tmp_path) as place:
+        recipe = tiny.binary(schema=schema, description="Pays the loan back")
+        version = int(train_recipe(recipe, place.store).version)
+
+    def documents() -> tuple[str, list[float]]:
+        _, openapi, _ = ask(followed.service, "/docs.json", None, "GET")
+        _, client, _ = ask(followed.service, "/schema.json", None, "GET")
+        routes = {route["route"]: route["input"]["properties"] for route in client["routes"]}
+        age = openapi["components"]["schemas"]["TinyRow"]["properties"]["age"]
+        limits = [age["maximum"], routes["/models/tiny/predict"]["age"]["maximum"]]
+        return openapi["info"]["description"], limits
+
+    description, limits = documents()
+    assert "| tiny | 1 |" in description
+    assert limits == [100, 100]
+    followed.point(version)
+    eventually(partial(answers_with, followed, version), followed.service.log)
+    description, limits = documents()
+    assert f"| tiny | {version} | Pays the loan back |" in description
+    assert limits == [120, 120]
+    assert ask(followed.service, "/", None, "GET")[0] == 200
 
 
 def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(

@@ -1,11 +1,14 @@
 """Services under one BENTOML_HOME keep their metrics apart."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.bento import metrics_folder
 from tests.services.conftest import serving
 from tests.services.http_client import GOOD, ask, metric
 
@@ -33,3 +36,22 @@ def test_a_service_that_starts_leaves_the_metrics_of_others(models: Path, tmp_pa
             ask(one, "/models/tiny/predict", GOOD)
             assert metric(one, PREDICTIONS) == 2
             assert metric(other, PREDICTIONS) == 2
+
+
+CONTAINERS = "bentoml._internal.configuration.containers"
+
+
+@pytest.mark.parametrize("container", [None, object()], ids=["no module", "another container"])
+def test_without_bentomls_container_the_shared_folder_is_used(
+    container: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What happens when BentoML moves or changes its container: one warning, no error."""
+    if container is None:
+        monkeypatch.setitem(sys.modules, CONTAINERS, None)
+    else:
+        monkeypatch.setattr(metrics_folder, "_container", lambda: container)
+    with caplog.at_level(logging.WARNING, logger="bentoml.slipway"):
+        metrics_folder.use_own_metrics_folder()
+        metrics_folder.remove_dead_metrics_folders()
+
+    assert ["BentoML's container has moved" in r.message for r in caplog.records] == [True]
