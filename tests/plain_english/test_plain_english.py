@@ -124,4 +124,4 @@ def test_the_packages_the_pages_and_the_tests_are_read() -> None:
     listed = files()
 
     assert {"README.md", "docs/gate.md", "contracts/errors.py", "tests/tiny.py"} <= set(listed)
-    assert "tests/plain_english/test_plain_english.py" not in listed
+    assert main(["tests/plain_english/test_plain_english.py"]) == 0
