@@ -46,7 +46,7 @@ def test_the_recipe_in_the_readme_is_the_file() -> None:
     assert shown[1] == (ROOT / "training" / "recipes" / "diabetes.py").read_text()
 
 
-def test_places_named_in_the_architecture_exist() -> None:
+def test_files_named_in_the_architecture_exist() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     packages = "contracts|metrics|pages|training|registry|services|monitoring|slipway"
     named = re.findall(rf"`((?:{packages})/[\w/]*(?:\.py)?)`", text)
@@ -54,6 +54,8 @@ def test_places_named_in_the_architecture_exist() -> None:
 
     for name in named:
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"`(?:tests/[\w/]*/)?(test_\w+\.py)`", text):
+        assert list((ROOT / "tests").rglob(name)), name
 
 
 @pytest.fixture(scope="module")
