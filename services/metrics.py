@@ -23,8 +23,16 @@ class Metrics:
     """The metrics of one process; create them once, after BentoML has set up their folder."""
 
     def __init__(self) -> None:
+        self._define_request_metrics()
+        self._define_batch_metrics()
+        self._define_version_metrics()
+
+    def _define_request_metrics(self) -> None:
         self.requests = Counter(
             "slipway_requests", "Requests by model and HTTP status", ["model", "status"]
+        )
+        self.refused = Counter(
+            "slipway_refused", "Refused requests, by the code in their response", ["model", "code"]
         )
         self.latency = Histogram(
             "slipway_request_seconds",
@@ -42,6 +50,9 @@ class Metrics:
             "Requests that the challenger failed and production answered instead, by fault code",
             ["model", "code"],
         )
+        self.labels = Counter("slipway_labels", "Labels accepted", ["model"])
+
+    def _define_batch_metrics(self) -> None:
         self.batch_rows = Histogram(
             "slipway_batch_rows", "Rows in one model call", ["model"], buckets=BATCH_BUCKETS
         )
@@ -56,23 +67,21 @@ class Metrics:
             ["model", "variant"],
             multiprocess_mode="livesum",
         )
-        self.refused = Counter(
-            "slipway_refused", "Refused requests, by the code in their response", ["model", "code"]
-        )
-        self.traffic_errors = Counter(
-            "slipway_traffic_errors", "Traffic records that could not be written", ["model"]
-        )
         self.cache = Counter(
             "slipway_cache_requests",
             "Lookups in a result cache: hit, miss or error",
             ["model", "outcome"],
         )
+        self.traffic_errors = Counter(
+            "slipway_traffic_errors", "Traffic records that could not be written", ["model"]
+        )
+
+    def _define_version_metrics(self) -> None:
         self.versions_refused = Counter(
             "slipway_versions_refused",
             "Versions that had a pointer and could not be served",
             ["model"],
         )
-        self.labels = Counter("slipway_labels", "Labels accepted", ["model"])
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each version that is served",

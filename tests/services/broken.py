@@ -110,7 +110,7 @@ def taking_all_memory(directory: Path) -> None:
 
 
 def with_external_data(directory: Path) -> None:
-    """The right numbers, in a file outside; nothing but its place is wrong."""
+    """The right numbers, in a file outside; only their location is wrong."""
     outside = directory.parent / "outside.bin"
 
     def moved(model: Any) -> None:
@@ -159,9 +159,9 @@ def add(directory: Path, nodes: list[Any], constants: Mapping[str, Any]) -> None
 
     def added(model: Any) -> None:
         for node in model.graph.node:
-            for place, name in enumerate(node.output):
+            for index, name in enumerate(node.output):
                 if name == "scores":
-                    node.output[place] = "right"
+                    node.output[index] = "right"
         model.graph.node.extend(nodes)
         model.graph.initializer.extend(
             numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()

@@ -64,11 +64,11 @@ def models(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A `var/` with three promoted and pulled models."""
     root = tmp_path_factory.mktemp("models")
     shutil.copy(fresh_database, root / "mlflow.db")
-    with working_in(root) as place:
+    with working_in(root) as workplace:
         for recipe in (tiny.binary(), tiny.multiclass(), tiny.regression(), tiny.pair()):
-            train_recipe(recipe, place.store)
-            promote(place.store, recipe.name, actor="ada")
-        pull_all(place.store, place.layout)
+            train_recipe(recipe, workplace.store)
+            promote(workplace.store, recipe.name, actor="ada")
+        pull_all(workplace.store, workplace.layout)
     return root / "var"
 
 
@@ -140,13 +140,13 @@ def registry(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tracking URI under which `tiny` has a second version, which answers differently."""
     folder = tmp_path_factory.mktemp("registry")
     shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
-    with working_in(folder) as place:
-        train_recipe(tiny.binary(threshold=0.001), place.store)
+    with working_in(folder) as workplace:
+        train_recipe(tiny.binary(threshold=0.001), workplace.store)
     return f"sqlite:///{folder}/mlflow.db"
 
 
 @contextmanager
-def following(folder: Path, models: Path, registry: str, **wishes: str) -> Iterator[Followed]:
+def following(folder: Path, models: Path, registry: str, **settings: str) -> Iterator[Followed]:
     """A service that follows a copy of the registry."""
     copy = folder / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
@@ -157,7 +157,7 @@ def following(folder: Path, models: Path, registry: str, **wishes: str) -> Itera
         MLFLOW_TRACKING_URI=uri,
         SLIPWAY_SERVICE_PULL="true",
         SLIPWAY_REGISTRY_POLL_S="0.3",
-        **wishes,
+        **settings,
     ) as service:
         yield Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
 
@@ -187,7 +187,7 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
     if server is None:
         pytest.skip("redis-server is not installed: .ci/run does")
     port = free_port()
-    words = [
+    command = [
         server,
         "--port",
         str(port),
@@ -198,7 +198,7 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
         "--dir",
         str(tmp_path),
     ]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         for _ in range(200):
             try:

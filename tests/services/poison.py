@@ -43,7 +43,7 @@ def _directory(run: mlflow.entities.Run) -> Path:
 
 
 def _spoil(graph: onnx.GraphProto, how: str) -> None:
-    """Put other scores in the place of the true ones, where the first column ends in .5."""
+    """Replace the scores of rows whose first column ends in .5."""
     for node in graph.node:
         for index, name in enumerate(node.output):
             if name == MODEL_OUTPUT:

@@ -53,14 +53,14 @@ def _render(result: object, rows: slice, refused: object, /) -> bytes:
 
 
 def batcher(score: Any, observer: Counting, **limits: Any) -> Batcher:
-    words: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "batch_rows": 8,
         "queue_rows": 16,
         "deadline_s": 30.0,
         "inline_rows": 4096,
         "executor": ThreadPoolExecutor(1),
     }
-    return Batcher(score, observer, **(words | limits))
+    return Batcher(score, observer, **(settings | limits))
 
 
 def is_accepted(queue: Batcher, each: PendingRequest) -> bool:
@@ -71,7 +71,7 @@ def is_accepted(queue: Batcher, each: PendingRequest) -> bool:
     return True
 
 
-async def answers_of(batch: Sequence[PendingRequest]) -> list[float]:
+async def scores_of(batch: Sequence[PendingRequest]) -> list[float]:
     futures: list[Any] = [each.sink for each in batch]
     return [value for future in futures for value in await future]
 
@@ -101,7 +101,7 @@ def test_exactly_the_excess_is_refused_while_the_model_is_held() -> None:
             else:
                 refused += 1
         latch.set()
-        answers = await answers_of([first, *accepted])
+        answers = await scores_of([first, *accepted])
         assert (len(accepted), refused) == (16, 24)
         assert answers == [2.0 * value for value in range(17)]
         assert observer.batches == [(1, "drained"), (8, "full"), (8, "drained")]
@@ -118,7 +118,7 @@ def test_a_light_model_makes_room_instead_of_refusing() -> None:
         for each in pendings:
             queue.submit(each)
             assert queue.waiting_rows <= 16
-        answers = await answers_of(pendings)
+        answers = await scores_of(pendings)
         assert answers == [2.0 * value for value in range(1000)]
         await asyncio.sleep(0.01)
         assert queue.is_idle
@@ -139,7 +139,7 @@ def test_a_batch_that_went_to_a_thread_is_scored_once() -> None:
                 kept.append(each)
             else:
                 refused += 1
-        answers = await answers_of(kept)
+        answers = await scores_of(kept)
         assert answers == [2.0 * value for value in range(len(kept))]
         assert len(kept) + refused == 60
         assert sum(n for n, _ in observer.batches) == len(kept)
@@ -166,8 +166,8 @@ def test_a_poisoned_request_fails_alone() -> None:
         for each in (good, bad):
             queue.submit(each)
         with pytest.raises(Fault, match="prediction_failed: the model failed: expected another"):
-            await answers_of([bad])
-        assert await answers_of([good]) == [2.0, 4.0]
+            await scores_of([bad])
+        assert await scores_of([good]) == [2.0, 4.0]
 
     asyncio.run(story())
 
@@ -177,7 +177,7 @@ def test_a_poisoned_row_of_a_partial_request_fails_alone() -> None:
         queue = batcher(failing, Counting())
         mixed = pending(1, POISON, 3, POISON, is_partial=True)
         queue.submit(mixed)
-        assert await answers_of([mixed]) == [2.0, 6.0]
+        assert await scores_of([mixed]) == [2.0, 6.0]
         assert len(mixed.rows) == 2
         assert {i: f.code for i, f in mixed.rows.refused.items()} == dict.fromkeys(
             (1, 3), "prediction_failed"
@@ -193,6 +193,6 @@ def test_a_score_that_is_not_finite_is_a_failure() -> None:
         each = pending(1)
         queue.submit(each)
         with pytest.raises(Fault, match="expected finite scores, got NaN or infinity"):
-            await answers_of([each])
+            await scores_of([each])
 
     asyncio.run(story())

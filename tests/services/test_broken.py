@@ -74,16 +74,16 @@ def ward(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[War
     folder = tmp_path_factory.mktemp("ward")
     shutil.copy(models.parent / "mlflow.db", folder / "mlflow.db")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    wishes = {
+    settings = {
         "MLFLOW_TRACKING_URI": uri,
         "SLIPWAY_SERVICE_PULL": "true",
         "SLIPWAY_REGISTRY_POLL_S": "0.3",
         "SLIPWAY_REGISTRY_TRIAL_S": str(TRIAL_S),
         "SLIPWAY_REGISTRY_MODEL_BYTES": str(broken.MAX_MODEL_BYTES),
     }
-    with working_in(folder) as place, serving(folder, models, **wishes) as service:
+    with working_in(folder) as workplace, serving(folder, models, **settings) as service:
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        yield Ward(service, client, place.store, service.layout.model("tiny", 1))
+        yield Ward(service, client, workplace.store, service.layout.model("tiny", 1))
 
 
 def flip_a_byte(directory: Path) -> None:

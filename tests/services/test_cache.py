@@ -33,8 +33,8 @@ def counter() -> Counter:
     return Counter("cache", "-", ["model", "outcome"], registry=CollectorRegistry())
 
 
-def cache_of(outcomes: Counter, pointer: Pointer = POINTER, **wishes: Any) -> ResultCache:
-    opened = open_cache(pointer, ServiceSettings(cache_models="*", **wishes), outcomes)
+def cache_of(outcomes: Counter, pointer: Pointer = POINTER, **settings: Any) -> ResultCache:
+    opened = open_cache(pointer, ServiceSettings(cache_models="*", **settings), outcomes)
     assert opened is not None
     return opened
 
@@ -83,9 +83,9 @@ def test_replicas_share_a_redis_and_versions_do_not_mix(redis: Redis) -> None:
 
     async def story() -> None:
         outcomes = counter()
-        wish: dict[str, Any] = {"redis_url": Secret(redis.url), "redis_timeout_s": 1.0}
-        ours, other = (cache_of(outcomes, **wish) for _ in range(2))
-        newer = cache_of(outcomes, msgspec.structs.replace(POINTER, digest="f" * 64), **wish)
+        shared: dict[str, Any] = {"redis_url": Secret(redis.url), "redis_timeout_s": 1.0}
+        ours, other = (cache_of(outcomes, **shared) for _ in range(2))
+        newer = cache_of(outcomes, msgspec.structs.replace(POINTER, digest="f" * 64), **shared)
         ours.put_many(row(), [[0.1, 0.9]])
         for _ in range(50):
             known = await other.get_many(row())

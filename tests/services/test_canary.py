@@ -62,9 +62,9 @@ class Traffic:
                 self.failed.append(answer)
 
 
-def begin(followed: Followed, version: int, words: str) -> None:
+def begin(followed: Followed, version: int, spec: str) -> None:
     followed.client.set_registered_model_alias("tiny", "challenger", str(version))
-    followed.client.set_registered_model_tag("tiny", "slipway.challenger", words)
+    followed.client.set_registered_model_tag("tiny", "slipway.challenger", spec)
 
 
 def ended(followed: Followed, version: int) -> Canary | None:
@@ -75,9 +75,9 @@ def ended(followed: Followed, version: int) -> Canary | None:
     return canary if is_over else None
 
 
-def run(followed: Followed, version: int, words: str) -> tuple[Canary, Traffic]:
+def run(followed: Followed, version: int, spec: str) -> tuple[Canary, Traffic]:
     with Traffic(followed) as traffic:
-        begin(followed, version, words)
+        begin(followed, version, spec)
         log = followed.service.log
         eventually(lambda: ended(followed, version) is not None, log, seconds=90)
         eventually(lambda: not followed.service.layout.split("tiny").exists(), log)

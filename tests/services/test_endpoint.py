@@ -84,10 +84,10 @@ def batch_body(*ages: float) -> bytes:
     return json.dumps({"rows": [tiny.GOOD | {"age": age} for age in ages]}).encode()
 
 
-def told(
+def run_with(
     make: Callable[[], SingleEndpoint], story: Callable[[SingleEndpoint], Awaitable[Any]]
 ) -> Any:
-    """What a story about one endpoint returns."""
+    """What a coroutine returns that gets an endpoint of its own."""
 
     async def run() -> Any:
         endpoint = make()
@@ -108,7 +108,7 @@ def test_only_the_rows_on_which_the_model_fails_are_errors(
     def make() -> SingleEndpoint:
         return SingleEndpoint(poisoned(served), Layout(tmp_path), ServiceSettings(), metrics)
 
-    answer = told(make, story)
+    answer = run_with(make, story)
     errors = ["error" in row for row in answer["results"]]
     (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
 
@@ -132,7 +132,7 @@ def test_a_bad_row_and_a_failing_row_are_errors_in_their_places(
     def make() -> SingleEndpoint:
         return SingleEndpoint(poisoned(served), Layout(tmp_path), ServiceSettings(), metrics)
 
-    mixed, bad, failing = told(make, story)
+    mixed, bad, failing = run_with(make, story)
     codes = [
         [row.get("error", {"code": "-"})["code"] for row in answer["results"]]
         for answer in (mixed, bad, failing)
@@ -160,7 +160,7 @@ def test_a_fault_goes_to_the_sink_once_and_is_never_raised(
     def make() -> SingleEndpoint:
         return SingleEndpoint(served, Layout(tmp_path), ServiceSettings(), metrics)
 
-    sink = told(make, story)
+    sink = run_with(make, story)
 
     assert not sink.results
     assert [type(fault) for fault in sink.faults] == [Fault]
@@ -178,7 +178,7 @@ def test_a_cache_is_asked_first_and_its_answer_is_recorded(
         cache = open_cache(served.pointer, settings, metrics.cache)
         return SingleEndpoint(served, Layout(tmp_path), settings, metrics, cache)
 
-    answers = told(make, story)
+    answers = run_with(make, story)
     (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
 
     assert len({answer["prediction_id"] for answer in answers}) == 3
@@ -234,7 +234,7 @@ def test_the_latency_of_a_request_includes_the_failed_attempt_of_the_challenger(
         settings = ServiceSettings(deadline_s=1)
         return SingleEndpoint(served, Layout(tmp_path), settings, metrics)
 
-    told(make, story)
+    run_with(make, story)
     (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
     record = json.loads(log.read_bytes())
 

@@ -18,9 +18,9 @@ from monitoring.traffic.window import TimeWindow
 from registry.settings import RegistrySettings
 from registry.store import Store
 from tests import tiny
-from tests.services.conftest import Followed, following
+from tests.services.conftest import Followed, Service, following
 from tests.services.http_client import JSON, ask
-from tests.services.test_split import PREDICT, await_weight, wished
+from tests.services.test_split import PREDICT, await_weight, set_split_tag
 from training.dataset import plain_rows
 
 pytestmark = pytest.mark.slow
@@ -36,19 +36,12 @@ def followed(
         yield running
 
 
-@pytest.mark.usefixtures("workplace")
-def test_what_the_service_divides_the_analysis_finds(
-    followed: Followed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = followed.service
-    monkeypatch.chdir(service.layout.var.parent)
-    wished(followed, "50%")
-    await_weight(service, 0.5)
+def predict_and_label(service: Service) -> dict[str, list[bool]]:
+    """Predict for every user and send the labels; whether each prediction was right, by variant."""
     people = tiny.people(USERS * EACH, seed=9)
     labels, right = [], defaultdict(list)
-    for i, (row, truth) in enumerate(
-        zip(plain_rows(people, tiny.SCHEMA), people.paid, strict=True)
-    ):
+    rows = zip(plain_rows(people, tiny.SCHEMA), people.paid, strict=True)
+    for i, (row, truth) in enumerate(rows):
         user = f"user-{i % USERS}"
         body = json.dumps(row).encode()
         status, answer, _ = ask(service, PREDICT, body, headers=JSON | {"x-user-id": user})
@@ -58,6 +51,18 @@ def test_what_the_service_divides_the_analysis_finds(
     body = json.dumps({"labels": labels}).encode()
     status, taken, _ = ask(service, "/models/tiny/labels", body)
     assert (status, taken["accepted"]) == (200, USERS * EACH), taken
+    return right
+
+
+@pytest.mark.usefixtures("workplace")
+def test_what_the_service_divides_the_analysis_finds(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = followed.service
+    monkeypatch.chdir(service.layout.var.parent)
+    set_split_tag(followed, "50%")
+    await_weight(service, 0.5)
+    right = predict_and_label(service)
 
     now = datetime.now(UTC)
     store = Store.open(RegistrySettings())

@@ -1,4 +1,4 @@
-"""A graph that wants numbers from another file is found out, wherever it hides the wish."""
+"""External data in a graph is found, wherever the reference is hidden."""
 
 import contextlib
 from pathlib import Path
@@ -26,8 +26,8 @@ def tensor(outside: str | None) -> Any:
     return made
 
 
-def graph(nodes: list[Any], **words: Any) -> Any:
-    return helper.make_graph(nodes, "graph", [], [], **words)
+def graph(nodes: list[Any], **options: Any) -> Any:
+    return helper.make_graph(nodes, "graph", [], [], **options)
 
 
 def node(**attributes: Any) -> Any:

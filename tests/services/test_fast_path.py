@@ -1,73 +1,19 @@
 """Heads that are known, and bytes that only look like them: the answers stay right."""
 
 import json
-import re
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests import tiny
-from tests.services.conftest import ROOT, Service, await_ready, serving, start
-from tests.services.http_client import GOOD, ask, metric
+from tests.services.conftest import Service, serving
+from tests.services.http_client import GOOD, ask
+from tests.services.raw_connection import PATH, connected, request, row
 
-PATH = "/models/tiny/predict"
-
-
-class Raw:
-    """A connection of which every byte is ours."""
-
-    def __init__(self, service: Service) -> None:
-        parts = urlsplit(service.url)
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
-        self.unread = b""
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> tuple[int, dict[str, str], Any]:
-        while b"\r\n\r\n" not in self.unread:
-            self._more()
-        head, _, self.unread = self.unread.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
-        length = int(headers["content-length"])
-        while len(self.unread) < length:
-            self._more()
-        body, self.unread = self.unread[:length], self.unread[length:]
-        parsed = json.loads(body) if "json" in headers["content-type"] else body.decode()
-        return int(lines[0].split()[1]), headers, parsed
-
-    def is_closed(self) -> bool:
-        return self.socket.recv(1) == b""
-
-    def _more(self) -> None:
-        data = self.socket.recv(65536)
-        assert data, f"closed after {self.unread!r}"
-        self.unread += data
-
-
-@contextmanager
-def connected(service: Service) -> Iterator[Raw]:
-    raw = Raw(service)
-    try:
-        yield raw
-    finally:
-        raw.socket.close()
-
-
-def request(body: bytes = GOOD, path: str = PATH, extra: str = "", version: str = "1.1") -> bytes:
-    head = f"POST {path} HTTP/{version}\r\nhost: x\r\ncontent-type: application/json\r\n"
-    return f"{head}{extra}content-length: {len(body)}\r\n\r\n".encode() + body
-
-
-def row(age: int) -> bytes:
-    return json.dumps(tiny.GOOD | {"age": age}).encode()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +26,6 @@ def plain(service: Service) -> dict[int, Any]:
         assert headers["x-request-id"] == f"age-{age}"
         answers[age] = answer["probabilities"]
     return answers
-
-
-pytestmark = pytest.mark.slow
 
 
 def test_known_heads_get_the_answers_of_the_ordinary_way(
@@ -316,68 +259,3 @@ def test_an_idle_connection_is_closed_and_a_used_one_is_not(models: Path, tmp_pa
         begin = time.monotonic()
         assert raw.is_closed()
         assert time.monotonic() - begin > 1
-
-
-BROKEN = """
-import sys
-from services.edge import install
-{change}
-from services.predictor import Predictor
-"""
-
-
-@pytest.mark.parametrize(
-    ("change", "warning"),
-    [
-        ("install.OUTERMOST = 'gone'", "the edge stays inside BentoML's middleware"),
-        ("install.TESTED_UVICORN = ('0.1.',)", "is not among the tested versions (0.1.x)"),
-        (
-            "sys.modules['services.edge.fast_path'] = None",
-            "uvicorn's protocol class has moved",
-        ),
-        (
-            "sys.modules['httptools'] = None",
-            "uvicorn's protocol class has moved",
-        ),
-    ],
-    ids=["no middleware stack", "unknown uvicorn", "no fast path", "no httptools"],
-)
-def test_without_a_private_name_everything_works_with_one_warning(
-    models: Path, tmp_path: Path, change: str, warning: str
-) -> None:
-    """What happens when Starlette or uvicorn moves what the edge and the fast path rely on."""
-    (tmp_path / "broken.py").write_text(BROKEN.format(change=change))
-    process, url, log = start(
-        tmp_path, models, bentofile='service: "broken:Predictor"\n', PYTHONPATH=f"{ROOT}:{tmp_path}"
-    )
-    try:
-        await_ready(url, process, log)
-        service = Service(url, tiny_layout(tmp_path), process, log)
-        with connected(service) as raw:
-            for _ in range(3):
-                raw.send(request())
-                status, headers, answer = raw.answer()
-                assert status == 200
-                assert set(answer["probabilities"]) == {"no", "yes"}
-                assert "x-request-id" in headers
-        assert ask(service, "/models/tiny/predict", b"{}")[0] == 422
-        assert ask(service, "/", None, "GET")[0] == 200
-        assert metric(service, 'slipway_requests_total{model="tiny",status="200"}') == 3
-    finally:
-        process.terminate()
-        process.wait(30)
-    assert log.read_text().count(warning) == 1
-    assert log.read_text().count("requests will be slower") == 1
-
-
-def tiny_layout(folder: Path) -> Any:
-    from contracts.names import Layout
-
-    return Layout(folder / "var")
-
-
-def test_the_edge_and_the_fast_path_are_in_place(service: Service) -> None:
-    """Fails when an upgrade of BentoML, Starlette or uvicorn moves what they rely on."""
-    text = service.log.read_text()
-
-    assert not re.search("requests will be slower", text)

@@ -80,9 +80,9 @@ def test_the_documents_follow_a_promotion_without_a_restart(
             for feature in tiny.SCHEMA.features
         ),
     )
-    with working_in(tmp_path) as place:
+    with working_in(tmp_path) as workplace:
         recipe = tiny.binary(schema=schema, description="Pays the loan back")
-        version = int(train_recipe(recipe, place.store).version)
+        version = int(train_recipe(recipe, workplace.store).version)
 
     def documents() -> tuple[str, list[float]]:
         _, openapi, _ = ask(followed.service, "/docs.json", None, "GET")
@@ -109,14 +109,14 @@ def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(
     copy = tmp_path / "server.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
     port = free_port()
-    words = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{copy}", "--no-serve-artifacts"]
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{copy}", "--no-serve-artifacts"]
     with (tmp_path / "server.log").open("wb") as sink:
         process = subprocess.Popen(
-            words, cwd=tmp_path, stdout=sink, stderr=sink, start_new_session=True
+            command, cwd=tmp_path, stdout=sink, stderr=sink, start_new_session=True
         )
     server = Server(tmp_path, f"http://127.0.0.1:{port}", process)
-    wishes = {
+    settings = {
         "MLFLOW_TRACKING_URI": server.uri,
         "SLIPWAY_SERVICE_PULL": "true",
         "SLIPWAY_REGISTRY_POLL_S": "0.3",
@@ -125,7 +125,7 @@ def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(
     try:
         wait_for(server)
         client = mlflow.MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
-        with serving(tmp_path, models, **wishes) as service:
+        with serving(tmp_path, models, **settings) as service:
             followed = Followed(service, client)
             client.set_registered_model_alias("tiny", "production", "2")
             eventually(partial(answers_with, followed, 2), service.log)
@@ -144,8 +144,8 @@ def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(
 def test_the_follower_ends_with_the_service(models: Path, registry: str, tmp_path: Path) -> None:
     copy = tmp_path / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
-    wishes = {"MLFLOW_TRACKING_URI": f"sqlite:///{copy}", "SLIPWAY_SERVICE_PULL": "true"}
-    with serving(tmp_path, models, **wishes) as service:
+    settings = {"MLFLOW_TRACKING_URI": f"sqlite:///{copy}", "SLIPWAY_SERVICE_PULL": "true"}
+    with serving(tmp_path, models, **settings) as service:
         assert followers_of(tmp_path)
         assert ask(service, "/models/tiny/predict", GOOD)[0] == 200
     eventually(lambda: not followers_of(tmp_path), service.log)

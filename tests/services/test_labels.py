@@ -23,7 +23,7 @@ MANIFEST = msgspec.structs.replace(Manifest.read(GOLDEN.read_bytes()), classes=(
 NUMBERS = msgspec.structs.replace(MANIFEST, classes=())
 
 
-def told(document: object, manifest: Manifest = MANIFEST) -> list[str]:
+def wrong_paths(document: object, manifest: Manifest = MANIFEST) -> list[str]:
     try:
         labels_of(json.dumps(document).encode(), manifest, 10, NOW)
     except Fault as fault:
@@ -52,7 +52,7 @@ def told(document: object, manifest: Manifest = MANIFEST) -> list[str]:
     ],
 )
 def test_a_label_is_accepted_or_refused_with_its_path(document: object, paths: list[str]) -> None:
-    assert told(document) == paths
+    assert wrong_paths(document) == paths
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_label_is_accepted_or_refused_with_its_path(document: object, paths: l
     [(1.5, []), (3, []), ("3", []), (True, ["truth"]), ("x", ["truth"]), (10**400, ["truth"])],
 )
 def test_a_regressions_truth_is_a_number(truth: Any, paths: list[str]) -> None:
-    assert told({"prediction_id": "a", "truth": truth}, NUMBERS) == paths
+    assert wrong_paths({"prediction_id": "a", "truth": truth}, NUMBERS) == paths
 
 
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

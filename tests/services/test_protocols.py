@@ -207,9 +207,14 @@ def test_tritons_client_gets_the_same_predictions(service: Service, name: str) -
 def test_one_tensor_of_codes_answers_like_the_words(service: Service) -> None:
     _, metadata, _ = ask(service, "/v2/models/tiny", None, "GET")
     names = [each["name"] for each in metadata["inputs"]]
-    words = {each["name"]: each["parameters"].get("categories", []) for each in metadata["inputs"]}
+    categories = {
+        each["name"]: each["parameters"].get("categories", []) for each in metadata["inputs"]
+    }
     rows: list[dict[str, Any]] = ROWS[:2]
-    codes = [[words[n].index(row[n]) if words[n] else float(row[n]) for n in names] for row in rows]
+    codes = [
+        [categories[n].index(row[n]) if categories[n] else float(row[n]) for n in names]
+        for row in rows
+    ]
     tensor = {"name": "features", "datatype": "FP32", "shape": [2, 6], "data": codes}
     body = json.dumps({"inputs": [tensor], "outputs": [{"name": "probabilities"}]}).encode()
     status, answer, _ = ask(service, "/v2/models/tiny/versions/1/infer", body)

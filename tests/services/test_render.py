@@ -43,10 +43,10 @@ CLOCK = BatchClock(datetime(2026, 1, 31, 12, tzinfo=UTC))
 
 def manifest(task: str) -> Manifest:
     names: tuple[str, ...] = NAMES[task]
-    words: dict[str, Any] = {"classes": names, "outputs": ()}
+    changes: dict[str, Any] = {"classes": names, "outputs": ()}
     if task == "regression":
-        words = {"classes": (), "outputs": names, "threshold": None}
-    return msgspec.structs.replace(MANIFEST, task=task, **words)
+        changes = {"classes": (), "outputs": names, "threshold": None}
+    return msgspec.structs.replace(MANIFEST, task=task, **changes)
 
 
 def served(task: str) -> ServedModel:
@@ -125,11 +125,11 @@ def test_lines_and_answers_say_what_was_asked_and_scored(
         assert (record.unit or "", record.assigned or "") == (split.unit, split.assigned)
         assert (record.weight or 0.0) == split.weight
         assert (b'"assigned"' in line) == (pending.assignment is not None)
-        alone = json.loads(template.one(result, index))
-        assert alone == together[index]
-        told = "values" if task == "regression" else "probabilities"
-        assert alone.pop(told) == record.scores
-        assert alone == {
+        single = json.loads(template.one(result, index))
+        assert single == together[index]
+        field = "values" if task == "regression" else "probabilities"
+        assert single.pop(field) == record.scores
+        assert single == {
             name: getattr(record, name)
             for name in ("prediction_id", "model", "version", "variant", "time", "prediction")
         } | {"flags": list(record.flags)}

@@ -36,11 +36,11 @@ def replayed(service: Service, name: str) -> Replay:
 def ask_in_every_way(service: Service, recipe: Recipe) -> int:
     """One after the other, many at once, and as a batch; how many rows were answered."""
     rows = plain_rows(recipe.load().iloc[:TOGETHER], recipe.schema)
-    alone = send(service.url, recipe.name, rows[:ALONE], connections=1)
+    singly = send(service.url, recipe.name, rows[:ALONE], connections=1)
     together = send(service.url, recipe.name, rows, connections=16)
     body = json.dumps({"rows": rows[:100]}).encode()
     status, batch, _ = ask(service, f"/models/{recipe.name}/predict/batch", body)
-    assert (alone.errors, together.errors, status, batch["failed"]) == (0, 0, 200, 0)
+    assert (singly.errors, together.errors, status, batch["failed"]) == (0, 0, 200, 0)
     return ALONE + TOGETHER + 100
 
 

@@ -1,11 +1,7 @@
 """A share of the units meets the challenger, always the same ones; nobody is left unanswered."""
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,17 +12,15 @@ from typing import Any
 import mlflow
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from contracts.split import TrafficSplit, bucket_of
+from contracts.split import bucket_of
 from contracts.traffic import TrafficRecord
 from registry.pointers import read_split
 from services.serving.watcher import POLL_INTERVAL_S
-from tests.services.conftest import ROOT, Followed, Service, following, serving
+from tests.services.conftest import Followed, Service, following, serving
 from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.poison import poisoned
-from tests.services.test_fast_path import Raw, connected
+from tests.services.raw_connection import Raw, connected
 
 PREDICT = "/models/tiny/predict"
 ODD = changed(age=40.5)
@@ -34,79 +28,11 @@ ODD = changed(age=40.5)
 FAILURES = 'slipway_challenger_failures_total{code="prediction_failed",model="tiny"}'
 
 
-def split_at(weight: float, model: str = "loan") -> TrafficSplit:
-    return TrafficSplit(
-        model=model, challenger_version=2, challenger_digest="d", weight=weight, since="now"
-    )
-
-
-# the division itself
-
-
-@pytest.mark.parametrize("weight", [0.01, 0.1, 0.333, 0.5, 0.95])
-@pytest.mark.parametrize("kind", ["{}", "user-{:08d}", "{0}@example.org"])
-def test_of_100_000_users_the_share_is_the_weight(weight: float, kind: str) -> None:
-    split = split_at(weight)
-    share = sum(
-        split.variant_for(bucket_of("loan", kind.format(i).encode())[0]) == "challenger"
-        for i in range(100_000)
-    )
-
-    assert abs(share / 100_000 - weight) < 0.005
-
-
-@given(st.binary(max_size=80), st.floats(0, 1), st.floats(0, 1))
-def test_a_higher_weight_only_moves_units_to_the_challenger(
-    unit: bytes, one: float, other: float
-) -> None:
-    point, _ = bucket_of("loan", unit)
-    low, high = sorted((one, other))
-
-    assert 0.0 <= point < 1.0
-    assert split_at(1.0).variant_for(point) == "challenger"
-    if split_at(low).variant_for(point) == "challenger":
-        assert split_at(high).variant_for(point) == "challenger"
-
-
-def test_the_hash_is_what_its_standard_says() -> None:
-    """The first 53 bits of a keyed BLAKE2b are the point, its second half is the name."""
-    digest = hashlib.blake2b(
-        b"ada", key=b"loan", person=b"slipway.split\0\0\0", digest_size=16
-    ).hexdigest()
-    point = (int(digest[:16], 16) >> 11) / 2**53
-
-    assert bucket_of("loan", b"ada") == (point, digest[16:])
-
-
-def test_two_models_divide_the_same_users_independently() -> None:
-    """Chi-square of the four cells of 20,000 users at 50 %: 10.8 is p = 0.001 (1 degree)."""
-    users = [str(i).encode() for i in range(20_000)]
-    cells = Counter(
-        tuple(bucket_of(model, user)[0] < 0.5 for model in ("loan", "iris")) for user in users
-    )
-
-    assert sum((n - 5000) ** 2 / 5000 for n in cells.values()) < 16.3
-
-
-def test_another_process_gives_the_same_units_the_same_variants() -> None:
-    code = "from contracts.split import bucket_of\n"
-    code += "print([bucket_of('loan', str(i).encode()) for i in range(500)])"
-    environ = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
-    )
-
-    assert told.stdout.strip() == str([bucket_of("loan", str(i).encode()) for i in range(500)])
-
-
-# a service
-
-
 @pytest.fixture(scope="module")
 def followed(
     models: Path, registry: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Followed]:
-    """One service for all tests that leave it as they like: each says its own split."""
+    """One service for all tests: each sets the split that it needs."""
     with following(tmp_path_factory.mktemp("split"), models, registry) as running:
         yield running
 
@@ -117,8 +43,8 @@ def variant_of(service: Service, user: str, body: bytes = GOOD, path: str = PRED
     return answer
 
 
-def told(raw: Raw, user: str, body: bytes = GOOD, path: str = PREDICT) -> Any:
-    """The answer to a user on a connection that is kept."""
+def predicted(raw: Raw, user: str, body: bytes = GOOD, path: str = PREDICT) -> Any:
+    """The answer to a user on a connection that is kept open."""
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     raw.send(f"{head}x-user-id: {user}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
     status, _, answer = raw.answer()
@@ -126,10 +52,10 @@ def told(raw: Raw, user: str, body: bytes = GOOD, path: str = PREDICT) -> Any:
     return answer
 
 
-def wished(followed: Followed, words: str, version: int = 2) -> None:
+def set_split_tag(followed: Followed, spec: str, version: int = 2) -> None:
     """What a person does in `mlflow ui`."""
     followed.client.set_registered_model_alias("tiny", "challenger", str(version))
-    followed.client.set_registered_model_tag("tiny", "slipway.challenger", words)
+    followed.client.set_registered_model_tag("tiny", "slipway.challenger", spec)
 
 
 def weight_of(service: Service) -> float:
@@ -141,8 +67,10 @@ def await_weight(service: Service, weight: float) -> None:
     """Until every worker divides so: each looks at its files twice a second."""
 
     def all_agree() -> bool:
-        told = [ask(service, "/models/tiny", None, "GET")[1].get("challenger") for _ in range(12)]
-        return all((each or {"weight": 0.0})["weight"] == weight for each in told)
+        described = [
+            ask(service, "/models/tiny", None, "GET")[1].get("challenger") for _ in range(12)
+        ]
+        return all((each or {"weight": 0.0})["weight"] == weight for each in described)
 
     eventually(lambda: weight_of(service) == weight, service.log)
     eventually(all_agree, service.log)
@@ -167,25 +95,25 @@ def test_a_split_by_alias_and_tag_is_sticky_over_workers_and_restarts(
     copy = tmp_path / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
     uri = f"sqlite:///{copy}"
-    wishes = {
+    settings = {
         "MLFLOW_TRACKING_URI": uri,
         "SLIPWAY_SERVICE_PULL": "true",
         "SLIPWAY_SERVICE_WORKERS": "2",
     }
     users = [f"user-{i}" for i in range(60)]
-    with serving(tmp_path, models, **wishes) as service:
+    with serving(tmp_path, models, **settings) as service:
         followed = Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
         assert variant_of(service, "ada")["variant"] == "production"
-        wished(followed, "30%")
+        set_split_tag(followed, "30%")
         await_weight(service, 0.3)
         first = {user: variant_of(service, user) for user in users}
         again = {user: variant_of(service, user) for user in users * 2}
-        wished(followed, "60%")
+        set_split_tag(followed, "60%")
         await_weight(service, 0.6)
         raised = {user: variant_of(service, user)["variant"] for user in users}
-    with serving(tmp_path, None, **wishes) as service:
+    with serving(tmp_path, None, **settings) as service:
         restarted = {user: variant_of(service, user)["variant"] for user in users}
-        wished(Followed(service, followed.client), "off")
+        set_split_tag(Followed(service, followed.client), "off")
         await_weight(service, 0.0)
         assert {variant_of(service, user)["variant"] for user in users} == {"production"}
 
@@ -204,48 +132,44 @@ def test_a_split_by_alias_and_tag_is_sticky_over_workers_and_restarts(
     assert moved == {("production", "challenger")}
 
 
+def assert_every_protocol_answers_with(service: Service, user: str, variant: str) -> None:
+    """The four wire protocols, for one user; a version in the path overrides the split."""
+    version, prediction = {"challenger": (2, "yes"), "production": (1, "no")}[variant]
+    rows = json.dumps({"rows": [json.loads(GOOD)] * 3}).encode()
+    columns, values = zip(*json.loads(GOOD).items(), strict=True)
+    frame = json.dumps({"dataframe_split": {"columns": columns, "data": [values]}}).encode()
+    datatypes = ("BYTES", "FP64", "FP64", "INT64", "BOOL", "BYTES")
+    inputs = [
+        {"name": name, "shape": [1], "data": [value], "datatype": datatype}
+        for name, value, datatype in zip(columns, values, datatypes, strict=True)
+    ]
+    tensors = json.dumps({"inputs": inputs}).encode()
+
+    assert variant_of(service, user)["variant"] == variant
+    batch = variant_of(service, user, rows, "/models/tiny/predict/batch")
+    assert {result["variant"] for result in batch["results"]} == {variant}
+    invoked = variant_of(service, user, frame, "/models/tiny/invocations")
+    assert prediction in json.dumps(invoked)
+    inferred = variant_of(service, user, tensors, "/v2/models/tiny/infer")
+    assert inferred["model_version"] == str(version)
+    for named in (1, 2):
+        path = f"/v2/models/tiny/versions/{named}/infer"
+        assert variant_of(service, user, tensors, path)["model_version"] == str(named)
+
+
 @pytest.mark.slow
 def test_every_protocol_keeps_to_the_variant_and_the_log_names_no_user(
     followed: Followed,
 ) -> None:
     service = followed.service
-    wished(followed, "50% by age")
+    set_split_tag(followed, "50% by age")
     await_weight(service, 0.5)
     users = {"challenger": "", "production": ""}
     for i in range(100):
         point, _ = bucket_of("tiny", f"secret-{i}".encode())
         users["challenger" if point < 0.5 else "production"] = f"secret-{i}"
-    rows = json.dumps({"rows": [json.loads(GOOD)] * 3}).encode()
-    split = {
-        "dataframe_split": {
-            "columns": list(json.loads(GOOD)),
-            "data": [[*json.loads(GOOD).values()]],
-        }
-    }
     for variant, user in users.items():
-        version = {"challenger": 2, "production": 1}[variant]
-        assert variant_of(service, user)["variant"] == variant
-        batch = variant_of(service, user, rows, "/models/tiny/predict/batch")
-        assert {r["variant"] for r in batch["results"]} == {variant}
-        prediction = {1: "no", 2: "yes"}[version]
-        invoked = variant_of(service, user, json.dumps(split).encode(), "/models/tiny/invocations")
-        assert prediction in json.dumps(invoked)
-        body = {
-            "inputs": [
-                {"name": name, "shape": [1], "data": [value], "datatype": kind}
-                for (name, value), kind in zip(
-                    json.loads(GOOD).items(),
-                    ("BYTES", "FP64", "FP64", "INT64", "BOOL", "BYTES"),
-                    strict=True,
-                )
-            ]
-        }
-        inferred = variant_of(service, user, json.dumps(body).encode(), "/v2/models/tiny/infer")
-        assert inferred["model_version"] == str(version)
-        for named in (1, 2):
-            path = f"/v2/models/tiny/versions/{named}/infer"
-            told = variant_of(service, user, json.dumps(body).encode(), path)
-            assert told["model_version"] == str(named)
+        assert_every_protocol_answers_with(service, user, variant)
     by_field = {ask(service, PREDICT, changed(age=a))[1]["variant"] for a in [33] * 6}
     assert len(by_field) == 1
     logged = records(service)
@@ -272,13 +196,13 @@ def test_every_protocol_keeps_to_the_variant_and_the_log_names_no_user(
 
 @pytest.mark.slow
 def test_a_kept_connection_answers_each_user_by_their_variant(followed: Followed) -> None:
-    """The wire knows heads by their bytes: another user is another head."""
+    """Each request on a connection is answered for its own user."""
     service = followed.service
-    wished(followed, "50%")
+    set_split_tag(followed, "50%")
     await_weight(service, 0.5)
 
     with connected(service) as raw:
-        got = [(user, told(raw, user)["variant"]) for user in [f"u{i}" for i in range(20)] * 3]
+        got = [(user, predicted(raw, user)["variant"]) for user in [f"u{i}" for i in range(20)] * 3]
     assert {
         (user, "challenger" if bucket_of("tiny", user.encode())[0] < 0.5 else "production")
         for user, _ in got
@@ -290,7 +214,7 @@ def test_production_answers_what_the_challenger_fails(followed: Followed) -> Non
     service = followed.service
     before = metric(service, FAILURES)
     broken = poisoned(followed.client, "fail")
-    wished(followed, "100%", broken)
+    set_split_tag(followed, "100%", broken)
     await_weight(service, 1.0)
     eventually(lambda: variant_of(service, "ada")["version"] == broken, service.log)
     assert variant_of(service, "ada")["variant"] == "challenger"
@@ -310,8 +234,8 @@ def test_production_answers_what_the_challenger_fails(followed: Followed) -> Non
 
     # Again on the fast path, mixed with requests that the challenger can answer.
     with connected(service) as raw:
-        kept = [told(raw, f"u{i % 2}", body) for i, body in enumerate([GOOD, ODD] * 6)]
-        batches = [told(raw, "ada", rows, "/models/tiny/predict/batch") for _ in range(3)]
+        kept = [predicted(raw, f"u{i % 2}", body) for i, body in enumerate([GOOD, ODD] * 6)]
+        batches = [predicted(raw, "ada", rows, "/models/tiny/predict/batch") for _ in range(3)]
     assert [answer["variant"] for answer in kept] == ["challenger", "production"] * 6
     assert all(batch["failed"] == 0 for batch in batches)
     variants = {result["variant"] for batch in batches for result in batch["results"]}
@@ -327,7 +251,7 @@ def test_a_challenger_that_cannot_be_asked_the_same_disturbs_nobody(
     """A feature that only one version knows: asking it would refuse half of the requests."""
     service = followed.service
     version = followed.client.get_model_version("tiny", "2")
-    wished(followed, "50% by colour")
+    set_split_tag(followed, "50% by colour")
     eventually(lambda: "by: expected one of the features" in service.log.read_text(), service.log)
     await_weight(service, 0.0)
     assert "colour" in followed.client.get_model_version("tiny", "2").tags["slipway.refused"]
@@ -337,10 +261,10 @@ def test_a_challenger_that_cannot_be_asked_the_same_disturbs_nobody(
         path.write_bytes(b"{torn")
     eventually(lambda: "ignoring the file" in service.log.read_text(), service.log)
     assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
-    wished(followed, "every other")
+    set_split_tag(followed, "every other")
     eventually(lambda: "got 'every other'" in service.log.read_text(), service.log)
     assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {"production"}
-    wished(followed, "50%")
+    set_split_tag(followed, "50%")
     await_weight(service, 0.5)
     assert {variant_of(service, f"u{i}")["variant"] for i in range(20)} == {
         "challenger",
@@ -369,9 +293,9 @@ def test_weights_that_move_under_load_fail_no_request(followed: Followed) -> Non
     for thread in threads:
         thread.start()
     for weight in (20, 100, 5, 80):
-        wished(followed, f"{weight}%")
+        set_split_tag(followed, f"{weight}%")
         await_weight(service, weight / 100)
-    wished(followed, "off")
+    set_split_tag(followed, "off")
     await_weight(service, 0.0)
     stop.set()
     for thread in threads:

@@ -105,8 +105,8 @@ def test_keys_made_by_many_processes_are_all_kept(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from services.auth.keys import create_key\n"
         "for i in range(5): create_key(Path(sys.argv[1]), f'{sys.argv[2]}-{i}', ('predict',))"
     )
-    words = [sys.executable, "-c", code, str(path)]
-    jobs = [subprocess.Popen([*words, str(n)], cwd=Path(__file__).parents[3]) for n in range(4)]
+    command = [sys.executable, "-c", code, str(path)]
+    jobs = [subprocess.Popen([*command, str(n)], cwd=Path(__file__).parents[3]) for n in range(4)]
     assert [job.wait(60) for job in jobs] == [0] * 4
 
     assert len({key.name for key in read_ring(path).keys}) == 20
@@ -269,9 +269,9 @@ def test_rates_are_shared_through_redis_and_survive_its_end(tmp_path: Path, redi
 
 
 def test_the_command_line_makes_lists_rotates_and_revokes(tmp_path: Path) -> None:
-    def slipway(*words: str) -> Any:
+    def slipway(*arguments: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "-m", "slipway", "keys", *words, "--json"],
+            [sys.executable, "-m", "slipway", "keys", *arguments, "--json"],
             cwd=tmp_path,
             capture_output=True,
             text=True,
