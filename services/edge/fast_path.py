@@ -183,11 +183,11 @@ class FastPathProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the path of a request whose head is complete."""
+        headers = dict(self.headers)
+        self._check_head(headers)
         self._in_head = False
         if self._unfinished_since:
             self._unfinished_since = self.loop.time()
-        headers = dict(self.headers)
-        self._check_head(headers)
         path = self.url.decode("latin-1")
         route = self._find_route(path)
         if route is not None and self._can_be_fast(route, headers):
