@@ -17,9 +17,8 @@ of uvicorn that it was tested with.
 
 import asyncio
 import logging
-import re
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,6 +30,7 @@ from services.edge.body import is_json, too_large
 from services.edge.connections import ConnectionLimit
 from services.edge.fast_path_cycle import FastPathCycle, response_bytes
 from services.edge.flow import LeanDeque, LeanFlowControl
+from services.edge.http_head import MAX_HEAD_BYTES, is_oversized, malformation, without_upgrade
 from services.edge.routes import Route
 from services.edge.statuses import CLOSE, Pairs
 from services.faults import Fault
@@ -41,16 +41,12 @@ logger = logging.getLogger("bentoml.slipway")
 
 UVICORN_PROTOCOL = HttpToolsProtocol
 """The protocol class that the fast path extends."""
-MAX_HEAD_BYTES = 64 * 1024
-"""A request with a longer head is refused."""
 MAX_UNREAD_BODY_BYTES = 64 * 1024
 """The body of a request that its head refuses is read to its end up to this size, so that the
 connection can be used again; above, the response closes the connection."""
 ORDINARY_GRACE = 1.25
 """The edge answers a late body on the ordinary path itself; the connection is closed after this
 many times the limit, for paths that are not the edge's."""
-VERSIONS = frozenset({"1.1", "1.0"})
-_UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class _Refused(Exception):
@@ -147,7 +143,7 @@ class FastPathProtocol(HttpToolsProtocol):
             return
         between_messages = not self._in_message
         if between_messages and b"pgrade" in data:
-            data = _without_upgrade(data)
+            data = without_upgrade(data)
         self._messages_begun = 0
         if self._in_head:
             self._head_bytes += len(data)
@@ -227,27 +223,19 @@ class FastPathProtocol(HttpToolsProtocol):
         """Stop the parser at a head that no server may accept.
 
         Raises:
-            _Refused: it is too long, asks for another protocol, or has no host or several.
+            _Refused: it is too long, or not HTTP/1.1; `_refusal` has the reason.
 
         """
-        version = self.parser.get_http_version()
-        n_headers = len(self.headers)
-        if version not in VERSIONS:
-            self._refuse(f"version: expected HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
-        if self.parser.should_upgrade():
-            self._refuse("upgrade: expected HTTP/1.1 to be spoken to the end of the request")
-        if b"host" not in headers:
-            if version == "1.1":
-                self._refuse("host: expected the header in an HTTP/1.1 request, got none")
-        elif len(headers) < n_headers and sum(n == b"host" for n, _ in self.headers) > 1:
-            self._refuse("host: expected the header once, got it several times")
-        if self._head_bytes > MAX_HEAD_BYTES and _size(self.headers, self.url) > MAX_HEAD_BYTES:
+        self._refusal = malformation(
+            self.parser.get_http_version(),
+            headers,
+            self.headers,
+            is_upgrade=self.parser.should_upgrade(),
+        )
+        if self._head_bytes > MAX_HEAD_BYTES and is_oversized(self.url, self.headers):
             self._refusal = Fault("headers_too_large")
+        if self._refusal is not None:
             raise _Refused
-
-    def _refuse(self, message: str) -> NoReturn:
-        self._refusal = Fault("invalid_http", message)
-        raise _Refused
 
     def _can_be_fast(self, route: Route, headers: Headers) -> bool:
         """Whether nothing in a head asks for what only the ordinary path can do."""
@@ -275,8 +263,8 @@ class FastPathProtocol(HttpToolsProtocol):
                 self._edge.guard.admit(headers, route.scope)
             except Exception as err:  # noqa: BLE001 - a bug in the guard must refuse, too
                 self._refuse_early(cycle, headers, err)
-        if b"expect" in headers and cycle.refusal is None:
-            self._continue(headers)
+        if cycle.refusal is None and headers.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _refuse_early(self, cycle: FastPathCycle, headers: Headers, err: Exception) -> None:
         """Refuse a request by its head: after its body if that is small, else at once."""
@@ -286,10 +274,6 @@ class FastPathProtocol(HttpToolsProtocol):
         if not is_read or length > MAX_UNREAD_BODY_BYTES:
             cycle.keep_alive = False
             cycle.set_exception(err)
-
-    def _continue(self, headers: Headers) -> None:
-        if headers[b"expect"].lower() == b"100-continue":
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _begin_ordinary(self, headers: Headers) -> None:
         """Let uvicorn make a cycle and a task of the head that was read."""
@@ -357,21 +341,6 @@ def protocol_factory(edge: Edge) -> Any:
         return FastPathProtocol(edge=edge, limit=limit, **uvicorn)
 
     return protocol
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """A head without its `Upgrade` header, which HTTP/1.1 lets a server ignore.
-
-    llhttp would take the body for another protocol, and read it as the next request (RFC 9110,
-    section 7.8; llhttp has no option to ignore the header).
-    """
-    end = data.find(b"\r\n\r\n")
-    head = data if end < 0 else data[:end]
-    return _UPGRADE.sub(b"\r\nx-ignored-upgrade", head) + (b"" if end < 0 else data[end:])
-
-
-def _size(headers: list[tuple[bytes, bytes]], url: bytes) -> int:
-    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def _internal_error(err: Exception) -> Fault:

@@ -20,7 +20,7 @@ from services.faults import Fault
 from services.inference.pending import Request, ResponseSink
 from tests.services.conftest import Service, serving
 from tests.services.http_client import GOOD, ask
-from tests.services.test_fast_path import PATH, connected, request
+from tests.services.raw_connection import PATH, connected, request
 
 REAL_HEADERS = (
     "traceparent: 00-{0:032x}-{0:016x}-01\r\nx-request-id: req-{0}\r\nx-user-id: user-{0}\r\n"
