@@ -21,6 +21,8 @@ to do about it.
   x InvalidUsage         a command line with an unknown or missing option, argument or command
 """
 
+from math import isinf
+
 import msgspec
 
 
@@ -115,7 +117,12 @@ def preview(value: object, max_chars: int = 60) -> str:
 
     >>> preview({"age": None}), preview("x" * 10, 8)
     ('{"age":null}', '"xxxxxx…')
+    >>> preview(float("inf")), preview(float("nan"))
+    ('infinity, which is beyond float64', 'null')
     """
+    if isinstance(value, float) and isinf(value):
+        # JSON does not have it, and would spell it as null.
+        return f"{'-' if value < 0 else ''}infinity, which is beyond float64"
     try:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):

@@ -11,6 +11,8 @@ from services.faults import Fault
 TOO_DEEP = "body: expected a flat object, got deep nesting"
 MAX_VIOLATIONS = 100
 """Violations listed in one answer; the rest is left out."""
+MAX_DEPTH = 64
+"""Lists and objects within each other; more would exhaust the stack where values are shown."""
 
 
 def parse_json(body: bytes, *, nan_is_null: bool = False) -> object:
@@ -28,6 +30,7 @@ def parse_json(body: bytes, *, nan_is_null: bool = False) -> object:
             object_pairs_hook=_object_of,
             parse_constant=_only_nan if nan_is_null else _no_constant,
         )
+        _check_depth(parsed, body)
         if b"\\u" in body:
             # Half a surrogate pair cannot be encoded again, so it could not be logged.
             json.dumps(parsed, ensure_ascii=False).encode()
@@ -63,6 +66,23 @@ def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
         names = repeated(name for name, _ in pairs)[:MAX_VIOLATIONS]
         raise invalid_request([Violation(name, "each key once", "it twice") for name in names])
     return found
+
+
+def _check_depth(document: object, body: bytes) -> None:
+    """Refuse lists and objects within each other that are nested deeper than `MAX_DEPTH`."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    level = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise Fault("invalid_json", TOO_DEEP)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from contracts.errors import preview
 from contracts.manifest import Manifest
 from contracts.schema import MISSING_CODE, Feature, Violation
 from services.inference.json_body import invalid_request
@@ -23,6 +24,8 @@ DATATYPES: Mapping[str, frozenset[str]] = {
 PREFERRED = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 """Per type of a feature, the datatype in the metadata."""
 MAX_SHOWN_CHARS = 80
+MAX_RANK = 8
+MAX_DIMENSION = 2**31 - 1
 
 Shape = list[int]
 """Sizes of the dimensions; -1 in metadata stands for any size."""
@@ -165,10 +168,17 @@ def _category(feature: Feature, code: int) -> str | int | None:
 
 
 def _shape(value: object, location: str) -> Shape:
-    if isinstance(value, list) and value and all(type(n) is int and n >= 0 for n in value):
+    """A shape that is cheap to multiply and to print, whatever the request says."""
+    if not isinstance(value, list) or not value:
+        got = type(value).__name__ if value != [] else "an empty list"
+    elif len(value) > MAX_RANK:
+        got = f"{len(value)} numbers"
+    elif all(type(n) is int and 0 <= n <= MAX_DIMENSION for n in value):
         return value
-    got = repr(value)[:MAX_SHOWN_CHARS]
-    raise invalid_request([Violation(location, "a list of whole numbers", got)])
+    else:
+        got = preview(value, MAX_SHOWN_CHARS)
+    expected = f"1 to {MAX_RANK} whole numbers up to {MAX_DIMENSION}"
+    raise invalid_request([Violation(location, expected, got)])
 
 
 def _flat(data: object) -> list[Any]:
