@@ -128,3 +128,12 @@ def preview(value: object, max_chars: int = 60) -> str:
     except (TypeError, ValueError, RecursionError):
         text = repr(value)
     return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
+
+
+def first_line(err: BaseException) -> str:
+    """The first line of an error's text, or the name of its class if it has none.
+
+    >>> first_line(ValueError("bad")), first_line(KeyboardInterrupt())
+    ('bad', 'KeyboardInterrupt')
+    """
+    return next(iter(str(err).splitlines()), type(err).__name__)

@@ -14,7 +14,7 @@ from contracts.errors import preview
 from contracts.schema import Violation
 from contracts.times import parse_utc, utc_text
 
-FIELDS = ("prediction_id", "truth", "time")
+LABEL_FIELDS = ("prediction_id", "truth", "time")
 MAX_PREDICTION_ID_CHARS = 128
 
 
@@ -50,9 +50,9 @@ def _violations(
     given: Mapping[object, object], classes: tuple[str, ...], prefix: str
 ) -> Iterator[Violation]:
     for name in given:
-        if name not in FIELDS:
+        if name not in LABEL_FIELDS:
             yield Violation(f"{prefix}{name}", "no such field", "a value")
-    identity, truth, time = (given.get(name) for name in FIELDS)
+    identity, truth, time = (given.get(name) for name in LABEL_FIELDS)
     if not isinstance(identity, str) or not 0 < len(identity) <= MAX_PREDICTION_ID_CHARS:
         expected = f"a prediction id of 1 to {MAX_PREDICTION_ID_CHARS} characters"
         yield Violation(f"{prefix}prediction_id", expected, _got(given, "prediction_id"))

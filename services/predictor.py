@@ -34,7 +34,7 @@ from services.edge.asgi import App
 from services.edge.install import EdgeInstaller
 from services.edge.openapi import OpenApiPage
 from services.edge.routes import Page
-from services.inference.loader import read_manifest
+from services.inference.loader import load_manifest
 from services.inference.model_source import ModelSource
 from services.serving.repository import ModelRepository
 from services.serving.watcher import PointerWatcher
@@ -57,7 +57,7 @@ def _read_settings() -> ServiceSettings:
 def _read_models(source: ModelSource) -> list[tuple[Pointer, Manifest]]:
     """The readable models; `prepare` reports what is wrong with the others, after the pull."""
     try:
-        return [(p, read_manifest(source.directory(p), p)) for p in source.pointers()]
+        return [(p, load_manifest(source.directory(p), p)) for p in source.pointers()]
     except PlatformError:
         return []
 

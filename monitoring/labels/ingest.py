@@ -12,7 +12,7 @@ import msgspec
 
 from contracts.errors import InvalidData
 from contracts.files import write_whole
-from contracts.labels import FIELDS, Label, label_of, label_violations
+from contracts.labels import LABEL_FIELDS, Label, label_of, label_violations
 from contracts.manifest import Manifest
 from contracts.names import Layout
 
@@ -80,7 +80,7 @@ def _csv_rows(source: Path) -> Iterator[tuple[str, object]]:
     with source.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         head = set(reader.fieldnames or ())
-        if not {"prediction_id", "truth"} <= head or head - set(FIELDS):
+        if not {"prediction_id", "truth"} <= head or head - set(LABEL_FIELDS):
             raise InvalidData(
                 f"{source}: expected the columns prediction_id, truth and optionally time, "
                 f"got {', '.join(sorted(map(str, head))) or 'none'}",

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from contracts.errors import NotRegistered, PlatformError
+from contracts.errors import NotRegistered, PlatformError, first_line
 from contracts.files import unwritable
 from registry.mlflow_store.connection import Connection
-from registry.mlflow_store.errors import artifacts_unreachable, errno_line, first_line, is_local
+from registry.mlflow_store.errors import artifacts_unreachable, errno_line, is_local
 
 logger = logging.getLogger("slipway.registry")
 

@@ -92,8 +92,3 @@ def is_local(err: Exception, target: Path) -> bool:
 def errno_line(err: Exception) -> str:
     """The line of an error's text that names the error number."""
     return next(line for line in str(err).splitlines() if _ERRNO.search(line))
-
-
-def first_line(err: Exception) -> str:
-    """The first line of an error's text; its type where there is none."""
-    return next(iter(str(err).splitlines()), type(err).__name__)

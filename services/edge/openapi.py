@@ -54,7 +54,7 @@ class ModelList(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Operation:
+class PathOperation:
     """One path and method. `request` and `response` are types, or tuples of alternatives."""
 
     path: str
@@ -134,7 +134,7 @@ def _table_line(pointer: Pointer, manifest: Manifest) -> str:
 class _Schemas:
     """The schema of every type in some operations, and the components they refer to."""
 
-    def __init__(self, operations: list[Operation]) -> None:
+    def __init__(self, operations: list[PathOperation]) -> None:
         types: dict[int, Any] = {}
         for each in operations:
             for alternatives in (each.request, each.response, each.fault, each.components):
@@ -156,24 +156,24 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
     return kind if isinstance(kind, tuple) else (kind,)
 
 
-def _general() -> Iterator[Operation]:
-    yield Operation("/models", "All models: versions, schemas, metrics.", MODELS, ModelList)
-    yield Operation(
+def _general() -> Iterator[PathOperation]:
+    yield PathOperation("/models", "All models: versions, schemas, metrics.", MODELS, ModelList)
+    yield PathOperation(
         "/ping", "MLflow's health check: whether the service is ready.", HEALTH, ANY_OBJECT
     )
     tag, fault = OpenInference.tag, OpenInferenceFault
-    yield Operation("/v2", "The server.", tag, ANY_OBJECT)
-    yield Operation("/v2/health/live", "Whether the server is alive.", tag, ANY_OBJECT)
+    yield PathOperation("/v2", "The server.", tag, ANY_OBJECT)
+    yield PathOperation("/v2/health/live", "Whether the server is alive.", tag, ANY_OBJECT)
     summary = "Whether the server is ready."
-    yield Operation("/v2/health/ready", summary, tag, ANY_OBJECT, fault=fault)
+    yield PathOperation("/v2/health/ready", summary, tag, ANY_OBJECT, fault=fault)
 
 
 def _of_models(
     models: Mapping[str, Model], protocols: tuple[type[WireProtocol], ...]
-) -> Iterator[Operation]:
+) -> Iterator[PathOperation]:
     is_only = len(models) == 1
     for name, model in models.items():
-        yield Operation(
+        yield PathOperation(
             f"/models/{name}", f"{name}: version, schema, metrics.", MODELS, ModelDescription
         )
         yield from _labels(f"/models/{name}/labels", name)
@@ -186,7 +186,7 @@ def _of_models(
         for protocol in protocols:
             request, response = protocol.request_type(types), protocol.response_type(types)
             for path, _ in prediction_paths(protocol, name, model, is_only=is_only):
-                yield Operation(
+                yield PathOperation(
                     path,
                     _summary(protocol, model.manifest),
                     protocol.tag,
@@ -201,23 +201,25 @@ def _summary(protocol: type[WireProtocol], manifest: Manifest) -> str:
     return f"{manifest.description or manifest.name}: {protocol.summary}"
 
 
-def _labels(path: str, name: str) -> Iterator[Operation]:
+def _labels(path: str, name: str) -> Iterator[PathOperation]:
     request = (LabelBody, LabelsBody)
     summary = f"{name}: the true outcomes of predictions."
-    yield Operation(path, summary, LABELS, LabelsAccepted, request)
+    yield PathOperation(path, summary, LABELS, LabelsAccepted, request)
 
 
-def _metadata(root: str, name: str) -> Iterator[Operation]:
+def _metadata(root: str, name: str) -> Iterator[PathOperation]:
     tag, fault = OpenInference.tag, OpenInferenceFault
-    yield Operation(root, f"{name}: inputs and outputs.", tag, ModelMetadata, fault=fault)
-    yield Operation(f"{root}/ready", f"{name}: whether it is ready.", tag, ANY_OBJECT, fault=fault)
+    yield PathOperation(root, f"{name}: inputs and outputs.", tag, ModelMetadata, fault=fault)
+    yield PathOperation(
+        f"{root}/ready", f"{name}: whether it is ready.", tag, ANY_OBJECT, fault=fault
+    )
 
 
 def _row_schema(manifest: Manifest) -> JsonSchema:
     return row_schema(manifest.schema, manifest.golden[0].features if manifest.golden else None)
 
 
-def _path_item(operation: Operation, schemas: _Schemas) -> JsonSchema:
+def _path_item(operation: PathOperation, schemas: _Schemas) -> JsonSchema:
     described: JsonSchema = {
         "summary": operation.summary,
         "tags": [operation.tag],

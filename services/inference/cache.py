@@ -22,7 +22,7 @@ from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
-Scores = Sequence[float]
+CachedScores = Sequence[float]
 """The scores of one row, shape `(n_outputs,)`."""
 RETRY_S = 1.0
 """Time without requests to a Redis that failed."""
@@ -33,10 +33,10 @@ MAX_PENDING_WRITES = 64
 class ResultCache(Protocol):
     """Keeps the scores of rows for one version of a model."""
 
-    async def get_many(self, rows: Rows) -> list[Scores] | None:
+    async def get_many(self, rows: Rows) -> list[CachedScores] | None:
         """The scores of these rows, shape `(n_rows, n_outputs)`; None if any is missing."""
 
-    def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    def put_many(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         """Keep the scores of these rows, shape `(n_rows, n_outputs)`."""
 
     async def close(self) -> None:
@@ -77,11 +77,11 @@ class MemoryCache:
 
         self._prefix = prefix
         self._metrics = metrics
-        self._known: TTLCache[bytes, Scores] = TTLCache(
+        self._known: TTLCache[bytes, CachedScores] = TTLCache(
             settings.cache_rows, settings.cache_ttl_s, timer=time.monotonic
         )
 
-    async def get_many(self, rows: Rows) -> list[Scores] | None:
+    async def get_many(self, rows: Rows) -> list[CachedScores] | None:
         """The scores of these rows; None if any is missing."""
         known = [self._known.get(key) for key in keys_of(self._prefix, rows)]
         found = [scores for scores in known if scores is not None]
@@ -91,7 +91,7 @@ class MemoryCache:
         self._metrics.hit.inc()
         return found
 
-    def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    def put_many(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         """Keep the scores of these rows."""
         self._known.update(zip(keys_of(self._prefix, rows), scores, strict=True))
 
@@ -112,7 +112,7 @@ class RedisCache:
         self._paused_until = 0.0
         self._writes: set[asyncio.Task[None]] = set()
 
-    async def get_many(self, rows: Rows) -> list[Scores] | None:
+    async def get_many(self, rows: Rows) -> list[CachedScores] | None:
         """The scores of these rows, within the timeout; None if any is missing."""
         if time.monotonic() < self._paused_until:
             self._metrics.error.inc()
@@ -129,7 +129,7 @@ class RedisCache:
         self._metrics.hit.inc()
         return [array("f", text).tolist() for text in texts]
 
-    def put_many(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    def put_many(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         """Keep the scores of these rows, in a task of its own."""
         if time.monotonic() < self._paused_until or len(self._writes) >= MAX_PENDING_WRITES:
             return
@@ -142,7 +142,7 @@ class RedisCache:
         await asyncio.gather(*self._writes)
         await self._redis.aclose()
 
-    async def _write(self, rows: Rows, scores: Sequence[Scores]) -> None:
+    async def _write(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 pipe = self._redis.pipeline(transaction=False)

@@ -31,7 +31,7 @@ from services.inference.rows import NO_FLAGS, Rows, join_rows
 
 NAN = float("nan")
 COLON = ord(":")
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 encode_lines = msgspec.json.Encoder().encode_lines
 _NOT_FAST = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -97,7 +97,7 @@ class Decoder:
             return self.exact(parse_json(body))
         if not is_strict:
             return self._apply_policies(dict(zip(self._names, values, strict=True)))
-        text = body if _is_one_line(body) else encode(row)
+        text = body if _is_one_line(body) else _encode(row)
         return Rows((text,), (self._numbers(values),), NO_FLAGS)
 
     def fast_rows(self, body: bytes, limit: int) -> Rows | None:
@@ -163,7 +163,7 @@ class Decoder:
         """A valid row, clipped and flagged as the policies say."""
         applied, flags = self._schema.apply_policies(row)
         values = tuple(applied[name] for name in self._names)
-        return Rows((encode(self._struct(*values)),), (self._numbers(values),), (flags,))
+        return Rows((_encode(self._struct(*values)),), (self._numbers(values),), (flags,))
 
     def _apply_policies_by_column(self, columns: Sequence[Sequence[Any]]) -> Rows | None:
         """Valid rows by column, clipped and flagged; None if a feature is missing."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import CorruptModel, PlatformError
+from contracts.errors import CorruptModel, PlatformError, first_line
 from contracts.integrity import FETCH_AGAIN, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE
@@ -16,7 +16,7 @@ from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.external_data import external_file
 from services.inference.render import Renderer
-from services.inference.session import Session, first_line
+from services.inference.session import Session
 
 INLINE_BUDGET_S = 0.002
 """The longest time for which one batch may block the event loop."""
@@ -39,7 +39,7 @@ class ServedModel:
     inline_rows: int
 
 
-def read_manifest(directory: Path, pointer: Pointer) -> Manifest:
+def load_manifest(directory: Path, pointer: Pointer) -> Manifest:
     """The manifest of a model directory, which the pointer's digest proves; reads nothing else.
 
     Raises:
@@ -59,7 +59,7 @@ def verified_manifest(directory: Path, pointer: Pointer) -> Manifest:
         CorruptModel: naming the file, what was expected and what came.
 
     """
-    manifest = read_manifest(directory, pointer)
+    manifest = load_manifest(directory, pointer)
     # BentoML adds a file of its own, model.yaml, to the models in its store.
     files = {p.name: p for p in directory.iterdir() if p.name in manifest.files}
     found = {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items()}

@@ -13,6 +13,7 @@ from services.inference.batch_result import EMPTY_RESULT, BatchClock, BatchResul
 from services.inference.ids import new_id_tails
 from services.inference.pending import Assignment, PendingRequest
 from services.inference.templates import (
+    EMPTY_LIST,
     Column,
     constant,
     encode,
@@ -20,8 +21,6 @@ from services.inference.templates import (
     object_template,
     split_template,
 )
-
-NO_FLAGS = b"[]"
 
 
 class Renderer:
@@ -66,7 +65,7 @@ class Renderer:
             ends = _spread([_split_fields(each) for each in assignments], sizes)
         return fill(
             self._line, result.id_head, result.ids, result.time, features, result.predictions,
-            result.monitored_scores, *result.scores, result.flags or NO_FLAGS,
+            result.monitored_scores, *result.scores, result.flags or EMPTY_LIST,
             _spread(waits_ms, sizes), _spread(request_ids, sizes), ends,
         )  # fmt: skip
 

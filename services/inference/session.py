@@ -4,14 +4,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from contracts.errors import CorruptModel
+from contracts.errors import CorruptModel, first_line
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 from contracts.onnx_session import PROVIDERS, SESSION_OPTIONS
-
-
-def first_line(err: Exception) -> str:
-    """The first line of an error's text, or the name of its class if it has none."""
-    return next(iter(str(err).splitlines()), type(err).__name__)
 
 
 class Session:

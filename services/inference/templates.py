@@ -20,6 +20,7 @@ import msgspec
 from services.inference.rows import JsonText
 
 encode = msgspec.json.Encoder().encode
+EMPTY_LIST = b"[]"
 Column = Sequence[JsonText] | bytes
 """A value per row; bytes stand for the same value in each row."""
 

@@ -9,7 +9,7 @@ from contracts.schema import Violation
 from services.faults import FAULTS, Fault
 
 FaultCode = Annotated[str, Meta(extra_json_schema={"enum": list(FAULTS)})]
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 class FaultDetail(msgspec.Struct, frozen=True):
@@ -40,11 +40,11 @@ class RowFault(msgspec.Struct, frozen=True):
 
 def fault_body(fault: Fault, request_id: str) -> bytes:
     """The encoded body of a refused request."""
-    return encode(
+    return _encode(
         FaultBody(RequestFaultDetail(fault.code, fault.message, fault.violations, request_id))
     )
 
 
 def row_fault(fault: Fault) -> bytes:
     """The encoded result of a row that has no prediction."""
-    return encode(RowFault(FaultDetail(fault.code, fault.message, fault.violations)))
+    return _encode(RowFault(FaultDetail(fault.code, fault.message, fault.violations)))

@@ -45,7 +45,7 @@ class Invocation(msgspec.Struct, frozen=True):
     instances: Any | UnsetType = UNSET
 
 
-class Predictions(msgspec.Struct, frozen=True):
+class InvocationPredictions(msgspec.Struct, frozen=True):
     """The predictions, in the order of the rows."""
 
     predictions: list[str | float]
@@ -86,7 +86,7 @@ class Invocations(WireProtocol):
     def response_type(cls, types: ModelTypes) -> Any:
         """The predictions."""
         del types
-        return Predictions
+        return InvocationPredictions
 
 
 def _render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:

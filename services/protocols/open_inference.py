@@ -41,7 +41,7 @@ from services.protocols.tensors import (
 from services.protocols.wire_protocol import ModelTypes, WireProtocol
 
 PLATFORM = "onnxruntime_onnx"
-FIELDS = frozenset({"id", "parameters", "inputs", "outputs"})
+REQUEST_FIELDS = frozenset({"id", "parameters", "inputs", "outputs"})
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):
@@ -109,7 +109,9 @@ class OpenInference(WireProtocol):
         if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
             got = type(request).__name__
             raise invalid_request([Violation("inputs", "a list of tensors", got)])
-        unknown = [Violation(k, "no such field", "a value") for k in request if k not in FIELDS]
+        unknown = [
+            Violation(k, "no such field", "a value") for k in request if k not in REQUEST_FIELDS
+        ]
         if unknown:
             raise invalid_request(unknown)
         client_id = text_at(request.get("id", ""), "id")

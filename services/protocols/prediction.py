@@ -8,10 +8,8 @@ from msgspec import Meta
 from contracts.manifest import Manifest
 from services.inference.batch_result import BatchResult
 from services.inference.loader import ServedModel
-from services.inference.templates import constant, fill, object_template, split_template
+from services.inference.templates import EMPTY_LIST, constant, fill, object_template, split_template
 from services.protocols.wire_protocol import ModelTypes, reference
-
-NO_FLAGS = b"[]"
 
 
 class PredictionTemplate:
@@ -37,14 +35,14 @@ class PredictionTemplate:
     def one(self, result: BatchResult, index: int) -> bytes:
         """The prediction of one row of a result."""
         scores = [column[index] for column in result.scores]
-        flags = result.flags[index] if result.flags else NO_FLAGS
+        flags = result.flags[index] if result.flags else EMPTY_LIST
         prediction = result.predictions[index]
         row = (result.id_head, result.ids[index], result.time, prediction, *scores, flags)
         return self._template % row
 
     def many(self, result: BatchResult, rows: slice) -> bytes:
         """The predictions of the rows of a result, separated by commas."""
-        flags = result.flags[rows] if result.flags else NO_FLAGS
+        flags = result.flags[rows] if result.flags else EMPTY_LIST
         scores = (column[rows] for column in result.scores)
         return fill(
             self._pieces, result.id_head, result.ids[rows], result.time,

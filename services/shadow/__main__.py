@@ -19,7 +19,7 @@ from services.inference.model_source import ModelSource
 from services.settings import ServiceSettings
 from services.shadow.scorer import ShadowScorer
 
-POLL_INTERVAL_S = 0.25
+SHADOW_POLL_INTERVAL_S = 0.25
 SHADOW_NICENESS = 19
 
 logger = logging.getLogger("slipway.shadow")
@@ -42,7 +42,7 @@ def main() -> None:
         scorers: dict[str, ShadowScorer] = {}
         while lock is not None and os.getppid() == parent:
             poll(scorers, layout, own)
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(SHADOW_POLL_INTERVAL_S)
 
 
 def lower_priority() -> None:
