@@ -1,4 +1,4 @@
-"""The only module that imports Evidently: its report on a sample, with the verdict's numbers.
+"""Evidently's report on a sample, with the verdict's numbers.
 
 Evidently draws; what has drifted and by how much is decided by the verdict over every row, so
 that its page cannot disagree with ours.
@@ -21,6 +21,7 @@ from contracts.errors import Unwritable
 from contracts.files import write_whole
 from contracts.verdict import Finding
 from monitoring.reference_sample import ReferenceSample
+from monitoring.reporting.evidently_page import evidently_page
 from monitoring.reporting.sampling import SAMPLE_SEED
 from monitoring.traffic.decode import feature_key
 
@@ -129,10 +130,7 @@ def evidently_html(
         )
         if target is not None:
             _store(snapshot, target)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "report.html"
-            snapshot.save_html(str(path))
-            return path.read_text(encoding="utf-8")
+        return evidently_page(snapshot)
 
 
 def _store(snapshot: Any, target: SnapshotTarget) -> None:
