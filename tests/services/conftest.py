@@ -23,6 +23,7 @@ from registry.pull import pull_all
 from services.metrics import Metrics
 from tests import tiny
 from tests.conftest import working_in
+from tests.services.http_client import ask
 from tests.slipway.conftest import free_port
 from training.run import train_recipe
 
@@ -52,11 +53,12 @@ class Followed:
         self.client.set_registered_model_alias("tiny", "production", str(version))
 
     def answers(self) -> dict[str, Any]:
-        from tests.services.http_client import ask
-
         status, answer, _ = ask(self.service, "/models/tiny/predict")
         assert status == 200, answer
         return dict(answer)
+
+    def answers_with(self, version: int) -> bool:
+        return bool(self.answers()["version"] == version)
 
 
 @pytest.fixture(scope="session")

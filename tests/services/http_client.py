@@ -6,14 +6,20 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from tests import tiny
-from tests.services.conftest import Followed, Service
 
 GOOD = json.dumps(tiny.GOOD).encode()
 JSON = {"content-type": "application/json"}
+
+
+class Service(Protocol):
+    """What a request needs to know of a service."""
+
+    @property
+    def url(self) -> str: ...
 
 
 def ask(
@@ -49,10 +55,6 @@ def metric(service: Service, name: str) -> float:
     _, text, _ = ask(service, "/metrics", None, "GET")
     lines = [line for line in text.splitlines() if line.startswith(f"{name} ")]
     return float(lines[0].rpartition(" ")[2]) if lines else 0.0
-
-
-def answers_with(followed: Followed, version: int) -> bool:
-    return bool(followed.answers()["version"] == version)
 
 
 def eventually(claim: Callable[[], bool], log: Path, seconds: float = 40) -> None:

@@ -22,7 +22,7 @@ from tests import tiny
 from tests.conftest import working_in
 from tests.registry.test_http import Server, wait_for
 from tests.services.conftest import Followed, serving
-from tests.services.http_client import GOOD, answers_with, ask, eventually
+from tests.services.http_client import GOOD, ask, eventually
 from tests.slipway.conftest import free_port
 from training.run import train_recipe
 
@@ -50,7 +50,7 @@ def test_an_alias_that_moves_is_followed_under_load_without_a_failure(followed: 
         thread.start()
     for version in (2, 1, 2, 1, 2):
         followed.point(version)
-        eventually(partial(answers_with, followed, version), log)
+        eventually(partial(followed.answers_with, version), log)
     stop.set()
     for thread in threads:
         thread.join()
@@ -96,7 +96,7 @@ def test_the_documents_follow_a_promotion_without_a_restart(
     assert "| tiny | 1 |" in description
     assert limits == [100, 100]
     followed.point(version)
-    eventually(partial(answers_with, followed, version), followed.service.log)
+    eventually(partial(followed.answers_with, version), followed.service.log)
     description, limits = documents()
     assert f"| tiny | {version} | Pays the loan back |" in description
     assert limits == [120, 120]
@@ -128,13 +128,13 @@ def test_a_registry_that_hangs_is_not_felt_and_its_return_is_noticed(
         with serving(tmp_path, models, **settings) as service:
             followed = Followed(service, client)
             client.set_registered_model_alias("tiny", "production", "2")
-            eventually(partial(answers_with, followed, 2), service.log)
+            eventually(partial(followed.answers_with, 2), service.log)
             server.signal(signal.SIGSTOP)
             eventually(lambda: "serving goes on" in service.log.read_text(), service.log)
-            assert answers_with(followed, 2)
+            assert followed.answers_with(2)
             server.signal(signal.SIGCONT)
             client.set_registered_model_alias("tiny", "production", "1")
-            eventually(partial(answers_with, followed, 1), service.log)
+            eventually(partial(followed.answers_with, 1), service.log)
             eventually(lambda: "answers again" in service.log.read_text(), service.log)
     finally:
         server.signal(signal.SIGKILL)
