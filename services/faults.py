@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from contracts.schema import Violation
 
+MAX_SHOWN_CHARS = 80
+"""At most this much of a value that a client sent is repeated in a message."""
+
 FAULTS: Mapping[str, str] = {
     "invalid_http": "the request is not HTTP/1.1 as RFC 9112 defines it",
     "invalid_json": "the body is not one JSON document in UTF-8",

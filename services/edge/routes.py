@@ -18,7 +18,7 @@ from services.serving.model import Model
 from services.serving.repository import ModelRepository
 
 SERVER_NAME = "slipway"
-MAX_SHOWN_CHARS = 120
+MAX_PATH_CHARS = 120
 
 
 class Handler(Protocol):
@@ -97,7 +97,7 @@ class RouteTable:
             known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(models)) or "none"
             message = f"several models are served: expected one of {known}"
             return Fault("unknown_model", message)
-        got = repr(path[:MAX_SHOWN_CHARS])
+        got = repr(path[:MAX_PATH_CHARS])
         return Fault("not_found", f"path: expected /models/NAME/predict, got {got}")
 
     def _rebuild(self) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from contracts.schema import Violation
-from services.faults import Fault
+from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.batch_result import BatchResult
 from services.inference.json_body import invalid_request, parse_json
 from services.inference.loader import ServedModel
@@ -26,7 +26,6 @@ from services.protocols.tensors import (
     DATATYPES,
     FLOATS,
     INTEGERS,
-    MAX_SHOWN_CHARS,
     RequestedOutput,
     RequestTensor,
     ResponseTensor,

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from contracts.errors import preview
 from contracts.manifest import Manifest
 from contracts.schema import MISSING_CODE, Feature, Violation
+from services.faults import MAX_SHOWN_CHARS
 from services.inference.json_body import invalid_request
 
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
@@ -23,7 +24,6 @@ DATATYPES: Mapping[str, frozenset[str]] = {
 """Per type of a feature, the datatypes that are accepted."""
 PREFERRED = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 """Per type of a feature, the datatype in the metadata."""
-MAX_SHOWN_CHARS = 80
 MAX_RANK = 8
 MAX_DIMENSION = 2**31 - 1
 

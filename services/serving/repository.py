@@ -12,7 +12,7 @@ from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, Layout
 from contracts.split import TrafficSplit
-from services.faults import Fault
+from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.cache import open_cache
 from services.inference.jsonl_log import check_writable
 from services.inference.loader import ServedModel, load_model
@@ -23,8 +23,6 @@ from services.serving.label_log import LabelLog
 from services.serving.model import Model, ModelDescription
 from services.serving.split_endpoint import SplitEndpoint
 from services.settings import ServiceSettings
-
-MAX_SHOWN_CHARS = 80
 
 logger = logging.getLogger("bentoml.slipway")
 
