@@ -1,5 +1,6 @@
-"""One model in one worker: rows in, scores, answers and lines of traffic out.
+"""One version of a model in one worker: load, decode, batch, score, render, log.
 
-Loading and trial of model directories, decoding, batching, the session, the cache, the log.
-Knows no HTTP, no protocol and no BentoML; a fault has a code, not a status.
+In: a model directory, and rows of requests. Out: batch results, and records in the traffic log.
+May import `services.faults`, `services.metrics`, `services.settings` and `contracts`; knows no
+HTTP, no protocol and no BentoML. A fault has a code, not a status.
 """
