@@ -25,6 +25,7 @@ from monitoring.traffic.compaction_steps import (
     oldest_kept,
     remove_log_files,
     remove_unnamed,
+    unwritten,
 )
 from monitoring.traffic.decode import split_by_time
 from monitoring.traffic.jsonl import JsonlReader
@@ -135,6 +136,10 @@ def _table(records: list[TrafficRecord], lines: JsonlReader[TrafficRecord]) -> p
 
 
 def _remove_day(day: Path) -> int:
+    for path in day.glob("*.jsonl"):
+        with unwritten(path) as is_free:
+            if not is_free:
+                return 0
     # Renamed first: a day that is half removed must not be taken for a day.
     going = day.with_name(f".going-{day.name}-{token_hex(4)}")
     day.rename(going)

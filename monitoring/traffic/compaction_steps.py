@@ -6,6 +6,7 @@ are removed only after that, while nobody reads.
 """
 
 import contextlib
+import fcntl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -122,12 +123,31 @@ def remove_unnamed(folder: Path) -> None:
 def remove_log_files(folder: Path, prefix: str = "") -> int:
     """Remove log files that are in Parquet to the last byte; gives their number.
 
-    To be called while nobody reads. Only names that start with `prefix` are considered.
+    To be called while nobody reads. Only names that start with `prefix` are considered. A file
+    that a service still has open stays, whatever the clock says.
     """
     done = read_compaction_manifest(folder).log_files
     removed = 0
     for path in folder.glob(f"{prefix}*.jsonl"):
-        if path.name in done and path.stat().st_size == done[path.name]:
-            path.unlink()
-            removed += 1
+        if path.name not in done:
+            continue
+        with unwritten(path) as is_free:
+            if is_free and path.stat().st_size == done[path.name]:
+                path.unlink()
+                removed += 1
     return removed
+
+
+@contextlib.contextmanager
+def unwritten(path: Path) -> Iterator[bool]:
+    """Whether no process has a log file open for writing; none can lock it while the block runs.
+
+    Writers hold a shared lock on their file (`services.inference.jsonl_log`).
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

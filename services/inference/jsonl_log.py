@@ -3,8 +3,13 @@
 Each process writes its own log files. One `write` per batch to a file opened with O_APPEND: what
 `write` accepted is in the kernel, so a process that is killed afterwards loses nothing. A power
 failure may lose the last seconds.
+
+A file that somebody removed or replaced is noticed before the next write, which opens a new one.
+While a file is open, its writer holds a shared lock (`flock`) on it: compaction removes only files
+that it can lock for itself. The lock ends with the process.
 """
 
+import fcntl
 import logging
 import os
 import secrets
@@ -57,7 +62,7 @@ class JsonlLog:
 
         """
         day = f"{now:%Y-%m-%d}"
-        if day != self._day or self._size >= self._max_file_bytes:
+        if day != self._day or self._size >= self._max_file_bytes or self._is_unlinked():
             self._open_file(day, now)
         if self._is_torn:
             # The last write stopped in the middle of a line: end that line first.
@@ -79,6 +84,10 @@ class JsonlLog:
             self._descriptor = -1
             self._day = ""
 
+    def _is_unlinked(self) -> bool:
+        """Whether no folder names the open file any more; costs less than a microsecond."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
     def _start_flush(self) -> None:
         """Flush the file in a thread, unless the last flush is still running."""
         if self._flushing is not None and self._flushing.is_alive():
@@ -95,6 +104,7 @@ class JsonlLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, FILE_MODE)
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._day, self._size, self._flushed, self._is_torn = day, 0, 0, False
 
 

@@ -1,0 +1,109 @@
+"""A log file that is removed loses nothing that comes after, and an open one is not removed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts.names import Layout
+from monitoring.traffic.compaction import compact_traffic
+from services.inference.jsonl_log import JsonlLog
+from tests.services.conftest import serving
+from tests.services.http_client import ask
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from services.inference.jsonl_log import JsonlLog
+
+log = JsonlLog(Path(sys.argv[1]), 1 << 30)
+for line in sys.stdin:
+    log.append([line.strip().encode()], datetime(2026, 1, 31, 12, tzinfo=UTC))
+    print(flush=True)
+"""
+
+
+def record(number: int) -> bytes:
+    """A line of the traffic log."""
+    fields = {
+        "prediction_id": f"p{number}",
+        "time": "2026-01-31T12:00:00.000000Z",
+        "model": "tiny",
+        "version": 1,
+        "variant": "production",
+        "features": {"age": 40.0},
+        "prediction": "yes",
+        "score": 0.5,
+        "scores": {"yes": 0.5},
+        "flags": [],
+        "latency_ms": 1.0,
+        "request_id": "",
+    }
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize("by_day", [True, False])
+def test_a_removed_file_is_noticed_before_the_next_write(tmp_path: Path, *, by_day: bool) -> None:
+    log = JsonlLog(tmp_path / "tiny", 1 << 20, by_day=by_day)
+    log.append([b"{1}"], NOW)
+    shutil.rmtree(tmp_path / "tiny")
+    log.append([b"{2}"], NOW)
+    log.append([b"{3}"], NOW)
+    log.close()
+
+    (path,) = (tmp_path / "tiny").rglob("*.jsonl")
+    assert path.read_bytes() == b"{2}\n{3}\n"
+
+
+@pytest.mark.parametrize("keep_days", [0, 1])
+def test_compaction_leaves_a_file_that_a_live_process_writes(
+    tmp_path: Path, keep_days: int
+) -> None:
+    layout = Layout(tmp_path)
+    folder = layout.traffic("tiny")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    try:
+        for number in range(2):
+            writer.stdin.write(record(number) + b"\n")
+            writer.stdin.flush()
+            assert writer.stdout.readline()
+            # A clock that is wrong by a week: the day is past, and the file has been idle long.
+            ahead = datetime.now(UTC) + timedelta(days=7)
+            done = compact_traffic(layout, "tiny", now=ahead, keep_days=keep_days)
+            (path,) = folder.glob("*/*.jsonl")
+            assert path.read_bytes().splitlines() == [record(n) for n in range(number + 1)]
+            assert (done.removed_log_files, done.removed_days) == (0, 0)
+    finally:
+        writer.stdin.close()
+        writer.wait(30)
+        writer.stdout.close()
+    compact_traffic(layout, "tiny", now=datetime.now(UTC) + timedelta(days=7), keep_days=keep_days)
+    assert not list(folder.glob("*/*.jsonl"))
+
+
+@pytest.mark.slow
+def test_predictions_after_the_traffic_was_removed_are_in_the_log(
+    models: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, models) as service:
+        assert ask(service, "/models/tiny/predict")[0] == 200
+        shutil.rmtree(service.layout.traffic("tiny"))
+        answers = [ask(service, "/models/tiny/predict") for _ in range(5)]
+    assert [status for status, _, _ in answers] == [200] * 5
+    files = service.layout.traffic("tiny").glob("*/*.jsonl")
+    logged = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+    assert {r["prediction_id"] for r in logged} == {a["prediction_id"] for _, a, _ in answers}
