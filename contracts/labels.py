@@ -6,6 +6,7 @@ for a request to the service and for a file given to the monitor.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from math import isfinite
 
 import msgspec
@@ -31,19 +32,22 @@ class Label(msgspec.Struct, frozen=True, gc=False):
     time: str
 
 
-def label_violations(given: object, classes: tuple[str, ...], prefix: str = "") -> list[Violation]:
+def label_violations(
+    given: object, classes: tuple[str, ...], prefix: str = "", limit: int | None = None
+) -> list[Violation]:
     """Everything that is wrong with a label.
 
     Args:
         given: the label as it came, decoded from JSON or CSV.
         classes: the model's classes; empty for a regression.
         prefix: what stands before a field's name in a violation's path, such as `labels[3].`.
+        limit: where the search ends; None for no limit.
 
     """
     if not isinstance(given, Mapping):
         expected = "an object with prediction_id, truth and optionally time"
         return [Violation(prefix.rstrip(".: ") or "body", expected, preview(given))]
-    return list(_violations(given, classes, prefix))
+    return list(islice(_violations(given, classes, prefix), limit))
 
 
 def _violations(

@@ -13,7 +13,8 @@ of the schema (`Schema.columns`).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -203,26 +204,25 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
                     remedy="fix the schema in the recipe",
                 )
 
-    def violations(self, row: object, path: str = "") -> list[Violation]:
+    def violations(self, row: object, path: str = "", limit: int | None = None) -> list[Violation]:
         """Everything that is wrong with one row, in the order of the schema.
 
-        `path` is the path of the row: `rows[3]` gives violations at `rows[3].age`.
+        `path` is the path of the row: `rows[3]` gives violations at `rows[3].age`. With a
+        `limit`, the search ends at that many.
         """
+        return list(islice(self._all_violations(row, path), limit))
+
+    def _all_violations(self, row: object, path: str) -> Iterator[Violation]:
         if not isinstance(row, Mapping):
-            return [Violation(path or "body", "an object of features", preview(row))]
+            yield Violation(path or "body", "an object of features", preview(row))
+            return
         prefix = f"{path}." if path else ""
-        found = [
-            violation
-            for feature in self.features
-            for violation in _violations(feature, row, prefix)
-        ]
+        for feature in self.features:
+            yield from _violations(feature, row, prefix)
         names = set(self.names)
-        found += [
-            Violation(f"{prefix}{name}", "no such feature", preview(row[name]))
-            for name in row
-            if name not in names
-        ]
-        return found
+        for name in row:
+            if name not in names:
+                yield Violation(f"{prefix}{name}", "no such feature", preview(row[name]))
 
     def apply_policies(self, row: Mapping[str, Any]) -> tuple[dict[str, Value], tuple[str, ...]]:
         """A row without violations with each feature's policy applied, and its flags.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, Schema
 from services.faults import Fault
-from services.inference.json_body import TOO_DEEP, invalid_request, parse_json
+from services.inference.json_body import MAX_VIOLATIONS, TOO_DEEP, invalid_request, parse_json
 from services.inference.row_types import (
     lenient_types,
     list_of,
@@ -84,7 +84,7 @@ class Decoder:
         """The row in a body that is one object of features.
 
         Raises:
-            Fault: `invalid_json` or `invalid_request`, with every violation.
+            Fault: `invalid_json` or `invalid_request`, with the violations.
 
         """
         try:
@@ -144,15 +144,15 @@ class Decoder:
         texts = _lines_of([self._struct(*values) for values in zip(*columns, strict=True)])
         return Rows(texts, numbers, NO_FLAGS * len(texts))
 
-    def exact(self, row: object) -> Rows:
-        """A parsed row, checked by the schema itself.
+    def exact(self, row: object, max_violations: int = MAX_VIOLATIONS + 1) -> Rows:
+        """A parsed row, checked by the schema itself, which stops at `max_violations`.
 
         Raises:
-            Fault: `invalid_request` with every violation; `invalid_json` for deep nesting.
+            Fault: `invalid_request` with the violations; `invalid_json` for deep nesting.
 
         """
         try:
-            violations = self._schema.violations(row)
+            violations = self._schema.violations(row, limit=max_violations)
         except RecursionError as err:
             raise Fault("invalid_json", TOO_DEEP) from err
         if violations:

@@ -2,15 +2,23 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import NoReturn
+
+import msgspec
 
 from contracts.schema import Violation
 from services.faults import Fault
 
 TOO_DEEP = "body: expected a flat object, got deep nesting"
 MAX_VIOLATIONS = 100
-"""Violations listed in one answer; the rest is left out."""
+MAX_VIOLATIONS_BYTES = 24_000
+"""Violations listed in one answer, and their JSON; the rest is left out."""
+MAX_PATH_CHARS = 120
+MAX_EXPECTED_CHARS = 1000
+MAX_GOT_CHARS = 200
+"""Longer texts of a violation are cut: names and values come from the request."""
 MAX_DEPTH = 64
 """Lists and objects within each other; more would exhaust the stack where values are shown."""
 
@@ -45,10 +53,27 @@ def parse_json(body: bytes, *, nan_is_null: bool = False) -> object:
     return parsed
 
 
-def invalid_request(violations: Sequence[Violation]) -> Fault:
-    """The fault `invalid_request`; its message states the first violation."""
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return Fault("invalid_request", f"{violations[0]}{more}", violations)
+def invalid_request(violations: Iterable[Violation]) -> Fault:
+    """The fault `invalid_request`; its message states the first violation.
+
+    It lists at most `MAX_VIOLATIONS`, and reads no more of `violations` than that and one more.
+    """
+    found = [_cut(violation) for violation in islice(violations, MAX_VIOLATIONS + 1)]
+    listed: list[Violation] = []
+    n_bytes = 0
+    for violation in found[:MAX_VIOLATIONS]:
+        n_bytes += encoded_bytes(violation)
+        if listed and n_bytes > MAX_VIOLATIONS_BYTES:
+            break
+        listed.append(violation)
+    n_more = f"at least {MAX_VIOLATIONS}" if len(found) > MAX_VIOLATIONS else len(found) - 1
+    more = f" (and {n_more} more)" if n_more else ""
+    return Fault("invalid_request", f"{listed[0]}{more}", listed)
+
+
+def encoded_bytes(violation: Violation) -> int:
+    """The length of a violation as JSON."""
+    return len(msgspec.json.encode(violation))
 
 
 def repeated(names: Iterable[str]) -> list[str]:
@@ -60,11 +85,24 @@ def repeated(names: Iterable[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
 
 
+def _cut(violation: Violation) -> Violation:
+    """A violation whose texts are short, however long the names and values of the request."""
+    return Violation(
+        _shortened(violation.path, MAX_PATH_CHARS),
+        _shortened(violation.expected, MAX_EXPECTED_CHARS),
+        _shortened(violation.got, MAX_GOT_CHARS),
+    )
+
+
+def _shortened(text: str, max_chars: int) -> str:
+    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
+
+
 def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = repeated(name for name, _ in pairs)[:MAX_VIOLATIONS]
-        raise invalid_request([Violation(name, "each key once", "it twice") for name in names])
+        names = repeated(name for name, _ in pairs)
+        raise invalid_request(Violation(name, "each key once", "it twice") for name in names)
     return found
 
 

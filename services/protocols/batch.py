@@ -12,18 +12,22 @@ from msgspec import Meta
 from services.faults import Fault
 from services.inference.batch_result import BatchResult
 from services.inference.decode import Decoder
-from services.inference.json_body import parse_json
+from services.inference.json_body import invalid_request, parse_json
 from services.inference.loader import ServedModel
 from services.inference.pending import Render
 from services.inference.rows import Rows
 from services.protocols.fault_body import RowFault, row_fault
 from services.protocols.prediction import PredictionTemplate
-from services.protocols.table import check_size, checked_rows, from_columns, from_rows, only_key
+from services.protocols.table import UNLISTED, checked_rows, from_columns, from_rows, only_key
 from services.protocols.wire_protocol import ModelTypes, WireProtocol, reference
 
 READERS = {"rows": from_rows, "columns": from_columns}
 START_BYTES = 32
 """A body of columns is recognized by its first bytes; else it takes the slower path."""
+MAX_ANSWER_FACTOR = 4
+MAX_EXTRA_BYTES = 8_000
+"""A batch is refused as a whole if its errors are longer than this factor times the body, and
+these bytes."""
 
 
 class PredictBatch(WireProtocol):
@@ -96,6 +100,11 @@ def batch_rows(body: bytes, decoder: Decoder, limit: int) -> Rows:
         return rows
     document = parse_json(body)
     key = only_key(document, READERS)
-    table = READERS[key](document[key], key)  # type: ignore[index]  # `only_key` proves that it is an object
-    check_size(table, limit)
-    return checked_rows(table, decoder)
+    table = READERS[key](document[key], key, limit)  # type: ignore[index]  # `only_key` proves that it is an object
+    rows = checked_rows(table, decoder)
+    if (
+        len(rows.refused) * len(row_fault(UNLISTED))
+        > MAX_ANSWER_FACTOR * len(body) + MAX_EXTRA_BYTES
+    ):
+        raise invalid_request(v for fault in rows.refused.values() for v in fault.violations)
+    return rows

@@ -73,8 +73,8 @@ class Invocations(WireProtocol):
                 [Violation("params", "none, the model has no parameters", "some")]
             )
         decoder = self.model.decoder
-        table = _table(key, document[key], decoder.names)  # type: ignore[index]  # as above
-        return valid_rows(table, decoder, limit), _render
+        table = _table(key, document[key], decoder.names, limit)  # type: ignore[index]  # as above
+        return valid_rows(table, decoder), _render
 
     @classmethod
     def request_type(cls, types: ModelTypes) -> Any:
@@ -94,16 +94,16 @@ def _render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -
     return b'{"predictions":[%b]}' % b",".join(result.predictions[rows])
 
 
-def _table(key: str, content: Any, names: Sequence[str]) -> Table:
+def _table(key: str, content: Any, names: Sequence[str], limit: int) -> Table:
     if key == "dataframe_records":
-        return from_rows(content, key)
+        return from_rows(content, key, limit)
     if key == "dataframe_split":
         if not isinstance(content, Mapping):
             expected = "an object of columns and data"
             raise invalid_request([Violation(key, expected, type(content).__name__)])
-        return from_split(content.get("columns"), content.get("data"), key)
+        return from_split(content.get("columns"), content.get("data"), key, limit)
     if isinstance(content, dict):
-        return from_columns(content, key)
+        return from_columns(content, key, limit)
     if isinstance(content, list) and content and isinstance(content[0], list):
-        return from_split(list(names), content, key)
-    return from_rows(content, key)
+        return from_split(list(names), content, key, limit)
+    return from_rows(content, key, limit)

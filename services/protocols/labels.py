@@ -55,9 +55,9 @@ def labels_of(body: bytes, manifest: Manifest, limit: int, now: datetime) -> lis
     found: list[Violation] = []
     for index, label in enumerate(given):
         prefix = f"{path}[{index}]." if path else ""
-        found += label_violations(label, manifest.classes, prefix)
-        if len(found) >= MAX_VIOLATIONS:
+        found += label_violations(label, manifest.classes, prefix, MAX_VIOLATIONS + 1)
+        if len(found) > MAX_VIOLATIONS:
             break
     if found:
-        raise invalid_request(found[:MAX_VIOLATIONS])
+        raise invalid_request(found)
     return [label_of(each, manifest.classes, now) for each in given]

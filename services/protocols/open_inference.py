@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from contracts.errors import preview
 from contracts.schema import Violation
 from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.batch_result import BatchResult
@@ -21,7 +22,7 @@ from services.inference.pending import Render
 from services.inference.rows import Rows
 from services.inference.templates import encode
 from services.protocols.fault_body import FaultCode
-from services.protocols.table import Table, valid_rows
+from services.protocols.table import Table, check_size, refuse_any, valid_rows
 from services.protocols.tensors import (
     DATATYPES,
     FLOATS,
@@ -108,14 +109,12 @@ class OpenInference(WireProtocol):
         if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
             got = type(request).__name__
             raise invalid_request([Violation("inputs", "a list of tensors", got)])
-        unknown = [
+        refuse_any(
             Violation(k, "no such field", "a value") for k in request if k not in REQUEST_FIELDS
-        ]
-        if unknown:
-            raise invalid_request(unknown)
+        )
         client_id = text_at(request.get("id", ""), "id")
         wanted = self._requested_outputs(request.get("outputs"))
-        rows = valid_rows(self._table(request["inputs"]), self.model.decoder, limit)
+        rows = valid_rows(self._table(request["inputs"], limit), self.model.decoder)
 
         def render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
             del refused
@@ -142,21 +141,20 @@ class OpenInference(WireProtocol):
         del types
         return InferenceResponse
 
-    def _table(self, tensors: Sequence[object]) -> Table:
+    def _table(self, tensors: Sequence[object], limit: int) -> Table:
         read = [Tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(tensors)]
         if len(read) == 1 and read[0].name not in self._by_name:
-            return self._matrix(read[0])
-        return self._by_feature(read)
+            return self._matrix(read[0], limit)
+        return self._by_feature(read, limit)
 
-    def _by_feature(self, tensors: Sequence[Tensor]) -> Table:
+    def _by_feature(self, tensors: Sequence[Tensor], limit: int) -> Table:
         """A tensor per feature."""
         locations = {tensor.name: tensor.location for tensor in tensors}
         if len(locations) < len(tensors):
             raise invalid_request([Violation("inputs", "each name once", "one more than once")])
         n_rows = tensors[0].shape[0] if tensors else 0
-        wrong = [v for tensor in tensors for v in self._violations(tensor, n_rows)]
-        if wrong:
-            raise invalid_request(wrong)
+        refuse_any(v for tensor in tensors for v in self._violations(tensor, n_rows))
+        check_size(n_rows, limit)
         rows = [
             dict(zip(locations, row, strict=True))
             for row in zip(*(tensor.data for tensor in tensors), strict=True)
@@ -179,7 +177,7 @@ class OpenInference(WireProtocol):
             found.append(Violation(f"{tensor.location}.shape", shapes, str(tensor.shape)))
         return found
 
-    def _matrix(self, tensor: Tensor) -> Table:
+    def _matrix(self, tensor: Tensor, limit: int) -> Table:
         """One tensor with all features, in which categories and booleans are numbers."""
         n_features = len(self._columns)
         if len(tensor.shape) != 2 or tensor.shape[1] != n_features:  # noqa: PLR2004 - a matrix
@@ -189,6 +187,7 @@ class OpenInference(WireProtocol):
         if tensor.datatype not in FLOATS | INTEGERS:
             location = f"{tensor.location}.datatype"
             raise invalid_request([Violation(location, "numbers", tensor.datatype)])
+        check_size(tensor.shape[0], limit)
         rows = [
             {
                 feature.name: feature_value(feature, value)
@@ -211,15 +210,12 @@ class OpenInference(WireProtocol):
         if not isinstance(outputs, list):
             raise invalid_request([Violation("outputs", "a list", type(outputs).__name__)])
         names = [each.get("name") if isinstance(each, dict) else None for each in outputs]
-        wrong = [
-            Violation(
-                f"outputs[{index}].name", " or ".join(self._names), repr(name)[:MAX_SHOWN_CHARS]
-            )
+        expected = " or ".join(self._names)
+        refuse_any(
+            Violation(f"outputs[{index}].name", expected, preview(name, MAX_SHOWN_CHARS))
             for index, name in enumerate(names)
             if name not in self._names
-        ]
-        if wrong:
-            raise invalid_request(wrong)
+        )
         return [str(name) for name in names]
 
     def _response(

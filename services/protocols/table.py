@@ -1,7 +1,8 @@
 """Tables in request bodies (rows, columns, or names with rows) as objects of features."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -9,8 +10,17 @@ import msgspec
 from contracts.schema import Violation
 from services.faults import Fault
 from services.inference.decode import Decoder
-from services.inference.json_body import MAX_VIOLATIONS, invalid_request, repeated
+from services.inference.json_body import (
+    MAX_VIOLATIONS,
+    MAX_VIOLATIONS_BYTES,
+    encoded_bytes,
+    invalid_request,
+    repeated,
+)
 from services.inference.rows import Rows, join_rows
+
+UNLISTED = Fault("invalid_request", "the row breaks the schema, and too many violations are listed")
+"""The fault of a row behind those whose violations an answer lists."""
 
 
 class Locate(Protocol):
@@ -28,7 +38,7 @@ class Table:
     locate: Locate
 
 
-def from_rows(rows: object, key: str) -> Table:
+def from_rows(rows: object, key: str, limit: int) -> Table:
     """A list of objects of features.
 
     Raises:
@@ -37,10 +47,11 @@ def from_rows(rows: object, key: str) -> Table:
     """
     if not isinstance(rows, list):
         raise invalid_request([Violation(key, "a list of objects of features", _kind(rows))])
+    check_size(len(rows), limit)
     return Table(rows, lambda index, name: f"{key}[{index}]" + (f".{name}" if name else ""))
 
 
-def from_columns(columns: object, key: str) -> Table:
+def from_columns(columns: object, key: str, limit: int) -> Table:
     """An object of lists of equal length.
 
     Raises:
@@ -49,26 +60,23 @@ def from_columns(columns: object, key: str) -> Table:
     """
     if not isinstance(columns, dict) or not columns:
         raise invalid_request([Violation(key, "an object of lists", _kind(columns))])
-    wrong = [
+    refuse_any(
         Violation(f"{key}.{name}", "a list of values", _kind(values))
         for name, values in columns.items()
         if not isinstance(values, list)
-    ]
-    if wrong:
-        raise invalid_request(wrong[:MAX_VIOLATIONS])
+    )
     n_rows = len(next(iter(columns.values())))
-    uneven = [
+    refuse_any(
         Violation(f"{key}.{name}", f"{n_rows} values, as the first has", str(len(values)))
         for name, values in columns.items()
         if len(values) != n_rows
-    ]
-    if uneven:
-        raise invalid_request(uneven[:MAX_VIOLATIONS])
+    )
+    check_size(n_rows, limit)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return Table(rows, lambda index, name: f"{key}.{name}[{index}]")
 
 
-def from_split(names: object, data: object, key: str) -> Table:
+def from_split(names: object, data: object, key: str, limit: int) -> Table:
     """The names of the columns, and a list of values per row.
 
     Raises:
@@ -83,6 +91,7 @@ def from_split(names: object, data: object, key: str) -> Table:
         raise invalid_request([Violation(f"{key}.columns", "each name once", got)])
     if not isinstance(data, list):
         raise invalid_request([Violation(f"{key}.data", "a list of rows", _kind(data))])
+    check_size(len(data), limit)
     for index, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(names):
             got = f"{len(row)}" if isinstance(row, list) else _kind(row)
@@ -92,15 +101,26 @@ def from_split(names: object, data: object, key: str) -> Table:
     return Table(rows, lambda index, name: f"{key}.data[{index}].{name}")
 
 
-def valid_rows(table: Table, decoder: Decoder, limit: int) -> Rows:
+def refuse_any(violations: Iterable[Violation]) -> None:
+    """Refuse a request if it has violations; no more are searched than an answer lists.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
+    violations = list(islice(violations, MAX_VIOLATIONS + 1))
+    if violations:
+        raise invalid_request(violations)
+
+
+def valid_rows(table: Table, decoder: Decoder) -> Rows:
     """All rows of a table; one bad row refuses the whole table.
 
     Raises:
-        Fault: `invalid_request` with at most `MAX_VIOLATIONS` violations, `invalid_json` for a
-            row that is nested too deep, or `body_too_large` for more than `limit` rows.
+        Fault: `invalid_request` with at most `MAX_VIOLATIONS` violations, or `invalid_json` for
+            a row that is nested too deep.
 
     """
-    check_size(table, limit)
     rows: list[Rows] = []
     found: list[Violation] = []
     for checked in _checked(table, decoder):
@@ -113,12 +133,15 @@ def valid_rows(table: Table, decoder: Decoder, limit: int) -> Rows:
         if len(found) >= MAX_VIOLATIONS:
             break
     if found:
-        raise invalid_request(found[:MAX_VIOLATIONS])
+        raise invalid_request(found)
     return join_rows(rows)
 
 
 def checked_rows(table: Table, decoder: Decoder) -> Rows:
-    """The valid rows of a table, and the faults of the others in `Rows.refused`."""
+    """The valid rows of a table, and the faults of the others in `Rows.refused`.
+
+    The violations of the first such rows are listed, at most `MAX_VIOLATIONS` in all.
+    """
     checked = list(enumerate(_checked(table, decoder)))
     return join_rows(
         [rows for _, rows in checked if isinstance(rows, Rows)],
@@ -126,17 +149,17 @@ def checked_rows(table: Table, decoder: Decoder) -> Rows:
     )
 
 
-def check_size(table: Table, limit: int) -> None:
-    """Refuse a table without rows, or with more than `limit`.
+def check_size(n_rows: int, limit: int) -> None:
+    """Refuse a table without rows, or with more than `limit`, before its rows are made.
 
     Raises:
         Fault: `invalid_request` or `body_too_large`.
 
     """
-    if not table.rows:
+    if not n_rows:
         raise invalid_request([Violation("rows", "at least one row", "none")])
-    if len(table.rows) > limit:
-        raise Fault("body_too_large", f"rows: expected at most {limit}, got {len(table.rows)}")
+    if n_rows > limit:
+        raise Fault("body_too_large", f"rows: expected at most {limit}, got {n_rows}")
 
 
 def only_key(document: object, known: Mapping[str, object], optional: Sequence[str] = ()) -> str:
@@ -158,12 +181,20 @@ def only_key(document: object, known: Mapping[str, object], optional: Sequence[s
 
 
 def _checked(table: Table, decoder: Decoder) -> Iterator[Rows | Fault]:
-    """Each row of a table, or what is wrong with it."""
+    """Each row of a table, or what is wrong with it; as far as an answer lists it."""
+    n_left, bytes_left = MAX_VIOLATIONS, MAX_VIOLATIONS_BYTES
     for index, row in enumerate(table.rows):
+        is_listed = n_left > 0 and bytes_left > 0
         try:
-            yield decoder.exact(row)
+            yield decoder.exact(row, n_left if is_listed else 1)
         except Fault as fault:
-            yield _located(fault, index, table.locate)
+            if not is_listed and fault.violations:
+                yield UNLISTED
+                continue
+            located = _located(fault, index, table.locate)
+            n_left -= len(located.violations)
+            bytes_left -= sum(map(encoded_bytes, located.violations))
+            yield located
 
 
 def _located(fault: Fault, row: int, locate: Locate) -> Fault:

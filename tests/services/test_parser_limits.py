@@ -1,6 +1,7 @@
 """No request body costs more than its size, is answered by more, or raises anything but a fault."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 
 from services.faults import Fault
 from services.inference.json_body import MAX_DEPTH
-from services.protocols import tensors
+from services.protocols import open_inference, table, tensors
+from services.protocols.batch import batch_rows
+from services.protocols.fault_body import fault_body, row_fault
 from services.protocols.labels import labels_of
+from services.protocols.open_inference import OpenInference
 from services.protocols.row import PredictRow
 from tests import tiny
 from tests.services.test_protocols import MANIFEST, READERS, TINY
@@ -126,3 +130,94 @@ def test_a_number_beyond_float64_is_reported_as_infinity(
     assert [v.got for v in fault_of(route, body).violations] == [
         f"{sign}infinity, which is beyond float64"
     ]
+
+
+def answer_to(route: str, body: bytes) -> bytes:
+    """The encoded errors that a client gets."""
+    try:
+        result: Any = ROUTES[route](body)
+    except Fault as fault:
+        encoded = OpenInference.fault_body if route == "infer" else fault_body
+        return encoded(fault, "request")
+    return b",".join(map(row_fault, result[0].refused.values()))
+
+
+def keys(n: int, value: str = "0") -> str:
+    return ",".join(f'"k{index}":{value}' for index in range(n))
+
+
+LONG = "x" * 100_000
+MANY_ERRORS = {
+    "empty rows": '{"rows":[' + ",".join(["{}"] * 10) + "]}",
+    "unknown keys": "{" + keys(20_000) + "}",
+    "doubled keys": "{" + keys(2_000) + "," + keys(2_000) + "}",
+    "rows of unknown keys": '{"rows":[{' + keys(5_000) + "},{" + keys(5_000) + "}]}",
+    "records of unknown keys": '{"dataframe_records":[{' + keys(5_000) + "}]}",
+    "columns that are no lists": '{"columns":{' + keys(5_000) + "}}",
+    "uneven columns": '{"inputs":{"a":[],' + keys(5_000, "[1]") + "}}",
+    "unknown columns": '{"columns":{' + keys(5_000, "[1]") + "}}",
+    "unknown fields": '{"inputs":[],' + keys(5_000) + "}",
+    "unknown outputs": '{"inputs":[],"outputs":[' + ",".join(["3"] * 5_000) + "]}",
+    "tensors": '{"inputs":['
+    + ",".join(
+        f'{{"name":"t{index}","datatype":"{LONG[:50]}","shape":[3],"data":[1,2,3]}}'
+        for index in range(2_000)
+    )
+    + "]}",
+    "labels": '{"labels":[{' + keys(5_000) + "}]}",
+    "a long key": f'{{"{LONG}":1}}',
+    "a long key in rows": f'{{"rows":[{{"{LONG}":1}}]}}',
+    "a long key twice": f'{{"{LONG}":1,"{LONG}":1}}',
+    "a long name": f'{{"dataframe_split":{{"columns":["{LONG}"],"data":[[1]]}}}}',
+    "a long name twice": f'{{"dataframe_split":{{"columns":["{LONG}","{LONG}"],"data":[]}}}}',
+    "a long datatype": '{"inputs":[{"name":"age","shape":[1],"data":[1],'
+    f'"datatype":"{LONG}"}}]}}',
+    "a long value": f'{{"age":"{LONG}"}}',
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("body", MANY_ERRORS.values(), ids=MANY_ERRORS)
+def test_an_answer_is_bounded_however_many_errors(route: str, body: str) -> None:
+    answer = answer_to(route, body.encode())
+
+    assert len(answer) <= 4 * len(body) + 64_000
+    assert answer.count(b'"path"') <= 100
+    assert max(map(len, re.findall(rb"\w+", answer))) <= 200
+
+
+def test_many_bad_rows_of_a_batch_have_short_errors_or_one() -> None:
+    rows = [{"age": 1, "padding": "x" * 50}] * 4096
+    refused = batch_rows(json.dumps({"rows": rows}).encode(), TINY.decoder, 4096).refused
+    listed = sum(len(fault.violations) for fault in refused.values())
+
+    assert len(refused) == 4096
+    assert listed <= 100
+    assert not refused[4095].violations
+    with pytest.raises(Fault) as caught:
+        batch_rows(b'{"rows":[' + b",".join([b"{}"] * 4096) + b"]}", TINY.decoder, 4096)
+    assert len(fault_body(caught.value, "request")) < 64_000
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("batch", '{"columns":{"age":[%s]}}'),
+        ("batch", '{"rows":[%s]}'),
+        ("invocations", '{"dataframe_split":{"columns":["age"],"data":[%s]}}'),
+        ("invocations", '{"inputs":{"age":[%s]}}'),
+        ("infer", '{"inputs":[{"name":"age","datatype":"FP64","shape":[11],"data":[%s]}]}'),
+    ],
+)
+def test_rows_are_counted_before_they_are_made(
+    route: str, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_rows(*args: object) -> None:
+        raise AssertionError(f"a table was made of {args}")
+
+    for module in (table, open_inference):
+        monkeypatch.setattr(module, "Table", no_rows)
+        monkeypatch.setattr(module, "zip", no_rows, raising=False)
+    fault = fault_of(route, body.replace("%s", ",".join(["1"] * 11)).encode())
+
+    assert fault.code == "body_too_large"
