@@ -89,10 +89,7 @@ class RouteTable:
         parts = [part for part in path.strip("/").split("/") if part != "v2"]
         models = self._repository.models
         if parts and parts[0] == "models" and len(parts) > 1 and parts[1] not in models:
-            try:
-                self._repository.model(parts[1])
-            except Fault as fault:
-                return fault
+            return self._repository.unknown_model(parts[1])
         if parts and parts[0] in {"predict", "invocations", "labels"} and len(models) != 1:
             known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(models)) or "none"
             message = f"several models are served: expected one of {known}"

@@ -1,6 +1,6 @@
-"""One version of a model in one worker: load, decode, batch, score, render, log.
+"""One version of a model in one worker: decode, batch, score, record.
 
-In: a model directory, and rows of requests. Out: batch results, and records in the traffic log.
-May import `services.faults`, `services.metrics`, `services.settings` and `contracts`; knows no
-HTTP, no protocol and no BentoML. A fault has a code, not a status.
+In: request bodies and model directories. Out: `Rows`, scores, batch results, lines of the traffic
+log. May import `services.settings`, `metrics`, `faults` and `contracts`; knows no HTTP, no wire
+protocol and no BentoML. It is also where files, jobs and replays enter that need no endpoint.
 """

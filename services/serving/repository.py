@@ -116,10 +116,14 @@ class ModelRepository:
         """
         model = self.models.get(name)
         if model is None:
-            known = ", ".join(sorted(self.models)) or "none"
-            got = repr(name[:MAX_SHOWN_CHARS])
-            raise Fault("unknown_model", f"model: expected one of {known}, got {got}")
+            raise self.unknown_model(name)
         return model
+
+    def unknown_model(self, name: str) -> Fault:
+        """The fault for a model that is not served, listing those that are."""
+        known = ", ".join(sorted(self.models)) or "none"
+        got = repr(name[:MAX_SHOWN_CHARS])
+        return Fault("unknown_model", f"model: expected one of {known}, got {got}")
 
     def describe(self) -> list[ModelDescription]:
         """What every model is, by name."""
