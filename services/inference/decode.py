@@ -33,6 +33,9 @@ NAN = float("nan")
 COLON = ord(":")
 _encode = msgspec.json.Encoder().encode
 encode_lines = msgspec.json.Encoder().encode_lines
+MAX_PADDING_FACTOR = 2
+"""A row is logged as it came up to this many times the shortest row; else it is encoded again,
+so that white space fills no disk."""
 _NOT_FAST = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -62,6 +65,7 @@ class Decoder:
         self._nullable = [i for i, feature in enumerate(columns) if feature.nullable]
         self._code_maps = tuple(_codes_of(f) for f in columns if f.is_category)
         self._n_numbers = len(columns) - len(self._code_maps)
+        self._max_text_bytes = MAX_PADDING_FACTOR * _shortest_bytes(columns)
         types = strict_types(columns), lenient_types(columns)
         self._read_one = _Reader(*(row_struct(columns, each) for each in types))
         self._read_rows = _Reader(
@@ -97,7 +101,8 @@ class Decoder:
             return self.exact(parse_json(body))
         if not is_strict:
             return self._apply_policies(dict(zip(self._names, values, strict=True)))
-        text = body if _is_one_line(body) else _encode(row)
+        is_text = len(body) <= self._max_text_bytes and _is_one_line(body)
+        text = body if is_text else _encode(row)
         return Rows((text,), (self._numbers(values),), NO_FLAGS)
 
     def fast_rows(self, body: bytes, limit: int) -> Rows | None:
@@ -117,7 +122,8 @@ class Decoder:
         numbers = self._matrix(columns)
         if numbers is None:
             return None
-        texts = self._decode_raws(body).rows if _is_one_line(body) else _lines_of(rows)
+        is_text = len(body) <= self._max_text_bytes * len(rows) and _is_one_line(body)
+        texts = self._decode_raws(body).rows if is_text else _lines_of(rows)
         return Rows(texts, numbers, NO_FLAGS * len(rows))
 
     def fast_columns(self, body: bytes, limit: int) -> Rows | None:
@@ -223,6 +229,11 @@ def _count_colons(body: bytes) -> int:
 def _is_one_line(body: bytes) -> bool:
     """Whether a body may be part of a line of the traffic log as it is."""
     return b"\n" not in body and b"\r" not in body
+
+
+def _shortest_bytes(columns: Sequence[Feature]) -> int:
+    """The length of the shortest row as JSON: names, colons, commas, braces, and values."""
+    return 1 + sum(len(_encode(feature.name)) + 3 for feature in columns)
 
 
 class _Codes(dict[str | None, float]):

@@ -41,7 +41,8 @@ from services.protocols.tensors import (
 from services.protocols.wire_protocol import ModelTypes, WireProtocol
 
 PLATFORM = "onnxruntime_onnx"
-REQUEST_FIELDS = frozenset({"id", "parameters", "inputs", "outputs"})
+REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})
+"""`model_name` is not of the protocol, but KServe's client sends it. The path decides."""
 
 
 class InferenceRequest(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class InferenceRequest(msgspec.Struct, frozen=True):
 
     inputs: list[RequestTensor]
     id: str | UnsetType = UNSET
+    model_name: str | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
     outputs: list[RequestedOutput] | UnsetType = UNSET
 
@@ -113,6 +115,7 @@ class OpenInference(WireProtocol):
             Violation(k, "no such field", "a value") for k in request if k not in REQUEST_FIELDS
         )
         client_id = text_at(request.get("id", ""), "id")
+        text_at(request.get("model_name", ""), "model_name")
         wanted = self._requested_outputs(request.get("outputs"))
         rows = valid_rows(self._table(request["inputs"], limit), self.model.decoder)
 

@@ -24,6 +24,8 @@ DATATYPES: Mapping[str, frozenset[str]] = {
 """Per type of a feature, the datatypes that are accepted."""
 PREFERRED = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 """Per type of a feature, the datatype in the metadata."""
+NUMERIC = {"content_type": "np"}
+"""The parameter by which MLServer's codecs read flat data by its shape."""
 MAX_RANK = 8
 MAX_DIMENSION = 2**31 - 1
 
@@ -114,12 +116,14 @@ def output_metadata(manifest: Manifest) -> tuple[TensorMetadata, TensorMetadata,
     names = manifest.classes or manifest.outputs
     is_classifier = bool(manifest.classes)
     return (
-        TensorMetadata("prediction", "BYTES" if is_classifier else "FP64", [-1]),
+        TensorMetadata("prediction", "BYTES", [-1])
+        if is_classifier
+        else TensorMetadata("prediction", "FP64", [-1], dict(NUMERIC)),
         TensorMetadata(
             "probabilities" if is_classifier else "values",
             "FP64",
             [-1, len(names)],
-            {"names": list(names)},
+            {"names": list(names), **NUMERIC},
         ),
         TensorMetadata("prediction_id", "BYTES", [-1]),
     )

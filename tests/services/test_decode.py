@@ -183,3 +183,17 @@ def test_every_code_is_documented() -> None:
     assert STATUSES.keys() == FAULTS.keys()
     for code, meaning in FAULTS.items():
         assert f"| `{code}` | {STATUSES[code]} | {meaning} |" in page
+
+
+@pytest.mark.parametrize("padding", [" ", "\t", " \n"])
+def test_white_space_of_a_body_is_not_logged(padding: str) -> None:
+    row = json.dumps(tiny.GOOD)
+    padded = row.replace(", ", "," + padding * 50_000)
+    short = 2 * len(row)
+    one = DECODER.one(padded.encode())
+    many = DECODER.fast_rows(f'{{"rows":[{padded},{row}]}}'.encode(), 10)
+
+    assert many is not None
+    for text in (*one.features, *many.features):
+        assert len(bytes(text)) <= short
+        assert json.loads(bytes(text)) == tiny.GOOD

@@ -26,9 +26,11 @@ from services.inference.render import Renderer
 from services.protocols.batch import PredictBatch, batch_rows
 from services.protocols.invocations import Invocations
 from services.protocols.open_inference import OpenInference
+from services.protocols.tensors import output_metadata
 from tests import tiny
 from tests.services.conftest import Service
 from tests.services.http_client import JSON, ask
+from tests.services.test_decode import features_of
 
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 DECODER = Decoder(tiny.SCHEMA)
@@ -280,3 +282,24 @@ def test_errors_of_the_other_protocols_keep_their_shape(service: Service) -> Non
     assert (status, answer["error"]["code"]) == (404, "unknown_model")
     assert ask(service, "/v2/models/tiny", b"", "POST")[0] == 405
     assert ask(service, "/v2/nothing", None, "GET")[0] == 404
+
+
+def test_the_name_of_a_model_in_a_body_is_accepted() -> None:
+    """KServe's client sends it."""
+    inputs: list[dict[str, Any]] = [{"name": "features", "datatype": "FP32", "shape": [1, 6]}]
+    inputs[0]["data"] = [40.0, 5e4, 3.0, 1.0, 0.0, 0.0]
+    document = {"id": "a", "model_name": "tiny", "inputs": inputs}
+    rows, _ = OpenInference(TINY).read(json.dumps(document).encode(), 10)
+
+    assert features_of(rows) == [tiny.GOOD]
+    with pytest.raises(Fault, match="model_name: expected a string"):
+        OpenInference(TINY).read(json.dumps(document | {"model_name": 3}).encode(), 10)
+
+
+def test_numeric_outputs_say_that_they_are_arrays() -> None:
+    """MLServer's codecs misread flat data of shape `[n, 2]` without it."""
+    for classes in (("no", "yes"), ()):
+        outputs = output_metadata(msgspec.structs.replace(MANIFEST, classes=classes))
+        for output in outputs:
+            parameters = output.parameters or {}
+            assert ("content_type" in parameters) == (output.datatype == "FP64")
