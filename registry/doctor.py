@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import CorruptModel, InvalidDocument, NotRegistered, PlatformError
+from contracts.errors import (
+    CorruptModel,
+    InvalidDocument,
+    NotRegistered,
+    PlatformError,
+    RegistryUnreachable,
+)
 from contracts.files import TEMPORARY_PREFIX
 from contracts.manifest import Pointer
 from contracts.names import MODEL_DIRECTORY, ROLES, TAG_PROCESS, TAG_PRODUCTION, Layout
@@ -20,6 +26,7 @@ from registry.mlflow_store.runs import StoredRun
 from registry.mlflow_store.versions import StoredVersion
 from registry.model_directory import verify
 from registry.production import is_managed, is_unfinished, reconcile_locked
+from registry.pull import fetch_version
 from registry.store import Store
 
 FOREIGN_RUN_MAX_AGE_S = 24 * 3600
@@ -202,11 +209,37 @@ def _fix(store: Store, layout: Layout, problem: Problem) -> str:
             current = reconcile_locked(store, problem.subject)
         return f"{problem.subject}: production is {current or 'none'}, and its history agrees"
     path = Path(problem.subject)
+    return (
+        _repair_pointer(store, layout, path) if problem.kind == "broken_pointer" else _remove(path)
+    )
+
+
+def _remove(path: Path) -> str:
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-    return f"{path} is removed; slipway pull fetches what is missing below {layout.var}"
+    return f"{path} is removed"
+
+
+def _repair_pointer(store: Store, layout: Layout, path: Path) -> str:
+    """Fetch again what a pointer names; returns what was done, empty if nothing could be.
+
+    The pointer stays: a service may hold its version in memory, and without the pointer it would
+    unload that. Only a pointer that cannot be read is removed.
+    """
+    try:
+        pointer = Pointer.read(path.read_bytes(), str(path))
+        fetch_version(store, layout, pointer.name, pointer.version)
+    except FileNotFoundError:
+        return ""
+    except InvalidDocument:
+        path.unlink(missing_ok=True)
+        return f"{path} is removed; slipway pull writes it again"
+    except (CorruptModel, NotRegistered, RegistryUnreachable):
+        # The problem stays in the doctor's list, with its reason.
+        return ""
+    return f"{pointer.name} version {pointer.version} is fetched again"
 
 
 def _delete_leftover(store: Store, subject: str) -> str:

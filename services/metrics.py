@@ -82,6 +82,10 @@ class Metrics:
             "Versions that had a pointer and could not be served",
             ["model"],
         )
+        self.pointer_errors = Counter(
+            "slipway_pointer_errors",
+            "Polls in which a worker could not read the pointers; it serves what it has loaded",
+        )
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each version that is served",

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,17 +30,11 @@ class ModelSource:
         self.models = layout.all_models
 
     def pointers(self) -> list[Pointer]:
-        """The pointers to production, by name of the model.
-
-        Raises:
-            InvalidDocument: one cannot be read.
-
-        """
-        files = self._files(f"{PRODUCTION}.json")
-        return [Pointer.read(data, location) for data, location in files]
+        """The pointers to production, by name of the model; as `role_pointers`."""
+        return self.role_pointers(PRODUCTION)
 
     def role_pointers(self, role: str) -> list[Pointer]:
-        """The pointers of another role; an unreadable one is logged and skipped."""
+        """The pointers of a role, by name of the model; an unreadable one is logged and skipped."""
         return list(self._readable(Pointer, f"{role}.json"))
 
     def splits(self) -> dict[str, TrafficSplit]:
@@ -77,5 +70,9 @@ class ModelSource:
     def _files(self, name: str) -> Iterator[tuple[bytes, str]]:
         """Contents and path of each file of that name; files deleted meanwhile are skipped."""
         for path in sorted(self.models.glob(f"*/{name}")):
-            with suppress(FileNotFoundError):
+            try:
                 yield path.read_bytes(), str(path)
+            except FileNotFoundError:
+                continue
+            except OSError as err:
+                logger.error("%s: expected a readable file, got %s", path, err.strerror)  # noqa: TRY400 - a traceback adds nothing

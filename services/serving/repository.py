@@ -31,7 +31,7 @@ class ModelRepository:
     """The models of a worker. Open it in the event loop that will answer.
 
     `models`: by name, those with a version in production. `versions`: every loaded version, by
-    model name and role. `revision` counts the changes of `models`.
+    model name and role. `splits`: by model name. `revision` counts the changes of `models`.
     """
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
@@ -42,7 +42,7 @@ class ModelRepository:
         self.is_open = True
         self._settings = settings
         self._layout = Layout(settings.var)
-        self._splits: Mapping[str, TrafficSplit] = {}
+        self.splits: Mapping[str, TrafficSplit] = {}
         self._labels: dict[str, LabelLog] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -74,7 +74,7 @@ class ModelRepository:
 
     def challenger_pointers(self, source: ModelSource) -> list[Pointer]:
         """The pointers of challengers that have a traffic split."""
-        return [p for p in source.role_pointers(CHALLENGER) if p.name in self._splits]
+        return [p for p in source.role_pointers(CHALLENGER) if p.name in self.splits]
 
     def record_load_failure(self, pointer: Pointer, err: PlatformError) -> None:
         """Log and count a version that has a pointer and failed to load."""
@@ -103,8 +103,8 @@ class ModelRepository:
 
     def set_splits(self, splits: Mapping[str, TrafficSplit]) -> None:
         """Split the traffic of models, by name, between production and challenger."""
-        if splits != self._splits:
-            self._splits = splits
+        if splits != self.splits:
+            self.splits = splits
             self._rebuild()
 
     def model(self, name: str) -> Model:
@@ -153,7 +153,7 @@ class ModelRepository:
         production = self.versions[name, PRODUCTION]
         labels = self._label_log(name)
         challenger = self.versions.get((name, CHALLENGER))
-        split = self._splits.get(name)
+        split = self.splits.get(name)
         if (
             challenger is None
             or split is None

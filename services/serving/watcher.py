@@ -2,17 +2,22 @@
 
 A new version is loaded while the old one answers. The swap itself is one assignment between two
 turns of the event loop: a request is answered by the version that accepted it, or by the new one.
+
+A version is unloaded only if its model's folder can be listed and two successive polls do not
+find its file there. A folder that is missing, unmounted or unreadable says nothing about what to
+serve: what is loaded stays loaded.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, Layout
+from contracts.split import TrafficSplit
 from services.inference.loader import ServedModel, load_model
 from services.inference.model_source import SPLIT_FILE, ModelSource
 from services.serving.endpoint import SingleEndpoint
@@ -25,6 +30,10 @@ POLL_INTERVAL_S = 0.5
 FILES = (f"{PRODUCTION}.json", f"{CHALLENGER}.json", SPLIT_FILE)
 FileIdentities = dict[Path, tuple[int, int]]
 """Inode and modification time in ns: a file that is replaced changes its identity."""
+Listing = Mapping[str, frozenset[str]]
+"""The file names in each model's folder; a folder that cannot be listed is left out."""
+VersionKey = tuple[str, str]
+"""A model and a role."""
 
 
 class PointerWatcher:
@@ -40,41 +49,92 @@ class PointerWatcher:
         self._refused: set[Pointer] = set()
         self._counted_refusals: FileIdentities = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._absent: set[VersionKey] = set()
+        self._last_error = ""
 
     async def run(self) -> None:
-        """Poll until the worker stops."""
+        """Poll until the worker stops. Whatever fails is logged and counted, and polled again."""
         while self._repository.is_open:
             await asyncio.sleep(POLL_INTERVAL_S)
             try:
                 await self.poll()
             except (PlatformError, OSError) as err:
-                logger.error("pointers: %s; serving the loaded versions", err)  # noqa: TRY400 - the error names the file
+                self._report(str(err))
+            except Exception as err:  # noqa: BLE001 - a watcher that ends leaves its worker blind
+                self._report(repr(err), err)
+            else:
+                self._report("")
 
     async def poll(self) -> None:
         """Read the pointers once, and load, swap and retire accordingly.
 
         Raises:
-            InvalidDocument: a pointer to production cannot be read.
-            OSError: a file cannot be read.
+            OSError: the folder of the models cannot be listed, or one of a loaded model.
 
         """
         self._count_refusals()
         models = self._source.models
-        seen = _identities(path for name in FILES for path in models.glob(f"*/{name}"))
-        if seen == self._seen:
-            return
+        listing = _list_folders(models)
+        seen = _identities(
+            models / name / file
+            for name, files in listing.items()
+            for file in FILES
+            if file in files
+        )
+        if seen != self._seen or self._absent:
+            await self._follow(listing)
+            # Set last, so that a failed poll is repeated.
+            self._seen = seen
+        lost = sorted({name for name, _ in self._repository.versions} - listing.keys())
+        if lost:
+            raise FileNotFoundError(f"{models}: expected a readable folder for {', '.join(lost)}")
+
+    async def _follow(self, listing: Listing) -> None:
+        """Load what the pointers name, and unload what twice had no pointer."""
         repository = self._repository
-        repository.set_splits(self._source.splits())
+        repository.set_splits(self._splits(listing))
         pointers = self._source.pointers() + repository.challenger_pointers(self._source)
+        failures: list[Exception] = []
         for pointer in pointers:
             if not self._is_served(pointer) and pointer not in self._refused:
-                await self._swap(pointer)
+                try:
+                    await self._swap(pointer)
+                except Exception as err:  # noqa: BLE001 - it must not keep other models from loading
+                    failures.append(err)
         wanted = {(pointer.name, pointer.alias) for pointer in pointers}
-        for name, role in [key for key in repository.versions if key not in wanted]:
+        unwanted = repository.versions.keys() - wanted
+        absent = {key for key in unwanted if self._is_absent(key, listing)}
+        for name, role in sorted(absent & self._absent):
             logger.info("%s is no longer in %s: not served any more", name, role)
             self._retire(repository.unload(name, role))
-        # Set last, so that a failed poll is repeated.
-        self._seen = seen
+        self._absent = absent - self._absent
+        if failures:
+            raise failures[0]
+
+    def _splits(self, listing: Listing) -> dict[str, TrafficSplit]:
+        """The splits on disk; a model whose folder cannot be listed keeps the one it has."""
+        kept = {n: split for n, split in self._repository.splits.items() if n not in listing}
+        return kept | self._source.splits()
+
+    def _is_absent(self, key: VersionKey, listing: Listing) -> bool:
+        """Whether the model's folder can be listed, and lacks what the role is served by."""
+        name, role = key
+        files = listing.get(name)
+        if files is None:
+            return False
+        return f"{role}.json" not in files or (role == CHALLENGER and SPLIT_FILE not in files)
+
+    def _report(self, error: str, exception: Exception | None = None) -> None:
+        """Count an error; log it if it is not the one that was logged last."""
+        if error:
+            self._repository.metrics.pointer_errors.inc()
+        if error == self._last_error:
+            return
+        self._last_error = error
+        if error:
+            logger.error("pointers: %s; serving the loaded versions", error, exc_info=exception)
+        else:
+            logger.info("pointers: readable again")
 
     def _count_refusals(self) -> None:
         """Count versions that the follower refused before they got a pointer."""
@@ -111,11 +171,25 @@ class PointerWatcher:
         task.add_done_callback(self._retiring.discard)
 
 
+def _list_folders(models: Path) -> Listing:
+    """The file names in each model's folder.
+
+    Raises:
+        OSError: the folder of the models is missing, or cannot be listed.
+
+    """
+    listing: dict[str, frozenset[str]] = {}
+    for folder in models.iterdir():
+        with contextlib.suppress(OSError):
+            listing[folder.name] = frozenset(path.name for path in folder.iterdir())
+    return listing
+
+
 def _identities(paths: Iterable[Path]) -> FileIdentities:
-    """The identities of files; files deleted meanwhile are skipped."""
+    """The identities of files; files that are deleted meanwhile or unreadable are skipped."""
     found: FileIdentities = {}
     for path in paths:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             stat = path.stat()
             found[path] = (stat.st_ino, stat.st_mtime_ns)
     return found

@@ -1,6 +1,7 @@
 """The doctor removes what is certainly left over, and leaves the rest to a person."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -82,6 +83,27 @@ def test_the_doctor_finds_and_fixes_what_was_left_behind(promoted: Workplace) ->
         run.info.run_id, experiment(promoted), "FAILED", run.info.start_time, run.data.tags
     )
     assert numbers(promoted) == [1]
+
+
+@pytest.mark.parametrize("store_is_away", [False, True], ids=["store", "no store"])
+def test_a_missing_model_directory_costs_no_pointer(
+    promoted: Workplace, *, store_is_away: bool
+) -> None:
+    """A service may hold the version in memory; without the pointer it would unload that."""
+    store, layout = promoted.store, promoted.layout
+    pull(store, layout, "tiny")
+    shutil.rmtree(layout.model("tiny", 1))
+    if store_is_away:
+        (promoted.root / "mlruns").rename(promoted.root / "away")
+    problems = [p for p in examine(store, layout) if p.kind == "broken_pointer"]
+    done = repair(store, layout, problems)
+
+    assert layout.pointer("tiny").is_file()
+    if store_is_away:
+        assert done == []
+    else:
+        assert done == ["tiny version 1 is fetched again"]
+        assert examine(store, layout) == []
 
 
 def test_an_artifact_store_that_is_away_costs_no_version(trained: Workplace) -> None:
