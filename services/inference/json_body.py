@@ -15,7 +15,7 @@ TOO_DEEP = "body: expected a flat object, got deep nesting"
 MAX_VIOLATIONS = 100
 MAX_VIOLATIONS_BYTES = 24_000
 """Violations listed in one answer, and their JSON; the rest is left out."""
-MAX_PATH_CHARS = 120
+MAX_LOCATION_CHARS = 120
 MAX_EXPECTED_CHARS = 1000
 MAX_GOT_CHARS = 200
 """Longer texts of a violation are cut: names and values come from the request."""
@@ -88,7 +88,7 @@ def repeated(names: Iterable[str]) -> list[str]:
 def _cut(violation: Violation) -> Violation:
     """A violation whose texts are short, however long the names and values of the request."""
     return Violation(
-        _shortened(violation.path, MAX_PATH_CHARS),
+        _shortened(violation.path, MAX_LOCATION_CHARS),
         _shortened(violation.expected, MAX_EXPECTED_CHARS),
         _shortened(violation.got, MAX_GOT_CHARS),
     )
