@@ -20,6 +20,10 @@ logger = logging.getLogger("bentoml.slipway")
 
 RELOAD_INTERVAL_S = 1.0
 """Time between two checks of the key file: a revoked key is refused after at most this time."""
+MAX_UNREADABLE_S = 60.0
+"""After a key file has been unreadable for this long, no key is admitted: one that was revoked
+in the meantime must not stay valid."""
+FileIdentity = tuple[int, int, int]
 RequestHeaders = Mapping[bytes, bytes]
 
 
@@ -31,8 +35,9 @@ class Guard:
         self._path = keys_path(settings)
         self._limiter = None if self.is_off else _limiter_of(settings)
         self._ring = KeyRing()
-        self._loaded: tuple[int, int] | None = None
+        self._loaded: FileIdentity | None = None
         self._next_check = 0.0
+        self._unreadable_since: float | None = None
 
     @property
     def is_synchronous(self) -> bool:
@@ -86,18 +91,35 @@ class Guard:
         return key
 
     def _current_ring(self) -> KeyRing:
-        """The key ring, read again when the file has changed; ignores an unreadable file."""
+        """The key ring, read again when the file has changed.
+
+        While the file is unreadable the keys stay as they were, for at most `MAX_UNREADABLE_S`.
+        """
         now = time.monotonic()
         if now >= self._next_check:
             self._next_check = now + RELOAD_INTERVAL_S
-            found = _file_identity(self._path)
-            if found != self._loaded:
-                self._loaded = found
-                try:
-                    self._ring = read_ring(self._path)
-                except InvalidDocument as err:
-                    logger.error("API keys stay as they were: %s", err)  # noqa: TRY400 - the error names the file
+            try:
+                self._reload()
+            except (InvalidDocument, OSError) as err:
+                self._keep_ring(err, now)
         return self._ring
+
+    def _reload(self) -> None:
+        """Read the file if it has changed since it was last read successfully."""
+        found = _file_identity(self._path)
+        if found != self._loaded or self._unreadable_since is not None:
+            self._ring = read_ring(self._path)
+            self._loaded = found
+            self._unreadable_since = None
+
+    def _keep_ring(self, err: Exception, now: float) -> None:
+        """Keep the keys that were read last; drop them if that was too long ago."""
+        if self._unreadable_since is None:
+            self._unreadable_since = now
+            logger.error("API keys stay as they were for %g s: %s", MAX_UNREADABLE_S, err)
+        elif now - self._unreadable_since >= MAX_UNREADABLE_S and self._ring.keys:
+            self._ring = KeyRing()
+            logger.error("no API key is admitted until the file can be read: %s", err)
 
 
 def _limiter_of(settings: ServiceSettings) -> "Limiter":
@@ -140,12 +162,13 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _file_identity(path: Path) -> tuple[int, int] | None:
+def _file_identity(path: Path) -> FileIdentity | None:
+    """What changes with each write to the file, and with its owner and mode."""
     try:
         stat = path.stat()
     except FileNotFoundError:
         return None
-    return stat.st_ino, stat.st_mtime_ns
+    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _presented_key(headers: RequestHeaders) -> str | None:

@@ -7,8 +7,11 @@ brute-forced; slow hashes are for passwords that people choose. It is shown once
 import fcntl
 import hashlib
 import hmac
+import os
 import secrets
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,7 +20,7 @@ import msgspec
 
 from contracts.documents import Document
 from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere, Unwritable
-from contracts.files import lock_file, write_whole
+from contracts.files import lock_file, unwritable, write_whole
 from contracts.times import parse_utc, utc_text
 
 Scope = Literal["predict", "labels", "admin"]
@@ -25,6 +28,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 KEY_PREFIX = "slw"
 DUMMY_SHA256 = hashlib.sha256(b"").hexdigest()
 """Compared with where the id is unknown, so that both cases take the same time."""
+FILE_MODE = 0o600
 LIST_COMMAND = "slipway keys list"
 
 
@@ -98,39 +102,40 @@ def create_key(
         Unwritable: the file cannot be written.
 
     """
-    now = datetime.now(UTC)
-    key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    key = Key(
-        id=key_id,
-        name=name,
-        sha256=hashlib.sha256(secret.encode()).hexdigest(),
-        scopes=_valid_scopes(scopes),
-        rate=_valid_rate(rate),
-        created_at=utc_text(now, "seconds"),
-        expires_at=utc_text(now + expires_in, "seconds") if expires_in else "",
-    )
+    expires_at = ""
+    if expires_in:
+        expires_at = utc_text(datetime.now(UTC) + expires_in, "seconds")
+    key, text = _generate_key(name, _valid_scopes(scopes), _valid_rate(rate), expires_at)
     _update(path, lambda ring: KeyRing(keys=(*ring.keys, key)))
-    return key, f"{KEY_PREFIX}_{key_id}_{secret}"
+    return key, text
 
 
 def rotate_key(path: Path, key_id: str, grace: timedelta) -> tuple[Key, str]:
-    """Add a key with the scopes and rate of an old one, which stays valid for `grace`.
+    """Add a key with the scopes, rate and expiry of an old one, which stays valid for `grace`.
 
     Raises:
         NotFoundHere: there is no such key, or it is no longer valid.
         Unwritable: the file cannot be written.
 
     """
-    now = datetime.now(UTC)
-    old = _find(path, key_id)
-    if not old.is_valid(now):
-        raise NotFoundHere(
-            f"key {key_id}: expected a valid key, got a revoked or expired one", remedy=LIST_COMMAND
-        )
-    until = utc_text(now + grace, "seconds")
-    ends = min(until, old.expires_at) if old.expires_at else until
-    _replace(path, msgspec.structs.replace(old, expires_at=ends))
-    return create_key(path, old.name, old.scopes, old.rate)
+    made: list[tuple[Key, str]] = []
+
+    def rotate(ring: KeyRing) -> KeyRing:
+        now = datetime.now(UTC)
+        old = _find(ring, key_id)
+        if not old.is_valid(now):
+            raise NotFoundHere(
+                f"key {key_id}: expected a valid key, got a revoked or expired one",
+                remedy=LIST_COMMAND,
+            )
+        until = utc_text(now + grace, "seconds")
+        ends = min(until, old.expires_at) if old.expires_at else until
+        made.append(_generate_key(old.name, old.scopes, old.rate, old.expires_at))
+        ending = msgspec.structs.replace(old, expires_at=ends)
+        return KeyRing(keys=(*_with_key(ring, ending).keys, made[0][0]))
+
+    _update(path, rotate)
+    return made[0]
 
 
 def revoke_key(path: Path, key_id: str) -> Key:
@@ -141,21 +146,45 @@ def revoke_key(path: Path, key_id: str) -> Key:
         Unwritable: the file cannot be written.
 
     """
-    old = _find(path, key_id)
-    if old.revoked_at:
-        return old
-    revoked = msgspec.structs.replace(old, revoked_at=utc_text(datetime.now(UTC), "seconds"))
-    _replace(path, revoked)
-    return revoked
+
+    def revoke(ring: KeyRing) -> KeyRing:
+        old = _find(ring, key_id)
+        if old.revoked_at:
+            return ring
+        now = utc_text(datetime.now(UTC), "seconds")
+        return _with_key(ring, msgspec.structs.replace(old, revoked_at=now))
+
+    return _find(_update(path, revoke), key_id)
 
 
-def _find(path: Path, key_id: str) -> Key:
-    ring = read_ring(path)
+def _generate_key(
+    name: str, scopes: tuple[Scope, ...], rate: str, expires_at: str
+) -> tuple[Key, str]:
+    """A new key, and its text."""
+    key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    key = Key(
+        id=key_id,
+        name=name,
+        sha256=hashlib.sha256(secret.encode()).hexdigest(),
+        scopes=scopes,
+        rate=rate,
+        created_at=utc_text(datetime.now(UTC), "seconds"),
+        expires_at=expires_at,
+    )
+    return key, f"{KEY_PREFIX}_{key_id}_{secret}"
+
+
+def _find(ring: KeyRing, key_id: str) -> Key:
     for key in ring.keys:
         if key.id == key_id:
             return key
     known = ", ".join(key.id for key in ring.keys) or "none"
     raise NotFoundHere(f"key: expected one of {known}, got {key_id!r}", remedy=LIST_COMMAND)
+
+
+def _with_key(ring: KeyRing, changed: Key) -> KeyRing:
+    """The ring with a key of the same id replaced."""
+    return KeyRing(keys=tuple(changed if key.id == changed.id else key for key in ring.keys))
 
 
 def _valid_scopes(names: tuple[str, ...]) -> tuple[Scope, ...]:
@@ -182,19 +211,35 @@ def _valid_rate(text: str) -> str:
     return text
 
 
-def _replace(path: Path, changed: Key) -> None:
-    _update(
-        path,
-        lambda ring: KeyRing(keys=tuple(changed if k.id == changed.id else k for k in ring.keys)),
-    )
+def _update(path: Path, edit: Callable[[KeyRing], KeyRing]) -> KeyRing:
+    """Edit the file under its lock, keeping its owner; returns what it holds now.
 
-
-def _update(path: Path, edit: Callable[[KeyRing], KeyRing]) -> None:
-    """Edit the file under its lock; a reader sees the old file or the new one, never a part."""
+    A reader sees the old file or the new one, never a part.
+    """
     try:
         with lock_file(path.with_name(f".{path.name}.lock")) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            write_whole(path, edit(read_ring(path)).write_pretty(), mode=0o600)
+            before = read_ring(path)
+            after = edit(before)
+            if after != before:
+                _write(path, after)
+            return after
     except Unwritable as err:
         remedy = "make it writable for this user, or set SLIPWAY_SERVICE_KEYS_FILE"
         raise Unwritable(err.what, remedy=remedy) from err
+
+
+def _write(path: Path, ring: KeyRing) -> None:
+    """Replace the file; the service's user can read the new one if it could read the old one."""
+    owner = path.stat() if path.exists() else None
+    mode = stat.S_IMODE(owner.st_mode) if owner else FILE_MODE
+    new = path.with_name(f".{path.name}.new")
+    write_whole(new, ring.write_pretty(), mode=FILE_MODE)
+    try:
+        if owner is not None:
+            with suppress(PermissionError):
+                os.chown(new, owner.st_uid, owner.st_gid)
+        new.chmod(mode)
+        new.replace(path)
+    except OSError as err:
+        raise unwritable(path, err) from err
