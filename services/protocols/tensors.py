@@ -25,7 +25,7 @@ DATATYPES: Mapping[str, frozenset[str]] = {
 PREFERRED = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 """Per type of a feature, the datatype in the metadata."""
 NUMERIC = {"content_type": "np"}
-"""The parameter by which MLServer's codecs read flat data by its shape."""
+"""Names MLServer's NumPy codec, which reads flat data by its shape; its pandas codec does not."""
 MAX_RANK = 8
 MAX_DIMENSION = 2**31 - 1
 

@@ -297,7 +297,7 @@ def test_the_name_of_a_model_in_a_body_is_accepted() -> None:
 
 
 def test_numeric_outputs_say_that_they_are_arrays() -> None:
-    """MLServer's codecs misread flat data of shape `[n, 2]` without it."""
+    """MLServer's NumPy codec reads flat data of shape `[n, 2]` by it."""
     for classes in (("no", "yes"), ()):
         outputs = output_metadata(msgspec.structs.replace(MANIFEST, classes=classes))
         for output in outputs:
