@@ -4,16 +4,20 @@ It is kept in MLflow, one tag of the registered model per event: MLflow writes a
 or not at all, and two processes that write at the same time write two tags.
 """
 
+import logging
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Literal, Self
 
 import msgspec
 
 from contracts.errors import InvalidData
 from contracts.names import TAG_HISTORY
+from contracts.printable import printable
 from contracts.times import parse_utc, utc_text
 from registry.store import Store
 
@@ -22,6 +26,9 @@ MAX_EVENT_CHARS = 5000
 
 DECISION = "decision "
 """Prefix of the line of evidence that names the document of the decision."""
+
+_KEY = re.compile(re.escape(TAG_HISTORY) + r"(?P<position>0\d{19})-[0-9a-f]+")
+logger = logging.getLogger("slipway.registry")
 
 Kind = Literal["promoted", "forced", "rolled_back", "observed", "removed"]
 
@@ -92,9 +99,27 @@ def record(store: Store, name: str, event: Event) -> None:
 
 
 def history(store: Store, name: str) -> list[Event]:
-    """A model's events, oldest first."""
+    """A model's events, oldest first; tags that are no events are logged and skipped."""
     tags = store.models.get(name).tags
-    return [_with_decision(msgspec.json.decode(tags[key], type=Event)) for key in _keys(tags)]
+    events = (_read_event(name, key, tags[key]) for key in _keys(tags))
+    return [_with_decision(event) for event in events if event is not None]
+
+
+def _read_event(name: str, key: str, text: str) -> Event | None:
+    try:
+        return msgspec.json.decode(text, type=Event)
+    except (msgspec.DecodeError, UnicodeError) as err:
+        # Anybody may write a tag by hand; a rollback must work in spite of it.
+        _warn_once(
+            f"{printable(name)}: ignoring the tag {printable(key)}, which is no event: {err}"
+        )
+        return None
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Log a warning, unless this process has logged it already: the follower reads every 2 s."""
+    logger.warning("%s", text)
 
 
 def _with_decision(event: Event) -> Event:
@@ -108,5 +133,5 @@ def _keys(tags: Mapping[str, str]) -> list[str]:
 
 
 def _last_position(store: Store, name: str) -> int:
-    keys = _keys(store.models.get(name).tags)
-    return int(keys[-1].removeprefix(TAG_HISTORY).partition("-")[0]) if keys else 0
+    keys = (_KEY.fullmatch(key) for key in store.models.get(name).tags)
+    return max((int(key["position"]) for key in keys if key), default=0)

@@ -1,7 +1,7 @@
 """The files that tell the service what to serve: which version in which role, which split."""
 
 from contracts.errors import InvalidDocument
-from contracts.files import write_whole
+from contracts.files import unwritable, write_whole
 from contracts.manifest import Pointer
 from contracts.names import PRODUCTION, Layout
 from contracts.split import TrafficSplit
@@ -40,11 +40,19 @@ def _target(pointer: Pointer) -> tuple[int, str, str]:
 
 
 def remove_pointer(layout: Layout, name: str, alias: str = PRODUCTION) -> bool:
-    """Delete the pointer of an alias; returns whether there was one."""
+    """Delete the pointer of an alias; returns whether there was one.
+
+    Raises:
+        Unwritable: it cannot be deleted.
+
+    """
     path = layout.pointer(name, alias)
-    if not path.is_file():
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    path.unlink()
+    except OSError as err:
+        raise unwritable(path, err) from err
     return True
 
 

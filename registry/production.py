@@ -4,15 +4,23 @@ The tag `slipway.production` of the registered model holds the version on which 
 last agreed. Whatever differs from it was changed by a person since then.
 """
 
+import logging
+import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cache
 
-from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_PRODUCTION
+from contracts.errors import InvalidRecipe, preview
+from contracts.names import PRODUCTION, PRODUCTION_STAGE, TAG_PRODUCTION, check_model_name
+from contracts.printable import printable
 from registry.history import Event, Kind, history, record
 from registry.store import Store
 
 NO_VERSION = "none"
 """The value of the tag while nothing is in production."""
+_VERSION = re.compile(r"[1-9][0-9]{0,18}")
+
+logger = logging.getLogger("slipway.registry")
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,18 @@ def _undo_unfinished(store: Store, name: str, recorded: int | None) -> None:
 
 
 def is_managed(store: Store, name: str) -> bool:
-    """Whether a model is ours: at least one version was made by `slipway train`."""
-    return any(version.digest for version in store.versions.of(name))
+    """Whether a model is ours: at least one version was made by `slipway train`.
+
+    A model with a name that `slipway train` refuses was renamed or made by others, and is not.
+    """
+    if not any(version.digest for version in store.versions.of(name)):
+        return False
+    try:
+        check_model_name(name)
+    except InvalidRecipe as err:
+        _warn_once(f"ignoring a registered model: {err.what}")
+        return False
+    return True
 
 
 def read_state(store: Store, name: str) -> ProductionState:
@@ -129,8 +147,25 @@ def read_state(store: Store, name: str) -> ProductionState:
     return ProductionState(
         alias=model.aliases.get(PRODUCTION),
         staged_versions=staged if store.versions.has_stages else None,
-        recorded=None if recorded == NO_VERSION else int(recorded),
+        recorded=_recorded_version(name, recorded),
     )
+
+
+def _recorded_version(name: str, text: str) -> int | None:
+    """The version in the tag; None, with a warning, if somebody wrote something else there."""
+    if text != NO_VERSION and not _VERSION.fullmatch(text):
+        _warn_once(
+            f"{printable(name)}: ignoring the tag {TAG_PRODUCTION}: expected a version or "
+            f"{NO_VERSION!r}, got {preview(text)}"
+        )
+        return None
+    return None if text == NO_VERSION else int(text)
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Log a warning, unless this process has logged it already: the follower reads every 2 s."""
+    logger.warning("%s", text)
 
 
 def set_production(store: Store, name: str, version: int | None, before: ProductionState) -> None:

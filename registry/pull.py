@@ -12,10 +12,18 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from contracts.errors import CorruptModel, NotRegistered, PlatformError, RegistryUnreachable
+from contracts.errors import (
+    CorruptModel,
+    NotRegistered,
+    PlatformError,
+    RegistryUnreachable,
+    Unwritable,
+    preview,
+)
 from contracts.files import flush, temporary_path, unwritable
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
+from contracts.printable import printable
 from contracts.pull import PullResult
 from contracts.times import utc_text
 from registry.bento_store import import_directory
@@ -47,18 +55,22 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
     refused: list[str] = []
     removed: list[str] = []
     for model in store.models.all():
-        version = reconcile(store, model.name) if is_managed(store, model.name) else None
-        if version is None:
-            if remove_pointer(layout, model.name):
-                removed.append(model.name)
-            continue
+        version = None
         try:
-            pulled.append(install_version(store, layout, model.name, version, trial))
-        except (CorruptModel, RegistryUnreachable) as err:
+            version = reconcile(store, model.name) if is_managed(store, model.name) else None
+            if version is not None:
+                pulled.append(install_version(store, layout, model.name, version, trial))
+            elif remove_pointer(layout, model.name):
+                removed.append(model.name)
+        except Unwritable:
+            raise
+        except PlatformError as err:
+            if version is None and isinstance(err, RegistryUnreachable):
+                raise
             # Only wrong bytes are the version's fault; a store that is away may come back.
-            if isinstance(err, CorruptModel):
+            if isinstance(err, CorruptModel) and version is not None:
                 record_refusal(store, layout, model.name, version, err)
-            refused.append(f"{model.name} version {version}: {err.what}")
+            refused.append(f"{printable(model.name)} version {version}: {err.what}")
             failures.append(err)
     if not pulled and failures:
         raise _total_failure(failures[0], refused[0])
@@ -73,7 +85,9 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
 def _total_failure(first: PlatformError, what: str) -> PlatformError:
     if isinstance(first, CorruptModel):
         return CorruptModel(what, remedy="slipway rollback, or train the model again")
-    return RegistryUnreachable(what, remedy=first.remedy)
+    # Not NotRegistered, after which the service does not start: something is in production.
+    kind = RegistryUnreachable if isinstance(first, RegistryUnreachable) else PlatformError
+    return kind(what, remedy=first.remedy)
 
 
 def pull(store: Store, layout: Layout, name: str) -> Pointer:
@@ -138,6 +152,12 @@ def fetch_version(store: Store, layout: Layout, name: str, version: int) -> Poin
     directory = layout.model(name, version)
     try:
         manifest = _present(directory, stored.digest) or _download(store, stored, directory)
+        if manifest.name != name:
+            raise CorruptModel(
+                f"{name} version {version}: expected a manifest of {name!r}, "
+                f"got one of {preview(manifest.name)}",
+                remedy=f"train a version under this name: slipway train {name}",
+            )
         tag = import_directory(directory, manifest, version, stored.digest)
     except OSError as err:
         # Errors of a whole copied tree come as a list, without a file name or number.

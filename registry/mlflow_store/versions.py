@@ -73,9 +73,9 @@ class Versions:
         """The versions of a model, oldest first."""
         # MLflow reads both quotation marks, and has no way to escape one.
         quote = '"' if "'" in name else "'"
-        found = self._connection.search(
-            self._client.search_model_versions, filter_string=f"name = {quote}{name}{quote}"
-        )
+        query = "" if quote in name else f"name = {quote}{name}{quote}"
+        found = self._connection.search(self._client.search_model_versions, filter_string=query)
+        found = [version for version in found if version.name == name]
         return sorted(map(_version, found), key=lambda version: version.version)
 
     def get(self, name: str, version: int) -> StoredVersion:
