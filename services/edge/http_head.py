@@ -41,7 +41,7 @@ def is_oversized(url: bytes, listed: HeaderList) -> bool:
 
 
 def without_upgrade(data: bytes) -> bytes:
-    """The same bytes with the `Upgrade` header of their first head renamed.
+    """`data` with the `Upgrade` header of its first head renamed.
 
     HTTP/1.1 lets a server ignore the header (RFC 9110, section 7.8). llhttp does not: it takes
     the body for another protocol, and what follows for the next request.
