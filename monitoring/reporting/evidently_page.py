@@ -44,7 +44,7 @@ def safe_page(html: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    r"""JSON text, escaped so that it cannot end the script element around it; its value is unchanged.
+    r"""JSON text, escaped so that it cannot end a script element; its value is unchanged.
 
     >>> print(escape_json('["</script>", "a&b"]'))
     ["\\u003c/script\\u003e", "a\\u0026b"]
