@@ -70,6 +70,9 @@ def _violations(
 def label_of(given: Mapping[str, object], classes: tuple[str, ...], now: datetime) -> Label:
     """A label without violations as it is kept; without a time it is of `now`.
 
+    A time in the future is kept as `now`: of two labels of a prediction the later one counts, so
+    no correction would ever win against it.
+
     >>> from datetime import UTC
     >>> label_of({"prediction_id": "a", "truth": 1}, ("0", "1"), datetime(2026, 1, 31, tzinfo=UTC))
     Label(prediction_id='a', truth='1', time='2026-01-31T00:00:00.000000Z')
@@ -77,7 +80,7 @@ def label_of(given: Mapping[str, object], classes: tuple[str, ...], now: datetim
     truth = parse_truth(given["truth"], classes)
     if truth is None:
         raise ValueError(f"expected a label without violations, got truth {given['truth']!r}")
-    known = _parse_time(given.get("time")) or now
+    known = min(_parse_time(given.get("time")) or now, now)
     return Label(str(given["prediction_id"]), truth, utc_text(known))
 
 

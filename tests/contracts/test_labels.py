@@ -68,6 +68,13 @@ def test_a_label_without_a_time_is_of_now_and_another_time_is_kept_in_utc() -> N
     assert label_of(row, ("no", "yes"), NOW).time == "2026-01-31T12:00:00.000000Z"
 
 
+def test_a_label_from_the_future_is_of_now_so_that_a_correction_wins() -> None:
+    row: dict[str, object] = {"prediction_id": "a", "truth": "yes"}
+    ahead = label_of(row | {"time": "2999-01-01T00:00:00Z"}, ("no", "yes"), NOW)
+
+    assert ahead.time == "2026-01-31T12:00:00.000000Z"
+
+
 def test_everything_that_is_wrong_is_said_with_its_path() -> None:
     wrong = {"prediction_id": "", "truth": "maybe", "time": "noon", "x": 1}
 
