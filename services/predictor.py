@@ -15,6 +15,7 @@ from typing import Any
 import bentoml
 import click
 import msgspec
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException
 
 from contracts.errors import PlatformError
@@ -142,11 +143,18 @@ def freeze_heap() -> None:
 
 
 def _address() -> tuple[str | None, int]:
-    """Where `bentoml serve` listens; the host is None if something else starts the service."""
+    """Where `bentoml serve` listens; the host is None if something else starts the service.
+
+    BentoML takes what no option names from its configuration, which `BENTOML_CONFIG` and
+    `BENTOML_CONFIG_OPTIONS` override.
+    """
     command = click.get_current_context(silent=True)
     if command is None or "port" not in command.params:
         return None, PORT
-    return str(command.params.get("host") or HOST), int(command.params["port"] or PORT)
+    http = BentoMLContainer.http
+    host = command.params.get("host") or http.host.get()
+    port = command.params["port"] or http.port.get()
+    return (str(host) if host else None), int(port)
 
 
 def _make_edge(inner: App) -> Edge:

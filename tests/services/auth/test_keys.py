@@ -191,10 +191,17 @@ def test_off_loopback_the_service_starts_with_keys_only(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"BENTOML_HOST": EVERYWHERE},
+        {"BENTOML_CONFIG_OPTIONS": f"services.predictor.http.host={EVERYWHERE}"},
+    ],
+)
 def test_the_start_off_loopback_is_refused_before_anything_listens(
-    models: Path, tmp_path: Path
+    models: Path, tmp_path: Path, environ: dict[str, str]
 ) -> None:
-    process, _, log = start(tmp_path, models, BENTOML_HOST=EVERYWHERE)
+    process, _, log = start(tmp_path, models, **environ)
 
     assert process.wait(60) == 1
     assert "expected an API key, because the service listens on 0.0.0.0" in log.read_text()
