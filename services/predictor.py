@@ -25,7 +25,7 @@ from services.auth import guard as key_guard
 from services.auth.guard import Guard
 from services.bento import deployment_hook
 from services.bento.client_api import api_methods
-from services.bento.graceful_stop import delay_stop
+from services.bento.graceful_stop import delay_stop, stop_with_parent
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
 from services.bento.packaged import is_followed, model_source
 from services.bento.packing import NOTHING, PulledModel
@@ -110,6 +110,7 @@ class _Predictor:
         self.worker = _Worker(repository, Guard(SETTINGS))
         _WORKERS.append(self.worker)
         delay_stop(repository.drain, SETTINGS.drain_s)
+        stop_with_parent()
         freeze_heap()
         if is_followed(SETTINGS):
             watcher = PointerWatcher(repository, source, SETTINGS)

@@ -6,9 +6,14 @@ then is answered.
 """
 
 import asyncio
+import os
 import signal
+import time
 from collections.abc import Callable
+from threading import Thread
 from types import FrameType
+
+PARENT_POLL_S = 0.5
 
 
 def delay_stop(drain: Callable[[], None], delay_s: float) -> None:
@@ -24,3 +29,18 @@ def delay_stop(drain: Callable[[], None], delay_s: float) -> None:
         loop.call_soon_threadsafe(loop.call_later, delay_s, stop, number, None)
 
     signal.signal(signal.SIGTERM, begin)
+
+
+def stop_with_parent(poll_s: float = PARENT_POLL_S) -> None:
+    """Stop this worker as by SIGTERM when the process that started it has gone.
+
+    A killed `bentoml serve` cannot stop its workers, which would hold the port for ever.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(poll_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, name="parent-watcher", daemon=True).start()

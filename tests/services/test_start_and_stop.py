@@ -141,3 +141,24 @@ def test_a_misspelt_setting_stops_the_start(models: Path, tmp_path: Path) -> Non
 
     assert code != 0
     assert "did you mean SLIPWAY_SERVICE_WORKERS?" in log
+
+
+def test_workers_end_when_bentoml_serve_was_killed(models: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, models, SLIPWAY_SERVICE_WORKERS="2") as service:
+        workers = two_workers_of(service)
+        service.process.kill()
+        service.process.wait(30)
+        for _ in range(300):
+            left = [pid for pid in workers if is_alive(pid)]
+            if not left:
+                break
+            time.sleep(0.1)
+        assert left == []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
