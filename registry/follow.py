@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from contracts.errors import CorruptModel, GateRefused, PlatformError, RegistryUnreachable
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
+from contracts.printable import printable
 from registry.alias_pointers import AliasPointers
+from registry.heartbeat import write_heartbeat
 from registry.mlflow_store.models import StoredModel
 from registry.pointers import read_pointer, remove_pointer
 from registry.production import is_managed, reconcile
@@ -76,6 +78,11 @@ class Follower:
         except PlatformError as err:
             logger.error("follow: %s", err)  # noqa: TRY400 - a traceback adds nothing
             return True
+        except Exception:
+            # An error that nobody expected must not end the follower: the service would serve
+            # on, and follow nothing.
+            logger.exception("follow: an unexpected error; the next poll tries again")
+            return True
         if self._outage:
             logger.info("registry: answers again")
             self._outage = ""
@@ -91,8 +98,12 @@ class Follower:
                 outage = err
             except PlatformError as err:
                 logger.error("follow: %s", err)  # noqa: TRY400 - a traceback adds nothing
+            except Exception:
+                # As in `poll`: one model must not keep the others from being followed.
+                logger.exception("follow: %s: an unexpected error", printable(model.name))
         if outage is not None:
             raise outage
+        write_heartbeat(self.layout)
 
     def _follow_model(self, store: Store, name: str) -> None:
         if not is_managed(store, name):

@@ -14,6 +14,7 @@ from contracts.errors import NotRegistered
 from contracts.names import Layout
 from contracts.process_error import code_of, read_error
 from contracts.pull import PullResult
+from services.bento.follower_process import start_follower
 from services.bento.packaged import is_followed, is_in_bento, model_source
 from services.inference.jsonl_log import check_writable
 from services.inference.loader import load_model
@@ -48,8 +49,7 @@ def prepare(settings: ServiceSettings) -> None:
         load_model(source.directory(pointer), pointer)
         logger.info("serving %s version %d (%s)", pointer.name, pointer.version, pointer.digest)
     if is_followed(settings) and not is_in_bento():
-        # The follower ends with this process; nobody waits for it.
-        subprocess.Popen([sys.executable, "-m", "registry", "follow"], stdin=subprocess.DEVNULL)
+        start_follower()
 
 
 def _pull(source: ModelSource, settings: ServiceSettings) -> None:

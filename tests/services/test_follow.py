@@ -1,10 +1,12 @@
 """A service follows Production: by alias, under load, and never to a version that is broken."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,18 @@ def test_the_follower_ends_with_the_service(models: Path, registry: str, tmp_pat
         assert followers_of(tmp_path)
         assert ask(service, "/models/tiny/predict", GOOD)[0] == 200
     eventually(lambda: not followers_of(tmp_path), service.log)
+
+
+def test_a_killed_follower_starts_again(followed: Followed) -> None:
+    folder = followed.service.log.parent
+    (killed,) = followers_of(folder)
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: followers_of(folder) not in ([], [killed]), followed.service.log)
+    target = 3 - followed.answers()["version"]
+    followed.point(target)
+    eventually(partial(followed.answers_with, target), followed.service.log)
+    heartbeat = followed.service.layout.metrics / "slipway-follow.prom"
+    assert time.time() - float(heartbeat.read_text().split()[-1]) < 60
 
 
 def followers_of(folder: Path) -> list[int]:

@@ -18,6 +18,8 @@ from monitoring.alerting.prometheus import prometheus_text
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "prometheus"
+FOLLOWER_METRIC = "slipway_follow_last_success_timestamp_seconds"
+"""`tests/registry/test_odd_tags.py` reads it from the follower's file."""
 GOLDEN = ROOT / "tests" / "contracts" / "golden" / "verdict.v1-labels.json"
 NOW = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
@@ -141,7 +143,7 @@ def test_rules_ask_for_metrics_that_exist_and_each_has_a_test_and_a_page() -> No
         if case["exp_alerts"]
     }
     page = (ROOT / "docs" / "alerts.md").read_text()
-    known = set(samples_of(verdict())) | service_metrics()
+    known = set(samples_of(verdict())) | service_metrics() | {FOLLOWER_METRIC}
 
     for rule in rules:
         assert set(re.findall(r"slipway_\w+", rule["expr"])) <= known, rule["alert"]
