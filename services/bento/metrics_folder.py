@@ -28,12 +28,26 @@ def use_own_metrics_folder() -> None:
         container = _container()
         folder = given or str(_root(container) / str(os.getpid()))
         container.prometheus_multiproc_dir.set(folder)
+        if given:
+            remove_gauges_of_dead_workers(Path(given))
     except (ImportError, AttributeError) as err:
         logger.warning(
             "BentoML's container has moved (%s): services that share a BENTOML_HOME "
             "share their metrics",
             err,
         )
+
+
+def remove_gauges_of_dead_workers(folder: Path) -> None:
+    """Remove what dead workers said of themselves: versions they served, rows that waited.
+
+    Their counters stay, because those are sums. BentoML starts a worker for each one that dies,
+    and that worker calls this.
+    """
+    for path in folder.glob("gauge_live*_*.db"):
+        process = path.stem.rpartition("_")[2]
+        if process.isdigit() and not _is_alive(int(process)):
+            path.unlink(missing_ok=True)  # another worker may remove it as well
 
 
 def remove_dead_metrics_folders() -> None:

@@ -1,6 +1,8 @@
 """Services under one BENTOML_HOME keep their metrics apart."""
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +11,48 @@ from typing import Any
 import pytest
 
 from services.bento import metrics_folder
+from services.bento.metrics_folder import remove_gauges_of_dead_workers
 from tests.services.conftest import serving
-from tests.services.http_client import GOOD, ask, metric
+from tests.services.http_client import GOOD, ask, eventually, metric
 
-pytestmark = pytest.mark.slow
 PREDICTIONS = 'slipway_requests_total{model="tiny",status="200"}'
 
 
+def test_a_new_worker_removes_the_gauges_of_dead_ones(tmp_path: Path) -> None:
+    dead = gone_process()
+    kept = [f"counter_{dead}.db", f"histogram_{dead}.db", f"gauge_livemax_{os.getpid()}.db"]
+    for name in (*kept, f"gauge_livemax_{dead}.db", f"gauge_livesum_{dead}.db"):
+        (tmp_path / name).touch()
+    remove_gauges_of_dead_workers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+
+
+def gone_process() -> str:
+    code = "import os; print(os.getpid())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_leaves_no_version_in_the_metrics(
+    models: Path, tmp_path: Path
+) -> None:
+    """One version is served afterwards, and only by the process that lives."""
+    with serving(tmp_path, models) as service:
+        folder = next((tmp_path / "bentoml/prometheus_multiproc_dir").iterdir())
+        (before,) = workers_with_gauges(folder)
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: workers_with_gauges(folder) not in ([before], []), service.log)
+        assert before not in workers_with_gauges(folder)
+
+
+def workers_with_gauges(folder: Path) -> list[int]:
+    return [int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_livemax_*.db")]
+
+
+@pytest.mark.slow
 def test_a_service_that_starts_leaves_the_metrics_of_others(models: Path, tmp_path: Path) -> None:
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+    dead = gone_process()
     left = tmp_path / "bentoml/prometheus_multiproc_dir" / dead / "counter_1.db"
     left.parent.mkdir(parents=True)
     left.touch()
