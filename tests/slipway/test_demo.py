@@ -45,7 +45,8 @@ def test_a_taken_port_is_reported_before_anything_starts(demoed: Checkout) -> No
 
 def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
     port = free_port()
-    done = demoed.run("slipway", "demo", "--port", str(port), "--rows", "1000", "--json")
+    arguments = ("slipway", "demo", "--port", str(port), "--rows", "1000", "--json")
+    done = demoed.run(*arguments, timeout_s=300)
 
     assert done.returncode == 0, done.stderr
     assert [story["trained"]["version"] for story in json.loads(done.stdout)] == [2, 2, 2]
