@@ -15,7 +15,7 @@ from registry.pointers import read_split
 
 logger = logging.getLogger("slipway.follow")
 
-RESTART_PAUSE_S = 5.0
+SHADOW_RESTART_PAUSE_S = 5.0
 """Minimum time between two starts of the process."""
 
 
@@ -37,7 +37,7 @@ class ShadowProcess:
             self._process.wait()
             self._process = None
         elif time.monotonic() >= self._next_start:
-            self._next_start = time.monotonic() + RESTART_PAUSE_S
+            self._next_start = time.monotonic() + SHADOW_RESTART_PAUSE_S
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.shadow"], stdin=subprocess.DEVNULL
             )

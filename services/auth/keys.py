@@ -28,7 +28,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 KEY_PREFIX = "slw"
 DUMMY_SHA256 = hashlib.sha256(b"").hexdigest()
 """Compared with where the id is unknown, so that both cases take the same time."""
-FILE_MODE = 0o600
+KEY_FILE_MODE = 0o600
 LIST_COMMAND = "slipway keys list"
 
 
@@ -232,9 +232,9 @@ def _update(path: Path, edit: Callable[[KeyRing], KeyRing]) -> KeyRing:
 def _write(path: Path, ring: KeyRing) -> None:
     """Replace the file; the service's user can read the new one if it could read the old one."""
     owner = path.stat() if path.exists() else None
-    mode = stat.S_IMODE(owner.st_mode) if owner else FILE_MODE
+    mode = stat.S_IMODE(owner.st_mode) if owner else KEY_FILE_MODE
     new = path.with_name(f".{path.name}.new")
-    write_whole(new, ring.write_pretty(), mode=FILE_MODE)
+    write_whole(new, ring.write_pretty(), mode=KEY_FILE_MODE)
     try:
         if owner is not None:
             with suppress(PermissionError):

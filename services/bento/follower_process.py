@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 COMMAND = (sys.executable, "-m", "registry", "follow")
-RESTART_PAUSE_S = 1.0
+MIN_RESTART_PAUSE_S = 1.0
 """The pause before the first restart; it doubles while the process keeps ending at once."""
 MAX_RESTART_PAUSE_S = 60.0
 STEADY_S = 60.0
@@ -28,7 +28,7 @@ def start_follower() -> None:
 
 
 def supervise(
-    command: Sequence[str], stop: threading.Event, restart_pause_s: float = RESTART_PAUSE_S
+    command: Sequence[str], stop: threading.Event, restart_pause_s: float = MIN_RESTART_PAUSE_S
 ) -> None:
     """Run a command again and again until `stop` is set, with a pause that grows to a minute."""
     pause_s = restart_pause_s

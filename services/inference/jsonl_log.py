@@ -25,7 +25,7 @@ logger = logging.getLogger("bentoml.slipway")
 NEWLINE = b"\n"
 FLUSH_BYTES = 4 << 20
 """A file is flushed to the disk each time it has grown by this much."""
-FILE_MODE = 0o644
+LOG_FILE_MODE = 0o644
 
 
 class JsonlLog:
@@ -103,7 +103,7 @@ class JsonlLog:
         path = self._folder / day / name if self._by_day else self._folder / f"{day}-{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, FILE_MODE)
+        self._descriptor = os.open(path, flags, LOG_FILE_MODE)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._day, self._size, self._flushed, self._is_torn = day, 0, 0, False
 
