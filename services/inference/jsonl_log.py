@@ -85,7 +85,7 @@ class JsonlLog:
             self._day = ""
 
     def _is_unlinked(self) -> bool:
-        """Whether no folder names the open file any more; costs less than a microsecond."""
+        """Whether no folder names the open file any more; one system call."""
         return os.fstat(self._descriptor).st_nlink == 0
 
     def _start_flush(self) -> None:
