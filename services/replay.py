@@ -60,7 +60,7 @@ def score(served: ServedModel, line: bytes) -> Scored:
     """
     mode, _, body = line.partition(b"\t")
     try:
-        rows = batch_rows(body, served.decoder, MAX_REQUEST_ROWS)
+        rows = batch_rows(body, served.decoder, MAX_REQUEST_ROWS, lists_all=True)
     except Fault as fault:
         raise PlatformError(
             f"request: expected a body of /predict/batch, got {fault.message}"

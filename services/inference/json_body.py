@@ -19,7 +19,7 @@ MAX_LOCATION_CHARS = 120
 MAX_EXPECTED_CHARS = 1000
 MAX_GOT_CHARS = 200
 """Longer texts of a violation are cut: names and values come from the request."""
-MAX_DEPTH = 64
+MAX_DEPTH = 512
 """Lists and objects within each other; more would exhaust the stack where values are shown."""
 
 

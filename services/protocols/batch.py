@@ -86,8 +86,11 @@ def _object(name: str, field: str, content: Any) -> Any:
     return msgspec.defstruct(name, [(field, content)], forbid_unknown_fields=True)
 
 
-def batch_rows(body: bytes, decoder: Decoder, limit: int) -> Rows:
+def batch_rows(body: bytes, decoder: Decoder, limit: int, *, lists_all: bool = False) -> Rows:
     """The valid rows of a body, and the faults of the others in `Rows.refused`.
+
+    With `lists_all` each of these has its violations, however many there are: for a body of our
+    own, not of a client.
 
     Raises:
         Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit` rows.
@@ -101,8 +104,8 @@ def batch_rows(body: bytes, decoder: Decoder, limit: int) -> Rows:
     document = parse_json(body)
     key = only_key(document, READERS)
     table = READERS[key](document[key], key, limit)  # type: ignore[index]  # `only_key` proves that it is an object
-    rows = checked_rows(table, decoder)
-    if (
+    rows = checked_rows(table, decoder, lists_all=lists_all)
+    if not lists_all and (
         len(rows.refused) * len(row_fault(UNLISTED))
         > MAX_ANSWER_FACTOR * len(body) + MAX_EXTRA_BYTES
     ):

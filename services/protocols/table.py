@@ -137,12 +137,13 @@ def valid_rows(table: Table, decoder: Decoder) -> Rows:
     return join_rows(rows)
 
 
-def checked_rows(table: Table, decoder: Decoder) -> Rows:
+def checked_rows(table: Table, decoder: Decoder, *, lists_all: bool = False) -> Rows:
     """The valid rows of a table, and the faults of the others in `Rows.refused`.
 
-    The violations of the first such rows are listed, at most `MAX_VIOLATIONS` in all.
+    The violations of the first such rows are listed, at most `MAX_VIOLATIONS` in all; with
+    `lists_all` those of all rows.
     """
-    checked = list(enumerate(_checked(table, decoder)))
+    checked = list(enumerate(_checked(table, decoder, lists_all=lists_all)))
     return join_rows(
         [rows for _, rows in checked if isinstance(rows, Rows)],
         refused={index: fault for index, fault in checked if isinstance(fault, Fault)},
@@ -180,13 +181,13 @@ def only_key(document: object, known: Mapping[str, object], optional: Sequence[s
     return found[0]
 
 
-def _checked(table: Table, decoder: Decoder) -> Iterator[Rows | Fault]:
+def _checked(table: Table, decoder: Decoder, *, lists_all: bool = False) -> Iterator[Rows | Fault]:
     """Each row of a table, or what is wrong with it; as far as an answer lists it."""
     n_left, bytes_left = MAX_VIOLATIONS, MAX_VIOLATIONS_BYTES
     for index, row in enumerate(table.rows):
-        is_listed = n_left > 0 and bytes_left > 0
+        is_listed = lists_all or (n_left > 0 and bytes_left > 0)
         try:
-            yield decoder.exact(row, n_left if is_listed else 1)
+            yield decoder.exact(row, max(n_left, 1) if is_listed else 1)
         except Fault as fault:
             if not is_listed and fault.violations:
                 yield UNLISTED

@@ -104,10 +104,16 @@ def test_no_error_of_a_poll_ends_the_follower(
 
 @pytest.mark.parametrize("name", ["x2\ny", "\x1b[31mred2", "UPPER2", "<img src=x>", "a'b\"c"])
 def test_a_name_that_slipway_refuses_is_neither_pulled_nor_printed(
-    promoted: Workplace, name: str, caplog: pytest.LogCaptureFixture
+    promoted: Workplace,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The model is in every other respect one of ours."""
     store = promoted.store
+    # MLflow asks the store of the process, not the client's, where a logged model is.
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri)
     original = store.versions.get("tiny", 1)
     store.models.ensure(name, "odd")
     store.versions.create(name, original.source, original.run_id, original.tags, "")
@@ -120,8 +126,12 @@ def test_a_name_that_slipway_refuses_is_neither_pulled_nor_printed(
     assert all(printable(r.getMessage()) == r.getMessage() for r in caplog.records)
 
 
-def test_a_manifest_of_another_model_is_refused(promoted: Workplace) -> None:
+def test_a_manifest_of_another_model_is_refused(
+    promoted: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = promoted.store
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.tracking_uri)
     original = store.versions.get("tiny", 1)
     store.models.ensure("stranger", "")
     store.versions.create("stranger", original.source, original.run_id, original.tags, "")

@@ -61,7 +61,7 @@ def test_a_recipe_file_that_does_not_run_is_reported_with_its_line(
 
     name = f"bad{abs(hash(text))}"
     (tmp_path / f"{name}.py").write_text(text)
-    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    monkeypatch.setattr(recipes, "RECIPES_FOLDER", tmp_path)
     monkeypatch.setattr(training.recipes, "__path__", [str(tmp_path)])
     with pytest.raises(InvalidRecipe, match=reason):
         load_recipe(name)
