@@ -15,7 +15,6 @@ from typing import Any
 import bentoml
 import click
 import msgspec
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException
 
 from contracts.errors import PlatformError
@@ -152,10 +151,20 @@ def _address() -> tuple[str | None, int]:
     command = click.get_current_context(silent=True)
     if command is None or "port" not in command.params:
         return None, PORT
-    http = BentoMLContainer.http
-    host = command.params.get("host") or http.host.get()
-    port = command.params["port"] or http.port.get()
+    configured_host, configured_port = _configured_address()
+    host = command.params.get("host") or configured_host
+    port = command.params["port"] or configured_port
     return (str(host) if host else None), int(port)
+
+
+def _configured_address() -> tuple[str | None, int]:
+    """Host and port of BentoML's configuration; the host is None if it cannot be asked."""
+    try:
+        from bentoml._internal.configuration.containers import BentoMLContainer
+
+        return BentoMLContainer.http.host.get(), BentoMLContainer.http.port.get()
+    except (ImportError, AttributeError):
+        return None, PORT
 
 
 def _make_edge(inner: App) -> Edge:

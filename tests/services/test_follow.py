@@ -160,7 +160,7 @@ def test_a_killed_follower_starts_again(followed: Followed) -> None:
     eventually(lambda: followers_of(folder) not in ([], [killed]), followed.service.log)
     target = 3 - followed.answers()["version"]
     followed.point(target)
-    eventually(partial(followed.answers_with, target), followed.service.log)
+    eventually(partial(followed.answers_with, target), followed.service.log, seconds=120)
     heartbeat = followed.service.layout.metrics / "slipway-follow.prom"
     assert time.time() - float(heartbeat.read_text().split()[-1]) < 60
 

@@ -17,11 +17,21 @@ pytestmark = pytest.mark.slow
 GOLDEN = Path(__file__).parents[1] / "contracts/golden"
 
 ADDRESS = """
+import sys
+
 import click
 from services import predictor
 
+predictor.Predictor.inject_config()  # as `bentoml serve` does before it asks
+
 print(predictor._address())
 for given in ({"port": 5000, "host": "0.0.0.0"}, {"port": None}, {"bento": "."}):
+    with click.Context(click.Command("serve")) as context:
+        context.params = given
+        print(predictor._address())
+
+sys.modules["bentoml._internal.configuration.containers"] = None
+for given in ({"port": 5000, "host": "0.0.0.0"}, {"port": None}):
     with click.Context(click.Command("serve")) as context:
         context.params = given
         print(predictor._address())
@@ -40,10 +50,11 @@ def test_without_bentomls_command_the_address_is_unknown_and_keys_are_required(
         text=True,
         check=True,
     )
-    unknown, exposed, default, other = done.stdout.splitlines()
+    unknown, exposed, default, other, named, moved = done.stdout.splitlines()
 
     assert unknown == other == "(None, 3000)"
     assert exposed == "('0.0.0.0', 5000)"
+    assert (named, moved) == (exposed, unknown), "BentoML's container has moved"
     assert default == "('127.0.0.1', 3000)"
     with pytest.raises(Exception, match="listens on any address with SLIPWAY_SERVICE_KEYS=auto"):
         resolve_mode(ServiceSettings(var=tmp_path), None)

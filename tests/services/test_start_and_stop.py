@@ -148,7 +148,7 @@ def test_workers_end_when_bentoml_serve_was_killed(models: Path, tmp_path: Path)
         workers = two_workers_of(service)
         service.process.kill()
         service.process.wait(30)
-        for _ in range(300):
+        for _ in range(900):
             left = [pid for pid in workers if is_alive(pid)]
             if not left:
                 break
