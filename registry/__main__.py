@@ -28,11 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m registry", description=__doc__)
     parser.add_argument("action", choices=["pull", "follow"])
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="stop with this process")
     arguments = parser.parse_args()
     try:
         loaded = load_settings(RegistrySettings, os.environ)
         if arguments.action == "follow":
-            follow(loaded)
+            follow(loaded, arguments.parent)
             return
         trial = service_trial(loaded.trial_timeout_s)
         result = pull_all(Store.open(loaded), Layout(loaded.var), trial)
@@ -46,8 +47,8 @@ def main() -> None:
     sys.stdout.write(text + "\n")
 
 
-def follow(registry_settings: RegistrySettings) -> None:
-    """Follow production until the parent of this process is gone."""
+def follow(registry_settings: RegistrySettings, parent: int) -> None:
+    """Follow production while process `parent` is the parent of this one."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s [%(levelname)s] [follow] %(message)s"
     )
@@ -59,7 +60,7 @@ def follow(registry_settings: RegistrySettings) -> None:
         rollout=Rollout(Layout(registry_settings.var), registry_settings.canary_hold_s),
     )
     with contextlib.suppress(KeyboardInterrupt):
-        follower.follow(os.getppid())
+        follower.follow(parent)
 
 
 def _text_of(result: PullResult) -> str:

@@ -5,6 +5,7 @@ process, which ends with its parent.
 """
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -38,9 +39,8 @@ class ShadowProcess:
             self._process = None
         elif time.monotonic() >= self._next_start:
             self._next_start = time.monotonic() + SHADOW_RESTART_PAUSE_S
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.shadow"], stdin=subprocess.DEVNULL
-            )
+            command = [sys.executable, "-m", "services.shadow", "--parent", str(os.getpid())]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def _is_needed(self) -> bool:
         models = self.layout.all_models

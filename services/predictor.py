@@ -24,7 +24,7 @@ from services.auth import guard as key_guard
 from services.auth.guard import Guard
 from services.bento import deployment_hook
 from services.bento.client_api import api_methods
-from services.bento.graceful_stop import delay_stop, stop_with_parent
+from services.bento.graceful_stop import delay_stop, name_parent, stop_with_parent
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
 from services.bento.packaged import is_followed, model_source
 from services.bento.packing import NOTHING, PulledModel
@@ -89,6 +89,7 @@ class _Predictor:
     @staticmethod
     def prepare() -> None:
         """Before workers start: check that models can be served; exits with the reason if not."""
+        name_parent()
         try:
             host, port = _address()
             # The workers, which do not know the address, read the resolved mode.

@@ -47,7 +47,7 @@ def escape_json(text: str) -> str:
     r"""JSON text, escaped so that it cannot end a script element; its value is unchanged.
 
     >>> print(escape_json('["</script>", "a&b"]'))
-    ["\\u003c/script\\u003e", "a\\u0026b"]
+    ["\u003c/script\u003e", "a\u0026b"]
     """
     return text.translate(_ESCAPES)
 

@@ -5,6 +5,7 @@ process.
 """
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -23,7 +24,8 @@ logger = logging.getLogger("bentoml.slipway")
 
 def start_follower() -> None:
     """Start the follower, and start it again whenever it ends before this process."""
-    arguments = (COMMAND, threading.Event())
+    command = (*COMMAND, "--parent", str(os.getpid()))
+    arguments = (command, threading.Event())
     threading.Thread(target=supervise, args=arguments, name="follower", daemon=True).start()
 
 

@@ -14,6 +14,8 @@ from threading import Thread
 from types import FrameType
 
 PARENT_POLL_S = 0.5
+_PARENT = "_SLIPWAY_SERVE_PID"
+"""The environment variable that names the process which starts the workers."""
 
 
 def delay_stop(drain: Callable[[], None], delay_s: float) -> None:
@@ -31,12 +33,18 @@ def delay_stop(drain: Callable[[], None], delay_s: float) -> None:
     signal.signal(signal.SIGTERM, begin)
 
 
+def name_parent() -> None:
+    """Name this process as the parent of the workers that it will start."""
+    os.environ[_PARENT] = str(os.getpid())
+
+
 def stop_with_parent(poll_s: float = PARENT_POLL_S) -> None:
     """Stop this worker as by SIGTERM when the process that started it has gone.
 
-    A killed `bentoml serve` cannot stop its workers, which would hold the port for ever.
+    A killed `bentoml serve` cannot stop its workers, which would hold the port for ever. It may
+    have been killed before this call, so its process id comes from `name_parent`.
     """
-    parent = os.getppid()
+    parent = int(os.environ.get(_PARENT, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -4,6 +4,7 @@ Only one instance runs per data folder; a second one exits immediately. It runs 
 requests that it cannot score in time are dropped and counted.
 """
 
+import argparse
 import logging
 import os
 import sys
@@ -30,7 +31,9 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s [%(levelname)s] [shadow] %(message)s"
     )
-    parent = os.getppid()
+    parser = argparse.ArgumentParser(prog="python -m services.shadow", description=__doc__)
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="stop with this process")
+    parent = parser.parse_args().parent
     try:
         own = load_settings(ServiceSettings, os.environ)
     except PlatformError as err:
