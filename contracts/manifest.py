@@ -12,6 +12,8 @@ GOLDEN_MARGIN = 10.0
 differently, and another model differs by far more."""
 
 Task = Literal["binary", "multiclass", "regression"]
+Runtime = Literal["onnx", "sklearn"]
+"""What scores a version: ONNX Runtime, or the fitted pipeline itself in a scoring process."""
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +96,9 @@ class Manifest(Document, frozen=True, kw_only=True):
     deviation between shuffles (empty in older manifests). `files` maps every other file
     of the model directory to its sha256. `segments` are the categorical features that the
     monitor uses to break drift and performance down by value. `retrained` is set for a version
-    that `slipway retrain` made.
+    that `slipway retrain` made. `runtime` is what scores the version, and `requirements` the
+    libraries that this takes in addition to those of the service, with the versions that
+    fitted it.
     """
 
     name: str
@@ -121,6 +125,8 @@ class Manifest(Document, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     files: dict[str, str]
     retrained: Retrained | None = None
+    runtime: Runtime = "onnx"
+    requirements: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def golden_tolerance(self) -> float:

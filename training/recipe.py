@@ -10,7 +10,7 @@ from dataclasses import InitVar, dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from contracts.names import check_model_name
 from contracts.schema import Schema
 from training.metrics import METRICS
 
+RuntimeChoice = Literal["auto", "onnx", "sklearn"]
+"""`auto`: ONNX if a form of it passes the certificate, else scikit-learn."""
+RUNTIME_CHOICES: tuple[str, ...] = get_args(RuntimeChoice)
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 RENAMED = {
     "slices": "gate_segment_features",
@@ -82,6 +85,9 @@ class Recipe:
             `slipway monitor --segment` names others.
         old_data_share: The share of the older rows, 0 to 1, that `slipway retrain` adds to the
             recent labelled traffic; None lets the recent rows decide (docs/retrain.md).
+        runtime: What scores the model: `onnx` requires an ONNX form that passes the certificate,
+            `sklearn` serves the fitted pipeline itself, and `auto` takes ONNX if it can
+            (docs/runtimes.md).
         name: Set from the file's name when the recipe is loaded.
 
     `slices`, `slice_tolerance`, `segments` and `old_share` are the earlier names of four fields.
@@ -106,6 +112,7 @@ class Recipe:
     latency_factor: float = 10.0
     segment_features: tuple[str, ...] = ()
     old_data_share: float | None = None
+    runtime: RuntimeChoice = "auto"
     name: str = ""
     slices: InitVar[tuple[str, ...] | None] = None
     slice_tolerance: InitVar[float | None] = None
@@ -162,6 +169,9 @@ class Recipe:
         yield from self._segment_faults()
         if self.old_data_share is not None and not 0 <= self.old_data_share <= 1:
             yield f"old_data_share: expected 0 to 1, or None, got {self.old_data_share}"
+        if self.runtime not in RUNTIME_CHOICES:
+            known = ", ".join(RUNTIME_CHOICES)
+            yield f"runtime: expected one of {known}, got {self.runtime!r}"
         if not self.latency_factor >= 1:
             yield f"latency_factor: expected 1 or more, got {self.latency_factor}"
 

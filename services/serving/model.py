@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from contracts.manifest import Manifest, Metric
+from contracts.manifest import Manifest, Metric, Runtime
 from contracts.schema import Schema
 from services.inference.loader import ServedModel
 from services.serving.endpoint import Endpoint, SingleEndpoint
@@ -25,6 +25,7 @@ class ModelDescription(msgspec.Struct, frozen=True):
     name: str
     version: int
     task: str
+    runtime: Runtime
     description: str
     schema: Schema
     classes: tuple[str, ...]
@@ -83,6 +84,7 @@ class Model:
             name=pointer.name,
             version=pointer.version,
             task=manifest.task,
+            runtime=manifest.runtime,
             description=manifest.description,
             schema=manifest.schema,
             classes=manifest.classes,

@@ -139,3 +139,12 @@ def test_a_reference_survives_exactly(edges: list[float], missing: int) -> None:
     reference = Reference(n_rows=1, n_predictions=1, features={"x": column}, predictions={})
 
     assert Reference.read(reference.write()) == reference
+
+
+def test_a_manifest_of_before_there_were_runtimes_is_one_of_onnx() -> None:
+    old = Manifest.read((GOLDEN / "manifest.v1.json").read_bytes())
+    new = Manifest.read((GOLDEN / "manifest.v1-sklearn.json").read_bytes())
+
+    assert (old.runtime, old.requirements) == ("onnx", {})
+    assert new.runtime == "sklearn"
+    assert set(new.requirements) == {"scikit-learn", "pandas", "skops"}

@@ -30,6 +30,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
         ({"task": "multiclass"}, "expected three or more"),
         ({"task": "regression"}, "expected none for a regression"),
         ({"threshold": 1.5}, "expected 0 < threshold < 1, got 1.5"),
+        ({"runtime": "torch"}, "runtime: expected one of auto, onnx, sklearn, got 'torch'"),
         ({"gates": ()}, "expected at least one"),
         ({"gates": (Gate("magic", minimum=1),)}, "got magic"),
         ({"gates": (Gate("roc_auc"),)}, "a minimum or a maximum"),
