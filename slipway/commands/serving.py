@@ -1,5 +1,6 @@
 """`slipway serve`, `pull` and `follow`: the Production models on this machine."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -58,4 +59,4 @@ def follow_command(json: JsonOption = False) -> None:
     del json
     from registry.__main__ import follow
 
-    follow(context.registry_settings())
+    follow(context.registry_settings(), os.getppid())
