@@ -1,9 +1,9 @@
-"""`python -m benchmarks.lifecycle.races`: race for Production, see `racing.py`.
+"""`python -m benchmarks.lifecycle.races`: race for Production, see `promotion_races.py`.
 
 It imports nothing heavy, because each forked process imports it again.
 """
 
 if __name__ == "__main__":
-    from benchmarks.lifecycle.racing import app
+    from benchmarks.lifecycle.promotion_races import app
 
     app()

@@ -1,6 +1,6 @@
 """Clients of a service whose versions are swapped: what they ask, and what they see.
 
-The alias is moved by another process (`hand.py`).
+The alias is moved by another process (`mlflow_ui_user.py`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from mlflow import MlflowClient
 
-from benchmarks.lifecycle.hand import Hand
+from benchmarks.lifecycle.mlflow_ui_user import Hand
 from benchmarks.serving.client import OK, Line, request_of
 from benchmarks.serving.machine import Cores
 from benchmarks.serving.server import HOST, Server, free_port

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.lifecycle.hand import hand
+from benchmarks.lifecycle.mlflow_ui_user import hand
 from benchmarks.lifecycle.swap_load import (
     AFTER_S,
     CLIENTS,

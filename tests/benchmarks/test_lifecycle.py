@@ -3,9 +3,9 @@
 import importlib
 from pathlib import Path
 
-from benchmarks.lifecycle import killing, racing
-from benchmarks.lifecycle.killing import Death, bars_of
-from benchmarks.lifecycle.steps import STEPS
+from benchmarks.lifecycle import crash_injection, promotion_races
+from benchmarks.lifecycle.crash_injection import Death, bars_of
+from benchmarks.lifecycle.kill_points import STEPS
 from benchmarks.lifecycle.swap_load import Seen, Swap
 from benchmarks.lifecycle.swaps import within
 from registry.history import Event
@@ -27,19 +27,22 @@ def event(why: str, before: int | None, after: int, who: str = "hand0") -> Event
 def test_a_race_finds_moves_that_are_missing_recorded_twice_or_wrong() -> None:
     events = [event("a", None, 1), event("b", 1, 2), event("by hand", 2, 3, who="mlflow")]
 
-    assert racing._not_recorded(events, [("a", None, 1), ("b", 1, 2)]) == 0
-    assert racing._not_recorded(events, [("a", None, 1)]) == 1
-    assert racing._not_recorded([*events, event("b", 1, 2)], [("a", None, 1), ("b", 1, 2)]) == 1
-    assert racing._not_recorded(events, [("a", None, 1), ("b", 3, 2)]) == 2
+    assert promotion_races._not_recorded(events, [("a", None, 1), ("b", 1, 2)]) == 0
+    assert promotion_races._not_recorded(events, [("a", None, 1)]) == 1
+    assert (
+        promotion_races._not_recorded([*events, event("b", 1, 2)], [("a", None, 1), ("b", 1, 2)])
+        == 1
+    )
+    assert promotion_races._not_recorded(events, [("a", None, 1), ("b", 3, 2)]) == 2
 
 
 def test_a_race_finds_versions_that_a_reader_saw_in_no_order_of_the_history() -> None:
     events = [event("a", None, 1), event("b", 1, 2), event("c", 2, 3)]
 
-    assert racing._unknown(events, [1, 1, 2, 3]) == 0
-    assert racing._unknown(events, [1, 3, 3]) == 0
-    assert racing._unknown(events, [2, 1]) == 1
-    assert racing._unknown(events, [4]) == 1
+    assert promotion_races._unknown(events, [1, 1, 2, 3]) == 0
+    assert promotion_races._unknown(events, [1, 3, 3]) == 0
+    assert promotion_races._unknown(events, [2, 1]) == 1
+    assert promotion_races._unknown(events, [4]) == 1
 
 
 def test_only_requests_that_were_answered_during_a_swap_count_for_it() -> None:
@@ -53,7 +56,12 @@ def test_a_kill_that_left_something_or_hit_nothing_misses_its_bar() -> None:
     sound = Death("pull", "before x", was_killed=True, wrong=(), left=(), temporary=0)
     missed = Death("pull", "before y", was_killed=False, wrong=(), left=(), temporary=0)
     torn = Death(
-        "pull", killing.RANDOM, was_killed=True, wrong=("torn",), left=("a", "b"), temporary=0
+        "pull",
+        crash_injection.RANDOM,
+        was_killed=True,
+        wrong=("torn",),
+        left=("a", "b"),
+        temporary=0,
     )
 
     assert [bar.met for bar in bars_of([sound] * 200)] == [True] * 4
@@ -62,6 +70,6 @@ def test_a_kill_that_left_something_or_hit_nothing_misses_its_bar() -> None:
 
 
 def test_results_say_where_they_were_measured() -> None:
-    folder = Path(killing.__file__).with_name("results")
+    folder = Path(crash_injection.__file__).with_name("results")
     for path in folder.glob("*.json"):
         assert b'"commit"' in path.read_bytes()

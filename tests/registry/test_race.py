@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from benchmarks.lifecycle.racing import race
+from benchmarks.lifecycle.promotion_races import race
 from contracts.errors import NotRegistered, PlatformError, Unwritable
 from registry import lock
 from registry.history import history

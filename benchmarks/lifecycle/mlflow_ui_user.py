@@ -1,6 +1,6 @@
 """A person at `mlflow ui`, as a process: moves the alias on request, and reports when.
 
-    python -m benchmarks.lifecycle.hand URI MODEL
+    python -m benchmarks.lifecycle.mlflow_ui_user URI MODEL
 
 reads version numbers, one per line, and answers each with the time right before the move, on
 the machine's monotonic clock. A separate process, so that its work delays no client.
@@ -34,7 +34,7 @@ class Hand:
 @contextmanager
 def hand(uri: str, model: str) -> Iterator[Hand]:
     """A hand on the alias `production` of a model, until the block ends."""
-    words = [sys.executable, "-m", "benchmarks.lifecycle.hand", uri, model]
+    words = [sys.executable, "-m", "benchmarks.lifecycle.mlflow_ui_user", uri, model]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         words, cwd=ROOT, env=quiet_environ(), stdin=pipe, stdout=pipe, text=True

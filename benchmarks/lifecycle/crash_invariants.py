@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lifecycle.deaths import ANSWERED
+from benchmarks.lifecycle.crash_workload import ANSWERED
 from benchmarks.serving.workplace import Workplace, environ_of, slipway
 from contracts.errors import CorruptModel, PlatformError
 from contracts.manifest import Pointer

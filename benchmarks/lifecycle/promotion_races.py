@@ -19,8 +19,13 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.lifecycle.acts import DONE, move_by_hand, promote_by_command, read_until_done
 from benchmarks.lifecycle.processes import ended, start
+from benchmarks.lifecycle.registry_actions import (
+    DONE,
+    move_by_hand,
+    promote_by_command,
+    read_until_done,
+)
 from benchmarks.serving import result
 from benchmarks.serving.bar import Bar, at_most, print_bars
 from benchmarks.serving.machine import this_machine

@@ -18,10 +18,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.lifecycle.deaths import act_and_die
-from benchmarks.lifecycle.kill_ground import MODEL, Ground
+from benchmarks.lifecycle.crash_invariants import MODEL, Ground
+from benchmarks.lifecycle.crash_workload import act_and_die
+from benchmarks.lifecycle.kill_points import STEPS
 from benchmarks.lifecycle.processes import Step, ended, preload, start
-from benchmarks.lifecycle.steps import STEPS
 from benchmarks.serving import result
 from benchmarks.serving.bar import Bar, at_least, at_most, print_bars
 from benchmarks.serving.machine import this_machine
