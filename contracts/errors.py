@@ -13,6 +13,7 @@ to do about it.
   x NotJustified         a retraining without a reason, or one that must wait
   x InvalidSplit         a traffic split that cannot be parsed
   x NotRegistered        no such model, version or production version
+    + NothingInProduction  no model of the registry has a version in production
   x RegistryUnreachable  the tracking server does not answer
   x CorruptModel         a model directory that differs from what was registered
   x Unwritable           a path that must be written and cannot be
@@ -80,6 +81,10 @@ class NotRegistered(PlatformError):
     """No such model, version or production version."""
 
     exit_code = 4
+
+
+class NothingInProduction(NotRegistered):
+    """No model of the registry has a version in production."""
 
 
 class RegistryUnreachable(PlatformError):

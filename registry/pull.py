@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from contracts.errors import (
     CorruptModel,
+    NothingInProduction,
     NotRegistered,
     PlatformError,
     RegistryUnreachable,
@@ -44,7 +45,7 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
     does not answer. Models of others on the same server are left alone.
 
     Raises:
-        NotRegistered: nothing is in production.
+        NothingInProduction: no model has a production version.
         CorruptModel: everything that is in production was refused.
         RegistryUnreachable: the tracking server, or every artifact store, does not answer.
         Unwritable: a disk of this machine is full, or a folder belongs to another user.
@@ -75,7 +76,7 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
     if not pulled and failures:
         raise _total_failure(failures[0], refused[0])
     if not pulled:
-        raise NotRegistered(
+        raise NothingInProduction(
             "production: expected a model with the alias 'production', got none",
             remedy="slipway train --all, then slipway promote MODEL",
         )
@@ -85,7 +86,6 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
 def _total_failure(first: PlatformError, what: str) -> PlatformError:
     if isinstance(first, CorruptModel):
         return CorruptModel(what, remedy="slipway rollback, or train the model again")
-    # Not NotRegistered, after which the service does not start: something is in production.
     kind = RegistryUnreachable if isinstance(first, RegistryUnreachable) else PlatformError
     return kind(what, remedy=first.remedy)
 

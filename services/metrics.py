@@ -82,6 +82,12 @@ class Metrics:
             "Versions that had a pointer and could not be served",
             ["model"],
         )
+        self.load_failed = Gauge(
+            "slipway_model_load_failed",
+            "1 for each version that a pointer names and that could not be loaded",
+            ["model", "version", "variant"],
+            multiprocess_mode="livemax",
+        )
         self.pointer_errors = Counter(
             "slipway_pointer_errors",
             "Polls in which a worker could not read the pointers; it serves what it has loaded",

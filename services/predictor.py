@@ -6,6 +6,7 @@ is imported twice: by the process that starts the workers, before the pull, and 
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -56,10 +57,11 @@ def _read_settings() -> ServiceSettings:
 
 def _read_models(source: ModelSource) -> list[tuple[Pointer, Manifest]]:
     """The readable models; `prepare` reports what is wrong with the others, after the pull."""
-    try:
-        return [(p, load_manifest(source.directory(p), p)) for p in source.pointers()]
-    except PlatformError:
-        return []
+    found: list[tuple[Pointer, Manifest]] = []
+    for pointer in source.pointers():
+        with contextlib.suppress(PlatformError, OSError):
+            found.append((pointer, load_manifest(source.directory(pointer), pointer)))
+    return found
 
 
 use_own_metrics_folder()

@@ -1,5 +1,7 @@
 """Before workers start: pull the models in production, and load each of them once.
 
+A model that cannot be loaded is reported and left out; the start fails only if none can be.
+
 The service never imports the registry; in a checkout it runs the registry as a process. A Bento
 serves the models that were packed with it.
 """
@@ -10,8 +12,10 @@ import sys
 
 from msgspec.structs import replace
 
-from contracts.errors import NotRegistered
+from contracts.errors import CorruptModel, NothingInProduction
+from contracts.integrity import FETCH_AGAIN
 from contracts.names import Layout
+from contracts.printable import printable
 from contracts.process_error import code_of, read_error
 from contracts.pull import PullResult
 from services.bento.follower_process import start_follower
@@ -19,6 +23,7 @@ from services.bento.packaged import is_followed, is_in_bento, model_source
 from services.inference.jsonl_log import check_writable
 from services.inference.loader import load_model
 from services.inference.model_source import ModelSource
+from services.serving.load_failures import failure_reason
 from services.settings import ServiceSettings
 
 PULL_TIMEOUT_S = 6.0
@@ -29,27 +34,51 @@ logger = logging.getLogger("bentoml.slipway")
 
 
 def prepare(settings: ServiceSettings) -> None:
-    """Pull the models that workers will serve, and check that each can be served.
+    """Pull the models that workers will serve, and check that at least one can be served.
 
     Raises:
-        PlatformError: nothing can be served, with what to do.
+        NothingInProduction: there is no model to serve.
+        CorruptModel: there are models, and none of them can be served; with every reason.
+        PlatformError: traffic cannot be logged, or the pull failed and nothing was pulled before.
 
     """
     check_writable(Layout(settings.var).all_traffic)
     source = model_source(settings)
     if settings.pull and not is_in_bento():
         _pull(source, settings)
-    pointers = source.pointers()
-    if not pointers:
-        raise NotRegistered(
+    _check_servable(source)
+    if is_followed(settings) and not is_in_bento():
+        start_follower()
+
+
+def _check_servable(source: ModelSource) -> None:
+    """Load each model once; log those that load, and fail if none does.
+
+    What is wrong with a model is logged by the workers, which leave it out.
+    """
+    reasons = [err.what for err in source.unreadable_pointers().values()]
+    loaded = 0
+    for pointer in source.pointers():
+        try:
+            load_model(source.directory(pointer), pointer)
+        except Exception as err:  # noqa: BLE001 - however one model fails, the others serve
+            reason = failure_reason(err)
+            reasons.append(f"{pointer.name} version {pointer.version}: {reason}")
+        else:
+            loaded += 1
+            logger.info("serving %s version %d (%s)", pointer.name, pointer.version, pointer.digest)
+    if loaded:
+        return
+    if not reasons:
+        raise NothingInProduction(
             f"{source.models}: expected the pointer of a model, got none",
             remedy="slipway train --all, slipway promote MODEL, slipway pull",
         )
-    for pointer in pointers:
-        load_model(source.directory(pointer), pointer)
-        logger.info("serving %s version %d (%s)", pointer.name, pointer.version, pointer.digest)
-    if is_followed(settings) and not is_in_bento():
-        start_follower()
+    raise CorruptModel(
+        f"{source.models}: expected a model that can be served, got none: "
+        + printable("; ".join(reasons)),
+        remedy=FETCH_AGAIN,
+    )
 
 
 def _pull(source: ModelSource, settings: ServiceSettings) -> None:
@@ -70,7 +99,7 @@ def _pull(source: ModelSource, settings: ServiceSettings) -> None:
         _log(PullResult.read(done.stdout.strip().rpartition(b"\n")[2], "registry pull"))
         return
     report = read_error(done.stderr)
-    if report.code != code_of(NotRegistered) and source.pointers():
+    if report.code != code_of(NothingInProduction) and source.pointers():
         logger.warning("%s; serving the models that were pulled before", report.message)
         return
     message = report.message or f"python -m registry pull ended with code {done.returncode}"

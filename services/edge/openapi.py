@@ -22,6 +22,7 @@ from services.protocols.labels import LabelBody, LabelsAccepted, LabelsBody
 from services.protocols.open_inference import ModelMetadata, OpenInference, OpenInferenceFault
 from services.protocols.prediction import model_types, row_name
 from services.protocols.wire_protocol import SCHEMA_REF, WireProtocol
+from services.serving.load_failures import LoadFailure
 from services.serving.model import Model, ModelDescription
 from services.serving.repository import ModelRepository
 
@@ -48,9 +49,10 @@ USAGE = (
 
 
 class ModelList(msgspec.Struct, frozen=True):
-    """What `GET /models` answers."""
+    """What `GET /models` answers; `refused` are versions in force that cannot be served."""
 
     models: list[ModelDescription]
+    refused: list[LoadFailure]
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class RouteTable:
 
     def _general(self) -> Routes:
         repository = self._repository
-        yield "/models", _get(lambda: encode({"models": repository.describe()}))
+        yield "/models", _get(lambda: encode(_listing(repository)))
         yield "/ping", _get(lambda: self._if_ready({}), scope=None)
         server = encode({"name": SERVER_NAME, "version": "2", "extensions": []})
         yield "/v2", _get(lambda: server, scope=None)
@@ -181,6 +181,10 @@ def _get(
         sink.set_result(page())
 
     return Route("GET", handle, scope, model, fault_body)
+
+
+def _listing(repository: ModelRepository) -> dict[str, Any]:
+    return {"models": repository.describe(), "refused": repository.failures.listing()}
 
 
 def _description(model: Model) -> bytes:

@@ -37,6 +37,11 @@ class ModelSource:
         """The pointers of a role, by name of the model; an unreadable one is logged and skipped."""
         return list(self._readable(Pointer, f"{role}.json"))
 
+    def unreadable_pointers(self) -> dict[str, InvalidDocument]:
+        """Why pointers to production cannot be read, by name of the model."""
+        read = self._read_all(Pointer, f"{PRODUCTION}.json")
+        return {name: each for name, each in read if isinstance(each, InvalidDocument)}
+
     def splits(self) -> dict[str, TrafficSplit]:
         """Traffic splits by model name; an unreadable one is logged and skipped."""
         return {split.model: split for split in self._readable(TrafficSplit, SPLIT_FILE)}
@@ -48,7 +53,7 @@ class ModelSource:
             CorruptModel: it is in neither place.
 
         """
-        local = self._layout.model(pointer.name, pointer.version)
+        local = self.local_directory(pointer)
         if local.is_dir():
             return local
         stored = None if self._find_stored is None else self._find_stored(pointer)
@@ -60,19 +65,27 @@ class ModelSource:
             )
         return stored
 
-    def _readable(self, kind: type[D], name: str) -> Iterator[D]:
-        for data, location in self._files(name):
-            try:
-                yield kind.read(data, location)
-            except InvalidDocument as err:
-                logger.error("%s; ignoring the file", err.what)  # noqa: TRY400 - the error names the file
+    def local_directory(self, pointer: Pointer) -> Path:
+        """Where the model directory of a pointer is below `var/models`, if it is there."""
+        return self._layout.model(pointer.name, pointer.version)
 
-    def _files(self, name: str) -> Iterator[tuple[bytes, str]]:
-        """Contents and path of each file of that name; files deleted meanwhile are skipped."""
+    def _readable(self, kind: type[D], name: str) -> Iterator[D]:
+        for _, each in self._read_all(kind, name):
+            if isinstance(each, InvalidDocument):
+                logger.error("%s; ignoring the file", each.what)
+            else:
+                yield each
+
+    def _read_all(self, kind: type[D], name: str) -> Iterator[tuple[str, D | InvalidDocument]]:
+        """By name of the model, the document of that name, or why it cannot be read."""
         for path in sorted(self.models.glob(f"*/{name}")):
+            model = path.parent.name
             try:
-                yield path.read_bytes(), str(path)
+                yield model, kind.read(path.read_bytes(), str(path))
             except FileNotFoundError:
-                continue
+                continue  # deleted meanwhile
+            except InvalidDocument as err:
+                yield model, err
             except OSError as err:
-                logger.error("%s: expected a readable file, got %s", path, err.strerror)  # noqa: TRY400 - a traceback adds nothing
+                what = f"{path}: expected a readable file, got {err.strerror}"
+                yield model, InvalidDocument(what, remedy=FETCH_AGAIN)

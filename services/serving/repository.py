@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from contracts.errors import PlatformError
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, Layout
 from contracts.split import TrafficSplit
@@ -20,6 +19,7 @@ from services.inference.model_source import ModelSource
 from services.metrics import Metrics
 from services.serving.endpoint import Endpoint, SingleEndpoint
 from services.serving.label_log import LabelLog
+from services.serving.load_failures import LoadFailures
 from services.serving.model import Model, ModelDescription
 from services.serving.split_endpoint import SplitEndpoint
 from services.settings import ServiceSettings
@@ -31,7 +31,8 @@ class ModelRepository:
     """The models of a worker. Open it in the event loop that will answer.
 
     `models`: by name, those with a version in production. `versions`: every loaded version, by
-    model name and role. `splits`: by model name. `revision` counts the changes of `models`.
+    model name and role. `splits`: by model name. `failures`: what could not be loaded.
+    `revision` counts the changes of `models`.
     """
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
@@ -39,6 +40,7 @@ class ModelRepository:
         self.versions: dict[tuple[str, str], SingleEndpoint] = {}
         self.revision = 0
         self.metrics = metrics
+        self.failures = LoadFailures(metrics)
         self.is_open = True
         self._settings = settings
         self._layout = Layout(settings.var)
@@ -50,22 +52,31 @@ class ModelRepository:
     def open(cls, settings: ServiceSettings, source: ModelSource) -> "ModelRepository":
         """A repository with every model that has a pointer, verified and warm.
 
+        A model that cannot be loaded is reported, and keeps no other from being served.
+
         Raises:
-            CorruptModel: a model in production is not what was registered; none is served then.
             Unwritable: traffic could not be logged.
 
         """
         check_writable(Layout(settings.var).all_traffic)
         repository = cls(settings, Metrics())
-        for pointer in source.pointers():
-            repository.load(load_model(source.directory(pointer), pointer))
-        repository.set_splits(source.splits())
-        for pointer in repository.challenger_pointers(source):
-            try:
-                repository.load(load_model(source.directory(pointer), pointer))
-            except PlatformError as err:
-                repository.record_load_failure(pointer, err)
+        repository.load_all(source)
         return repository
+
+    def load_all(self, source: ModelSource) -> None:
+        """Load every version that a pointer names; those that fail are recorded."""
+        for name, err in source.unreadable_pointers().items():
+            self.failures.record_unreadable(name, err)
+        self._load_each(source, source.pointers())
+        self.set_splits(source.splits())
+        self._load_each(source, self.challenger_pointers(source))
+
+    def _load_each(self, source: ModelSource, pointers: list[Pointer]) -> None:
+        for pointer in pointers:
+            try:
+                self.load(load_model(source.directory(pointer), pointer))
+            except Exception as err:  # noqa: BLE001 - however one model fails, the others serve
+                self.failures.record(pointer, err)
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` now, and after each change of `models`."""
@@ -75,11 +86,6 @@ class ModelRepository:
     def challenger_pointers(self, source: ModelSource) -> list[Pointer]:
         """The pointers of challengers that have a traffic split."""
         return [p for p in source.role_pointers(CHALLENGER) if p.name in self.splits]
-
-    def record_load_failure(self, pointer: Pointer, err: PlatformError) -> None:
-        """Log and count a version that has a pointer and failed to load."""
-        self.metrics.versions_refused.labels(pointer.name).inc()
-        logger.error("refused %s version %d: %s", pointer.name, pointer.version, err)
 
     def load(self, served: ServedModel) -> SingleEndpoint | None:
         """Answer with this version from now on; returns the endpoint that it replaces.
@@ -92,6 +98,7 @@ class ModelRepository:
         self.versions[key] = SingleEndpoint(
             served, self._layout, self._settings, self.metrics, cache
         )
+        self.failures.end(*key)
         self._rebuild()
         return replaced
 
@@ -123,7 +130,8 @@ class ModelRepository:
         """The fault for a model that is not served, listing those that are."""
         known = ", ".join(sorted(self.models)) or "none"
         got = repr(name[:MAX_SHOWN_CHARS])
-        return Fault("unknown_model", f"model: expected one of {known}, got {got}")
+        hint = "; GET /models says why it is not served" if self.failures.has(name) else ""
+        return Fault("unknown_model", f"model: expected one of {known}, got {got}{hint}")
 
     def describe(self) -> list[ModelDescription]:
         """What every model is, by name."""

@@ -29,7 +29,7 @@ logger = logging.getLogger("bentoml.slipway")
 POLL_INTERVAL_S = 0.5
 FILES = (f"{PRODUCTION}.json", f"{CHALLENGER}.json", SPLIT_FILE)
 FileIdentities = dict[Path, tuple[int, int]]
-"""Inode and modification time in ns: a file that is replaced changes its identity."""
+"""Inode and change time in ns: a file that is replaced or rewritten changes its identity."""
 Listing = Mapping[str, frozenset[str]]
 """The file names in each model's folder; a folder that cannot be listed is left out."""
 VersionKey = tuple[str, str]
@@ -46,10 +46,10 @@ class PointerWatcher:
         self._source = source
         self._refusals = Layout(settings.var).refusal("").parent
         self._seen: FileIdentities = {}
-        self._refused: set[Pointer] = set()
         self._counted_refusals: FileIdentities = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._absent: set[VersionKey] = set()
+        self._failed = {p: self._directory_files(p) for p in repository.failures.pointers()}
         self._last_error = ""
 
     async def run(self) -> None:
@@ -81,6 +81,8 @@ class PointerWatcher:
             for file in FILES
             if file in files
         )
+        for pointer in self._failed:
+            seen |= self._directory_files(pointer)
         if seen != self._seen or self._absent:
             await self._follow(listing)
             # Set last, so that a failed poll is repeated.
@@ -96,11 +98,13 @@ class PointerWatcher:
         pointers = self._source.pointers() + repository.challenger_pointers(self._source)
         failures: list[Exception] = []
         for pointer in pointers:
-            if not self._is_served(pointer) and pointer not in self._refused:
+            if not self._is_served(pointer) and not self._has_failed(pointer):
                 try:
                     await self._swap(pointer)
                 except Exception as err:  # noqa: BLE001 - it must not keep other models from loading
                     failures.append(err)
+        repository.failures.keep(pointers, self._source.unreadable_pointers())
+        self._failed = {p: seen for p, seen in self._failed.items() if p in pointers}
         wanted = {(pointer.name, pointer.alias) for pointer in pointers}
         unwanted = repository.versions.keys() - wanted
         absent = {key for key in unwanted if self._is_absent(key, listing)}
@@ -148,15 +152,28 @@ class PointerWatcher:
         endpoint = self._repository.versions.get((pointer.name, pointer.alias))
         return endpoint is not None and endpoint.served.pointer.digest == pointer.digest
 
+    def _has_failed(self, pointer: Pointer) -> bool:
+        """Whether a version failed to load, and its directory is still the same."""
+        is_known = pointer in self._failed
+        return is_known and self._failed[pointer] == self._directory_files(pointer)
+
+    def _directory_files(self, pointer: Pointer) -> FileIdentities:
+        directory = self._source.local_directory(pointer)
+        return _identities([directory, *directory.glob("*")])
+
     async def _swap(self, pointer: Pointer) -> None:
         """Load a version in a thread, then answer with it; a version that fails is refused."""
         loop = asyncio.get_running_loop()
+        before = self._directory_files(pointer)
         try:
             served = await loop.run_in_executor(None, self._load, pointer)
-        except PlatformError as err:
-            self._refused.add(pointer)
-            self._repository.record_load_failure(pointer, err)
+        except OSError:
+            raise  # the next poll tries again
+        except Exception as err:  # noqa: BLE001 - however it fails, the same files fail again
+            self._failed[pointer] = before
+            self._repository.failures.record(pointer, err)
             return
+        self._failed.pop(pointer, None)
         replaced = self._repository.load(served)
         logger.info("%s of %s is version %d now", pointer.alias, pointer.name, pointer.version)
         if replaced is not None:
@@ -191,5 +208,5 @@ def _identities(paths: Iterable[Path]) -> FileIdentities:
     for path in paths:
         with contextlib.suppress(OSError):
             stat = path.stat()
-            found[path] = (stat.st_ino, stat.st_mtime_ns)
+            found[path] = (stat.st_ino, stat.st_ctime_ns)
     return found

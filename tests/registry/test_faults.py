@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from contracts.errors import CorruptModel, RegistryUnreachable, Unwritable
 from registry.follow import Follower
@@ -14,6 +15,7 @@ from registry.model_directory import verify
 from registry.promote import promote
 from registry.pull import pull, pull_all
 from registry.rollout import Rollout
+from slipway.app import app
 from tests.conftest import Workplace
 from tests.registry.processes import ended, pull_where_files_stay_small, start
 
@@ -150,3 +152,15 @@ def test_a_version_that_verifies_again_is_refused_no_longer(promoted: Workplace)
     path.write_bytes(whole)
     assert [pointer.version for pointer in pull_all(promoted.store, promoted.layout).pulled] == [1]
     assert "slipway.refused" not in tags(promoted)
+
+
+def test_slipway_follow_runs_for_the_process_that_started_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command has no service above it: its shell is the parent."""
+    del workplace
+    followed: list[int] = []
+    monkeypatch.setattr(Follower, "follow", lambda _self, parent: followed.append(parent))
+    done = CliRunner().invoke(app, ["follow"])
+
+    assert (done.exit_code, followed) == (0, [os.getppid()])

@@ -13,9 +13,10 @@ import pytest
 
 from contracts.traffic import TrafficRecord
 from tests.services.conftest import Service, serving, start
-from tests.services.http_client import ask
+from tests.services.http_client import ask, eventually, metric
 
 pytestmark = pytest.mark.slow
+LOAD_FAILED = 'slipway_model_load_failed{model="tiny",variant="production",version="1"}'
 
 
 def records(service: Service, name: str = "tiny") -> tuple[set[str], int]:
@@ -116,14 +117,62 @@ def test_an_unreachable_registry_serves_what_was_pulled(models: Path, tmp_path: 
         assert "serving the models that were pulled before" in service.log.read_text()
 
 
-def test_a_model_that_was_changed_is_not_served(models: Path, tmp_path: Path) -> None:
-    shutil.copytree(models, tmp_path / "var")
-    path = tmp_path / "var/models/tiny/1/model.onnx"
+def damage(var: Path, name: str) -> None:
+    path = var / "models" / name / "1" / "model.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+def test_models_that_cannot_be_loaded_are_reported_and_keep_no_other_from_serving(
+    models: Path, tmp_path: Path
+) -> None:
+    """One is damaged, one has a pointer that cannot be read; a repair needs no restart."""
+    var = tmp_path / "var"
+    shutil.copytree(models, var)
+    damage(var, "tiny")
+    pointer = var / "models/tinyvalue/production.json"
+    pointer_text = pointer.read_bytes()
+    pointer.write_text("nonsense")
+    with serving(tmp_path, None, SLIPWAY_SERVICE_FOLLOW="on") as service:
+        assert ask(service, "/models/tiny3/predict")[0] == 200
+        status, answer, _ = ask(service, "/models/tiny/predict")
+        assert (status, answer["error"]["code"]) == (404, "unknown_model")
+        assert "GET /models says why it is not served" in answer["error"]["message"]
+        listed = ask(service, "/models", None, "GET")[1]
+        assert {model["name"] for model in listed["models"]} == {"tiny3", "tinypair"}
+        refused = {each["name"]: each for each in listed["refused"]}
+        assert refused.keys() == {"tiny", "tinyvalue"}
+        assert "model.onnx: expected sha256" in refused["tiny"]["reason"]
+        assert "expected a pointer document" in refused["tinyvalue"]["reason"]
+        assert metric(service, LOAD_FAILED) == 1
+        log = service.log.read_text()
+        assert "refused tiny version 1: " in log
+        assert "refused tinyvalue: " in log
+
+        pointer.write_bytes(pointer_text)
+        shutil.rmtree(var / "models/tiny/1")
+        shutil.copytree(models / "models/tiny/1", var / "models/tiny/1")
+        eventually(lambda: ask(service, "/models/tiny/predict")[0] == 200, service.log)
+        eventually(lambda: ask(service, "/models/tinyvalue/predict")[0] == 200, service.log)
+        assert ask(service, "/models", None, "GET")[1]["refused"] == []
+        assert metric(service, LOAD_FAILED) == 0
+
+
+def test_if_no_model_can_be_served_the_start_fails_with_every_reason(
+    models: Path, tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    shutil.copytree(models, var)
+    for name in ("tiny", "tiny3", "tinypair"):
+        damage(var, name)
+    (var / "models/tinyvalue/production.json").write_text("nonsense")
     code, log = refusal(tmp_path, None)
 
-    assert code != 0
-    assert "model.onnx: expected sha256" in log
+    assert code == 6
+    assert "expected a model that can be served, got none" in log
+    for name in ("tiny", "tiny3", "tinypair"):
+        assert f"{name} version 1: " in log
+    assert "tinyvalue/production.json: expected a pointer document" in log
+    assert "Traceback" not in log
 
 
 def test_a_var_that_cannot_be_written_stops_the_start(models: Path, tmp_path: Path) -> None:

@@ -130,6 +130,37 @@ def test_an_unreadable_pointer_stops_no_other_model(run_with: RunWith) -> None:
     run_with(story)
 
 
+def test_a_version_that_fails_to_load_is_listed_until_another_is_in_force(
+    run_with: RunWith,
+) -> None:
+    """A pointer to a version that is not there, then to one that is."""
+
+    async def story(worker: Worker) -> None:
+        failures = worker.repository.failures
+        path = worker.models / "tiny" / "production.json"
+        good = path.read_bytes()
+        digest = worker.repository.model("tiny").served.pointer.digest.encode()
+        other = good.replace(b'"version": 1', b'"version": 9').replace(digest, b"0" * 64)
+        write_whole(path, other)
+        await worker.watcher.poll()
+        (failure,) = failures.listing()
+        assert (failure.name, failure.version, failure.variant) == ("tiny", 9, "production")
+        assert "tiny/9" in failure.reason
+        assert worker.repository.model("tiny").served.pointer.version == 1
+        before = refusals()
+        await polls(worker, 3)
+        assert refusals() == before, "the same files are tried once"
+        write_whole(path, good)
+        await worker.watcher.poll()
+        assert failures.listing() == []
+
+    run_with(story)
+
+
+def refusals() -> float:
+    return REGISTRY.get_sample_value("slipway_versions_refused_total", {"model": "tiny"}) or 0.0
+
+
 def test_no_error_ends_the_watcher(
     run_with: RunWith, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
