@@ -14,6 +14,7 @@ VerdictKind = Literal[
     "too_few_rows",
     "no_traffic",
     "unreadable",
+    "failed",
 ]
 DataFault = Literal[
     "missing",
@@ -21,6 +22,7 @@ DataFault = Literal[
     "out_of_range",
     "unit",
     "constant",
+    "constant_at_training",
     "vanished",
     "new_column",
     "type_change",
@@ -210,7 +212,8 @@ class Verdict(Document, frozen=True, kw_only=True):
     `verdict_id` is derived from model, version and window, so judging the same window again
     replaces the same files. `sentence` is the verdict in one sentence. `evidently` is the path
     of Evidently's page on this window, or empty. `profile` has the number of rows in each of 24
-    equal parts of the window. `torn_files` could not be read at all.
+    equal parts of the window. `torn_files` could not be read at all. `failure` is why the window
+    could not be judged, if it could not.
     """
 
     verdict_id: str
@@ -228,5 +231,6 @@ class Verdict(Document, frozen=True, kw_only=True):
     evidently: str = ""
     profile: tuple[int, ...] = ()
     torn_files: tuple[str, ...] = ()
+    failure: str = ""
     performance: Performance | None = None
     estimate: Estimate | None = None

@@ -1,60 +1,39 @@
 """The monitor: a window of traffic is counted, judged, drawn and stored."""
 
+import logging
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from contracts.errors import PlatformError, Unwritable
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Finding, QualityFinding, Verdict, Window
+from contracts.verdict import Verdict, Window
 from monitoring.alerting import outbox
 from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
 from monitoring.alerting.prometheus import write_gauges
 from monitoring.baseline import Baseline, find_baseline, select_segments
-from monitoring.drift.attribution import SegmentCounts
-from monitoring.drift.histograms import WindowHistograms
-from monitoring.drift.origin import DriftOrigins
-from monitoring.drift.rule import findings_of
-from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
-from monitoring.performance.estimated import ScoreHistogram, estimate_of
-from monitoring.performance.realized import realized_performance
-from monitoring.quality.checks import quality_findings, unreadable_files
-from monitoring.quality.counts import QualityCounts
-from monitoring.quality.time_gaps import row_profile, time_gaps
+from monitoring.judgement import CountedWindow, count, judge
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.reporting.evidently import EvidentlyReport, SnapshotTarget, evidently_report
 from monitoring.reporting.histograms import histogram_pair
 from monitoring.reporting.mlflow import log_to_run
-from monitoring.reporting.sampling import Reservoir
 from monitoring.reporting.verdict_index import write_verdict_index
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.projections import TypedColumns
-from monitoring.traffic.reader import read_traffic
-from monitoring.traffic.window import ReadStats, TimeWindow
+from monitoring.traffic.window import TimeWindow
 from monitoring.verdicts import history
-from monitoring.verdicts.acceptance import accepted_ids
-from monitoring.verdicts.decision import JUDGED, decide
-from monitoring.verdicts.summary import verdict_sentence
 from registry.store import Store
 
+logger = logging.getLogger("slipway.monitor")
+
 MAX_HISTOGRAMS = 12
-
-
-@dataclass(frozen=True)
-class CountedWindow:
-    """A window after every row of it was read once, in memory that does not grow with it."""
-
-    histograms: WindowHistograms
-    quality: QualityCounts
-    segments: SegmentCounts
-    scores: ScoreHistogram
-    sample: Reservoir
-    stats: ReadStats
+MAX_CAUSE = 500
+"""Characters of an exception's text that a verdict keeps."""
 
 
 def run(
@@ -73,7 +52,9 @@ def run(
     """Judge a window of a version's traffic, by default of the version that is served here.
 
     The report, Evidently's page, the verdict and the index of all windows are written below
-    `var/`, then logged to the version's run; judging the same window again replaces them. If
+    `var/`, then logged to the version's run; judging the same window again replaces them. A
+    window that cannot be counted, judged or drawn, for whatever reason, gets the decision
+    `failed` with the cause. If
     the window is the newest of the version that is served here, the gauges of the model are
     replaced and alerts are sent to `settings.notify`; `monitoring.alerting.outbox.pending`
     gives what could not be delivered.
@@ -105,17 +86,19 @@ def run(
     window = TimeWindow(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
     earlier = history.earlier_verdicts(layout, window)
     features = select_segments(baseline, segments)
-    counted = count(layout, baseline, window, settings, features)
-    verdict = judge(layout, baseline, window, counted, settings, now, earlier)
-    target = SnapshotTarget(layout.evidently, name, verdict.verdict_id, window.end)
-    drawing = evidently_report(
-        verdict.findings,
-        counted.sample.frame(),
-        baseline.sample,
-        settings.sample_rows,
-        target if workspace else None,
-    )
-    verdict = _write_report(layout, verdict, earlier, counted, drawing, store.tracking_uri)
+    try:
+        counted = count(layout, baseline, window, settings, features)
+        verdict = judge(layout, baseline, window, counted, settings, now, earlier)
+        drawing = _draw(layout, baseline, window, counted, settings, verdict, workspace=workspace)
+        verdict = _write_report(layout, verdict, earlier, counted, drawing, store.tracking_uri)
+    except Unwritable:
+        raise
+    except Exception as err:
+        # Whatever is wrong with this window must neither hide it nor stop the next one.
+        logger.exception("%s: the window from %s was not judged", name, utc_text(window.start))
+        verdict = _failed(baseline, window, now, err)
+        blank = EvidentlyReport("", "")
+        verdict = _write_report(layout, verdict, earlier, None, blank, store.tracking_uri)
     stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
@@ -132,11 +115,32 @@ def run(
     return verdict
 
 
+def _draw(
+    layout: Layout,
+    baseline: Baseline,
+    window: TimeWindow,
+    counted: CountedWindow,
+    settings: MonitoringSettings,
+    verdict: Verdict,
+    *,
+    workspace: bool,
+) -> EvidentlyReport:
+    """Evidently's report; with `workspace` its snapshot is stored as well."""
+    target = SnapshotTarget(layout.evidently, verdict.model, verdict.verdict_id, window.end)
+    return evidently_report(
+        verdict.findings,
+        counted.sample.frame(),
+        baseline.sample,
+        settings.sample_rows,
+        target if workspace else None,
+    )
+
+
 def _write_report(
     layout: Layout,
     verdict: Verdict,
     earlier: Sequence[Verdict],
-    counted: CountedWindow,
+    counted: CountedWindow | None,
     drawing: EvidentlyReport,
     tracking_uri: str,
 ) -> Verdict:
@@ -152,6 +156,7 @@ def _write_report(
     histograms = [
         histogram_pair(finding.column, counted.histograms)
         for finding in history.strongest(verdict.findings)[:MAX_HISTOGRAMS]
+        if counted is not None
     ]
     page = drift_report_html(
         verdict,
@@ -166,125 +171,23 @@ def _write_report(
     return verdict
 
 
-def count(
-    layout: Layout,
-    baseline: Baseline,
-    window: TimeWindow,
-    settings: MonitoringSettings,
-    segments: Sequence[str] = (),
-) -> CountedWindow:
-    """Read every row of a window once; `segments` are the segment features to count by."""
-    reference = baseline.reference
-    counted = CountedWindow(
-        histograms=WindowHistograms(reference),
-        quality=QualityCounts(),
-        segments=SegmentCounts(reference, segments),
-        scores=ScoreHistogram(),
-        sample=Reservoir(settings.sample_rows),
-        stats=ReadStats(),
-    )
-    for batch in read_traffic(layout, window, TypedColumns(reference), counted.stats):
-        counted.histograms.add(batch)
-        counted.quality.add(batch)
-        counted.segments.add(batch)
-        counted.sample.add(batch.frame)
-        if "score" in batch.columns:
-            counted.scores.add(batch.columns["score"].to_numpy())
-    return counted
-
-
-def judge(
-    layout: Layout,
-    baseline: Baseline,
-    window: TimeWindow,
-    counted: CountedWindow,
-    settings: MonitoringSettings,
-    now: datetime,
-    earlier: Sequence[Verdict],
-) -> Verdict:
-    """The verdict on a counted window; nothing is written.
-
-    `earlier` are the verdicts on earlier windows of the version, by time.
-    """
-    manifest, histograms, stats = baseline.manifest, counted.histograms, counted.stats
-    findings = _drift(layout, baseline, window, counted, settings, earlier)
-    profile = row_profile(histograms, window)
-    quality = _quality(baseline, profile, counted, settings, earlier)
-    performance = realized_performance(
-        layout,
-        manifest,
-        baseline.version,
-        window,
-        now=now,
-        alpha=settings.alpha,
-        segments=counted.segments.features,
-        sample=baseline.sample,
-    )
-    worse = any(metric.worse for metric in performance.metrics)
-    torn = stats.torn_lines + len(stats.torn_files)
-    decision = decide(histograms.rows, torn, findings, quality, settings, worse=worse)
-    is_judged = decision in JUDGED
-    if not is_judged:
-        findings, quality = (), ()
-    seen = _seen(window, histograms.rows, stats)
-    title = f"{baseline.name} version {baseline.version}"
+def _failed(baseline: Baseline, window: TimeWindow, now: datetime, err: Exception) -> Verdict:
+    """The verdict on a window that could not be judged, with the cause."""
+    cause = err.what if isinstance(err, PlatformError) else f"{type(err).__name__}: {err}"
+    frames = traceback.extract_tb(err.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    cause = f"{cause[:MAX_CAUSE]}{where}"
     return Verdict(
         verdict_id=window_id(baseline.name, baseline.version, window.start, window.end),
         model=baseline.name,
         version=baseline.version,
-        run_id=manifest.run_id,
+        run_id=baseline.manifest.run_id,
         made_at=utc_text(now),
-        window=seen,
-        decision=decision,
-        sentence=verdict_sentence(title, decision, seen, findings, quality, performance),
-        findings=findings,
-        quality=quality,
+        window=Window(
+            start=utc_text(window.start), end=utc_text(window.end), rows=0, files=0, torn_lines=0
+        ),
+        decision="failed",
+        sentence=f"{baseline.name} version {baseline.version}: could not be judged: {cause}.",
+        failure=cause,
         manifest_digest=baseline.digest,
-        profile=profile if histograms.rows else (),
-        torn_files=tuple(stats.torn_files),
-        performance=performance,
-        estimate=estimate_of(manifest, baseline.sample, counted.scores, earlier)
-        if is_judged
-        else None,
-    )
-
-
-def _drift(
-    layout: Layout,
-    baseline: Baseline,
-    window: TimeWindow,
-    counted: CountedWindow,
-    settings: MonitoringSettings,
-    earlier: Sequence[Verdict],
-) -> tuple[Finding, ...]:
-    accepted = accepted_ids(layout, baseline.name)
-    thresholds = DriftThresholds(settings, calibrated_limits(earlier, window, accepted))
-    origins = DriftOrigins(window, earlier, counted.segments, baseline.sample)
-    return tuple(findings_of(counted.histograms, thresholds, origins))
-
-
-def _quality(
-    baseline: Baseline,
-    profile: Sequence[int],
-    counted: CountedWindow,
-    settings: MonitoringSettings,
-    earlier: Sequence[Verdict],
-) -> tuple[QualityFinding, ...]:
-    histograms, segments = counted.histograms, counted.segments
-    return (
-        *unreadable_files(counted.stats),
-        *quality_findings(histograms, counted.quality, baseline.reference, settings, segments),
-        *time_gaps(profile, histograms.rows, earlier),
-    )
-
-
-def _seen(window: TimeWindow, rows: int, stats: ReadStats) -> Window:
-    """The window as the verdict describes it."""
-    return Window(
-        start=utc_text(window.start),
-        end=utc_text(window.end),
-        rows=rows,
-        files=stats.files,
-        torn_lines=stats.torn_lines,
-        other_versions=stats.other_versions,
     )

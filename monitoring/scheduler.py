@@ -111,4 +111,6 @@ class Scheduler:
                     report(verdict)
             except PlatformError as err:
                 logger.error("%s: %s", self.name, err)  # noqa: TRY400 - the place is in the text
+            except Exception:  # the next window must be judged, whatever was wrong with this one
+                logger.exception("%s: the window was not judged", self.name)
             time.sleep(min(self.every.total_seconds(), MAX_SLEEP_S))

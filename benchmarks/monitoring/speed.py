@@ -27,7 +27,7 @@ from contracts.manifest import Manifest, Metric
 from contracts.names import SAMPLE_FILE, Layout
 from contracts.reference import Reference
 from contracts.traffic import TrafficRecord
-from monitoring import monitor
+from monitoring import judgement
 from monitoring.baseline import Baseline
 from monitoring.performance.realized import realized_performance
 from monitoring.reporting.drift_report import drift_report_html
@@ -122,10 +122,10 @@ def judge_rows(folder: Path, rows: int) -> None:
     """From Parquet to the verdict, the page and Evidently's report."""
     layout, base = Layout(folder), baseline(folder)
     begin, begin_cpu = time.perf_counter(), time.process_time()
-    counted = monitor.count(layout, base, SPAN, MonitoringSettings())
+    counted = judgement.count(layout, base, SPAN, MonitoringSettings())
     read = time.perf_counter() - begin
     read_cpu = time.process_time() - begin_cpu
-    verdict = monitor.judge(layout, base, SPAN, counted, MonitoringSettings(), NOW, ())
+    verdict = judgement.judge(layout, base, SPAN, counted, MonitoringSettings(), NOW, ())
     evidently = evidently_report(verdict.findings, counted.sample.frame(), base.sample, 5_000)
     page = drift_report_html(
         verdict,
@@ -209,9 +209,9 @@ def read_day(folder: Path, rows: int) -> None:
     strict = TypedColumns(base.reference).record_type
     lines = timed(lambda: sum(map(len, JsonlReader(strict).read(path))))
     theirs = timed(lambda: len(pl.read_ndjson(path)))
-    counted = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
+    counted = timed(lambda: judgement.count(layout, base, SPAN, MonitoringSettings()))
     folded = timed(lambda: compact_traffic(layout, "loan", now=NOW))
-    after = timed(lambda: monitor.count(layout, base, SPAN, MonitoringSettings()))
+    after = timed(lambda: judgement.count(layout, base, SPAN, MonitoringSettings()))
     say(f"a day of {rows:,} rows: decoded in blocks {lines:.2f} s, polars' NDJSON {theirs:.2f} s")
     say(f"  read and counted from lines {counted:.2f} s, compacted in {folded:.1f} s")
     say(f"  read and counted after compaction {after:.2f} s (bar 0.6 s for 1 M)")

@@ -17,7 +17,9 @@ from contracts.documents import Document
 from contracts.times import parse_utc
 from contracts.verdict import Verdict, VerdictKind
 
-ALARMING: frozenset[VerdictKind] = frozenset({"drift", "quality", "performance", "unreadable"})
+ALARMING: frozenset[VerdictKind] = frozenset(
+    {"drift", "quality", "performance", "unreadable", "failed"}
+)
 MAX_REMEMBERED = 100
 """Messages whose windows may be judged again without a second message."""
 

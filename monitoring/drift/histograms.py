@@ -10,6 +10,8 @@ from monitoring.traffic.batch import TrafficBatch
 
 FAR_SPANS = 1.0
 """A number is far if it lies beyond the reference's ends by more than this many of its spans."""
+ROUNDING = 1e-12
+"""The largest share of a value that counts as its rounding error."""
 MAX_FAR_VALUES = 10_000
 """Far values that are kept, to be searched for a wrong unit."""
 MAX_CATEGORIES = 10_000
@@ -32,8 +34,10 @@ class Bins:
         self.n_bins = len(edges) + 1
         self._edges = edges
         span = float(edges[-1]) - float(edges[0]) if len(edges) > 1 else 0.0
-        self._scale = (_CELLS - 2) / span if span > 0 else 0.0
-        cells = self._cells(edges) if np.isfinite(self._scale) and self._scale else edges
+        scale = (_CELLS - 2) / span if span > 0 else 0.0
+        # Neither infinitely wide nor subnormally narrow edges have cells between them.
+        self._scale = scale if np.isfinite(scale) else 0.0
+        cells = self._cells(edges) if self._scale else edges
         self._is_gridded = bool(self._scale) and len(np.unique(cells)) == len(edges)
         if self._is_gridded:
             self._below = np.searchsorted(cells, np.arange(_CELLS + 1), side="left")
@@ -59,8 +63,10 @@ class Bins:
 
 def near_range(reference: NumberReference) -> tuple[float, float]:
     """The least and the greatest number that is not far from the reference."""
-    span = FAR_SPANS * max(reference.maximum - reference.minimum, 1e-12)
-    return reference.minimum - span, reference.maximum + span
+    low, high = reference.minimum, reference.maximum
+    # What differs from a constant by a rounding error is not far.
+    span = FAR_SPANS * max(high - low, ROUNDING * max(abs(low), abs(high)), 1e-12)
+    return low - span, high + span
 
 
 class NumericHistogram:

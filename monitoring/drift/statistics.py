@@ -5,6 +5,7 @@ is that of Kish (1965): consecutive rows resemble each other, so n rows carry th
 `n / design_effect` independent ones.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ _EMPTY_SHARE = 1e-4
 """Floor of a bin's share in PSI, which is infinite for an empty bin."""
 _MIN_EXPECTED = 5
 """Expected rows that a cell of a chi-square test needs (Cochran 1954)."""
+_NO_SPREAD = 1e-12
+"""A standard deviation below this share of the values is the rounding error of a constant."""
 _BLOCK_ALPHA = 0.001
 """Below this p-value blocks differ from each other; otherwise rows count as independent."""
 
@@ -150,16 +153,20 @@ def normed_wasserstein(
 
     It is the area between the two distribution functions, which are taken as straight lines
     within each bin between `low`, the inner `edges` and `high`. Values beyond these ends count
-    as lying at the end, so that one absurd value does not raise the distance.
+    as lying at the end, so that one absurd value does not raise the distance. It is 0 where it
+    is not defined: without a bin edge or a spread there is no unit to measure in.
 
     >>> uniform, edges = np.array([1, 1]), np.array([0.5])
     >>> normed_wasserstein(uniform, np.array([0, 2]), edges, 0.0, 1.0, std=0.25)
     1.0
     """
-    if std <= 0 or not p.sum() or not q.sum():
+    if not len(edges) or not p.sum() or not q.sum():
+        return 0.0
+    ends = min(low, float(edges[0])), max(high, float(edges[-1]))
+    if not math.isfinite(ends[1] - ends[0]) or std <= _NO_SPREAD * max(map(abs, ends)):
         return 0.0
     at_edges = np.concatenate([[0.0], np.cumsum(shares(p)) - np.cumsum(shares(q))])
-    widths = np.diff(np.concatenate([[min(low, *edges[:1])], edges, [max(high, *edges[-1:])]]))
+    widths = np.diff(np.concatenate([[ends[0]], edges, [ends[1]]]))
     left, right = at_edges[:-1], at_edges[1:]
     crosses = left * right < 0
     size = np.abs(left) + np.abs(right)

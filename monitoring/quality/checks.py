@@ -24,6 +24,10 @@ AS_RARE = 2
 """A category this many times as frequent as another counts as rare as that one."""
 NEARLY_CONSTANT = 0.95
 """A reference in which one value has this share may well look constant in a window."""
+CONSTANT = 0.999
+"""A reference in which one value has this share was constant."""
+MOST = 0.5
+"""The share of a window's rows that must differ from the one value that training knew."""
 UNIT_FACTORS = (1000.0, 100.0, 1e6, 60.0, 3600.0, 1024.0)
 """Wrong units that people send: kilo, percent or cents, micro, minutes, hours, kibi."""
 MAX_UNIT_DISTANCE = 0.3
@@ -108,7 +112,8 @@ def _of_column(
             detail = f"{faulty} of {column.n} rows; {share:.1%} at training"
             yield _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=detail)
     if isinstance(column, NumericHistogram):
-        yield from _far(name, column, counts, settings)
+        varied = _constant_at_training(name, column)
+        yield from [varied] if varied else _far(name, column, counts, settings)
     if _is_constant(column):
         yield _fault(name, "constant", column.n, column.n, detail="one value in all rows")
 
@@ -151,6 +156,33 @@ def _far(
     else:
         detail = f"{faulty} of {column.n} rows, from {column.minimum:g} to {column.maximum:g}"
         yield _fault(name, "out_of_range", faulty, column.n, detail=detail)
+
+
+def _constant_at_training(name: str, column: NumericHistogram) -> QualityFinding | None:
+    """Training knew one value in nearly all rows; here most rows have another one.
+
+    The data may well be right now, and was not then: the model has learned nothing from it.
+    """
+    reference = column.reference
+    known, top = sum(reference.counts), max(reference.counts)
+    if not known or top < CONSTANT * known:
+        return None
+    values = column.n - column.missing - column.mistyped
+    usual = int(column.counts[reference.counts.index(top)])
+    # A bin without an edge holds every number; the far ones differ from the constant for certain.
+    other = column.far if not reference.edges else values - usual
+    if other < max(MOST * column.n, 2):
+        return None
+    edges = reference.edges
+    # The edges of a column of few values are the values themselves.
+    place = reference.counts.index(top)
+    value = edges[place] if place < len(edges) else reference.maximum
+    detail = (
+        f"training saw {value:g} in {top / known:.0%} of the rows, so the model learned nothing "
+        f"from this column; {other} of {column.n} rows have another value, from "
+        f"{column.minimum:g} to {column.maximum:g}"
+    )
+    return _fault(name, "constant_at_training", other, column.n, detail=detail)
 
 
 def wrong_unit(reference: NumberReference, values: Sequence[float]) -> float:

@@ -40,6 +40,8 @@ def histogram_pair(name: str, counts: WindowHistograms) -> HistogramPair:
 
 def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
     low, high = outer_ends(column.reference)
+    if not column.reference.edges and column.far_values:
+        return _of_constant(name, column)
     edges = np.array([low, *column.reference.edges, high])
     # Ends of a column with few values may meet its edges; a histogram needs rising ones.
     edges = np.maximum.accumulate(edges)
@@ -50,6 +52,24 @@ def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
         (_plain(low), _plain(high)),
         _resampled(np.array(column.reference.counts), edges, grid),
         _resampled(column.counts, edges, grid),
+    )
+
+
+def _of_constant(name: str, column: NumericHistogram) -> HistogramPair:
+    """A column of which training knew one value; the bins span the values that it has now."""
+    usual = column.reference.minimum
+    low, high = min(usual, column.minimum), max(usual, column.maximum)
+    grid = np.linspace(low, high, DRAWN_BINS + 1)
+    before, _ = np.histogram([usual], grid)
+    far, _ = np.histogram(column.far_values, grid)
+    near = int(column.counts.sum()) - column.far
+    now = far * (column.far / len(column.far_values)) + near * before
+    return HistogramPair(
+        name,
+        "number",
+        (_plain(low), _plain(high)),
+        _rounded(shares(before)),
+        _rounded(shares(now)),
     )
 
 

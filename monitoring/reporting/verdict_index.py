@@ -22,6 +22,7 @@ DECISION_COLOURS = {
     "quality": "bad",
     "performance": "bad",
     "unreadable": "bad",
+    "failed": "bad",
 }
 """The colour of a decision in `pages/style.css`; others have none."""
 

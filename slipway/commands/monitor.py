@@ -69,6 +69,8 @@ def monitor_command(
         output.as_json(verdict)
     else:
         _show_verdict(verdict, workspace=workspace)
+    if verdict.decision == "failed":
+        raise typer.Exit(1)
 
 
 @app.command(

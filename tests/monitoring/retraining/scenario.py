@@ -14,8 +14,8 @@ from contracts.retraining import Retraining
 from contracts.traffic import TrafficRecord
 from contracts.verdict import Verdict
 from monitoring.baseline import find_baseline
-from monitoring.monitor import count
-from monitoring.monitor import judge as judge_window
+from monitoring.judgement import count
+from monitoring.judgement import judge as judge_window
 from monitoring.retraining.job import retrain
 from monitoring.retraining.process import Trained
 from monitoring.settings import MonitoringSettings
