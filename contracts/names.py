@@ -44,7 +44,8 @@ TAG_HISTORY = "slipway.history."
 """On a registered model: one tag per event, `slipway.history.<time>-<random>`."""
 
 MODEL_INPUT = "features"
-"""The ONNX graph's only input: float32, shape `(n_rows, n_features)`, as `Schema.matrix` gives."""
+"""The ONNX graph's only input: shape `(n_rows, n_features)`, as `Schema.matrix` gives; float32,
+or float64 where the certificate needs it."""
 MODEL_OUTPUT = "scores"
 """The ONNX graph's only output: float32, shape `(n_rows, n_outputs)`; for a classifier one
 probability per class in the manifest's order, for a regression one value per output."""

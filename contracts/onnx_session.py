@@ -5,11 +5,21 @@ only if both processes open a model with the same options, so these stand here. 
 itself is imported by `services.inference.session` and `training.onnx_session` only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
 
 PROVIDERS = ("CPUExecutionProvider",)
 """Execution providers, in order of preference."""
+FLOAT32 = np.dtype(np.float32)
+INPUT_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
+    {"tensor(float)": FLOAT32, "tensor(double)": np.dtype(np.float64)}
+)
+"""The types of a model's input, by ONNX Runtime's name: a graph takes float32 where the
+certificate allows it, else float64 (docs/certificate.md)."""
 
 
 class RuntimeOptions(Protocol):

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from contracts.errors import InvalidRecipe, preview
 
@@ -240,17 +240,20 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
                 flags.append(f"{flag}:{feature.name}")
         return applied, tuple(flags)
 
-    def matrix(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-        """Rows from `apply_policies` as the model's input, shape `(n_rows, n_features)`, float32.
+    def matrix(
+        self, rows: Sequence[Mapping[str, Any]], dtype: DTypeLike = np.float32
+    ) -> NDArray[Any]:
+        """Rows from `apply_policies` as the model's input, shape `(n_rows, n_features)`.
 
-        Numbers come first, NaN if missing; categories are their index in the list,
-        `MISSING_CODE` or `UNSEEN_CODE`. This is the definition that the service and the fitted
-        pipeline are tested against; it is not made for speed.
+        `dtype` is what the model takes: float32, or float64. Numbers come first, NaN if missing;
+        categories are their index in the list, `MISSING_CODE` or `UNSEEN_CODE`. This is the
+        definition that the service and the fitted pipeline are tested against; it is not made
+        for speed.
         """
         columns = self.columns
         return np.array(
             [[_coded(feature, row.get(feature.name)) for feature in columns] for row in rows],
-            dtype=np.float32,
+            dtype=dtype,
         ).reshape(len(rows), len(columns))
 
 

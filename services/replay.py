@@ -72,7 +72,7 @@ def _scores(served: ServedModel, rows: Rows, *, one_by_one: bool) -> list[list[f
     """The scores of each valid row, or the exception with which the model fails on it."""
     if not rows.features:
         return []
-    numbers = np.asarray(rows.numbers, dtype=np.float32)
+    numbers = np.asarray(rows.numbers, dtype=served.decoder.dtype)
     if one_by_one:
         return scores_by_row(served.session.run, numbers)
     # A single row is doubled, so that it runs through the kernel for several rows.

@@ -1,11 +1,13 @@
 """The only import of ONNX Runtime in training: a model, opened as the service opens it."""
 
+from typing import Any
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
-from contracts.onnx_session import PROVIDERS, SESSION_OPTIONS
+from contracts.onnx_session import INPUT_DTYPES, PROVIDERS, SESSION_OPTIONS
 
 
 class OnnxSession:
@@ -15,12 +17,13 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         SESSION_OPTIONS.apply_to(options)
         self._session = onnxruntime.InferenceSession(model, options, providers=[*PROVIDERS])
+        self.dtype = INPUT_DTYPES[self._session.get_inputs()[0].type]
 
-    def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores `(n_rows, n_outputs)` of a matrix `(n_rows, n_features)`."""
+    def run(self, matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Scores `(n_rows, n_outputs)` of a matrix `(n_rows, n_features)` of this `dtype`."""
         return np.asarray(self._session.run([MODEL_OUTPUT], {MODEL_INPUT: matrix})[0])
 
 
-def onnx_scores(model: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+def onnx_scores(model: bytes, matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Scores `(n_rows, n_outputs)` of a model that is needed once."""
     return OnnxSession(model).run(matrix)

@@ -11,13 +11,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.faults import Fault
 from services.inference.pending import PendingRequest
+from services.inference.rows import Matrix
 from services.inference.scores import (
     RunModel,
     finite_scores,
@@ -53,7 +53,8 @@ class BatchObserver(Protocol):
 class Batcher:
     """The queue of one model. Everything but the model call happens in the event loop.
 
-    Batches of at most `inline_rows` rows are scored there as well, larger ones in `executor`.
+    Batches of at most `inline_rows` rows are scored there as well, larger ones in `executor`;
+    `dtype` is the type of the matrix that `run` takes.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Batcher:
         deadline_s: float,
         inline_rows: int,
         executor: ThreadPoolExecutor,
+        dtype: np.dtype[Any],
     ) -> None:
         self._run = run
+        self._dtype = dtype
         self._observer = observer
         self._batch_rows = batch_rows
         self._queue_rows = queue_rows
@@ -209,14 +212,14 @@ class Batcher:
 
     def _score_rows(self, pending: PendingRequest) -> None:
         """Score the rows of a request one by one; its failing rows are refused alone."""
-        by_row = scores_by_row(self._run, np.asarray(pending.rows.numbers, dtype=np.float32))
+        by_row = scores_by_row(self._run, np.asarray(pending.rows.numbers, dtype=self._dtype))
         pending.scores = [each for each in by_row if not isinstance(each, Exception)]
         pending.rows = pending.rows.refuse(
             {i: prediction_failed(e) for i, e in enumerate(by_row) if isinstance(e, Exception)}
         )
 
     def _set_scores(self, batch: list[PendingRequest]) -> None:
-        scores = finite_scores(self._run, _matrix(batch))
+        scores = finite_scores(self._run, _matrix(batch, self._dtype))
         start = 0
         for pending in batch:
             stop = start + len(pending.rows)
@@ -224,11 +227,11 @@ class Batcher:
             start = stop
 
 
-def _matrix(batch: list[PendingRequest]) -> NDArray[np.float32]:
+def _matrix(batch: list[PendingRequest], dtype: np.dtype[Any]) -> Matrix:
     """The rows of all requests, shape `(n_rows, n_features)`."""
     if all(len(pending.rows) == 1 for pending in batch):
-        return np.array([pending.rows.numbers[0] for pending in batch], dtype=np.float32)
-    parts = [np.asarray(pending.rows.numbers, dtype=np.float32) for pending in batch]
+        return np.array([pending.rows.numbers[0] for pending in batch], dtype=dtype)
+    parts = [np.asarray(pending.rows.numbers, dtype=dtype) for pending in batch]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from prometheus_client import Counter
 
 from contracts.manifest import Pointer
+from contracts.onnx_session import FLOAT32
 from services.inference.rows import Rows
 from services.settings import ServiceSettings
 
@@ -44,11 +45,15 @@ class ResultCache(Protocol):
 
 
 def open_cache(
-    pointer: Pointer, settings: ServiceSettings, outcomes: Counter
+    pointer: Pointer,
+    settings: ServiceSettings,
+    outcomes: Counter,
+    dtype: np.dtype[Any] = FLOAT32,
 ) -> ResultCache | None:
     """The cache that the settings ask for; None if they ask for none for this model.
 
-    `outcomes` counts lookups by model and by `hit`, `miss` or `error`.
+    `outcomes` counts lookups by model and by `hit`, `miss` or `error`. `dtype` is the type of
+    the model's input: rows that are equal in it share a key.
     """
     wanted = {name.strip() for name in settings.cache_models.split(",")}
     if not wanted & {pointer.name, "*"}:
@@ -56,8 +61,8 @@ def open_cache(
     prefix = f"{pointer.name}:{pointer.version}:{pointer.digest}".encode()
     metrics = CacheMetrics(pointer.name, outcomes)
     if settings.redis_url.reveal():
-        return RedisCache(prefix, metrics, settings)
-    return MemoryCache(prefix, metrics, settings)
+        return RedisCache(prefix, metrics, settings, dtype)
+    return MemoryCache(prefix, metrics, settings, dtype)
 
 
 class CacheMetrics:
@@ -72,10 +77,17 @@ class CacheMetrics:
 class MemoryCache:
     """A cache in one worker: at most `cache_rows` rows, each for `cache_ttl_s` seconds."""
 
-    def __init__(self, prefix: bytes, metrics: CacheMetrics, settings: ServiceSettings) -> None:
+    def __init__(
+        self,
+        prefix: bytes,
+        metrics: CacheMetrics,
+        settings: ServiceSettings,
+        dtype: np.dtype[Any],
+    ) -> None:
         from cachetools import TTLCache
 
         self._prefix = prefix
+        self._dtype = dtype
         self._metrics = metrics
         self._known: TTLCache[bytes, CachedScores] = TTLCache(
             settings.cache_rows, settings.cache_ttl_s, timer=time.monotonic
@@ -83,7 +95,7 @@ class MemoryCache:
 
     async def get_many(self, rows: Rows) -> list[CachedScores] | None:
         """The scores of these rows; None if any is missing."""
-        known = [self._known.get(key) for key in keys_of(self._prefix, rows)]
+        known = [self._known.get(key) for key in keys_of(self._prefix, rows, self._dtype)]
         found = [scores for scores in known if scores is not None]
         if len(found) < len(rows):
             self._metrics.miss.inc()
@@ -93,7 +105,7 @@ class MemoryCache:
 
     def put_many(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         """Keep the scores of these rows."""
-        self._known.update(zip(keys_of(self._prefix, rows), scores, strict=True))
+        self._known.update(zip(keys_of(self._prefix, rows, self._dtype), scores, strict=True))
 
     async def close(self) -> None:
         """Release the memory."""
@@ -103,9 +115,16 @@ class MemoryCache:
 class RedisCache:
     """A cache shared by all replicas. A Redis that does not answer counts as empty."""
 
-    def __init__(self, prefix: bytes, metrics: CacheMetrics, settings: ServiceSettings) -> None:
+    def __init__(
+        self,
+        prefix: bytes,
+        metrics: CacheMetrics,
+        settings: ServiceSettings,
+        dtype: np.dtype[Any],
+    ) -> None:
         self._redis = connect(settings)
         self._prefix = prefix
+        self._dtype = dtype
         self._metrics = metrics
         self._ttl_ms = max(1, round(settings.cache_ttl_s * 1e3))
         self._timeout_s = settings.redis_timeout_s
@@ -119,7 +138,7 @@ class RedisCache:
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
-                texts = await self._redis.mget(keys_of(self._prefix, rows))
+                texts = await self._redis.mget(keys_of(self._prefix, rows, self._dtype))
         except _failures() as err:
             self._pause(err)
             return None
@@ -146,7 +165,7 @@ class RedisCache:
         try:
             async with asyncio.timeout(self._timeout_s):
                 pipe = self._redis.pipeline(transaction=False)
-                for key, each in zip(keys_of(self._prefix, rows), scores, strict=True):
+                for key, each in zip(keys_of(self._prefix, rows, self._dtype), scores, strict=True):
                     pipe.set(key, array("f", each).tobytes(), px=self._ttl_ms)
                 await pipe.execute()
         except _failures() as err:
@@ -159,10 +178,10 @@ class RedisCache:
         self._paused_until = time.monotonic() + RETRY_S
 
 
-def keys_of(prefix: bytes, rows: Rows) -> list[bytes]:
-    """The key of each row: a digest of the version's prefix and the row's float32 numbers."""
+def keys_of(prefix: bytes, rows: Rows, dtype: np.dtype[Any]) -> list[bytes]:
+    """The key of each row: a digest of the version's prefix and the row's numbers as `dtype`."""
     model = hashlib.blake2b(prefix, digest_size=16).digest()
-    matrix = np.asarray(rows.numbers, dtype=np.float32)
+    matrix = np.asarray(rows.numbers, dtype=dtype)
     return [hashlib.blake2b(row.tobytes(), key=model, digest_size=16).digest() for row in matrix]
 
 

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 from msgspec.structs import astuple
-from numpy.typing import NDArray
 
+from contracts.onnx_session import FLOAT32
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, Schema
 from services.faults import Fault
 from services.inference.json_body import MAX_VIOLATIONS, TOO_DEEP, invalid_request, parse_json
@@ -27,7 +27,7 @@ from services.inference.row_types import (
     strict_types,
     valid_row_struct,
 )
-from services.inference.rows import NO_FLAGS, Rows, join_rows
+from services.inference.rows import NO_FLAGS, Matrix, Rows, join_rows
 
 NAN = float("nan")
 COLON = ord(":")
@@ -55,9 +55,10 @@ class _Reader:
 
 
 class Decoder:
-    """Decodes bodies into rows of one schema."""
+    """Decodes bodies into rows of one schema; `dtype` is that of the model's input."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, dtype: np.dtype[Any] = FLOAT32) -> None:
+        self.dtype = dtype
         self._schema = schema
         columns = schema.columns
         self._names = tuple(feature.name for feature in columns)
@@ -180,7 +181,7 @@ class Decoder:
             [self._apply_policies(dict(zip(self._names, row, strict=True))) for row in rows]
         )
 
-    def _matrix(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float32] | None:
+    def _matrix(self, columns: Sequence[Sequence[Any]]) -> Matrix | None:
         """The model's input, shape `(n_rows, n_features)`; None if a feature is missing."""
         try:
             packed = self._packed(columns)
@@ -190,17 +191,18 @@ class Decoder:
                 return None
             cut = self._n_numbers
             packed = self._packed([*map(_nulls_as_nan, columns[:cut]), *columns[cut:]])
-        by_column = np.frombuffer(packed, dtype=np.float32).reshape(len(columns), -1)
+        by_column = np.frombuffer(packed, dtype=self.dtype).reshape(len(columns), -1)
         return np.ascontiguousarray(by_column.T)
 
     def _packed(self, columns: Sequence[Sequence[Any]]) -> bytes:
-        """Column after column as float32; NumPy takes twice as long from Python's numbers."""
+        """Column after column as bytes; NumPy takes twice as long from Python's numbers."""
         cut = self._n_numbers
         codes = (
             map(table.__getitem__, values)
             for table, values in zip(self._code_maps, columns[cut:], strict=True)
         )
-        return struct.pack(f"={len(columns) * len(columns[0])}f", *chain(*columns[:cut], *codes))
+        n_values = len(columns) * len(columns[0])
+        return struct.pack(f"={n_values}{self.dtype.char}", *chain(*columns[:cut], *codes))
 
     def _numbers(self, values: Sequence[Any]) -> list[float]:
         cut = self._n_numbers

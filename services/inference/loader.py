@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contracts.errors import CorruptModel, PlatformError, first_line
 from contracts.integrity import FETCH_AGAIN, check_files, trusted_manifest
@@ -16,6 +15,7 @@ from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.external_data import external_file
 from services.inference.render import Renderer
+from services.inference.rows import Matrix
 from services.inference.session import Session
 
 INLINE_BUDGET_S = 0.002
@@ -77,7 +77,7 @@ def load_model(directory: Path, pointer: Pointer) -> ServedModel:
     manifest = verified_manifest(directory, pointer)
     path = directory / MODEL_FILE
     session = Session(_model_bytes(path), str(path))
-    decoder = Decoder(manifest.schema)
+    decoder = Decoder(manifest.schema, session.dtype)
     matrix = _golden_matrix(manifest, decoder, str(directory))
     try:
         _check_golden(session, manifest, matrix, str(directory))
@@ -93,11 +93,11 @@ def load_model(directory: Path, pointer: Pointer) -> ServedModel:
     return ServedModel(pointer, manifest, session, decoder, Renderer(pointer, manifest), n_inline)
 
 
-def inline_rows(session: Session, matrix: NDArray[np.float32]) -> int:
+def inline_rows(session: Session, matrix: Matrix) -> int:
     """The most rows like those of `matrix` that fit the inline budget: 0 or a power of two."""
     n_rows = 1
     while n_rows <= MAX_INLINE_ROWS:
-        batch = np.resize(matrix, (n_rows, matrix.shape[1]))
+        batch = matrix[np.arange(n_rows) % len(matrix)]
         if min(_run_time_s(session, batch) for _ in range(3)) > INLINE_BUDGET_S:
             return n_rows // 2
         n_rows *= 2
@@ -124,13 +124,13 @@ def _model_bytes(path: Path) -> bytes:
     return model
 
 
-def _run_time_s(session: Session, matrix: NDArray[np.float32]) -> float:
+def _run_time_s(session: Session, matrix: Matrix) -> float:
     begin = time.perf_counter()
     session.run(matrix)
     return time.perf_counter() - begin
 
 
-def _golden_matrix(manifest: Manifest, decoder: Decoder, location: str) -> NDArray[np.float32]:
+def _golden_matrix(manifest: Manifest, decoder: Decoder, location: str) -> Matrix:
     """The golden requests as the model's input, shape `(n_golden, n_features)`."""
     if not manifest.golden:
         raise CorruptModel(f"{location}: expected golden requests, got none", remedy=FETCH_AGAIN)
@@ -141,12 +141,10 @@ def _golden_matrix(manifest: Manifest, decoder: Decoder, location: str) -> NDArr
             f"{location}: expected golden requests that fit the schema, got {fault.message}",
             remedy=TRAIN_AGAIN,
         ) from fault
-    return np.array(rows, dtype=np.float32)
+    return np.array(rows, dtype=decoder.dtype)
 
 
-def _check_golden(
-    session: Session, manifest: Manifest, matrix: NDArray[np.float32], location: str
-) -> None:
+def _check_golden(session: Session, manifest: Manifest, matrix: Matrix, location: str) -> None:
     expected = np.array([golden.scores for golden in manifest.golden])
     got = session.run(matrix)
     if got.shape != expected.shape:

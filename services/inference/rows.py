@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from services.faults import Fault
 
+Matrix = NDArray[np.float32] | NDArray[np.float64]
+"""A model's input, shape `(n_rows, n_features)`, of the type that the model takes."""
 JsonText = bytes | msgspec.Raw
 """JSON that may be a part of a larger buffer."""
 NO_FLAGS: tuple[tuple[str, ...], ...] = ((),)
@@ -20,13 +22,13 @@ class Rows(msgspec.Struct, frozen=True):
     """Valid rows: what is logged of each, what the model gets, which flags it has.
 
     `features`: the features of each row by name, as JSON without line breaks, shape `(n_rows,)`.
-    `numbers`: the model's input, shape `(n_rows, n_features)`, lists or a float32 array.
+    `numbers`: the model's input, shape `(n_rows, n_features)`, lists or a matrix.
     `flags`: what was clipped, unseen or out of range in each row, shape `(n_rows,)`.
     `refused`: the rows of the request that are not among these, by their index in the request.
     """
 
     features: Sequence[JsonText]
-    numbers: Sequence[Sequence[float]] | NDArray[np.float32]
+    numbers: Sequence[Sequence[float]] | Matrix
     flags: Sequence[tuple[str, ...]]
     refused: Mapping[int, Fault] = NONE_REFUSED
 

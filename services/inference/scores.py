@@ -6,18 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.faults import Fault
+from services.inference.rows import Matrix
 
 MAX_ERROR_CHARS = 300
 
 
 class RunModel(Protocol):
-    """Scores a batch: float32 `(n_rows, n_features)` to float32 `(n_rows, n_outputs)`."""
+    """Scores a batch: a matrix `(n_rows, n_features)` to float32 `(n_rows, n_outputs)`."""
 
-    def __call__(self, matrix: NDArray[np.float32], /) -> NDArray[np.float32]:
+    def __call__(self, matrix: Matrix, /) -> NDArray[np.float32]:
         """The scores; may raise anything."""
 
 
-def finite_scores(run: RunModel, matrix: NDArray[np.float32]) -> list[list[float]]:
+def finite_scores(run: RunModel, matrix: Matrix) -> list[list[float]]:
     """The scores of a matrix, shape `(n_rows, n_outputs)`.
 
     Raises:
@@ -31,7 +32,7 @@ def finite_scores(run: RunModel, matrix: NDArray[np.float32]) -> list[list[float
     return listed
 
 
-def scores_by_row(run: RunModel, matrix: NDArray[np.float32]) -> list[list[float] | Exception]:
+def scores_by_row(run: RunModel, matrix: Matrix) -> list[list[float] | Exception]:
     """The scores of each row, or why it has none; the rows are scored one by one."""
     found: list[list[float] | Exception] = []
     for index in range(len(matrix)):
@@ -42,7 +43,7 @@ def scores_by_row(run: RunModel, matrix: NDArray[np.float32]) -> list[list[float
     return found
 
 
-def scores_or_failures(run: RunModel, matrix: NDArray[np.float32]) -> list[list[float] | Exception]:
+def scores_or_failures(run: RunModel, matrix: Matrix) -> list[list[float] | Exception]:
     """The scores of each row, or why it has none; rows are scored together if none fails."""
     try:
         return list(finite_scores(run, matrix))

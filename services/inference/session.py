@@ -1,4 +1,6 @@
-"""The ONNX Runtime session: a float32 matrix in, scores out."""
+"""The ONNX Runtime session: a matrix of float32 or float64 in, scores out."""
+
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -6,11 +8,15 @@ from numpy.typing import NDArray
 
 from contracts.errors import CorruptModel, first_line
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
-from contracts.onnx_session import PROVIDERS, SESSION_OPTIONS
+from contracts.onnx_session import INPUT_DTYPES, PROVIDERS, SESSION_OPTIONS
 
 
 class Session:
-    """One loaded model, with one thread: a worker scores one batch at a time."""
+    """One loaded model, with one thread: a worker scores one batch at a time.
+
+    `dtype` is the type of the matrix that the model takes: float32, or float64 for a model whose
+    certificate needs it.
+    """
 
     def __init__(self, model: bytes, location: str) -> None:
         options = onnxruntime.SessionOptions()
@@ -30,7 +36,15 @@ class Session:
                 remedy="train the version again",
             )
 
-    def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores, float32 `(n_rows, n_outputs)`, of a float32 matrix `(n_rows, n_features)`."""
+        kind = self._session.get_inputs()[0].type
+        if kind not in INPUT_DTYPES:
+            raise CorruptModel(
+                f"{location}: expected an input of {' or '.join(INPUT_DTYPES)}, got {kind}",
+                remedy="train the version again",
+            )
+        self.dtype = INPUT_DTYPES[kind]
+
+    def run(self, matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Scores, float32 `(n_rows, n_outputs)`, of a matrix `(n_rows, n_features)`."""
         scores: NDArray[np.float32] = self._session.run([MODEL_OUTPUT], {MODEL_INPUT: matrix})[0]
         return scores

@@ -66,6 +66,7 @@ class SingleEndpoint:
             deadline_s=settings.deadline_s,
             inline_rows=served.inline_rows,
             executor=self._executor,
+            dtype=served.decoder.dtype,
         )
         self._info = metrics.model_info.labels(
             pointer.name, str(pointer.version), pointer.alias, pointer.run_id, pointer.digest

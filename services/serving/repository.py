@@ -94,7 +94,7 @@ class ModelRepository:
         """
         key = (served.pointer.name, served.pointer.alias)
         replaced = self.versions.get(key)
-        cache = open_cache(served.pointer, self._settings, self.metrics.cache)
+        cache = open_cache(served.pointer, self._settings, self.metrics.cache, served.decoder.dtype)
         self.versions[key] = SingleEndpoint(
             served, self._layout, self._settings, self.metrics, cache
         )

@@ -58,7 +58,8 @@ class ShadowModel:
         """The scores of each row, or why it has none: a failing row does not fail its batch."""
         if not rows:
             return []
-        numbers = np.concatenate([np.asarray(r.numbers, dtype=np.float32) for r in rows])
+        dtype = self.served.decoder.dtype
+        numbers = np.concatenate([np.asarray(each.numbers, dtype=dtype) for each in rows])
         by_row = scores_or_failures(self.served.session.run, numbers)
         return [failure_text(each) if isinstance(each, Exception) else each for each in by_row]
 

@@ -59,6 +59,7 @@ def batcher(score: Any, observer: Counting, **limits: Any) -> Batcher:
         "deadline_s": 30.0,
         "inline_rows": 4096,
         "executor": ThreadPoolExecutor(1),
+        "dtype": np.dtype(np.float32),
     }
     return Batcher(score, observer, **(settings | limits))
 

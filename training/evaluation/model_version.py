@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,10 +47,11 @@ class ModelVersion:
         """The size of the ONNX model."""
         return (self.directory / MODEL_FILE).stat().st_size
 
-    def matrix(self, rows: pd.DataFrame) -> NDArray[np.float32]:
+    def matrix(self, rows: pd.DataFrame) -> NDArray[Any]:
         """The model's input `(n_rows, n_features)` for rows, as the service would make it."""
         schema = self.manifest.schema
-        return schema.matrix([schema.apply_policies(row)[0] for row in plain_rows(rows, schema)])
+        applied = [schema.apply_policies(row)[0] for row in plain_rows(rows, schema)]
+        return schema.matrix(applied, self.session.dtype)
 
     def predict(self, rows: pd.DataFrame) -> Predictions:
         """The predictions for rows, as the service would make them."""
@@ -59,7 +61,9 @@ class ModelVersion:
     def golden_difference(self) -> float:
         """The largest difference between the recorded scores of the golden requests and these."""
         golden = self.manifest.golden
-        matrix = self.manifest.schema.matrix([request.features for request in golden])
+        matrix = self.manifest.schema.matrix(
+            [request.features for request in golden], self.session.dtype
+        )
         recorded = np.array([request.scores for request in golden])
         return float(np.abs(self.session.run(matrix) - recorded).max())
 
