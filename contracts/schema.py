@@ -10,29 +10,56 @@ to a number out of range or an unknown category:
 
 The input matrix of a model has the numbers first, then the categories, each group in the order
 of the schema (`Schema.columns`).
+
+Names and categories are compared in Unicode's composed form (NFC): `größe` is one name, whether
+its letters and marks were typed together or apart.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from contracts.errors import InvalidRecipe, preview
+from contracts.feature import (
+    FLOAT32_MAX,
+    MAX_NAME_CHARS,
+    Feature,
+    FeatureType,
+    Policy,
+    Value,
+    boolean,
+    category,
+    integer,
+    normalized,
+    number,
+)
 
-FeatureType = Literal["float", "int", "bool", "category"]
-Policy = Literal["reject", "clip", "flag"]
-Value = float | int | bool | str | None
+__all__ = [
+    "FLOAT32_MAX",
+    "MISSING_CODE",
+    "UNSEEN_CODE",
+    "Feature",
+    "FeatureType",
+    "Policy",
+    "Schema",
+    "Value",
+    "Violation",
+    "boolean",
+    "category",
+    "integer",
+    "normalized",
+    "number",
+]
 
 MISSING_CODE = -1.0
 """The code of a missing category (a missing number is NaN)."""
 UNSEEN_CODE = -2.0
 """The code of a category that is not in the schema."""
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""Models take float32; a larger number would become infinite."""
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -44,124 +71,6 @@ class Violation(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.path}: expected {self.expected}, got {self.got}"
-
-
-class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One input of a model; made by `number`, `integer`, `boolean` or `category`."""
-
-    name: str
-    type: FeatureType
-    description: str = ""
-    unit: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: tuple[str, ...] = ()
-    nullable: bool = False
-    policy: Policy = "reject"
-
-    @property
-    def is_category(self) -> bool:
-        """Whether the matrix has a code for this feature, not a number."""
-        return self.type == "category"
-
-    @property
-    def low(self) -> float:
-        """The lowest value in range: `minimum`, or the lowest float32."""
-        return -FLOAT32_MAX if self.minimum is None else self.minimum
-
-    @property
-    def high(self) -> float:
-        """The highest value in range: `maximum`, or the highest float32."""
-        return FLOAT32_MAX if self.maximum is None else self.maximum
-
-    @property
-    def expected(self) -> str:
-        """A description of valid values, such as `a number 0..100 [vol%]`."""
-        if self.is_category:
-            text = "one of " + ", ".join(repr(c) for c in self.categories)
-        elif self.type == "bool":
-            text = "true or false"
-        else:
-            noun = "an integer" if self.type == "int" else "a number"
-            span = "" if self.minimum is None and self.maximum is None else f" {self._span}"
-            text = noun + span + (f" [{self.unit}]" if self.unit else "")
-        return text + (" or null" if self.nullable else "")
-
-    @property
-    def _span(self) -> str:
-        low = "" if self.minimum is None else f"{self.minimum:g}"
-        high = "" if self.maximum is None else f"{self.maximum:g}"
-        return f"{low}..{high}"
-
-
-def number(
-    name: str,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    *,
-    unit: str = "",
-    description: str = "",
-    nullable: bool = False,
-    policy: Policy = "reject",
-) -> Feature:
-    """A real number from `minimum` to `maximum`, both included."""
-    return Feature(
-        name=name,
-        type="float",
-        minimum=minimum,
-        maximum=maximum,
-        unit=unit,
-        description=description,
-        nullable=nullable,
-        policy=policy,
-    )
-
-
-def integer(
-    name: str,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    *,
-    unit: str = "",
-    description: str = "",
-    nullable: bool = False,
-    policy: Policy = "reject",
-) -> Feature:
-    """A whole number from `minimum` to `maximum`, both included."""
-    return Feature(
-        name=name,
-        type="int",
-        minimum=minimum,
-        maximum=maximum,
-        unit=unit,
-        description=description,
-        nullable=nullable,
-        policy=policy,
-    )
-
-
-def boolean(name: str, *, description: str = "", nullable: bool = False) -> Feature:
-    """True or false; 1.0 or 0.0 in the matrix."""
-    return Feature(name=name, type="bool", description=description, nullable=nullable)
-
-
-def category(
-    name: str,
-    categories: Iterable[str],
-    *,
-    description: str = "",
-    nullable: bool = False,
-    policy: Policy = "reject",
-) -> Feature:
-    """One of a list of strings; its index in the list is its code in the matrix."""
-    return Feature(
-        name=name,
-        type="category",
-        categories=tuple(categories),
-        description=description,
-        nullable=nullable,
-        policy=policy,
-    )
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,11 +171,16 @@ def _fault(feature: Feature, earlier: Sequence[str]) -> str:
     in_order = -FLOAT32_MAX <= feature.low <= feature.high <= FLOAT32_MAX
     once = len(set(feature.categories)) == len(feature.categories)
     faults = {
-        "expected a name of letters, digits and underscores": not feature.name.isidentifier(),
+        f"expected a name of 1 to {MAX_NAME_CHARS} printable characters": (
+            not 0 < len(feature.name) <= MAX_NAME_CHARS or not feature.name.isprintable()
+        ),
         "expected each name once, got this one twice": feature.name in earlier,
         "expected minimum <= maximum, within float32": not in_order,
         "expected categories for a category, and for nothing else": (
             feature.is_category != bool(feature.categories)
+        ),
+        "expected categories that are text": not all(
+            isinstance(c, str) for c in feature.categories
         ),
         "expected each category once, got one twice": not once,
         "expected a range, since the policy is 'clip'": feature.policy == "clip" and not ranged,
@@ -289,7 +203,7 @@ def _fits(feature: Feature, value: object) -> bool:
         return isinstance(value, bool)
     if feature.is_category:
         return isinstance(value, str) and (
-            feature.policy != "reject" or value in feature.categories
+            feature.policy != "reject" or normalized(value) in feature.categories
         )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
@@ -305,7 +219,8 @@ def _apply_policy(feature: Feature, value: Any) -> tuple[Value, str]:
     if value is None or feature.type == "bool":
         return value, ""
     if feature.is_category:
-        return value, "" if value in feature.categories else "unseen"
+        composed = normalized(value)
+        return composed, "" if composed in feature.categories else "unseen"
     if feature.type == "int":
         value = int(value)
     if feature.low <= value <= feature.high:

@@ -1,6 +1,6 @@
 """Fits a recipe, and learns everything about the model that is known before it is logged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from training.dataset import TrainingData, encoded_targets, load_table, split
 from training.export import onnx_of
 from training.importance import Importance, importance_of
 from training.metrics import Target, holdout_metrics
+from training.notes import collected_notes
 from training.parity import certify
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
@@ -29,7 +30,8 @@ class FittedModel:
     """A fitted, exported and certified model.
 
     `scores` are the pipeline's scores of the held-out rows, shape `(n_rows, n_outputs)`,
-    `target` is as in `training.metrics`, and `model` is the ONNX file.
+    `target` is as in `training.metrics`, and `model` is the ONNX file. `notes` are what a person
+    should know though nothing failed, such as a warning that the fit did not converge.
     """
 
     recipe: Recipe
@@ -41,6 +43,7 @@ class FittedModel:
     importance: Importance
     model: bytes
     certificate: Certificate
+    notes: tuple[str, ...] = ()
 
 
 def recipe_data(recipe: Recipe, seed: int) -> TrainingData:
@@ -57,6 +60,12 @@ def fit(recipe: Recipe, seed: int = 0, load: LoadData = recipe_data) -> FittedMo
         CertificateFailed: the ONNX model predicts differently.
 
     """
+    with collected_notes() as notes:
+        fitted = _fit(recipe, seed, load)
+    return replace(fitted, notes=tuple(notes))
+
+
+def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
     rng = np.random.default_rng(seed)
     data = load(recipe, seed)
     rows = data.split

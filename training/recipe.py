@@ -3,7 +3,6 @@
 import difflib
 import importlib
 import math
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass
@@ -19,8 +18,9 @@ from contracts.decision_rule import DecisionRule
 from contracts.errors import InvalidRecipe, PlatformError
 from contracts.manifest import Task
 from contracts.names import check_model_name
-from contracts.schema import Schema
+from contracts.schema import Schema, normalized
 from training.metrics import METRICS
+from training.user_code import failed_at
 
 RuntimeChoice = Literal["auto", "onnx", "sklearn"]
 """`auto`: ONNX if a form of it passes the certificate, else scikit-learn."""
@@ -60,7 +60,8 @@ class Recipe:
         target: The column of `load` that the model predicts. A regression may have several; the
             first is the `prediction` that the service returns.
         task: `binary`, `multiclass` or `regression`.
-        load: Returns the rows, with the schema's features and the target.
+        load: Returns the rows, with the schema's features and the target: a table of pandas,
+            polars or Arrow, or the path of a CSV or Parquet file.
         estimator: Returns an unfitted scikit-learn estimator or pipeline. It is fitted on a
             DataFrame of float32 columns named as in the schema, in which categories are integer
             codes and missing values NaN (`contracts.schema`). A classifier is fitted on the
@@ -68,7 +69,8 @@ class Recipe:
         gates: What metrics of the held-out rows must reach; see `training.metrics.METRICS`. The
             metric of the first gate is the one on which promotion compares (docs/gate.md).
         classes: For a classifier, every value of the target, in the order of the scores. For
-            `binary` the second is the positive class.
+            `binary` the second is the positive class. Integers, booleans and whole floats may
+            stand here as they are in the data; JSON has them as text: `"1"`, `"true"`.
         threshold: The score from which on a binary model decides for the positive class.
         unit: The unit of a regression's target, for people.
         description: One line, shown by MLflow and by the service.
@@ -97,7 +99,7 @@ class Recipe:
     schema: Schema
     target: str | tuple[str, ...]
     task: Task
-    load: Callable[[], pd.DataFrame]
+    load: Callable[[], Any]
     estimator: Callable[[], Any]
     gates: tuple[Gate, ...]
     classes: tuple[str, ...] = ()
@@ -133,6 +135,9 @@ class Recipe:
                     f"Recipe({old}=...) is deprecated; write {new}=...", FutureWarning, stacklevel=3
                 )
                 object.__setattr__(self, new, value)
+        object.__setattr__(self, "classes", tuple(class_name(each) for each in self.classes))
+        names = [normalized(name) for name in self.targets]
+        object.__setattr__(self, "target", names[0] if isinstance(self.target, str) else (*names,))
 
     @property
     def is_classifier(self) -> bool:
@@ -221,6 +226,19 @@ class Recipe:
             )
 
 
+def class_name(value: object) -> str:
+    """A class as JSON, manifests and metrics spell it.
+
+    >>> class_name(True), class_name(1), class_name(1.0), class_name("yes"), class_name(0.5)
+    ('true', '1', '1', 'yes', '0.5')
+    """
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return normalized(str(value))
+
+
 def recipe_names() -> list[str]:
     """The names of the recipes in `training/recipes`."""
     return sorted(p.stem for p in RECIPES_FOLDER.glob("*.py") if not p.stem.startswith("_"))
@@ -242,8 +260,15 @@ def load_recipe(name: str) -> Recipe:
             f"training/recipes/{name}.py: expected `recipe = Recipe(...)`, got {recipe!r}",
             remedy="see docs/add-a-model.md",
         )
-    named = Recipe(**(vars(recipe) | {"name": name}))
-    named.check()
+    try:
+        named = Recipe(**(vars(recipe) | {"name": name}))
+        named.check()
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        raise InvalidRecipe(
+            f"training/recipes/{name}.py: expected fields of the types in docs/add-a-model.md, "
+            f"got {failed_at(err)}",
+            remedy="fix the recipe",
+        ) from err
     return named
 
 
@@ -253,10 +278,8 @@ def _imported(name: str) -> ModuleType:
     except PlatformError:
         raise
     except Exception as err:
-        last = traceback.extract_tb(err.__traceback__)[-1]
         raise InvalidRecipe(
-            f"training/recipes/{name}.py: expected a file that runs, got {type(err).__name__}: "
-            f"{err} ({Path(last.filename).name}, line {last.lineno})",
+            f"training/recipes/{name}.py: expected a file that runs, got {failed_at(err)}",
             remedy="fix the recipe",
         ) from err
 

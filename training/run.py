@@ -14,13 +14,17 @@ from training import tracking
 from training.fitting import FittedModel, LoadData, fit, recipe_data
 from training.manifest import manifest_of
 from training.plots import plots_of
+from training.provenance import recipe_source
 from training.recipe import Recipe
 from training.reference import reference_of, sample_parquet
 
 
 @dataclass(frozen=True)
 class TrainedVersion:
-    """The version that a run registered; `digest` is the sha256 of its manifest."""
+    """The version that a run registered; `digest` is the sha256 of its manifest.
+
+    `notes` are what a person should know though nothing failed.
+    """
 
     name: str
     version: int
@@ -29,6 +33,7 @@ class TrainedVersion:
     certificate: Certificate
     gates: tuple[GateResult, ...]
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 def train_recipe(
@@ -51,8 +56,9 @@ def train_recipe(
         RegistryUnreachable: the tracking server does not answer.
 
     """
-    tags = tags or {}
-    commit = tracking.git_commit(Path(__file__).parent)
+    source = recipe_source(recipe.name)
+    tags = {**(tags or {}), **source.tags}
+    commit = source.marked(tracking.git_commit(Path(__file__).parent))
     with tracking.open_run(store.tracking_uri, recipe, commit, tags) as run_id:
         fitted = fit(recipe, seed, load)
         tracking.log_retraining(attachments)
@@ -77,6 +83,7 @@ def train_recipe(
             certificate=fitted.certificate,
             gates=gates,
             digest=digest,
+            notes=fitted.notes,
         )
 
 
@@ -100,5 +107,6 @@ def _log(
     tracking.log_directory(directory)
     tracking.log_plots(plots_of(recipe, fitted.target, fitted.scores, fitted.importance), plots)
     tracking.log_data(recipe, rows)
+    tracking.log_notes(fitted.notes)
     tracking.log_facts(recipe, fitted.pipeline, fitted.metrics)
     return hashlib.sha256(text).hexdigest(), manifest.gates

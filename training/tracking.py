@@ -81,6 +81,12 @@ def log_directory(directory: Path) -> None:
     mlflow.log_artifacts(str(directory), MODEL_DIRECTORY)
 
 
+def log_notes(notes: tuple[str, ...]) -> None:
+    """Log the notes of the run, one per line, as `notes.txt`."""
+    if notes:
+        mlflow.log_text("".join(f"{note}\n" for note in notes), "notes.txt")
+
+
 def log_retraining(files: Iterable[Path]) -> None:
     """Log the request for a retraining and its labelled rows under `retraining/`."""
     for path in files:

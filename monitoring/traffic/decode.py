@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
+from monitoring.traffic.flags import split_flags
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
@@ -140,7 +141,7 @@ def decoded_json(texts: pl.Series) -> list[Any]:
 def count_flags(flags: pl.Series) -> Counter[str]:
     """How often each flag is in a column of flags joined by commas."""
     found = flags.drop_nulls()
-    return Counter(flag for joined in found for flag in str(joined).split(",") if flag)
+    return Counter(flag for joined in found for flag in split_flags(str(joined)))
 
 
 def unknown_columns(table: pl.DataFrame, reference: Reference) -> Mapping[str, int]:

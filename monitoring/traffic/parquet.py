@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
+from monitoring.traffic.flags import joined_flags, split_flags
 
 MAX_ENCODED_VALUES = 10_000
 """A column of more distinct texts is stored as text, not as categories."""
@@ -29,7 +30,7 @@ def table_of(records: Sequence[TrafficRecord], times: pl.Series) -> pl.DataFrame
         "variant": pl.Series([r.variant for r in records], dtype=pl.String),
         "prediction": _predictions(records),
         "score": pl.Series([r.score for r in records], dtype=pl.Float64),
-        "flags": pl.Series([",".join(r.flags) or None for r in records], dtype=pl.String),
+        "flags": joined_flags(r.flags for r in records),
         "latency_ms": pl.Series([r.latency_ms for r in records], dtype=pl.Float64),
         "request_id": pl.Series([r.request_id for r in records], dtype=pl.String),
         "model": pl.Series([r.model for r in records], dtype=pl.String),
@@ -95,7 +96,7 @@ def record_of(row: Mapping[str, Any]) -> TrafficRecord:
         prediction=row["prediction"],
         score=row["score"],
         scores={k: v for k, v in grouped["scores"].items() if v is not None},
-        flags=tuple(filter(None, (row["flags"] or "").split(","))),
+        flags=split_flags(row["flags"]),
         latency_ms=row["latency_ms"],
         request_id=row["request_id"],
         unit=row.get("unit") or UNSET,

@@ -24,6 +24,7 @@ from monitoring.traffic.decode import (
     trusted_series,
     unknown_columns,
 )
+from monitoring.traffic.flags import joined_flags
 from monitoring.traffic.parquet import table_of
 
 _ALWAYS = ("prediction_id", "time", "version")
@@ -75,7 +76,7 @@ class TypedColumns:
             "time": times,
             "version": pl.Series([r.version for r in records], dtype=pl.Int64),
             "variant": pl.Series([r.variant for r in records], dtype=pl.String),
-            "flags": pl.Series([",".join(r.flags) or None for r in records], dtype=pl.String),
+            "flags": joined_flags(r.flags for r in records),
         }
         for name, column in self._reference.predictions.items():
             columns[name], mistyped[name] = series_of(column, [getattr(r, name) for r in records])

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import bentoml
 import msgspec
-from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from contracts.json_schema import JsonSchema, row_schema
 from contracts.manifest import Manifest
@@ -85,9 +85,13 @@ def _model(
 ) -> type[BaseModel]:
     """A pydantic model whose JSON Schema has these properties; it validates nothing itself."""
     omitted = set(optional)
-    fields: dict[str, Any] = {
-        name: (Annotated[Any, WithJsonSchema(schema)], None if name in omitted else ...)
-        for name, schema in properties.items()
-    }
+    fields: dict[str, Any] = {}
+    for index, (name, schema) in enumerate(properties.items()):
+        default = None if name in omitted else ...
+        # Pydantic keeps some names to itself; such a feature has its name as an alias.
+        is_taken = name.startswith("_") or hasattr(BaseModel, name)
+        field = Field(default, alias=name) if is_taken else default
+        key = f"feature_{index}" if is_taken else name
+        fields[key] = (Annotated[Any, WithJsonSchema(schema)], field)
     config = ConfigDict(extra="forbid", protected_namespaces=())
     return create_model(f"{manifest.name.title()}{suffix}", __config__=config, **fields)

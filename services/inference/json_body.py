@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import msgspec
 
-from contracts.schema import Violation
+from contracts.schema import Violation, normalized
 from services.faults import Fault
 
 TOO_DEEP = "body: expected a flat object, got deep nesting"
@@ -24,7 +24,7 @@ MAX_DEPTH = 512
 
 
 def parse_json(body: bytes, *, nan_is_null: bool = False) -> object:
-    """One JSON document in UTF-8, with every key once and every number finite.
+    """One JSON document in UTF-8, with every key once, in NFC, and every number finite.
 
     `nan_is_null`: read `NaN`, which JSON does not have but pandas writes, as null.
 
@@ -99,9 +99,9 @@ def _shortened(text: str, max_chars: int) -> str:
 
 
 def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
+    found = {normalized(name): value for name, value in pairs}
     if len(found) < len(pairs):
-        names = repeated(name for name, _ in pairs)
+        names = repeated(normalized(name) for name, _ in pairs)
         raise invalid_request(Violation(name, "each key once", "it twice") for name in names)
     return found
 

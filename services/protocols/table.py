@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from contracts.schema import Violation
+from contracts.schema import Violation, normalized
 from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.json_body import (
@@ -85,6 +85,7 @@ def from_split(names: object, data: object, key: str, limit: int) -> Table:
     """
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise invalid_request([Violation(f"{key}.columns", "a list of names", _kind(names))])
+    names = [normalized(name) for name in names]
     twice = repeated(names)
     if twice:
         got = f"{twice[0]!r} more than once"

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from contracts.errors import preview
 from contracts.manifest import Manifest
-from contracts.schema import MISSING_CODE, Feature, Violation
+from contracts.schema import MISSING_CODE, Feature, Violation, normalized
 from services.faults import MAX_SHOWN_CHARS
 from services.inference.json_body import invalid_request
 
@@ -81,7 +81,7 @@ class Tensor:
         if not isinstance(given, dict):
             raise invalid_request([Violation(location, "a tensor", type(given).__name__)])
         self.location = location
-        self.name = text_at(given.get("name"), f"{location}.name")
+        self.name = normalized(text_at(given.get("name"), f"{location}.name"))
         self.datatype = text_at(given.get("datatype"), f"{location}.datatype")
         self.shape = _shape(given.get("shape"), f"{location}.shape")
         if "data" not in given:

@@ -1,12 +1,18 @@
 """`slipway train`: recipes become certified, registered versions."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contracts.errors import InvalidUsage
+from contracts.errors import InvalidUsage, PlatformError
+from contracts.process_error import code_of
 from slipway import context, output, tables
 from slipway.options import TRAIN, JsonOption
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+    from training.run import TrainedVersion
 
 app = typer.Typer()
 
@@ -24,22 +30,91 @@ def train_command(
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Train recipes, certify them and register their versions."""
-    from training.recipe import load_recipe, recipe_names
-    from training.run import train_recipe
+    """Train recipes, certify them and register their versions.
 
-    names = recipe_names() if every else recipes or []
+    All recipes are read before the first is trained. One that fails does not stop the others.
+    """
+    from training.recipe import recipe_names
+
+    names = list(dict.fromkeys(recipe_names() if every else recipes or []))
     if not names:
         raise InvalidUsage(
             f"RECIPE: expected one or more of {', '.join(recipe_names())}, or --all, got none",
             remedy="for example: slipway train --all",
         )
-    trained = []
+    trained, failures = _train_each(_read_all(names), seed, is_quiet=json)
+    if len(names) == 1 and failures:
+        raise failures[names[0]]
+    _print(trained, failures, as_json=json)
+    if failures:
+        raise typer.Exit(next(iter(failures.values())).exit_code)
+
+
+def _read_all(names: Sequence[str]) -> "list[Recipe]":
+    """Every recipe, checked.
+
+    Raises:
+        PlatformError: of a single recipe its own error, of several an error that lists all.
+
+    """
+    from training.recipe import load_recipe
+
+    found: list[Recipe] = []
+    errors: list[PlatformError] = []
     for name in names:
-        if not json:
-            output.say(f"training {name} ...")
-        trained.append(train_recipe(load_recipe(name), context.store(), seed=seed))
-    if json:
-        output.as_json(trained)
-    else:
+        try:
+            found.append(load_recipe(name))
+        except PlatformError as err:
+            errors.append(err)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise type(errors[0])(
+            "; ".join(err.what for err in errors),
+            remedy="; ".join(dict.fromkeys(err.remedy for err in errors if err.remedy)),
+        )
+    return found
+
+
+def _train_each(
+    recipes: "Sequence[Recipe]", seed: int, *, is_quiet: bool
+) -> "tuple[list[TrainedVersion], dict[str, PlatformError]]":
+    """The registered versions, and the errors of the other recipes by name."""
+    from training.run import train_recipe
+
+    store = context.store()
+    trained: list[TrainedVersion] = []
+    failures: dict[str, PlatformError] = {}
+    for recipe in recipes:
+        if not is_quiet:
+            output.say(f"training {recipe.name} ...")
+        try:
+            trained.append(train_recipe(recipe, store, seed=seed))
+        except PlatformError as err:
+            failures[recipe.name] = err
+            if len(recipes) > 1:
+                output.warn(f"{recipe.name}: error: {err}")
+        else:
+            for note in trained[-1].notes:
+                output.warn(f"{recipe.name}: note: {note}")
+    return trained, failures
+
+
+def _print(
+    trained: "Sequence[TrainedVersion]", failures: dict[str, PlatformError], *, as_json: bool
+) -> None:
+    """The versions, and in JSON also the errors: objects with `name` and `error`."""
+    if as_json:
+        errors = [
+            {
+                "name": name,
+                "error": {"code": code_of(type(err)), "message": err.what, "remedy": err.remedy},
+            }
+            for name, err in failures.items()
+        ]
+        output.as_json([*trained, *errors])
+        return
+    if trained:
         output.table("Registered", tables.TRAINED_COLUMNS, map(tables.trained_row, trained))
+    if failures:
+        output.warn(f"not registered: {', '.join(failures)}")

@@ -141,7 +141,11 @@ def test_the_matrix_has_numbers_first_and_codes_last() -> None:
     [
         pytest.param((), "at least one feature", id="none"),
         pytest.param((number("a"), number("a")), "each name once", id="twice"),
-        pytest.param((number("a b"),), "letters, digits", id="name"),
+        pytest.param((number("a\nb"),), "printable characters", id="name"),
+        pytest.param((number(""),), "1 to 200 printable characters", id="no name"),
+        pytest.param((number("x" * 201),), "1 to 200 printable characters", id="long name"),
+        pytest.param((number("ö"), number("o\u0308")), "each name once", id="two forms"),
+        pytest.param((category("a", [1, 2]),), "categories that are text", id="numbers"),  # type: ignore[list-item]  # as a recipe may have them
         pytest.param((number("a", 2, 1),), "minimum <= maximum", id="bounds"),
         pytest.param((category("a", []),), "categories", id="no categories"),
         pytest.param((category("a", ["x", "x"]),), "each category once", id="doubled"),

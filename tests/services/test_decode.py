@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.schema import Schema, integer, number
+from contracts.schema import Schema, category, integer, number
 from services.edge.statuses import STATUSES
 from services.faults import FAULTS, Fault
 from services.inference import json_body
@@ -197,3 +198,31 @@ def test_white_space_of_a_body_is_not_logged(padding: str) -> None:
     for text in (*one.features, *many.features):
         assert len(bytes(text)) <= short
         assert json.loads(bytes(text)) == tiny.GOOD
+
+
+OWN_NAMES = Schema(
+    features=(
+        number("größe", 0, 10),
+        number("fixed acidity", 0, 10),
+        number("3P%", 0, 1),
+        number("class:of, it", 0, 9),
+        category("straße", ["süd", "nord"], policy="flag"),
+    )
+)
+OWN_ROW = {"größe": 1.0, "fixed acidity": 2.5, "3P%": 0.5, "class:of, it": 3, "straße": "süd"}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_and_categories_are_the_users_own_in_any_form_of_unicode(form: Any) -> None:
+    text = unicodedata.normalize(form, json.dumps(OWN_ROW, ensure_ascii=False))
+    got = Decoder(OWN_NAMES).one(text.encode())
+
+    assert features_of(got) == [OWN_ROW]
+    assert got.flags == ((),)
+    assert np.array(got.numbers, dtype=np.float32).tolist() == [[1.0, 2.5, 0.5, 3.0, 0.0]]
+
+
+def test_a_name_in_two_forms_of_unicode_is_one_key_twice() -> None:
+    body = f'{{"größe":1,"{unicodedata.normalize("NFD", "größe")}":2}}'.encode()
+    with pytest.raises(Fault, match="größe: expected each key once"):
+        Decoder(OWN_NAMES).one(body)

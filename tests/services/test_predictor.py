@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.manifest import Manifest
+from contracts.schema import Schema, number
 from services.auth.guard import resolve_mode
 from services.bento.client_api import api_methods
 from services.settings import ServiceSettings
@@ -70,3 +72,15 @@ def test_bentomls_methods_only_describe_what_the_edge_answers() -> None:
         assert method.schema()["input"]["properties"]
         with pytest.raises(RuntimeError, match="expected the edge to answer"):
             method.func(None, **({"rows": []} if method.name.endswith("batch") else {}))
+
+
+def test_names_that_pydantic_keeps_to_itself_are_features_like_others() -> None:
+    """BentoML's clients read the names from the JSON Schema."""
+    manifest = Manifest.read((GOLDEN / "manifest.v1.json").read_bytes())
+    names = ["3P%", "copy", "json", "_row", "class", "größe"]
+    schema = Schema(features=tuple(number(name, nullable=name == "copy") for name in names))
+    methods = api_methods([msgspec.structs.replace(manifest, schema=schema)])
+    found = methods[f"predict_{manifest.name}"].input_spec.model_json_schema()
+
+    assert list(found["properties"]) == names
+    assert set(found["required"]) == set(names) - {"copy"}

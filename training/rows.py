@@ -1,0 +1,94 @@
+"""Rows of features: as plain values, as the pipeline takes them, and which break the schema."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contracts.schema import FLOAT32_MAX, Feature, Schema, Value
+
+
+def plain_rows(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
+    """The features of a table as rows of plain Python values; a missing value is None."""
+    columns = [_plain(table[feature.name], feature) for feature in schema.features]
+    return [dict(zip(schema.names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def features_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The features of a table as the pipeline takes them.
+
+    Categories have pandas' `str` dtype, everything else float64; a missing value is NaN.
+    """
+    return pd.DataFrame(
+        {
+            feature.name: table[feature.name].astype("str" if feature.is_category else "float64")
+            for feature in schema.features
+        }
+    )
+
+
+def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
+    """Rows of plain values as the pipeline takes them; the inverse of `plain_rows`."""
+    table = pd.DataFrame({name: [row.get(name) for row in rows] for name in schema.names})
+    return features_of(table, schema)
+
+
+def suspects_of(table: pd.DataFrame, schema: Schema) -> list[int]:
+    """Positions of rows that may break the schema, found column by column for speed."""
+    bad = np.zeros(len(table), dtype=bool)
+    for feature in schema.features:
+        column = table[feature.name]
+        missing = column.isna().to_numpy()
+        bad |= missing & (not feature.nullable)
+        bad |= ~missing & ~_fits(column, feature)
+    return [int(i) for i in np.flatnonzero(bad)]
+
+
+def row_hashes(table: pd.DataFrame) -> NDArray[np.uint64]:
+    """A hash of each row's values, shape `(n_rows,)`; equal rows have equal hashes."""
+    try:
+        return pd.util.hash_pandas_object(table, index=False).to_numpy()
+    except TypeError:
+        # A column of lists or other objects without a hash, which no feature is.
+        return pd.util.hash_pandas_object(table.map(repr), index=False).to_numpy()
+
+
+def _fits(column: pd.Series, feature: Feature) -> NDArray[np.bool_]:
+    if feature.is_category:
+        is_text = column.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+        if feature.policy != "reject":
+            return is_text
+        return is_text & column.isin(feature.categories).to_numpy()
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    fits = np.isfinite(numbers)
+    if feature.type == "bool":
+        return column.isin([True, False]).to_numpy()
+    if feature.type == "int":
+        fits &= numbers == np.round(numbers)
+    if feature.policy == "reject":
+        fits &= (numbers >= feature.low) & (numbers <= feature.high)
+    else:
+        fits &= np.abs(numbers) <= FLOAT32_MAX
+    return fits
+
+
+def _plain(column: pd.Series, feature: Feature) -> list[Value]:
+    missing = column.isna()
+    kinds: dict[str, Any] = {"float": float, "int": _whole, "bool": bool, "category": _unchanged}
+    convert = kinds[feature.type]
+    pairs = zip(column.tolist(), missing.tolist(), strict=True)
+    return [None if is_missing else convert(value) for value, is_missing in pairs]
+
+
+def _whole(value: Any) -> Any:
+    """4.0 as 4, since pandas stores integers with missing values as floats.
+
+    Anything else stays as it is, for the schema to refuse.
+    """
+    return int(value) if isinstance(value, int | float) and float(value).is_integer() else value
+
+
+def _unchanged(value: Any) -> Any:
+    return value

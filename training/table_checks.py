@@ -1,0 +1,116 @@
+"""A recipe's table checked against its schema: names, types, missing values, ranges."""
+
+import numpy as np
+import pandas as pd
+
+from contracts.errors import InvalidData
+from contracts.schema import Feature
+from training.notes import add_note
+from training.recipe import Recipe
+from training.rows import plain_rows, suspects_of
+from training.tables.typed import ColumnFault, typed_values
+from training.targets import typed_target
+
+MIN_TABLE_ROWS = 50
+MAX_FAULTS_SHOWN = 5
+MAX_NAMES_SHOWN = 30
+EXACT_FLOAT32 = 2**24
+EXACT_FLOAT64 = 2**53
+"""Up to here float32 and float64 have every integer."""
+
+
+def checked_table(recipe: Recipe, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its features and targets in the types of the schema, all rows valid.
+
+    Raises:
+        InvalidData: a column is missing or of another type, a row breaks the schema, a target is
+            missing or unknown, or there are fewer than `MIN_TABLE_ROWS` rows.
+
+    """
+    _check_columns(recipe, table)
+    source = f" of {table.attrs['source']}" if isinstance(table.attrs.get("source"), str) else ""
+    faults: list[tuple[str, str]] = []
+    columns: dict[str, pd.Series] = {}
+    for feature in recipe.schema.features:
+        values = typed_values(table[feature.name], feature)
+        if isinstance(values, ColumnFault):
+            faults.append((_described(values, feature), values.remedy))
+        else:
+            columns[feature.name] = values
+    if faults:
+        shown = "; ".join(text for text, _ in faults[:MAX_FAULTS_SHOWN])
+        raise InvalidData(
+            f"recipe {recipe.name!r}: load{source}: {shown}",
+            remedy="; ".join(dict.fromkeys(remedy for _, remedy in faults[:MAX_FAULTS_SHOWN])),
+        )
+    typed = table.assign(**columns)
+    _check_rows(recipe, typed, source)
+    for target in recipe.targets:
+        typed = typed.assign(**{target: typed_target(recipe, target, table[target])})
+    for feature in recipe.schema.features:
+        _note_doubts(typed[feature.name], feature)
+    return typed
+
+
+def _check_columns(recipe: Recipe, table: pd.DataFrame) -> None:
+    missing = [n for n in (*recipe.schema.names, *recipe.targets) if n not in table.columns]
+    if missing:
+        names = list(map(str, table.columns))
+        more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+        raise InvalidData(
+            f"recipe {recipe.name!r}: load: expected the columns {', '.join(missing)}, "
+            f"got {', '.join(names[:MAX_NAMES_SHOWN])}{more}",
+            remedy="name the columns in the loader as in the schema",
+        )
+    if len(table) < MIN_TABLE_ROWS:
+        raise InvalidData(
+            f"recipe {recipe.name!r}: load: expected at least {MIN_TABLE_ROWS} rows, "
+            f"got {len(table)}",
+            remedy="fewer rows give no meaningful metric",
+        )
+
+
+def _check_rows(recipe: Recipe, table: pd.DataFrame, source: str) -> None:
+    suspects = suspects_of(table, recipe.schema)
+    faults: list[str] = []
+    for index in suspects:
+        row = plain_rows(table.iloc[[index]], recipe.schema)[0]
+        faults += map(str, recipe.schema.violations(row, f"rows[{index}]"))
+        if len(faults) >= MAX_FAULTS_SHOWN:
+            break
+    if faults:
+        shown = "; ".join(faults[:MAX_FAULTS_SHOWN])
+        raise InvalidData(
+            f"recipe {recipe.name!r}: {len(suspects)} rows{source} break the schema: {shown}",
+            remedy="fix the loader, or the schema (range, nullable, policy)",
+        )
+
+
+def _described(fault: ColumnFault, feature: Feature) -> str:
+    if fault.row is None:
+        return f"column {feature.name!r}: expected {fault.expected}, got {fault.got}"
+    more = f" (and {fault.n_rows - 1} more rows)" if fault.n_rows > 1 else ""
+    return f"rows[{fault.row}].{feature.name}: expected {fault.expected}, got {fault.got}{more}"
+
+
+def _note_doubts(column: pd.Series, feature: Feature) -> None:
+    """Note what is valid, but perhaps not meant."""
+    if feature.is_category:
+        unused = sorted(set(feature.categories) - set(column.dropna().unique()))
+        if unused:
+            add_note(f"{feature.name}: no row has the category {', '.join(map(repr, unused))}")
+        return
+    if feature.type == "bool":
+        return
+    largest = float(np.nanmax(np.abs(column.to_numpy()), initial=0.0))
+    if largest <= EXACT_FLOAT32:
+        return
+    exact = np.unique(column.dropna().to_numpy())
+    n_merged = len(exact) - len(np.unique(exact.astype(np.float32)))
+    if n_merged or largest > EXACT_FLOAT64:
+        step = float(np.spacing(np.float32(largest)))
+        add_note(
+            f"{feature.name}: values up to {largest:.10g} are in steps of {step:g} for the model "
+            f"(float32), so that close values merge ({n_merged:,} of {len(exact):,} here); if "
+            "steps matter, send a difference, such as seconds since a start"
+        )
