@@ -13,6 +13,8 @@ MAX_SHOWN_CHARS = 80
 FAULTS: Mapping[str, str] = {
     "invalid_http": "the request is not HTTP/1.1 as RFC 9112 defines it",
     "invalid_json": "the body is not one JSON document in UTF-8",
+    "invalid_csv": "the body is not a table as CSV in UTF-8",
+    "invalid_coding": "the body is not in the coding that content-encoding names",
     "unauthorized": "an API key is needed: authorization: Bearer KEY",
     "forbidden": "this API key lacks the required scope",
     "unknown_model": "no such model is served",
@@ -20,7 +22,7 @@ FAULTS: Mapping[str, str] = {
     "method_not_allowed": "method not allowed on this path",
     "body_timeout": "the request did not arrive in time",
     "body_too_large": "the body, or the number of rows, is beyond the limit",
-    "unsupported_media_type": "the body is not application/json in UTF-8",
+    "unsupported_media_type": "the body has a media type, charset or coding that is not read here",
     "invalid_request": "the features break the model's schema",
     "headers_too_large": "more or longer header lines than the limit",
     "rate_limited": "the API key was used too often; retry-after says when to try again",

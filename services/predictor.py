@@ -25,6 +25,7 @@ from services.auth import guard as key_guard
 from services.auth.guard import Guard
 from services.bento import deployment_hook
 from services.bento.client_api import api_methods
+from services.bento.cross_origin import cross_origin_options
 from services.bento.graceful_stop import delay_stop, name_parent, stop_with_parent
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
 from services.bento.packaged import is_followed, model_source
@@ -34,7 +35,7 @@ from services.edge.application import Edge
 from services.edge.asgi import App
 from services.edge.install import EdgeInstaller
 from services.edge.openapi import OpenApiPage
-from services.edge.routes import Page
+from services.edge.routes import VERSION, Page, TextBody
 from services.inference.loader import load_manifest
 from services.inference.model_source import ModelSource
 from services.serving.repository import ModelRepository
@@ -173,10 +174,12 @@ def _configured_address() -> tuple[str | None, int]:
 def _make_edge(inner: App) -> Edge:
     worker = _WORKERS[-1]
     pages: dict[str, Page] = {
-        "/docs.json": OpenApiPage(worker.repository, _version),
+        "/docs.json": OpenApiPage(worker.repository, _version, has_keys=not worker.guard.is_off),
         "/schema.json": lambda: _client_schema(worker.repository),
+        VERSION: lambda: TextBody(_version().encode()),
     }
-    return Edge(inner, worker.repository, worker.guard, SETTINGS, pages)
+    cors = cross_origin_options()
+    return Edge(inner, worker.repository, worker.guard, SETTINGS, pages, cors)
 
 
 def _version() -> str:

@@ -10,15 +10,19 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from contracts.split import UNIT_HEADER
 from services.auth.guard import Guard
 from services.auth.keys import Scope
 from services.edge.asgi import App, ASGIScope, Headers, Receive, Send
-from services.edge.body import JSON, BodyReader, ClientLeft
+from services.edge.body import BodyReader, ClientLeft
+from services.edge.cors import CrossOrigin
+from services.edge.request_content import content_route, is_plain
+from services.edge.response_content import MAX_INLINE_BYTES, coded, content_of, is_coded
 from services.edge.routes import Page, Route, RouteTable
 from services.edge.statuses import CLOSE, STATUSES, HttpFault, Pairs, headers_of
-from services.faults import Fault
+from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.ids import new_request_id
 from services.inference.pending import Request
 from services.serving.repository import ModelRepository
@@ -27,6 +31,7 @@ from services.settings import ServiceSettings
 logger = logging.getLogger("bentoml.slipway")
 
 MAX_HEADERS = 128
+NO_CONTENT = 204
 OPEN_PATHS = ("/livez", "/readyz", "/healthz")
 """BentoML's paths that need no key: whoever restarts the service has none."""
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -34,7 +39,7 @@ _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response; `headers` beyond content type, length and request id."""
+    """An HTTP response; `headers` beyond those of its body, and the request id."""
 
     status: int
     body: bytes
@@ -44,7 +49,8 @@ class Response:
 class Edge:
     """Answers our paths, and passes all other requests on to `inner`.
 
-    `pages`: what GET requests to further paths answer.
+    `pages`: what GET requests to further paths answer. `cors`: options of Starlette's
+    `CORSMiddleware`, or None to say nothing to browsers about other origins.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Edge:
         guard: Guard,
         settings: ServiceSettings,
         pages: Mapping[str, Page] | None = None,
+        cors: Mapping[str, Any] | None = None,
     ) -> None:
         self.repository = repository
         self.guard = guard
@@ -62,11 +69,18 @@ class Edge:
         self.body_bytes = settings.body_bytes
         self.max_connections = settings.connections
         self.max_connections_per_address = settings.connections_per_address
+        self.cors = None if cors is None else CrossOrigin(self._serve, cors)
         self._inner = inner
         self._read_body = BodyReader(settings.body_bytes, settings.body_timeout_s).read
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Answer a request or pass it on, as ASGI defines it."""
+        if self.cors is None:
+            await self._serve(scope, receive, send)
+        else:
+            await self.cors(scope, receive, send)
+
+    async def _serve(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
@@ -83,8 +97,7 @@ class Edge:
                 await self.guard.aadmit(headers, _scope_of(path))
                 response = None
             else:
-                body = await self._answer(route, scope, receive, request_id, headers)
-                response = Response(200, body)
+                response = await self._answer(route, scope, receive, request_id, headers)
         except ClientLeft:
             return
         except Exception as err:  # noqa: BLE001 - whatever it is, the client must not wait for ever
@@ -93,7 +106,7 @@ class Edge:
             # Outside the `try`: BentoML answers its own errors, and may have begun to.
             await self._inner(scope, receive, send)
         else:
-            await self._send(send, response, request_id)
+            await self._send(send, response, request_id, headers)
 
     def refuse(
         self, err: BaseException, route: Route | None, path: str, request_id: str
@@ -110,17 +123,23 @@ class Edge:
         encode_fault = self.routes.fault_body(path) if route is None else route.fault_body
         return Response(status, encode_fault(fault, request_id), headers_of(fault))
 
-    async def _send(self, send: Send, response: Response, request_id: str) -> None:
-        headers = [
-            (b"content-type", JSON),
-            (b"content-length", b"%d" % len(response.body)),
-            (b"x-request-id", request_id.encode()),
-            *response.headers,
-        ]
+    async def _send(self, send: Send, response: Response, request_id: str, asked: Headers) -> None:
+        """Send a response to a request with the headers `asked`."""
+        content = content_of(response.body)
+        if is_coded(content, asked):
+            is_short = len(content.body) <= MAX_INLINE_BYTES
+            content = coded(content) if is_short else await asyncio.to_thread(coded, content)
+        headers = [(b"x-request-id", request_id.encode()), *response.headers]
+        if response.status != NO_CONTENT:
+            headers += [
+                (b"content-type", content.media_type),
+                (b"content-length", b"%d" % len(content.body)),
+                *content.headers,
+            ]
         if not self.repository.is_open and CLOSE not in response.headers:
             headers.append(CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        await send({"type": "http.response.body", "body": content.body})
 
     async def _answer(
         self,
@@ -129,8 +148,8 @@ class Edge:
         receive: Receive,
         request_id: str,
         headers: Headers,
-    ) -> bytes:
-        """The body of the response to a request for one of our paths.
+    ) -> Response:
+        """The response to a request for one of our paths.
 
         Raises:
             Fault: the request is refused.
@@ -144,12 +163,18 @@ class Edge:
             raise self.routes.not_found(scope["path"])
         if route.scope is not None:
             await self.guard.aadmit(headers, route.scope)
-        _check_method(scope, route.method)
-        body = await self._read_body(receive, headers) if route.method == "POST" else b""
+        if scope["method"] == "OPTIONS":
+            return Response(NO_CONTENT, b"", [_allow(route)])
+        _check_method(scope, route)
+        body = b""
+        if route.method == "POST":
+            if not is_plain(headers):
+                route = content_route(route, headers, self.body_bytes)
+            body = await self._read_body(receive, headers)
         unit = headers.get(UNIT_HEADER, b"")
         response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         route.handle(Request(body, request_id, unit, time.monotonic()), response)
-        return await response
+        return Response(200, await response)
 
 
 def _scope_of(path: str) -> Scope:
@@ -157,13 +182,16 @@ def _scope_of(path: str) -> Scope:
     return "admin" if path == "/metrics" else "predict"
 
 
-def _check_method(scope: ASGIScope, method: str) -> None:
-    if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
-        raise HttpFault(
-            "method_not_allowed",
-            f"method: expected {method}, got {scope['method']}",
-            headers=[(b"allow", method.encode())],
-        )
+def _check_method(scope: ASGIScope, route: Route) -> None:
+    method = scope["method"]
+    if method != route.method and not (method == "HEAD" and route.method == "GET"):
+        message = f"method: expected {route.method}, got {method[:MAX_SHOWN_CHARS]}"
+        raise HttpFault("method_not_allowed", message, headers=[_allow(route)])
+
+
+def _allow(route: Route) -> tuple[bytes, bytes]:
+    """The header with the methods of a route."""
+    return (b"allow", b"GET, HEAD, OPTIONS" if route.method == "GET" else b"POST, OPTIONS")
 
 
 def request_id_of(headers: Headers) -> str:

@@ -1,17 +1,13 @@
-"""The body of an HTTP request: JSON, within the size limit, within the time limit."""
-
-import re
+"""The body of an HTTP request, within the size limit and within the time limit."""
 
 from services.edge.asgi import Headers, Receive
 from services.edge.statuses import CLOSE, HttpFault
 from services.edge.timeout import SharedTimeout
 from services.faults import Fault
 
-JSON = b"application/json"
 DRAIN_LIMIT_FACTOR = 8
 """A body of at most this many times the limit is read to its end before it is refused;
 otherwise a client that is still sending gets a reset instead of the 413."""
-_JSON_TYPE = re.compile(rb"application/json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
 
 
 class ClientLeft(Exception):
@@ -29,11 +25,10 @@ class BodyReader:
         """The complete body.
 
         Raises:
-            Fault: `unsupported_media_type`, `body_too_large` or `body_timeout`.
+            Fault: `body_too_large` or `body_timeout`.
             ClientLeft: the client closed the connection.
 
         """
-        check_json(headers)
         length = headers.get(b"content-length", b"")
         declared = int(length) if length.isdigit() else 0
         try:
@@ -65,29 +60,6 @@ def too_large(max_bytes: int, got: str) -> Fault:
     """The fault for a body of more than `max_bytes`; its connection is closed."""
     message = f"body: expected at most {max_bytes} bytes, got {got}"
     return HttpFault("body_too_large", message, headers=[CLOSE])
-
-
-def is_json(headers: Headers) -> bool:
-    """Whether the headers announce JSON in UTF-8 that is not compressed, or nothing."""
-    content_type = headers.get(b"content-type", JSON)
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        return False
-    return content_type == JSON or _JSON_TYPE.fullmatch(content_type) is not None
-
-
-def check_json(headers: Headers) -> None:
-    """Refuse a body that is announced as anything but uncompressed JSON in UTF-8.
-
-    Raises:
-        Fault: `unsupported_media_type`.
-
-    """
-    if not is_json(headers):
-        got = headers.get(b"content-type", JSON).decode("latin-1")[:80]
-        raise Fault(
-            "unsupported_media_type",
-            f"content-type: expected application/json, unencoded, got {got!r}",
-        )
 
 
 async def _drain(receive: Receive) -> None:

@@ -4,8 +4,8 @@ Besides the model, a request mostly costs its way through ASGI: a scope, a task,
 a chain of middleware. llhttp, uvicorn's parser, reads every request; if it is a prediction whose
 path, headers and coding are known here, its body goes directly to the route's handler and the
 response to the socket. Headers may differ in each request, and the body may come in pieces.
-Everything else (other methods and paths, a compressed body, a request sent behind one that is
-unanswered) takes the ordinary path: uvicorn's cycle, and the edge as an ASGI application.
+Everything else (other methods and paths, a request sent behind one that is unanswered) takes the
+ordinary path: uvicorn's cycle, and the edge as an ASGI application.
 
 The protocol also watches over what uvicorn does not: heads and bodies that never end, heads
 without a host, and requests to upgrade the protocol, whose body llhttp would read as the next
@@ -26,24 +26,23 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from contracts.split import UNIT_HEADER
 from services.edge.application import MAX_HEADERS, Edge, request_id_of
 from services.edge.asgi import Headers
-from services.edge.body import is_json, too_large
+from services.edge.body import too_large
 from services.edge.connections import ConnectionLimit
 from services.edge.fast_path_cycle import FastPathCycle, response_bytes
 from services.edge.flow import LeanDeque, LeanFlowControl
 from services.edge.http_head import MAX_HEAD_BYTES, is_oversized, malformation, without_upgrade
+from services.edge.request_content import is_plain
 from services.edge.routes import Route
 from services.edge.statuses import CLOSE, Pairs
 from services.faults import Fault
 from services.inference.ids import new_request_id
 from services.inference.pending import Request
+from services.protocols.wire_protocol import JSON
 
 logger = logging.getLogger("bentoml.slipway")
 
 UVICORN_PROTOCOL = HttpToolsProtocol
 """The protocol class that the fast path extends."""
-MAX_UNREAD_BODY_BYTES = 64 * 1024
-"""The body of a request that its head refuses is read to its end up to this size, so that the
-connection can be used again; above, the response closes the connection."""
 ORDINARY_GRACE = 1.25
 """The edge answers a late body on the ordinary path itself; the connection is closed after this
 many times the limit, for paths that are not the edge's."""
@@ -248,7 +247,6 @@ class FastPathProtocol(HttpToolsProtocol):
             and len(headers) == len(self.headers) <= MAX_HEADERS
             and edge.guard.is_synchronous
             and self.limit_concurrency is None
-            and is_json(headers)
             and int(headers.get(b"content-length", b"0")) <= edge.body_bytes
         )
 
@@ -256,24 +254,17 @@ class FastPathProtocol(HttpToolsProtocol):
         request_id = request_id_of(headers)
         unit = headers.get(UNIT_HEADER, b"")
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        cycle = FastPathCycle(self, path, route, request_id, unit, keep_alive=keep_alive)
+        cycle = FastPathCycle(self, path, route, request_id, unit, headers, keep_alive=keep_alive)
         self.cycle = cycle  # type: ignore[assignment]  # it has the attributes that uvicorn reads
         if route.scope is not None:
             try:
                 self._edge.guard.admit(headers, route.scope)
             except Exception as err:  # noqa: BLE001 - a bug in the guard must refuse, too
-                self._refuse_early(cycle, headers, err)
+                cycle.refuse_early(err)
+        if not is_plain(headers):
+            cycle.read_content(self._edge.body_bytes)
         if cycle.refusal is None and headers.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _refuse_early(self, cycle: FastPathCycle, headers: Headers, err: Exception) -> None:
-        """Refuse a request by its head: after its body if that is small, else at once."""
-        length = int(headers.get(b"content-length", b"0"))
-        is_read = b"transfer-encoding" not in headers and b"expect" not in headers
-        cycle.refusal = err
-        if not is_read or length > MAX_UNREAD_BODY_BYTES:
-            cycle.keep_alive = False
-            cycle.set_exception(err)
 
     def _begin_ordinary(self, headers: Headers) -> None:
         """Let uvicorn make a cycle and a task of the head that was read."""
@@ -300,12 +291,21 @@ class FastPathProtocol(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
 
-    def write_response(self, cycle: FastPathCycle, status: int, body: bytes, extra: Pairs) -> None:
+    def write_response(
+        self,
+        cycle: FastPathCycle,
+        status: int,
+        body: bytes,
+        extra: Pairs,
+        media_type: bytes = JSON,
+    ) -> None:
         """Write the response to a request of the fast path."""
         keep_alive = cycle.keep_alive and self._edge.repository.is_open and CLOSE not in extra
         headers = [*self.server_state.default_headers, *extra]
         self.transport.write(
-            response_bytes(status, body, cycle.request_id, headers, keep_alive=keep_alive)
+            response_bytes(
+                status, body, cycle.request_id, headers, media_type, keep_alive=keep_alive
+            )
         )
         cycle.response_complete = True
         if not keep_alive:
@@ -315,7 +315,7 @@ class FastPathProtocol(HttpToolsProtocol):
     def refuse(self, cycle: FastPathCycle, err: BaseException) -> None:
         """Write the response to a request of the fast path that failed."""
         response = self._edge.refuse(err, cycle.route, cycle.path, cycle.request_id)
-        self.write_response(cycle, response.status, response.body, response.headers)
+        cycle.send(response.status, response.body, response.headers)
 
     def _refuse_connection(self, fault: Fault) -> None:
         """Refuse what cannot be read on, and close; a request before it is answered first."""
@@ -328,17 +328,17 @@ class FastPathProtocol(HttpToolsProtocol):
         request_id = new_request_id()
         response = self._edge.refuse(fault, None, "", request_id)
         self.transport.write(
-            response_bytes(response.status, response.body, request_id, [], keep_alive=False)
+            response_bytes(response.status, response.body, request_id, [], JSON, keep_alive=False)
         )
         self.transport.close()
 
 
-def protocol_factory(edge: Edge) -> Any:
+def protocol_factory(edge: Edge, kind: type[FastPathProtocol] = FastPathProtocol) -> Any:
     """What uvicorn calls for each new connection, instead of its own protocol class."""
     limit = ConnectionLimit(edge.max_connections, edge.max_connections_per_address)
 
     def protocol(**uvicorn: Any) -> FastPathProtocol:
-        return FastPathProtocol(edge=edge, limit=limit, **uvicorn)
+        return kind(edge=edge, limit=limit, **uvicorn)
 
     return protocol
 

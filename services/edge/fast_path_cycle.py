@@ -1,12 +1,27 @@
 """A request of the fast path: its body as it arrives, and the sink of its response."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Protocol
 
-from services.edge.body import JSON
+from services.edge.asgi import Headers
+from services.edge.request_content import content_route
+from services.edge.response_content import (
+    MAX_INLINE_BYTES,
+    MIN_CODED_BYTES,
+    Content,
+    coded,
+    content_of,
+    is_coded,
+)
 from services.edge.routes import Route
 from services.edge.statuses import CLOSE, Pairs
+from services.faults import Fault
+from services.protocols.wire_protocol import JSON
 
+MAX_UNREAD_BODY_BYTES = 64 * 1024
+"""The body of a request that its head refuses is read to its end up to this size, so that the
+connection can be used again; above, the response closes the connection."""
 STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 
@@ -14,7 +29,12 @@ class ResponseWriter(Protocol):
     """The connection on which a cycle answers."""
 
     def write_response(
-        self, cycle: "FastPathCycle", status: int, body: bytes, extra: Pairs
+        self,
+        cycle: "FastPathCycle",
+        status: int,
+        body: bytes,
+        extra: Pairs,
+        media_type: bytes = JSON,
     ) -> None:
         """Write a response."""
 
@@ -40,8 +60,8 @@ class FastPathCycle:
     """
 
     __slots__ = (
-        "_pieces", "disconnected", "keep_alive", "message_event", "n_bytes", "path", "protocol",
-        "refusal", "request_id", "response_complete", "route", "unit",
+        "_pieces", "disconnected", "headers", "keep_alive", "message_event", "n_bytes", "path",
+        "protocol", "refusal", "request_id", "response_complete", "route", "unit",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +71,7 @@ class FastPathCycle:
         route: Route,
         request_id: str,
         unit: bytes,
+        headers: Headers,
         *,
         keep_alive: bool,
     ) -> None:
@@ -59,6 +80,7 @@ class FastPathCycle:
         self.route = route
         self.request_id = request_id
         self.unit = unit
+        self.headers = headers
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
@@ -66,6 +88,23 @@ class FastPathCycle:
         self.refusal: Exception | None = None
         self.n_bytes = 0
         self._pieces: bytes | bytearray = b""
+
+    def read_content(self, max_bytes: int) -> None:
+        """Let the body be read as the headers announce it: not as plain JSON."""
+        if self.refusal is None:
+            try:
+                self.route = content_route(self.route, self.headers, max_bytes)
+            except Fault as fault:
+                self.refuse_early(fault)
+
+    def refuse_early(self, err: Exception) -> None:
+        """Refuse a request by its head: after its body if that is small, else at once."""
+        length = int(self.headers.get(b"content-length", b"0"))
+        is_read = b"transfer-encoding" not in self.headers and b"expect" not in self.headers
+        self.refusal = err
+        if not is_read or length > MAX_UNREAD_BODY_BYTES:
+            self.keep_alive = False
+            self.set_exception(err)
 
     def receive(self, piece: bytes, max_bytes: int) -> bool:
         """Take a piece of the body; false if the body is now longer than `max_bytes`."""
@@ -92,26 +131,52 @@ class FastPathCycle:
 
     def set_result(self, result: bytes, /) -> None:
         """Send the response."""
-        if not self.done():
+        if self.done():
+            return
+        if len(result) <= MIN_CODED_BYTES and type(result) is bytes:
             self.protocol.write_response(self, 200, result, ())
+        else:
+            self.send(200, result)
 
     def set_exception(self, fault: BaseException, /) -> None:
         """Send the fault."""
         if not self.done():
             self.protocol.refuse(self, fault)
 
+    def send(self, status: int, body: bytes, extra: Pairs = ()) -> None:
+        """Send a response that may be long or not JSON: compressed if the client asks for it."""
+        content = content_of(body)
+        if not is_coded(content, self.headers):
+            self._write(status, content, extra)
+        elif len(body) <= MAX_INLINE_BYTES:
+            self._write(status, coded(content), extra)
+        else:
+            packing = asyncio.get_running_loop().run_in_executor(None, coded, content)
+            packing.add_done_callback(lambda done: self._write(status, done.result(), extra))
+
+    def _write(self, status: int, content: Content, extra: Pairs) -> None:
+        if not self.done():
+            headers = (*content.headers, *extra)
+            self.protocol.write_response(self, status, content.body, headers, content.media_type)
+
 
 def response_bytes(
-    status: int, body: bytes, request_id: str, headers: Pairs, *, keep_alive: bool
+    status: int,
+    body: bytes,
+    request_id: str,
+    headers: Pairs,
+    media_type: bytes,
+    *,
+    keep_alive: bool,
 ) -> bytes:
-    """A whole response with a JSON body."""
+    """A whole response."""
     lines = [STATUS_LINES[status]]
     for name, value in headers:
         if (name, value) != CLOSE:
             lines += (name, b": ", value, b"\r\n")
     lines.append(
         b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
-        % (JSON, len(body), request_id.encode())
+        % (media_type, len(body), request_id.encode())
     )
     lines += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", body)
     return b"".join(lines)

@@ -5,7 +5,7 @@ document and the code cannot differ. The docs page of BentoML (`/`) draws it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -21,16 +21,17 @@ from services.protocols.fault_body import FaultBody
 from services.protocols.labels import LabelBody, LabelsAccepted, LabelsBody
 from services.protocols.open_inference import ModelMetadata, OpenInference, OpenInferenceFault
 from services.protocols.prediction import model_types, row_name
-from services.protocols.wire_protocol import SCHEMA_REF, WireProtocol
+from services.protocols.wire_protocol import JSON, SCHEMA_REF, TENSORS, ModelTypes, WireProtocol
 from services.serving.load_failures import LoadFailure
 from services.serving.model import Model, ModelDescription
 from services.serving.repository import ModelRepository
 
 TITLE = "Slipway"
+PING = "MLflow's health check: whether the service is ready."
 MODELS, LABELS, HEALTH = "Models", "Labels", "Health"
 ANY_OBJECT = dict[str, Any]
-SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"key": []}]
-"""An API key in one of two headers, or none where keys are off."""
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+"""An API key in one of two headers."""
 SECURITY_SCHEMES: JsonSchema = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -57,7 +58,10 @@ class ModelList(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class PathOperation:
-    """One path and method. `request` and `response` are types, or tuples of alternatives."""
+    """One path and method. `request` and `response` are types, or tuples of alternatives.
+
+    `media`: what requests may be instead of JSON, by media type. `needs_key`: where keys are on.
+    """
 
     path: str
     summary: str
@@ -66,19 +70,27 @@ class PathOperation:
     request: Any = None
     fault: type[msgspec.Struct] = FaultBody
     components: tuple[type[msgspec.Struct], ...] = ()
+    media: Mapping[str, Any] = field(default_factory=dict)
+    needs_key: bool = True
 
 
 class OpenApiPage:
-    """Makes the document, once per change of the models. `version`: of the running service."""
+    """Makes the document, once per change of the models.
+
+    `version`: of the running service. `has_keys`: whether requests need an API key.
+    """
 
     def __init__(
         self,
         repository: ModelRepository,
         version: Callable[[], str],
         protocols: tuple[type[WireProtocol], ...] = PROTOCOLS,
+        *,
+        has_keys: bool = False,
     ) -> None:
         self._repository = repository
         self._version = version
+        self._has_keys = has_keys
         self._protocols = protocols
         self._revision = -1
         self._document = b""
@@ -88,24 +100,34 @@ class OpenApiPage:
         if self._revision != self._repository.revision:
             self._revision = self._repository.revision
             models = self._repository.models
-            self._document = encode(openapi_document(models, self._version(), self._protocols))
+            self._document = encode(
+                openapi_document(models, self._version(), self._protocols, has_keys=self._has_keys)
+            )
         return self._document
 
 
 def openapi_document(
-    models: Mapping[str, Model], version: str, protocols: tuple[type[WireProtocol], ...]
+    models: Mapping[str, Model],
+    version: str,
+    protocols: tuple[type[WireProtocol], ...],
+    *,
+    has_keys: bool,
 ) -> JsonSchema:
     """The OpenAPI 3.1 document of a service with these models, by name."""
     operations = [*_general(), *_of_models(models, protocols)]
     schemas = _Schemas(operations)
     rows = {row_name(model.manifest): _row_schema(model.manifest) for model in models.values()}
-    paths = {each.path: _path_item(each, schemas) for each in operations}
+    paths = {
+        each.path: _path_item(each, schemas, has_key=has_keys and each.needs_key)
+        for each in operations
+    }
+    components = {"schemas": schemas.components | rows}
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": version, "description": served_table(models)},
         "servers": [{"url": "."}],
         "paths": {**paths, **{path: _bentoml_item(path) for path in BENTOML_PATHS}},
-        "components": {"schemas": schemas.components | rows, "securitySchemes": SECURITY_SCHEMES},
+        "components": components | ({"securitySchemes": SECURITY_SCHEMES} if has_keys else {}),
     }
 
 
@@ -139,7 +161,8 @@ class _Schemas:
     def __init__(self, operations: list[PathOperation]) -> None:
         types: dict[int, Any] = {}
         for each in operations:
-            for alternatives in (each.request, each.response, each.fault, each.components):
+            described = (each.request, each.response, each.fault, each.components)
+            for alternatives in (*described, *each.media.values()):
                 types |= {id(kind): kind for kind in _alternatives(alternatives)}
         schemas, self.components = msgspec.json.schema_components(
             types.values(), ref_template=SCHEMA_REF
@@ -160,14 +183,18 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
 
 def _general() -> Iterator[PathOperation]:
     yield PathOperation("/models", "All models: versions, schemas, metrics.", MODELS, ModelList)
-    yield PathOperation(
-        "/ping", "MLflow's health check: whether the service is ready.", HEALTH, ANY_OBJECT
-    )
+    yield _open("/ping", PING, HEALTH)
     tag, fault = OpenInference.tag, OpenInferenceFault
-    yield PathOperation("/v2", "The server.", tag, ANY_OBJECT)
-    yield PathOperation("/v2/health/live", "Whether the server is alive.", tag, ANY_OBJECT)
-    summary = "Whether the server is ready."
-    yield PathOperation("/v2/health/ready", summary, tag, ANY_OBJECT, fault=fault)
+    yield _open("/v2", "The server.", tag)
+    yield _open("/v2/health/live", "Whether the server is alive.", tag)
+    yield _open("/v2/health/ready", "Whether the server is ready.", tag, fault)
+
+
+def _open(
+    path: str, summary: str, tag: str, fault: type[msgspec.Struct] = FaultBody
+) -> PathOperation:
+    """A path that needs no key."""
+    return PathOperation(path, summary, tag, ANY_OBJECT, fault=fault, needs_key=False)
 
 
 def _of_models(
@@ -178,6 +205,7 @@ def _of_models(
         yield PathOperation(
             f"/models/{name}", f"{name}: version, schema, metrics.", MODELS, ModelDescription
         )
+        yield _open(f"/models/{name}/ping", PING, HEALTH)
         yield from _labels(f"/models/{name}/labels", name)
         if is_only:
             yield from _labels("/labels", name)
@@ -186,7 +214,10 @@ def _of_models(
             yield from _metadata(f"/v2/models/{name}/versions/{version}", name)
         types = model_types(model.manifest)
         for protocol in protocols:
+            if protocol.media_type != JSON:
+                continue
             request, response = protocol.request_type(types), protocol.response_type(types)
+            media = _other_media(protocol, protocols, types)
             for path, _ in prediction_paths(protocol, name, model, is_only=is_only):
                 yield PathOperation(
                     path,
@@ -196,7 +227,19 @@ def _of_models(
                     request,
                     protocol.fault_type,
                     protocol.component_types,
+                    media,
                 )
+
+
+def _other_media(
+    protocol: type[WireProtocol], protocols: tuple[type[WireProtocol], ...], types: ModelTypes
+) -> dict[str, Any]:
+    """By media type, what else than JSON the paths of a protocol read."""
+    return {
+        each.media_type.decode(): each.request_type(types)
+        for each in protocols
+        if each.paths == protocol.paths and each.media_type != JSON
+    }
 
 
 def _summary(protocol: type[WireProtocol], manifest: Manifest) -> str:
@@ -212,28 +255,31 @@ def _labels(path: str, name: str) -> Iterator[PathOperation]:
 def _metadata(root: str, name: str) -> Iterator[PathOperation]:
     tag, fault = OpenInference.tag, OpenInferenceFault
     yield PathOperation(root, f"{name}: inputs and outputs.", tag, ModelMetadata, fault=fault)
-    yield PathOperation(
-        f"{root}/ready", f"{name}: whether it is ready.", tag, ANY_OBJECT, fault=fault
-    )
+    yield _open(f"{root}/ready", f"{name}: whether it is ready.", tag, fault)
 
 
 def _row_schema(manifest: Manifest) -> JsonSchema:
     return row_schema(manifest.schema, manifest.golden[0].features if manifest.golden else None)
 
 
-def _path_item(operation: PathOperation, schemas: _Schemas) -> JsonSchema:
+def _path_item(operation: PathOperation, schemas: _Schemas, *, has_key: bool) -> JsonSchema:
+    answer = _json(schemas.of(operation.response))
+    media = {name: {"schema": schemas.of(kind)} for name, kind in operation.media.items()}
+    if TENSORS.decode() in media:
+        answer |= {TENSORS.decode(): media[TENSORS.decode()]}
     described: JsonSchema = {
         "summary": operation.summary,
         "tags": [operation.tag],
         "responses": {
-            "200": {"description": "OK", "content": _json(schemas.of(operation.response))},
+            "200": {"description": "OK", "content": answer},
             **_refusals(schemas.of(operation.fault)),
         },
-        "security": SECURITY,
     }
+    if has_key:
+        described["security"] = SECURITY
     if operation.request is None:
         return {"get": described}
-    body = {"required": True, "content": _json(schemas.of(operation.request))}
+    body = {"required": True, "content": _json(schemas.of(operation.request)) | media}
     return {"post": described | {"requestBody": body}}
 
 

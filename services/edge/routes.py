@@ -1,7 +1,7 @@
 """The paths that the service answers itself: method, key scope, handler, shape of errors."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,12 +12,16 @@ from services.inference.templates import encode
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import fault_body
 from services.protocols.open_inference import OpenInference, model_metadata
-from services.protocols.wire_protocol import WireProtocol
+from services.protocols.wire_protocol import JSON, WireProtocol
 from services.serving.endpoint import SingleEndpoint
 from services.serving.model import Model
 from services.serving.repository import ModelRepository
 
 SERVER_NAME = "slipway"
+VERSION = "/version"
+"""MLflow's path for the version of the server; its clients ask for it, and have no key."""
+EXTENSIONS = ("binary_tensor_data",)
+"""Extensions of the Open Inference Protocol that the service speaks, by Triton's names."""
 MAX_PATH_CHARS = 120
 
 
@@ -39,15 +43,25 @@ Page = Callable[[], bytes]
 """Makes the body of a GET request."""
 
 
+class TextBody(bytes):
+    """The body of a response in plain text."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. `scope`: what its key must allow, None for no key. `model`: for metrics."""
+    """One path. `scope`: what its key must allow, None for no key. `model`: for metrics.
+
+    `media_handlers`: what takes bodies that are not JSON, by media type.
+    """
 
     method: str
     handle: Handler
     scope: Scope | None = "predict"
     model: str = ""
     fault_body: FaultBodyWriter = fault_body
+    media_handlers: Mapping[bytes, Handler] = field(default_factory=dict)
 
 
 Routes = Iterator[tuple[str, Route]]
@@ -90,6 +104,12 @@ class RouteTable:
         models = self._repository.models
         if parts and parts[0] == "models" and len(parts) > 1 and parts[1] not in models:
             return self._repository.unknown_model(parts[1])
+        if len(parts) > 3 and parts[0] == "models" and parts[2] == "versions":  # noqa: PLR2004 - models/NAME/versions/VERSION
+            known = " or ".join(map(str, sorted(models[parts[1]].versions)))
+            got = repr(parts[3][:MAX_PATH_CHARS])
+            message = f"version of {parts[1]}: expected one that is served ({known}), got {got}"
+            if parts[3] not in known.split(" or "):
+                return Fault("unknown_model", message)
         if parts and parts[0] in {"predict", "invocations", "labels"} and len(models) != 1:
             known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(models)) or "none"
             message = f"several models are served: expected one of {known}"
@@ -104,18 +124,22 @@ class RouteTable:
         repository = self._repository
         yield "/models", _get(lambda: encode(_listing(repository)))
         yield "/ping", _get(lambda: self._if_ready({}), scope=None)
-        server = encode({"name": SERVER_NAME, "version": "2", "extensions": []})
+        server = encode({"name": SERVER_NAME, "version": "2", "extensions": EXTENSIONS})
         yield "/v2", _get(lambda: server, scope=None)
         yield "/v2/health/live", _get(lambda: encode({"live": True}), scope=None)
         ready = partial(self._if_ready, {"ready": True})
         yield "/v2/health/ready", _get(ready, scope=None, fault_body=OpenInference.fault_body)
         for path, page in self._pages.items():
-            yield path, _get(page)
+            yield path, _get(page, scope=None if path == VERSION else "predict")
 
     def _of_models(self) -> Routes:
         models = self._repository.models
         for name, model in models.items():
             yield f"/models/{name}", _get(partial(_description, model), model=name)
+            ping = partial(self._if_ready, {})
+            yield f"/models/{name}/ping", _get(ping, scope=None, model=name)
+            if VERSION in self._pages:
+                yield f"/models/{name}{VERSION}", _get(self._pages[VERSION], scope=None, model=name)
             yield f"/models/{name}/labels", _labels(name, model)
             yield from self._metadata(f"/v2/models/{name}", name, model.production)
             for version, endpoint in model.versions.items():
@@ -127,11 +151,18 @@ class RouteTable:
 
     def _predictions(self, name: str, model: Model) -> Routes:
         is_only = len(self._repository.models) == 1
+        routes: dict[str, Route] = {}
         for protocol in self._protocols:
             for path, version in prediction_paths(protocol, name, model, is_only=is_only):
                 endpoint = model.endpoint if version is None else model.versions[version]
                 submit = partial(endpoint.submit, protocol)
-                yield path, Route("POST", submit, model=name, fault_body=protocol.fault_body)
+                if protocol.media_type == JSON:
+                    fault_body = protocol.fault_body
+                    routes[path] = Route("POST", submit, model=name, fault_body=fault_body)
+                else:
+                    others = {**routes[path].media_handlers, protocol.media_type: submit}
+                    routes[path] = replace(routes[path], media_handlers=others)
+        yield from routes.items()
 
     def _metadata(self, root: str, name: str, endpoint: SingleEndpoint) -> Routes:
         """Metadata and readiness in the Open Inference Protocol."""

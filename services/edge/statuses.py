@@ -9,6 +9,8 @@ Pairs = Sequence[tuple[bytes, bytes]]
 STATUSES: Mapping[str, int] = {
     "invalid_http": 400,
     "invalid_json": 400,
+    "invalid_csv": 400,
+    "invalid_coding": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "unknown_model": 404,

@@ -74,7 +74,13 @@ class Invocations(WireProtocol):
             )
         decoder = self.model.decoder
         table = _table(key, document[key], decoder.names, limit)  # type: ignore[index]  # as above
-        return valid_rows(table, decoder), _render
+        return valid_rows(table, decoder), self.render
+
+    @staticmethod
+    def render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
+        """The encoded predictions."""
+        del refused
+        return b'{"predictions":[%b]}' % b",".join(result.predictions[rows])
 
     @classmethod
     def request_type(cls, types: ModelTypes) -> Any:
@@ -87,11 +93,6 @@ class Invocations(WireProtocol):
         """The predictions."""
         del types
         return InvocationPredictions
-
-
-def _render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
-    del refused
-    return b'{"predictions":[%b]}' % b",".join(result.predictions[rows])
 
 
 def _table(key: str, content: Any, names: Sequence[str], limit: int) -> Table:

@@ -3,14 +3,14 @@
 Source: https://github.com/kserve/open-inference-protocol (inference_rest.md). Rows come as one
 tensor per feature, named like it, of shape `[n]` or `[n, 1]`; or as one tensor of shape
 `[n, n_features]` in the order of the metadata's inputs, with each category as its index in the
-schema's list. Tensors are JSON; the binary extension is not offered.
+schema's list. The values of a tensor are JSON, or bytes behind it (`binary_tensors`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from contracts.errors import preview
 from contracts.schema import Violation
@@ -21,6 +21,7 @@ from services.inference.loader import ServedModel
 from services.inference.pending import Render
 from services.inference.rows import Rows
 from services.inference.templates import encode
+from services.protocols.binary_tensors import ALL_BINARY, BINARY_OUTPUT, BinaryData, TensorBody
 from services.protocols.fault_body import FaultCode
 from services.protocols.table import Table, check_size, refuse_any, valid_rows
 from services.protocols.tensors import (
@@ -32,13 +33,15 @@ from services.protocols.tensors import (
     ResponseTensor,
     Tensor,
     TensorMetadata,
+    binary_tensor,
     feature_value,
     input_metadata,
+    object_at,
     output_metadata,
     response_tensor,
     text_at,
 )
-from services.protocols.wire_protocol import ModelTypes, WireProtocol
+from services.protocols.wire_protocol import TENSORS, ModelTypes, WireProtocol
 
 PLATFORM = "onnxruntime_onnx"
 REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})
@@ -85,7 +88,7 @@ class OpenInferenceFault(msgspec.Struct, frozen=True):
 
 
 class OpenInference(WireProtocol):
-    """Tensors in, tensors out."""
+    """Tensors in, tensors out; their values are JSON in requests."""
 
     paths = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
     tag = "Open Inference Protocol v2"
@@ -107,7 +110,9 @@ class OpenInference(WireProtocol):
                 rows.
 
         """
-        request = parse_json(body, nan_is_null=True)
+        return self._read(parse_json(body, nan_is_null=True), None, limit)
+
+    def _read(self, request: object, binary: BinaryData | None, limit: int) -> tuple[Rows, Render]:
         if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
             got = type(request).__name__
             raise invalid_request([Violation("inputs", "a list of tensors", got)])
@@ -116,8 +121,14 @@ class OpenInference(WireProtocol):
         )
         client_id = text_at(request.get("id", ""), "id")
         text_at(request.get("model_name", ""), "model_name")
-        wanted = self._requested_outputs(request.get("outputs"))
-        rows = valid_rows(self._table(request["inputs"], limit), self.model.decoder)
+        parameters = object_at(request.get("parameters", {}), "parameters")
+        wanted = self._requested_outputs(
+            request.get("outputs"), is_binary=parameters.get(ALL_BINARY) is True
+        )
+        table = self._table(request["inputs"], binary, limit)
+        if binary is not None:
+            binary.require_end()
+        rows = valid_rows(table, self.model.decoder)
 
         def render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
             del refused
@@ -144,8 +155,8 @@ class OpenInference(WireProtocol):
         del types
         return InferenceResponse
 
-    def _table(self, tensors: Sequence[object], limit: int) -> Table:
-        read = [Tensor(tensor, f"inputs[{index}]") for index, tensor in enumerate(tensors)]
+    def _table(self, tensors: Sequence[object], binary: BinaryData | None, limit: int) -> Table:
+        read = [Tensor(tensor, f"inputs[{index}]", binary) for index, tensor in enumerate(tensors)]
         if len(read) == 1 and read[0].name not in self._by_name:
             return self._matrix(read[0], limit)
         return self._by_feature(read, limit)
@@ -207,9 +218,10 @@ class OpenInference(WireProtocol):
 
         return Table(rows, locate)
 
-    def _requested_outputs(self, outputs: object) -> Sequence[str]:
+    def _requested_outputs(self, outputs: object, *, is_binary: bool) -> Mapping[str, bool]:
+        """The wanted outputs, and whether each is sent as bytes instead of JSON."""
         if not outputs:
-            return self._names
+            return dict.fromkeys(self._names, is_binary)
         if not isinstance(outputs, list):
             raise invalid_request([Violation("outputs", "a list", type(outputs).__name__)])
         names = [each.get("name") if isinstance(each, dict) else None for each in outputs]
@@ -219,27 +231,63 @@ class OpenInference(WireProtocol):
             for index, name in enumerate(names)
             if name not in self._names
         )
-        return [str(name) for name in names]
+        wanted: dict[str, bool] = {}
+        for index, each in enumerate(outputs):
+            parameters = object_at(each.get("parameters", {}), f"outputs[{index}].parameters")
+            wanted[each["name"]] = parameters.get(BINARY_OUTPUT, is_binary) is True
+        return wanted
 
     def _response(
-        self, result: BatchResult, rows: slice, client_id: str, wanted: Sequence[str]
+        self, result: BatchResult, rows: slice, client_id: str, wanted: Mapping[str, bool]
     ) -> bytes:
         ids = [b'"%b%b"' % (result.id_head, tail) for tail in result.ids[rows]]
         scores = zip(*(column[rows] for column in result.scores), strict=True)
         texts = (result.predictions[rows], [text for row in scores for text in row], ids)
+        outputs: list[ResponseTensor] = []
+        binary: list[bytes] = []
+        for output, values in zip(self._outputs, texts, strict=True):
+            if wanted.get(output.name):
+                tensor, data = binary_tensor(output, len(ids), values)
+                outputs.append(tensor)
+                binary.append(data)
+            elif output.name in wanted:
+                outputs.append(response_tensor(output, len(ids), values))
         pointer = self.model.pointer
-        return encode(
+        response = encode(
             InferenceResponse(
                 model_name=pointer.name,
                 model_version=str(pointer.version),
                 id=client_id or UNSET,
-                outputs=[
-                    response_tensor(output, len(ids), values)
-                    for output, values in zip(self._outputs, texts, strict=True)
-                    if output.name in wanted
-                ],
+                outputs=outputs,
             )
         )
+        return TensorBody.of(b"".join((response, *binary)), len(response)) if binary else response
+
+
+class BinaryInference(OpenInference):
+    """Requests whose JSON is followed by the values of tensors as bytes: a `TensorBody`."""
+
+    media_type = TENSORS
+
+    @classmethod
+    def request_type(cls, types: ModelTypes) -> Any:
+        """Bytes, whose beginning is an `InferenceRequest` as JSON."""
+        del types
+        description = "The JSON, of Inference-Header-Content-Length bytes, and then the tensors"
+        schema = {"format": "binary", "description": description}
+        return Annotated[str, Meta(extra_json_schema=schema)]
+
+    def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
+        """The rows of a `TensorBody`, and what encodes the requested outputs.
+
+        Raises:
+            Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit`
+                rows.
+
+        """
+        end = body.json_bytes if isinstance(body, TensorBody) else len(body)
+        request = parse_json(body[:end], nan_is_null=True)
+        return self._read(request, BinaryData(body[end:]), limit)
 
 
 def model_metadata(model: ServedModel) -> ModelMetadata:

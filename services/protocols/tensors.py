@@ -1,6 +1,7 @@
 """Tensors of the Open Inference Protocol: how they are written, read, and described."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from math import prod
 from typing import Annotated, Any
 
@@ -12,6 +13,13 @@ from contracts.manifest import Manifest
 from contracts.schema import MISSING_CODE, Feature, Violation, normalized
 from services.faults import MAX_SHOWN_CHARS
 from services.inference.json_body import invalid_request
+from services.protocols.binary_tensors import (
+    BINARY_SIZE,
+    BinaryData,
+    check_binary_size,
+    packed_values,
+    values_of,
+)
 
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
 INTEGERS = frozenset({f"{u}INT{bits}" for u in ("", "U") for bits in (8, 16, 32, 64)})
@@ -34,12 +42,12 @@ Shape = list[int]
 
 
 class RequestTensor(msgspec.Struct, frozen=True):
-    """A tensor of a request as JSON."""
+    """A tensor of a request; `data` is JSON, or absent if the tensor is binary."""
 
     name: str
     shape: Shape
     datatype: str
-    data: list[Any]
+    data: list[Any] | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
 
 
@@ -60,37 +68,60 @@ class TensorMetadata(msgspec.Struct, frozen=True):
 
 
 class ResponseTensor(msgspec.Struct, frozen=True, kw_only=True):
-    """A tensor of a response; `data` is flat JSON."""
+    """A tensor of a response; `data` is flat JSON, or absent if the tensor is binary."""
 
     name: str
     datatype: str
     shape: Shape
     parameters: dict[str, Any] | UnsetType = UNSET
-    data: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "array"})]
+    data: (
+        Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "array", "items": {}})] | UnsetType
+    ) = UNSET
 
 
 class Tensor:
     """A tensor of a request: name, datatype, shape, and its data, flat.
+
+    `binary`: what follows the JSON of the request, or None if nothing does.
 
     Raises:
         Fault: `invalid_request`.
 
     """
 
-    def __init__(self, given: object, location: str) -> None:
+    def __init__(self, given: object, location: str, binary: BinaryData | None = None) -> None:
         if not isinstance(given, dict):
             raise invalid_request([Violation(location, "a tensor", type(given).__name__)])
         self.location = location
         self.name = normalized(text_at(given.get("name"), f"{location}.name"))
         self.datatype = text_at(given.get("datatype"), f"{location}.datatype")
         self.shape = _shape(given.get("shape"), f"{location}.shape")
-        if "data" not in given:
-            got = "none (binary tensors are not supported)"
-            raise invalid_request([Violation(f"{location}.data", "the values as JSON", got)])
-        self.data = _flat(given["data"])
-        if len(self.data) != prod(self.shape):
-            expected = f"{prod(self.shape)} values, as the shape says"
-            raise invalid_request([Violation(f"{location}.data", expected, str(len(self.data)))])
+        parameters = object_at(given.get("parameters", {}), f"{location}.parameters")
+        self._bytes: memoryview | None = None
+        if "data" in given:
+            self.data = _flat(given["data"])
+            n_values = prod(self.shape)
+            if len(self.data) != n_values:
+                expected, got = f"{n_values} values, as the shape says", str(len(self.data))
+                raise invalid_request([Violation(f"{location}.data", expected, got)])
+        elif binary is not None and BINARY_SIZE in parameters:
+            self._bytes = binary.take(parameters[BINARY_SIZE], location)
+            check_binary_size(self.datatype, self.shape, self._bytes, location)
+        else:
+            expected = "the values as JSON, or binary behind inference-header-content-length bytes"
+            raise invalid_request([Violation(f"{location}.data", expected, "none")])
+
+    @cached_property
+    def data(self) -> list[Any]:
+        """The values; those of a binary tensor are read when they are first asked for.
+
+        Raises:
+            Fault: `invalid_request`, for strings that do not fill the bytes, or are not UTF-8.
+
+        """
+        if self._bytes is None:
+            return []
+        return values_of(self.datatype, self.shape, self._bytes, self.location)
 
 
 def input_metadata(feature: Feature) -> TensorMetadata:
@@ -142,6 +173,21 @@ def response_tensor(
     )
 
 
+def binary_tensor(
+    described: TensorMetadata, n_rows: int, texts: Sequence[bytes]
+) -> tuple[ResponseTensor, bytes]:
+    """An output tensor of `n_rows` rows without data, and its data as bytes."""
+    data = packed_values(described.datatype, texts)
+    parameters = described.parameters or {}
+    tensor = ResponseTensor(
+        name=described.name,
+        datatype=described.datatype,
+        shape=[n_rows, *described.shape[1:]],
+        parameters={**parameters, BINARY_SIZE: len(data)},
+    )
+    return tensor, data
+
+
 def feature_value(feature: Feature, value: object) -> object:
     """A number of a matrix as the schema spells it; unchanged if it means nothing there."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0:
@@ -162,6 +208,18 @@ def text_at(value: object, location: str) -> str:
     """
     if not isinstance(value, str):
         raise invalid_request([Violation(location, "a string", type(value).__name__)])
+    return value
+
+
+def object_at(value: object, location: str) -> dict[str, Any]:
+    """A value that must be an object.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
+    if not isinstance(value, dict):
+        raise invalid_request([Violation(location, "an object", type(value).__name__)])
     return value
 
 

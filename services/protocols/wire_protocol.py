@@ -18,6 +18,8 @@ from services.inference.pending import Render
 from services.inference.rows import Rows
 from services.protocols.fault_body import FaultBody, fault_body
 
+JSON, CSV, TENSORS = b"application/json", b"text/csv", b"application/octet-stream"
+"""Media types of request bodies; the last is JSON that binary tensors follow."""
 SCHEMA_REF = "#/components/schemas/{name}"
 
 
@@ -49,6 +51,8 @@ class WireProtocol(ABC):
     tag: ClassVar[str]
     summary: ClassVar[str]
     """Heading and description in the OpenAPI document."""
+    media_type: ClassVar[bytes] = JSON
+    """What request bodies are."""
     fault_type: ClassVar[type[msgspec.Struct]] = FaultBody
     """What `fault_body` encodes."""
     is_one_row: ClassVar[bool] = False

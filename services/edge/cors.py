@@ -1,0 +1,51 @@
+"""Cross-origin requests (https://fetch.spec.whatwg.org/#http-cors-protocol), off by default.
+
+Starlette's middleware decides; the fast path, which no middleware sees, asks it for its headers.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from starlette.middleware.cors import CORSMiddleware
+
+from contracts.split import UNIT_HEADER
+from services.edge.asgi import App
+from services.edge.request_content import JSON_LENGTH
+from services.edge.statuses import Pairs
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST")
+REQUEST_HEADERS = (
+    "authorization", "content-encoding", "traceparent", "x-api-key", "x-request-id",
+    UNIT_HEADER.decode(), JSON_LENGTH.decode(),
+)  # fmt: skip
+"""Headers that the service reads, beyond those that every origin may send."""
+RESPONSE_HEADERS = ("retry-after", "x-request-id", JSON_LENGTH.decode())
+"""Headers of responses that scripts may read, beyond those that they always may."""
+DEFAULTS: Mapping[str, Collection[str]] = {
+    "allow_methods": METHODS,
+    "allow_headers": REQUEST_HEADERS,
+    "expose_headers": RESPONSE_HEADERS,
+}
+"""What options that are not set allow: all that the service has."""
+
+
+class CrossOrigin(CORSMiddleware):
+    """Answers preflight requests before they meet a guard, and adds headers to responses.
+
+    `options`: of Starlette's `CORSMiddleware`; `DEFAULTS` where they are not set.
+    """
+
+    def __init__(self, app: App, options: Mapping[str, Any]) -> None:
+        super().__init__(app, **{**DEFAULTS, **options})
+
+    def response_headers(self, origin: bytes | None) -> Pairs:
+        """What a response to a request from this origin says to the browser."""
+        varies = (b"vary", b"origin")
+        if origin is None:
+            return (varies,)
+        headers = {name.lower(): value for name, value in self.simple_headers.items()}
+        text = origin.decode("latin-1")
+        is_named = not self.allow_all_origins or self.allow_credentials
+        if is_named and self.is_allowed_origin(text):
+            headers["access-control-allow-origin"] = text
+        return (*((n.encode(), v.encode("latin-1")) for n, v in headers.items()), varies)
