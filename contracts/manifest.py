@@ -158,14 +158,20 @@ class Pointer(Document, frozen=True, kw_only=True):
 
 
 class Refusal(Document, frozen=True, kw_only=True):
-    """The last version of a model that was refused; `var/refused/<name>.json`.
+    """A version that this machine refuses to serve; `var/refused/<name>/<role>-<version>.json`.
 
-    The file stays until another version of the model becomes the one that is served. The
-    service, which cannot ask the registry, counts it in its metrics. `reason` says what was
-    expected and what was found.
+    The file stays until the version passes, or the role names another one. The service, which
+    cannot ask the registry, counts it in its metrics. `reason` says what was expected and what
+    was found, in printable characters; `attempts` how often in a row. `digest` is that of the
+    version. `against` names what else the refusal depends on, such as the version in production;
+    empty if the version itself is at fault.
     """
 
     name: str
+    role: str = "production"
     version: int
+    digest: str = ""
+    against: str = ""
     reason: str
+    attempts: int = 1
     refused_at: str

@@ -109,9 +109,18 @@ class _ServiceLayout:
         """The file that says which share of a model's requests the challenger answers."""
         return self.all_models / name / "split.json"
 
-    def refusal(self, name: str) -> Path:
-        """The file that says which version of a model was refused last, and why."""
-        return self.var / "refused" / f"{name}.json"
+    @property
+    def all_refusals(self) -> Path:
+        """The folder with a folder of refusals for each model."""
+        return self.var / "refused"
+
+    def refusals(self, name: str) -> Path:
+        """The folder of a model's refused versions."""
+        return self.all_refusals / name
+
+    def refusal(self, name: str, role: str, version: int) -> Path:
+        """The file that says why a version is not served in a role."""
+        return self.refusals(name) / f"{role}-{version}.json"
 
     @property
     def all_traffic(self) -> Path:
@@ -142,6 +151,11 @@ class _ServiceLayout:
     def locks(self) -> Path:
         """The folder of lock files."""
         return self.var / "locks"
+
+    @property
+    def model_locks(self) -> Path:
+        """The folder of the models' locks, apart from those of processes: `<model>.lock`."""
+        return self.locks / "models"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """The versions that the aliases `challenger` and `shadow` name, kept in step on this machine.
 
-Both are fetched and tried as production is, before their pointer moves. A version that cannot
+Both are prepared as production is, before their pointer moves. A version that cannot
 be served is reported, and affects nothing else. `split.json` holds the challenger's share.
 """
 
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from contracts.errors import GateRefused, InvalidSplit
 from contracts.files import unwritable, write_whole
@@ -17,11 +19,10 @@ from contracts.times import utc_text
 from registry.compatibility import compatibility
 from registry.mlflow_store.models import StoredModel
 from registry.model_directory import read_manifest
-from registry.pointers import read_pointer, read_split, remove_pointer
-from registry.pull import fetch_version, install_version
+from registry.pointers import read_pointer, read_split, remove_pointer, write_pointer
+from registry.preparation import Preparations
 from registry.split_spec import OFF, SplitSpec, parse_split
 from registry.store import Store
-from registry.trial import VersionTrial
 
 logger = logging.getLogger("slipway.follow")
 
@@ -31,14 +32,15 @@ class AliasPointers:
     """Keeps the pointers of challenger and shadow, and the split, as the registry wants them."""
 
     layout: Layout
-    trial: VersionTrial
+    preparations: Preparations
     _incompatible: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
     _last_error: dict[str, str] = field(default_factory=dict)
 
-    def point(self, store: Store, production: Pointer, role: str, version: int, by: str) -> None:
+    def point(self, store: Store, production: Pointer, role: str, version: int, by: str) -> bool:
         """Point a role at a version, if it can answer what production is asked.
 
-        `by` names the feature that identifies the unit of a request; empty for none.
+        Returns False while the version is being prepared. `by` names the feature that identifies
+        the unit of a request; empty for none.
 
         Raises:
             CorruptModel: the version is not what was registered, or cannot be served.
@@ -50,11 +52,14 @@ class AliasPointers:
         pointer = read_pointer(self.layout, name, role)
         if pointer is not None and pointer.version == version:
             self._check_compatible(production, pointer, by)
-            return
-        fetched = fetch_version(store, self.layout, name, version)
-        self._check_compatible(production, fetched, by)
-        install_version(store, self.layout, name, version, self.trial, role)
+            return True
+        prepared = self.preparations.result(store, name, version)
+        if prepared is None:
+            return False
+        self._check_compatible(production, prepared, by)
+        write_pointer(self.layout, replace(prepared, alias=role))
         logger.info("%s: version %d is the %s now", name, version, role)
+        return True
 
     def clear(self, name: str, role: str) -> None:
         """Remove the pointer of a role."""

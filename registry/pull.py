@@ -10,8 +10,6 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from contracts.errors import (
     CorruptModel,
     NothingInProduction,
@@ -32,7 +30,7 @@ from registry.mlflow_store.versions import StoredVersion
 from registry.model_directory import verify
 from registry.pointers import read_pointer, remove_pointer, same_target, write_pointer
 from registry.production import is_managed, reconcile
-from registry.refusals import TAG_REFUSED, record_refusal
+from registry.refusals import refuse, take_back
 from registry.store import Store
 from registry.trial import VersionTrial
 
@@ -40,8 +38,8 @@ from registry.trial import VersionTrial
 def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) -> PullResult:
     """Pull the production version of every model of ours, if it passes the `trial`.
 
-    A version that fails verification is refused: the old pointer stays, and the version has the
-    tag `slipway.refused` until it verifies. The old pointer also stays where the artifact store
+    A version that fails is refused (`registry.refusals`): the old pointer stays. Versions that
+    were refused before are tried again. The old pointer also stays where the artifact store
     does not answer. Models of others on the same server are left alone.
 
     Raises:
@@ -70,7 +68,7 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
                 raise
             # Only wrong bytes are the version's fault; a store that is away may come back.
             if isinstance(err, CorruptModel) and version is not None:
-                record_refusal(store, layout, model.name, version, err)
+                refuse(store, layout, model.name, PRODUCTION, version, err)
             refused.append(f"{printable(model.name)} version {version}: {err.what}")
             failures.append(err)
     if not pulled and failures:
@@ -107,14 +105,9 @@ def pull(store: Store, layout: Layout, name: str) -> Pointer:
 
 
 def install_version(
-    store: Store,
-    layout: Layout,
-    name: str,
-    version: int,
-    trial: VersionTrial | None = None,
-    alias: str = PRODUCTION,
+    store: Store, layout: Layout, name: str, version: int, trial: VersionTrial | None = None
 ) -> Pointer:
-    """Fetch a version, try it, and point an alias at it; an earlier refusal ends.
+    """Fetch a version, try it, and point at it as production; an earlier refusal ends.
 
     Raises:
         CorruptModel: the version is not what was registered, or does not pass the trial.
@@ -122,14 +115,11 @@ def install_version(
         Unwritable: a disk of this machine is full, or a folder belongs to another user.
 
     """
-    pointer = replace(fetch_version(store, layout, name, version), alias=alias)
-    if trial is not None and not same_target(read_pointer(layout, name, alias), pointer):
+    pointer = fetch_version(store, layout, name, version)
+    if trial is not None and not same_target(read_pointer(layout, name), pointer):
         trial(layout, pointer)
-    try:
-        installed = write_pointer(layout, pointer)
-        layout.refusal(name).unlink(missing_ok=True)
-    except OSError as err:
-        raise unwritable(layout.pointer(name, alias), err) from err
+    installed = write_pointer(layout, pointer)
+    take_back(store, layout, name, PRODUCTION, version)
     return installed
 
 
@@ -192,7 +182,7 @@ def _present(directory: Path, digest: str) -> Manifest | None:
 
 
 def _download(store: Store, stored: StoredVersion, directory: Path) -> Manifest:
-    """Download to a temporary folder, verify, rename; an earlier refusal's tag is removed."""
+    """Download to a temporary folder, verify, rename."""
     _check_size(store, stored)
     temporary = temporary_path(directory.parent)
     temporary.mkdir(parents=True)
@@ -202,8 +192,6 @@ def _download(store: Store, stored: StoredVersion, directory: Path) -> Manifest:
         except NotRegistered as err:
             raise CorruptModel(err.what, remedy=err.remedy) from err
         manifest = verify(downloaded, stored.digest)
-        if TAG_REFUSED in stored.tags:
-            store.versions.delete_tag(stored.name, stored.version, TAG_REFUSED)
         for path in (*downloaded.iterdir(), downloaded):
             flush(path)
         _rename_into_place(downloaded, directory, stored.digest)

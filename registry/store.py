@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Self
 
+from contracts.names import Layout
 from registry.lock import model_lock
 from registry.mlflow_store.artifacts import Artifacts
 from registry.mlflow_store.connection import Connection
@@ -22,7 +23,7 @@ class Store:
         self.versions = Versions(connection, self.models)
         self.runs = Runs(connection)
         self.artifacts = Artifacts(connection)
-        self._locks = settings.var.absolute() / "locks"
+        self._locks = Layout(settings.var.absolute()).model_locks
 
     @classmethod
     def open(cls, settings: RegistrySettings) -> Self:

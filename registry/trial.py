@@ -15,6 +15,9 @@ from contracts.manifest import Pointer
 from contracts.names import Layout
 from contracts.process_error import read_error
 
+SELF_END_MARGIN_S = 5.0
+"""A trial that outlives its time by this much ends itself: its starter was killed."""
+
 
 class VersionTrial(Protocol):
     """Checks that a version can be served."""
@@ -36,7 +39,8 @@ def _run_trial(layout: Layout, pointer: Pointer, *, timeout_s: float) -> None:
 
     """
     version = f"{pointer.name} version {pointer.version}"
-    command = [sys.executable, "-m", "services.trial", str(layout.var), pointer.write().decode()]
+    arguments = [str(layout.var), pointer.write().decode(), str(timeout_s + SELF_END_MARGIN_S)]
+    command = [sys.executable, "-m", "services.trial", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as err:

@@ -79,8 +79,14 @@ class Metrics:
     def _define_version_metrics(self) -> None:
         self.versions_refused = Counter(
             "slipway_versions_refused",
-            "Versions that had a pointer and could not be served",
+            "Refusals of versions: in their trial, or by this worker although they have a pointer",
             ["model"],
+        )
+        self.refused_versions = Gauge(
+            "slipway_refused_versions",
+            "Versions that an alias names, and that failed their trial here",
+            ["model"],
+            multiprocess_mode="livemax",
         )
         self.load_failed = Gauge(
             "slipway_model_load_failed",

@@ -1,4 +1,7 @@
-"""`python -m services.trial VAR POINTER`: load a version as a worker would, before one does.
+"""`python -m services.trial VAR POINTER SECONDS`: load a version as a worker would.
+
+It runs before a worker loads the version. A trial that takes longer than `SECONDS` ends itself, so
+that one whose starter was killed does not run forever.
 
 If the version cannot be served, the process ends with the error's exit code, and with a
 `contracts.process_error.ProcessError` as the last line of standard error.
@@ -7,6 +10,7 @@ If the version cannot be served, the process ends with the error's exit code, an
 import contextlib
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -27,7 +31,9 @@ MAX_MODEL_COPIES = 4
 
 def main() -> None:
     """Load, verify and warm the version; report the error if it cannot be served."""
-    var, pointer = sys.argv[1:]
+    var, pointer, seconds = sys.argv[1:]
+    # The default action of SIGALRM ends the process, even inside onnxruntime.
+    signal.setitimer(signal.ITIMER_REAL, float(seconds))
     try:
         _try(Layout(Path(var)), Pointer.read(pointer.encode(), "argument"))
     except PlatformError as err:

@@ -91,7 +91,7 @@ def _follow(step: Step | None) -> None:
     trial, rollout = service_trial(wishes.trial_timeout_s), Rollout(layout, wishes.canary_hold_s)
     follower = Follower(lambda: Store.open(wishes), layout, trial, 1.0, rollout)
     _arm(step)
-    follower.poll()
+    follower.settle()
 
 
 def _swap(step: Step | None, name: str, row: dict[str, Any], pointer: str) -> None:

@@ -11,6 +11,7 @@ serve: what is loaded stays loaded.
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class PointerWatcher:
     ) -> None:
         self._repository = repository
         self._source = source
-        self._refusals = Layout(settings.var).refusal("").parent
+        self._refusals = Layout(settings.var).all_refusals
         self._seen: FileIdentities = {}
         self._counted_refusals: FileIdentities = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -142,11 +143,17 @@ class PointerWatcher:
 
     def _count_refusals(self) -> None:
         """Count versions that the follower refused before they got a pointer."""
-        found = _identities(self._refusals.glob("*.json"))
+        found = _identities(self._refusals.glob("*/*.json"))
+        before, self._counted_refusals = self._counted_refusals, found
+        if found == before:
+            return
+        metrics = self._repository.metrics
         for path, identity in found.items():
-            if self._counted_refusals.get(path) != identity:
-                self._repository.metrics.versions_refused.labels(path.stem).inc()
-        self._counted_refusals = found
+            if before.get(path) != identity:
+                metrics.versions_refused.labels(path.parent.name).inc()
+        in_force = Counter(path.parent.name for path in found)
+        for name in in_force.keys() | {path.parent.name for path in before}:
+            metrics.refused_versions.labels(name).set(in_force[name])
 
     def _is_served(self, pointer: Pointer) -> bool:
         endpoint = self._repository.versions.get((pointer.name, pointer.alias))

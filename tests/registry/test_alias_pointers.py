@@ -39,7 +39,7 @@ def follower(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Follower:
     promote(trained.store, "tiny", 1, actor="ada")
     rollout = Rollout(trained.layout, hold_s=0.0)
     follower = Follower(lambda: trained.store, trained.layout, passing, 1.0, rollout)
-    follower.poll()
+    follower.settle()
     return follower
 
 
@@ -61,7 +61,7 @@ def test_a_challenger_gets_its_share_and_loses_it(trained: Workplace, follower: 
         "version": 2,
         "share": "10%",
     }
-    follower.poll()
+    follower.settle()
     found, pointer = split(trained), read_pointer(trained.layout, "tiny", "challenger")
     assert found is not None
     assert pointer is not None
@@ -69,31 +69,31 @@ def test_a_challenger_gets_its_share_and_loses_it(trained: Workplace, follower: 
     assert (pointer.version, pointer.alias) == (2, "challenger")
     assert found.challenger_digest == pointer.digest
     before = found.since
-    follower.poll()
+    follower.settle()
     assert split(trained) == found
     say("challenger=20%")
-    follower.poll()
+    follower.settle()
     raised = split(trained)
     assert raised is not None
     assert raised.weight == 0.2
     assert raised.since > before
     say("challenger=off")
-    follower.poll()
+    follower.settle()
     assert split(trained) is None
     trained.store.models.delete_alias("tiny", "challenger")
-    follower.poll()
+    follower.settle()
     assert read_pointer(trained.layout, "tiny", "challenger") is None
     assert not examine(trained.store, trained.layout)
 
 
 def test_a_shadow_comes_and_goes(trained: Workplace, follower: Follower) -> None:
     assert say("shadow=3")["shadow"]["version"] == 3
-    follower.poll()
+    follower.settle()
     pointer = read_pointer(trained.layout, "tiny", "shadow")
     assert pointer is not None
     assert (pointer.version, pointer.alias) == (3, "shadow")
     assert say("shadow=off")["shadow"]["version"] is None
-    follower.poll()
+    follower.settle()
     assert read_pointer(trained.layout, "tiny", "shadow") is None
 
 
@@ -123,14 +123,14 @@ def test_a_challenger_must_take_what_production_takes(
         patch.setattr(tiny, "NUMBERS", ["age", "income", "owner"])
         made = train_recipe(tiny.binary(schema=narrower), trained.store)
     say("challenger=50%", "--version", str(made.version))
-    follower.poll()
+    follower.settle()
     tags = trained.store.versions.get("tiny", made.version).tags
 
     assert split(trained) is None
     assert "feature lines: clients send it, and it would be refused" in tags[TAG_REFUSED]
     assert read_pointer(trained.layout, "tiny", "challenger") is None
     say("challenger=50%", "--version", "2")
-    follower.poll()
+    follower.settle()
     assert split(trained) is not None
 
 
@@ -141,19 +141,21 @@ def test_a_challenger_that_cannot_be_loaded_disturbs_nobody(
         if pointer.version == 2:
             raise CorruptModel("expected it to load, got nonsense")
 
-    follower._alias_pointers.trial = failing
+    follower.preparations.trial = failing
     say("challenger=50%", "--version", "2")
-    follower.poll()
+    follower.settle()
     assert split(trained) is None
     assert TAG_REFUSED in trained.store.versions.get("tiny", 2).tags
     production = read_pointer(trained.layout, "tiny")
     assert production is not None
     assert production.version == 1
+    follower.preparations.trial = passing
     promote(trained.store, "tiny", 2, actor="ada", force=True, because="to see")
-    follower.poll()
+    follower.settle()
     served = read_pointer(trained.layout, "tiny")
     assert served is not None
     assert served.version == 2, "what is refused as challenger is judged again as production"
+    assert TAG_REFUSED not in trained.store.versions.get("tiny", 2).tags
 
 
 # canaries
@@ -163,7 +165,7 @@ def begun(
     workplace: Workplace, follower: Follower, words: str = "canary 10,50,100 each 5"
 ) -> Canary:
     say(f"challenger={words}", "--version", "2")
-    follower.poll()
+    follower.settle()
     return stored(workplace)
 
 
@@ -183,17 +185,17 @@ def test_a_canary_goes_step_by_step_to_production(trained: Workplace, follower: 
     assert first is not None
     assert (first.weight, first.canary, canary.weights) == (0.1, canary.began, (0.1, 0.5))
     show(trained, canary, seen=50, requests=5, compared=5, units=5)
-    follower.poll()
+    follower.settle()
     second = split(trained)
     assert second is not None
     assert (second.weight, second.canary, stored(trained).step) == (0.5, canary.began, 1)
     show(trained, canary, seen=60, requests=9, compared=9, units=9)
-    follower.poll()
+    follower.settle()
     assert stored(trained).step == 1
     show(trained, canary, seen=62, requests=10, compared=10, units=10)
-    follower.poll()
+    follower.settle()
     assert split(trained) is not None, "its users stay with it until production has moved"
-    follower.poll()
+    follower.settle()
 
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("completed", True)
@@ -215,7 +217,7 @@ def test_a_canary_that_fails_is_taken_back_and_stays_so(
     canary = begun(trained, follower)
     show(trained, canary, seen=20, requests=3, failed=3)
     for _ in range(3):
-        follower.poll()
+        follower.settle()
 
     assert split(trained) is None
     assert (stored(trained).status, stored(trained).is_closed) == ("aborted", True)
@@ -235,7 +237,7 @@ def test_a_follower_that_was_killed_after_deciding_does_what_follows(
     half = replace(canary, status=status, sentence="decided")
     trained.store.models.set_tag("tiny", TAG_CANARY, half.write().decode())
     for _ in range(3):
-        follower.poll()
+        follower.settle()
 
     assert stored(trained).is_closed
     assert stored(trained).status == status
@@ -249,7 +251,7 @@ def test_another_share_by_hand_stops_a_canary(trained: Workplace, follower: Foll
     begun(trained, follower)
     say("challenger=30%")
     for _ in range(2):
-        follower.poll()
+        follower.settle()
 
     found = split(trained)
     assert found is not None
@@ -260,7 +262,7 @@ def test_another_share_by_hand_stops_a_canary(trained: Workplace, follower: Foll
 def test_evidence_of_another_canary_moves_nothing(trained: Workplace, follower: Follower) -> None:
     canary = begun(trained, follower)
     show(trained, replace(canary, began="2020-01-01T00:00:00Z"), requests=9, failed=9)
-    follower.poll()
+    follower.settle()
 
     assert stored(trained).status == "running"
     assert stored(trained).step == 0

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,8 +115,12 @@ def test_one_artifact_store_that_is_away_does_not_keep_others_from_being_followe
     rollout = Rollout(both.layout, hold_s=1.0)
     follower = Follower(lambda: both.store, both.layout, lambda *_: None, 1.0, rollout)
 
-    assert not follower.poll()
-    assert both.layout.pointer("tiny").exists()
+    assert not follower.settle()
+    give_up = time.monotonic() + 30
+    while not both.layout.pointer("tiny").exists():
+        assert time.monotonic() < give_up
+        follower.poll()
+        time.sleep(0.1)
     assert not both.layout.pointer("other").exists()
 
 

@@ -57,7 +57,7 @@ def test_a_production_tag_that_is_no_number_is_skipped(
     promote(store, "tiny", 1, actor="ada")
     store.models.set_tag("tiny", "slipway.production", "one\x1b[31m")
     follower = followed(trained, monkeypatch)
-    assert follower.poll()
+    assert follower.settle()
     pointer = read_pointer(trained.layout, "tiny")
 
     assert pointer is not None
@@ -80,7 +80,7 @@ def test_an_unexpected_error_of_one_model_keeps_no_other_from_being_followed(
 
     monkeypatch.setattr("registry.follow.reconcile", broken)
     follower = followed(both, monkeypatch)
-    assert follower.poll()
+    assert follower.settle()
     assert read_pointer(both.layout, "tiny") is not None
     assert "other: an unexpected error" in caplog.text
     heartbeat = (both.layout.metrics / "slipway-follow.prom").read_text()
@@ -96,9 +96,9 @@ def test_no_error_of_a_poll_ends_the_follower(
     follower = followed(promoted, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(promoted.store.models, "all", failing)
-        assert follower.poll()
+        assert follower.settle()
     assert "an unexpected error; the next poll tries again" in caplog.text
-    assert follower.poll()
+    assert follower.settle()
     assert read_pointer(promoted.layout, "tiny") is not None
 
 

@@ -49,7 +49,7 @@ def test_a_pull_that_fails_reports_the_kind_the_message_and_the_remedy(trained: 
 
     assert done.returncode == NotRegistered.exit_code
     assert done.stdout == b""
-    assert report.code == "not_registered"
+    assert report.code == "nothing_in_production"
     assert "expected a model with the alias 'production', got none" in report.message
     assert "slipway promote MODEL" in report.remedy
 
@@ -61,13 +61,15 @@ def test_a_pull_without_json_speaks_to_people(trained: Workplace) -> None:
     assert "help: slipway train --all" in said
 
 
-@pytest.mark.parametrize("process", ["services.trial", "services.replay"])
+@pytest.mark.parametrize(
+    ("process", "more"), [("services.trial", ("60",)), ("services.replay", ())]
+)
 def test_a_version_that_cannot_be_loaded_is_reported_by_the_service(
-    promoted: Workplace, process: str
+    promoted: Workplace, process: str, more: tuple[str, ...]
 ) -> None:
     pointer = pull(promoted.store, promoted.layout, "tiny")
     (promoted.layout.model("tiny", 1) / "model.onnx").write_bytes(b"broken")
-    done = run(promoted, process, str(promoted.layout.var), pointer.write().decode())
+    done = run(promoted, process, str(promoted.layout.var), pointer.write().decode(), *more)
     report = report_of(done)
 
     assert done.returncode == CorruptModel.exit_code

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.lifecycle.promotion_races import race
 from contracts.errors import NotRegistered, PlatformError, Unwritable
+from contracts.files import try_lock
 from registry import lock
 from registry.history import history
 from registry.production import read_state, reconcile, reconcile_locked
@@ -75,7 +76,7 @@ def test_a_lock_that_is_held_for_too_long_is_reported_with_its_holder(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.1)
-    path = trained.layout.var / "locks" / "tiny.lock"
+    path = trained.layout.var / "locks" / "models" / "tiny.lock"
     path.parent.mkdir(parents=True)
     with path.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -85,6 +86,14 @@ def test_a_lock_that_is_held_for_too_long_is_reported_with_its_holder(
     assert "fuser" in caught.value.remedy
     assert history(trained.store, "tiny") == []
     assert promote(trained.store, "tiny", 1, actor="ada").changed
+
+
+def test_the_lock_of_a_model_is_not_that_of_a_process(workplace: Workplace) -> None:
+    """`shadow` may be the name of a model, and is that of the shadow process."""
+    with try_lock(workplace.layout.locks / "shadow.lock") as held:
+        assert held is not None
+        with workplace.store.lock("shadow"):
+            assert (workplace.layout.locks / "models" / "shadow.lock").exists()
 
 
 def test_a_lock_that_cannot_be_made_is_reported_and_nothing_changes(trained: Workplace) -> None:

@@ -20,6 +20,7 @@ from tests.services.http_client import ask, metric
 
 pytestmark = pytest.mark.slow
 COUNTED = 'slipway_versions_refused_total{model="tiny"}'
+IN_FORCE = 'slipway_refused_versions{model="tiny"}'
 TRIAL_S = 6.0
 
 
@@ -121,8 +122,9 @@ def test_a_broken_version_is_refused_visibly_and_the_old_one_serves_on(
     assert (state.production, state.pointed, state.answers) == (str(version), "1", "1")
     tags = ward.client.get_model_version("tiny", str(version)).tags
     assert state.refused == f"production: {tags['slipway.refused']}"
-    path = ward.service.layout.refusal("tiny")
+    path = ward.service.layout.refusal("tiny", "production", version)
     assert Refusal.read(path.read_bytes()).reason == tags["slipway.refused"]
+    ward.wait_for(lambda: metric(ward.service, IN_FORCE) == 1)
 
 
 def test_a_version_that_is_right_is_served_after_all_that_was_refused(
@@ -135,4 +137,5 @@ def test_a_version_that_is_right_is_served_after_all_that_was_refused(
 
     assert ward.answer() == before | {"version": version}
     assert metric(ward.service, COUNTED) == counted
-    ward.wait_for(lambda: not ward.service.layout.refusal("tiny").exists())
+    ward.wait_for(lambda: not list(ward.service.layout.refusals("tiny").iterdir()))
+    ward.wait_for(lambda: metric(ward.service, IN_FORCE) == 0)
