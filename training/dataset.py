@@ -10,6 +10,7 @@ import pandas as pd
 
 from contracts.errors import InvalidData, PlatformError
 from contracts.manifest import Retrained
+from training.leakage import note_leaks
 from training.metrics import Target
 from training.recipe import Recipe
 from training.rows import features_of, frame_of, plain_rows, row_hashes, suspects_of
@@ -94,12 +95,14 @@ def split(recipe: Recipe, table: pd.DataFrame, seed: int) -> Split:
     The same table and seed always hold out the same rows.
 
     Raises:
-        InvalidData: a class has too few rows, or there are more classes than held-out rows.
+        InvalidData: a class has too few rows or is on one side only, or the column by which the
+            rows are split cannot be read.
 
     """
     features = features_of(table, recipe.schema)
     targets = targets_of(recipe, table)
     train, holdout = held_out(recipe, table, seed)
+    note_leaks(recipe, features, encoded_targets(recipe, targets), train, holdout)
     return Split(
         features.iloc[train],
         targets[train],

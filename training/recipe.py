@@ -35,6 +35,10 @@ RENAMED = {
 """Fields of earlier releases and what they are called now; both work in this release."""
 
 
+SPLIT_FIELDS = ("time", "group", "holdout")
+"""Fields that name a column by which rows are held out; at random if all are empty."""
+
+
 class SimulatedDrift(Protocol):
     """A change of the world, for demonstrations."""
 
@@ -85,6 +89,9 @@ class Recipe:
         latency_factor: How many times as long as production's a prediction may take.
         segment_features: Categorical features by which the monitor breaks drift down, unless
             `slipway monitor --segment` names others.
+        time: A column of times; the newest quarter of the rows is held out (`training.splitting`).
+        group: A column of groups, such as customers; no group is both learned and held out.
+        holdout: A boolean column that says which rows are held out.
         old_data_share: The share of the older rows, 0 to 1, that `slipway retrain` adds to the
             recent labelled traffic; None lets the recent rows decide (docs/retrain.md).
         runtime: What scores the model: `onnx` requires an ONNX form that passes the certificate,
@@ -115,6 +122,9 @@ class Recipe:
     segment_features: tuple[str, ...] = ()
     old_data_share: float | None = None
     runtime: RuntimeChoice = "auto"
+    time: str = ""
+    group: str = ""
+    holdout: str = ""
     name: str = ""
     slices: InitVar[tuple[str, ...] | None] = None
     slice_tolerance: InitVar[float | None] = None
@@ -138,6 +148,8 @@ class Recipe:
         object.__setattr__(self, "classes", tuple(class_name(each) for each in self.classes))
         names = [normalized(name) for name in self.targets]
         object.__setattr__(self, "target", names[0] if isinstance(self.target, str) else (*names,))
+        for field in SPLIT_FIELDS:
+            object.__setattr__(self, field, normalized(getattr(self, field)))
 
     @property
     def is_classifier(self) -> bool:
@@ -172,6 +184,12 @@ class Recipe:
         yield from self._class_faults()
         yield from self._gate_faults()
         yield from self._segment_faults()
+        columns = {field: getattr(self, field) for field in SPLIT_FIELDS if getattr(self, field)}
+        if len(columns) > 1:
+            yield f"{' and '.join(columns)}: expected at most one, since each splits the rows"
+        for field, column in columns.items():
+            if column in self.targets:
+                yield f"{field}: expected a column that is no target, got {column!r}"
         if self.old_data_share is not None and not 0 <= self.old_data_share <= 1:
             yield f"old_data_share: expected 0 to 1, or None, got {self.old_data_share}"
         if self.runtime not in RUNTIME_CHOICES:

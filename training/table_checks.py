@@ -6,7 +6,7 @@ import pandas as pd
 from contracts.errors import InvalidData
 from contracts.schema import Feature
 from training.notes import add_note
-from training.recipe import Recipe
+from training.recipe import SPLIT_FIELDS, Recipe
 from training.rows import plain_rows, suspects_of
 from training.tables.typed import ColumnFault, typed_values
 from training.targets import typed_target
@@ -53,7 +53,8 @@ def checked_table(recipe: Recipe, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_columns(recipe: Recipe, table: pd.DataFrame) -> None:
-    missing = [n for n in (*recipe.schema.names, *recipe.targets) if n not in table.columns]
+    by = [column for field in SPLIT_FIELDS if (column := getattr(recipe, field))]
+    missing = [n for n in (*recipe.schema.names, *recipe.targets, *by) if n not in table.columns]
     if missing:
         names = list(map(str, table.columns))
         more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
