@@ -7,6 +7,7 @@ BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image bench clean
 

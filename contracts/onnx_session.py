@@ -5,6 +5,7 @@ only if both processes open a model with the same options, so these stand here. 
 itself is imported by `services.inference.session` and `training.onnx_session` only.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -58,3 +59,12 @@ class SessionOptions:
 
 SESSION_OPTIONS = SessionOptions()
 """The options with which every process opens a model."""
+
+
+def turn_telemetry_off() -> None:
+    """Turn ONNX Runtime's telemetry off; call this before `onnxruntime` is imported.
+
+    By default, version 1.31 keeps an id of the device and its events below `~/.cache/Microsoft`,
+    to send them. `onnxruntime.disable_telemetry_events` comes too late for both.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

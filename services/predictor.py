@@ -206,6 +206,7 @@ Predictor: Any = bentoml.service(
     envs=[
         {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},
         {"name": "DO_NOT_TRACK", "value": "1"},
+        {"name": "ORT_DISABLE_TELEMETRY", "value": "1"},
     ],
 )(_Predictor)
 _TAGS = [pointer.bento_tag for pointer, _ in _MODELS] or [NOTHING]

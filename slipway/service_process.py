@@ -29,6 +29,7 @@ def environment(workers: int = 1) -> dict[str, str]:
     return os.environ | {
         "BENTOML_DO_NOT_TRACK": "True",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "ORT_DISABLE_TELEMETRY": "1",
         "SLIPWAY_SERVICE_WORKERS": str(workers),
     }
 

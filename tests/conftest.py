@@ -16,6 +16,7 @@ from registry.settings import RegistrySettings
 from registry.store import Store
 
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", BENTOML_DO_NOT_TRACK="True", DO_NOT_TRACK="1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # BentoML reads its home once, when it is imported.
 os.environ["BENTOML_HOME"] = tempfile.mkdtemp(prefix="slipway-bentoml-")
 os.environ.pop("MLFLOW_TRACKING_URI", None)

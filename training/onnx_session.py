@@ -3,17 +3,24 @@
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
-from contracts.onnx_session import INPUT_DTYPES, PROVIDERS, SESSION_OPTIONS
+from contracts.onnx_session import (
+    INPUT_DTYPES,
+    PROVIDERS,
+    SESSION_OPTIONS,
+    turn_telemetry_off,
+)
 
 
 class OnnxSession:
     """An exported model in memory, with the options of the service."""
 
     def __init__(self, model: bytes) -> None:
+        turn_telemetry_off()
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         SESSION_OPTIONS.apply_to(options)
         self._session = onnxruntime.InferenceSession(model, options, providers=[*PROVIDERS])

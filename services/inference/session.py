@@ -3,12 +3,16 @@
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.errors import CorruptModel, first_line
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
-from contracts.onnx_session import INPUT_DTYPES, PROVIDERS, SESSION_OPTIONS
+from contracts.onnx_session import (
+    INPUT_DTYPES,
+    PROVIDERS,
+    SESSION_OPTIONS,
+    turn_telemetry_off,
+)
 
 
 class Session:
@@ -19,6 +23,9 @@ class Session:
     """
 
     def __init__(self, model: bytes, location: str) -> None:
+        turn_telemetry_off()
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         SESSION_OPTIONS.apply_to(options)
         try:

@@ -153,9 +153,36 @@ def test_what_a_bento_installs_is_lean() -> None:
 
 def test_telemetry_is_off_in_the_environment_that_setup_makes() -> None:
     line = (ROOT / "requirements" / "environment.pth").read_text().splitlines()[0]
-    code = f"{line}\nprint(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['DO_NOT_TRACK'])"
+    names = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY")
+    code = f"{line}\nprint(*(os.environ[name] for name in {names}))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], env={}, capture_output=True, text=True, check=True
     )
 
-    assert done.stdout.split() == ["true", "1"]
+    assert done.stdout.split() == ["true", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "from services.inference.session import Session; Session(b'', '')",
+        "from training.onnx_session import OnnxSession; OnnxSession(b'')",
+    ],
+    ids=["service", "training"],
+)
+def test_onnx_runtime_leaves_nothing_in_the_home_of_the_user(tmp_path: Path, opening: str) -> None:
+    """Its telemetry would keep an id of the device there, where no variable turns it off."""
+    environ = {key: value for key, value in os.environ.items() if "TELEMETRY" not in key}
+    # Without the module `site`, environment.pth does not set the variable.
+    path = os.pathsep.join([str(ROOT), *(each for each in sys.path if each)])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", opening],
+        cwd=tmp_path,
+        env=environ | {"HOME": str(tmp_path), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "protobuf" in done.stderr.lower() or "model" in done.stderr.lower(), done.stderr
+    assert list(tmp_path.iterdir()) == []
