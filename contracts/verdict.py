@@ -1,8 +1,9 @@
 """The verdict on a window of traffic: the source of every report, gauge and message about it."""
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from contracts.documents import Document
 
@@ -16,6 +17,11 @@ VerdictKind = Literal[
     "unreadable",
     "failed",
 ]
+ConditionKind = Literal["delivery", "quality", "performance", "drift"]
+"""What is judged of a window, each apart from the others: whether its traffic arrived and can be
+read, whether the data is sound, whether the model is right, whether the data is like training's."""
+ConditionState = Literal["alarming", "accepted", "clear", "unknown"]
+DELIVERY_FAULTS = frozenset({"torn_files", "torn_lines", "time_gap"})
 DataFault = Literal[
     "missing",
     "unseen",
@@ -74,8 +80,9 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `share` is the share of rows concerned, `reference_share` that share in the training data;
     `detail` says it in words. A fault that is not `alarming` is reported and does not change
-    the decision. `segment` is the segment that holds `segment_share` of the faulty values, if
-    one holds most of them.
+    the decision; `accepted_in` is the verdict in which a person called it usual, if that is why.
+    `values` are the categories that training never saw, for `unseen`. `segment` is the segment
+    that holds `segment_share` of the faulty values, if one holds most of them.
     """
 
     column: str
@@ -85,6 +92,8 @@ class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     p_value: float
     detail: str
     alarming: bool = True
+    accepted_in: str = ""
+    values: tuple[str, ...] = ()
     segment: str = ""
     segment_share: float = 0.0
 
@@ -196,6 +205,28 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     mean_error: float = 0.0
 
 
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One aspect of a window, judged apart from the others.
+
+    `unknown` means that it could not be judged, `accepted` that what was found is what a person
+    called usual. `sentence` says what was found. An alarming condition has alarmed since `since`,
+    for `windows` windows in a row; `confirmed` means that it has lasted long enough, or is so
+    clear, that people are alerted and a retraining may answer it.
+    """
+
+    kind: ConditionKind
+    state: ConditionState
+    sentence: str = ""
+    since: str = ""
+    windows: int = 0
+    confirmed: bool = False
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether something is wrong that nobody has accepted."""
+        return self.state == "alarming"
+
+
 class Acceptance(Document, frozen=True, kw_only=True):
     """A person accepts an alarming window as normal: limits are calibrated on it as well."""
 
@@ -210,11 +241,15 @@ class Verdict(Document, frozen=True, kw_only=True):
     """What was found in a window of one version's traffic, and what it means.
 
     `verdict_id` is derived from model, version and window, so judging the same window again
-    replaces the same files. `sentence` is the verdict in one sentence. `evidently` is the path
-    of Evidently's page on this window, or empty. `profile` has the number of rows in each of 24
-    equal parts of the window. `torn_files` could not be read at all. `failure` is why the window
-    could not be judged, if it could not.
+    replaces the same files. `conditions` are what was judged, each apart from the others;
+    `decision` sums them up in one word. `sentence` is the verdict in one sentence. `evidently` is
+    the path of Evidently's page on this window, or empty. `profile` has the number of rows in each
+    of 24 equal parts of the window. `torn_files` could not be read at all. `failure` is why the
+    window could not be judged, if it could not.
     """
+
+    VERSION: ClassVar[int] = 2
+    document_version: int = 2
 
     verdict_id: str
     model: str
@@ -234,3 +269,65 @@ class Verdict(Document, frozen=True, kw_only=True):
     failure: str = ""
     performance: Performance | None = None
     estimate: Estimate | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @classmethod
+    def read(cls, data: bytes, source: str = "") -> Self:
+        """The verdict in `data`; one of version 1 gets the conditions that its findings show.
+
+        Raises:
+            InvalidDocument: as `Document.read`.
+
+        """
+        verdict = super().read(data, source)
+        if verdict.document_version < cls.VERSION:
+            conditions = derived_conditions(verdict)
+            return replace(verdict, conditions=conditions, document_version=cls.VERSION)
+        return verdict
+
+    def condition(self, kind: ConditionKind) -> Condition:
+        """The condition of that kind; `unknown` if it was not judged."""
+        return next(
+            (c for c in self.conditions if c.kind == kind), Condition(kind=kind, state="unknown")
+        )
+
+    @property
+    def alarms(self) -> tuple[Condition, ...]:
+        """The alarming conditions, in their order."""
+        return tuple(c for c in self.conditions if c.is_alarming)
+
+
+def derived_conditions(verdict: Verdict) -> tuple[Condition, ...]:
+    """The conditions that the decision and the findings of a verdict of version 1 show.
+
+    Its decision hid what came after: after `quality` both performance and drift, of which its
+    metrics and findings are still there.
+    """
+    decision, performance = verdict.decision, verdict.performance
+    faults = {q.fault in DELIVERY_FAULTS for q in verdict.quality if q.alarming}
+    is_judged = decision in {"stable", "drift", "quality", "performance"}
+    worse = performance is not None and any(m.worse for m in performance.metrics)
+    found: dict[ConditionKind, bool | None] = {
+        "delivery": decision in {"no_traffic", "unreadable", "failed"} or True in faults,
+        "quality": (False in faults or (decision == "quality" and not faults))
+        if is_judged
+        else None,
+        "performance": worse or decision == "performance"
+        if decision == "performance" or (performance is not None and performance.metrics)
+        else None,
+        "drift": any(f.drifted for f in verdict.findings) or decision == "drift"
+        if is_judged
+        else None,
+    }
+    states: dict[bool | None, ConditionState] = {True: "alarming", False: "clear", None: "unknown"}
+    return tuple(
+        Condition(
+            kind=kind,
+            state=states[alarming],
+            sentence=verdict.sentence if alarming else "",
+            since=verdict.window.start if alarming else "",
+            windows=int(alarming or False),
+            confirmed=bool(alarming),
+        )
+        for kind, alarming in found.items()
+    )

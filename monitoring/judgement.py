@@ -1,7 +1,7 @@
 """A window of traffic is counted, row by row, and judged; nothing is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contracts.names import Layout, window_id
@@ -15,7 +15,7 @@ from monitoring.drift.rule import findings_of
 from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
 from monitoring.performance.estimated import ScoreHistogram, estimate_of
 from monitoring.performance.realized import realized_performance
-from monitoring.quality.checks import quality_findings, unreadable_files
+from monitoring.quality.checks import quality_findings, unreadable_traffic
 from monitoring.quality.counts import QualityCounts
 from monitoring.quality.time_gaps import row_profile, time_gaps
 from monitoring.reporting.sampling import Reservoir
@@ -23,8 +23,8 @@ from monitoring.settings import MonitoringSettings
 from monitoring.traffic.projections import TypedColumns
 from monitoring.traffic.reader import read_traffic
 from monitoring.traffic.window import ReadStats, TimeWindow
-from monitoring.verdicts.acceptance import accepted_ids
-from monitoring.verdicts.decision import JUDGED, decide
+from monitoring.verdicts.acceptance import accepted_ids, accepted_verdicts, mark_accepted
+from monitoring.verdicts.conditions import WindowFindings, decide, judge_conditions
 from monitoring.verdicts.summary import verdict_sentence
 
 
@@ -80,27 +80,11 @@ def judge(
 
     `earlier` are the verdicts on earlier windows of the version, by time.
     """
-    manifest, histograms, stats = baseline.manifest, counted.histograms, counted.stats
-    findings = _drift(layout, baseline, window, counted, settings, earlier)
+    manifest, histograms = baseline.manifest, counted.histograms
     profile = row_profile(histograms, window)
-    quality = _quality(baseline, profile, counted, settings, earlier)
-    performance = realized_performance(
-        layout,
-        manifest,
-        baseline.version,
-        window,
-        now=now,
-        alpha=settings.alpha,
-        segments=counted.segments.features,
-        sample=baseline.sample,
-    )
-    worse = any(metric.worse for metric in performance.metrics)
-    torn = stats.torn_lines + len(stats.torn_files)
-    decision = decide(histograms.rows, torn, findings, quality, settings, worse=worse)
-    is_judged = decision in JUDGED
-    if not is_judged:
-        findings, quality = (), ()
-    seen = _seen(window, histograms.rows, stats)
+    found = _found(layout, baseline, window, counted, settings, now, earlier)
+    conditions = judge_conditions(found, earlier, settings)
+    decision = decide(found, conditions)
     title = f"{baseline.name} version {baseline.version}"
     return Verdict(
         verdict_id=window_id(baseline.name, baseline.version, window.start, window.end),
@@ -108,18 +92,58 @@ def judge(
         version=baseline.version,
         run_id=manifest.run_id,
         made_at=utc_text(now),
-        window=seen,
+        window=found.window,
         decision=decision,
-        sentence=verdict_sentence(title, decision, seen, findings, quality, performance),
-        findings=findings,
-        quality=quality,
+        sentence=verdict_sentence(title, decision, found.window, conditions),
+        conditions=conditions,
+        findings=tuple(found.findings),
+        quality=tuple(found.quality),
         manifest_digest=baseline.digest,
         profile=profile if histograms.rows else (),
-        torn_files=tuple(stats.torn_files),
-        performance=performance,
+        torn_files=tuple(counted.stats.torn_files),
+        performance=found.performance,
         estimate=estimate_of(manifest, baseline.sample, counted.scores, earlier)
-        if is_judged
+        if found.is_judged
         else None,
+    )
+
+
+def _found(
+    layout: Layout,
+    baseline: Baseline,
+    window: TimeWindow,
+    counted: CountedWindow,
+    settings: MonitoringSettings,
+    now: datetime,
+    earlier: Sequence[Verdict],
+) -> WindowFindings:
+    """What was found in a window; too few rows have neither drift nor faults."""
+    stats, rows = counted.stats, counted.histograms.rows
+    is_judged = rows >= max(settings.fewest_rows, 1)
+    performance = realized_performance(
+        layout,
+        baseline.manifest,
+        baseline.version,
+        window,
+        now=now,
+        alpha=settings.alpha,
+        segments=counted.segments.features,
+        sample=baseline.sample,
+    )
+    found = WindowFindings(
+        window=_seen(window, rows, stats),
+        is_judged=is_judged,
+        torn=stats.torn_lines + len(stats.torn_files),
+        performance=performance,
+    )
+    if not is_judged:
+        return found
+    quality = _quality(baseline, window, counted, settings, earlier)
+    accepted = accepted_verdicts(layout, baseline.name, baseline.version)
+    return replace(
+        found,
+        findings=_drift(layout, baseline, window, counted, settings, earlier),
+        quality=mark_accepted(quality, accepted),
     )
 
 
@@ -139,16 +163,16 @@ def _drift(
 
 def _quality(
     baseline: Baseline,
-    profile: Sequence[int],
+    window: TimeWindow,
     counted: CountedWindow,
     settings: MonitoringSettings,
     earlier: Sequence[Verdict],
 ) -> tuple[QualityFinding, ...]:
     histograms, segments = counted.histograms, counted.segments
     return (
-        *unreadable_files(counted.stats),
+        *unreadable_traffic(counted.stats, histograms.rows, settings.fault_share),
         *quality_findings(histograms, counted.quality, baseline.reference, settings, segments),
-        *time_gaps(profile, histograms.rows, earlier),
+        *time_gaps(row_profile(histograms, window), histograms.rows, earlier),
     )
 
 

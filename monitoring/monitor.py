@@ -12,7 +12,7 @@ from contracts.errors import PlatformError, Unwritable
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Verdict, Window
+from contracts.verdict import Condition, Verdict, Window
 from monitoring.alerting import outbox
 from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
@@ -103,7 +103,7 @@ def run(
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
         # Before the verdict: once that is on disk the window is done, and nobody would be alerted.
-        policy = AlertPolicy(settings.drift_windows, settings.quiet_s)
+        policy = AlertPolicy(settings.quiet_s)
         outbox.enqueue(layout, verdict, tuple(addresses), policy)
     write_whole(stored, verdict.write_pretty())
     if is_news:
@@ -189,5 +189,6 @@ def _failed(baseline: Baseline, window: TimeWindow, now: datetime, err: Exceptio
         decision="failed",
         sentence=f"{baseline.name} version {baseline.version}: could not be judged: {cause}.",
         failure=cause,
+        conditions=(Condition(kind="delivery", state="alarming", sentence=cause, confirmed=True),),
         manifest_digest=baseline.digest,
     )

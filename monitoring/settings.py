@@ -46,6 +46,11 @@ class MonitoringSettings:
         2,
         "consecutive windows in which a column must drift before an alert",
     )
+    performance_windows: int = setting(
+        "SLIPWAY_MONITORING_PERFORMANCE_WINDOWS",
+        2,
+        "consecutive windows that labels must show to be worse before an alert",
+    )
     quiet_s: float = setting(
         "SLIPWAY_MONITORING_QUIET_S",
         3_600.0,

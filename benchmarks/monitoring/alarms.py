@@ -9,6 +9,7 @@ Each repetition draws a new reference and a new window. Each share of alarms is 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from benchmarks.monitoring import scenarios
 from benchmarks.monitoring.scenarios import manifest
 from contracts.manifest import Metric
 from contracts.reference import Reference
-from contracts.verdict import VerdictKind
+from contracts.verdict import Finding, QualityFinding, VerdictKind, Window
 from metrics.estimate import estimate_roc_auc
 from metrics.interval import wilson
 from monitoring.drift.histograms import WindowHistograms
@@ -30,7 +31,7 @@ from monitoring.quality.checks import quality_findings
 from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
-from monitoring.verdicts.decision import decide
+from monitoring.verdicts.conditions import WindowFindings, decide, judge_conditions
 
 SEED = 20260131
 SETTINGS = MonitoringSettings()
@@ -103,7 +104,16 @@ def verdict_on(
     counts.add(batch)
     findings = findings_of(histograms, DriftThresholds(SETTINGS))
     quality = list(quality_findings(histograms, counts, sketch, SETTINGS))
-    return decide(histograms.rows, 0, findings, quality, SETTINGS)
+    return decision_on(histograms.rows, findings, quality)
+
+
+def decision_on(
+    rows: int, findings: Sequence[Finding], quality: Sequence[QualityFinding]
+) -> VerdictKind:
+    """The decision on a window with these findings."""
+    window = Window(start="", end="", rows=rows, files=1, torn_lines=0)
+    found = WindowFindings(window, is_judged=True, findings=findings, quality=quality)
+    return decide(found, judge_conditions(found, [], SETTINGS))
 
 
 def share_of_lasting(

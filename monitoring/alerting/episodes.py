@@ -1,38 +1,40 @@
 """Which verdicts people are alerted to: pure functions of what is known and of a new verdict.
 
-An episode is the windows of one alarming kind, from the first alarming one (a drift must last
-for some windows) to the next stable window, which ends the episodes of every kind. A window with
-too few rows neither starts nor ends one. Windows without any traffic are an episode once they
-have lasted for as long as the policy says, and it ends with the next prediction. An episode
-causes one message when it starts and one when it ends.
+An episode is the windows in which one condition alarms, from the first in which it is confirmed
+to the next window in which it is clear, or accepted. Each condition has episodes of its own. A
+window in which a condition was not judged neither starts nor ends one. Windows without any traffic
+are an episode once they have lasted for as long as the policy says, and it ends with the next
+prediction. An episode causes one message when it starts and one when it ends.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from contracts.documents import Document
 from contracts.times import parse_utc
-from contracts.verdict import Verdict, VerdictKind
+from contracts.verdict import ConditionKind, Verdict
 
-ALARMING: frozenset[VerdictKind] = frozenset(
-    {"drift", "quality", "performance", "unreadable", "failed"}
-)
+EpisodeKind = Literal[
+    "delivery", "quality", "performance", "drift", "no_traffic", "unreadable", "failed"
+]
+"""A condition, or what makes a window's delivery fail as a whole."""
+UNDELIVERED: frozenset[str] = frozenset({"unreadable", "failed"})
 MAX_REMEMBERED = 100
 """Messages whose windows may be judged again without a second message."""
 
 
 @dataclass(frozen=True)
 class AlertPolicy:
-    """How long something must last before it causes a message.
+    """How long windows without traffic must last before they cause a message.
 
-    A drift of the same column for `drift_windows` windows in a row; silence for `quiet_s`
-    seconds (0: never a message). Data faults and worse performance cause one at once.
+    They must last for `quiet_s` seconds (0: never a message). How long other conditions must
+    last is judged with the window (`Condition.confirmed`).
     """
 
-    drift_windows: int = 1
     quiet_s: float = 0.0
 
 
@@ -40,9 +42,9 @@ AT_ONCE = AlertPolicy()
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """Windows of one alarming kind; `since` is the start of the first."""
+    """Windows in which one condition alarms; `since` is the start of the first."""
 
-    kind: VerdictKind
+    kind: EpisodeKind
     since: str
     verdict_id: str
 
@@ -76,30 +78,68 @@ def alerts_after(
 ) -> Alerts:
     """What is known after a verdict; `to` are the digests of the addresses for its message."""
     alerts = _with_silence(alerts, verdict, to, policy.quiet_s)
+    over = tuple(e for e in alerts.episodes if is_over(e.kind, verdict))
+    if over:
+        left = tuple(e for e in alerts.episodes if e not in over)
+        alerts = _with_message(alerts, left, _resolved(verdict, over, to))
     under_way = {episode.kind for episode in alerts.episodes}
-    if verdict.decision == "stable" and alerts.episodes:
-        message = _resolved(verdict, alerts.episodes, to)
-        episodes: tuple[Episode, ...] = ()
-    elif verdict.decision in ALARMING - under_way and _lasts(verdict, policy.drift_windows):
-        message = _alarm(verdict, to)
-        episodes = (*alerts.episodes, _started(verdict, verdict.window.start))
-    else:
-        return alerts
-    return _with_message(alerts, episodes, message)
+    for kind, since in alarms_of(verdict).items():
+        if kind not in under_way:
+            episodes = (*alerts.episodes, _started(verdict, kind, since))
+            alerts = _with_message(alerts, episodes, _alarm(verdict, kind, to))
+    return alerts
 
 
-def alarm_start(verdict: Verdict, earlier: Sequence[Verdict]) -> str:
-    """The start of the first alarming window, of any kind, since the last stable one.
+def alarms_of(verdict: Verdict) -> dict[EpisodeKind, str]:
+    """What a verdict alerts people to, and since when: confirmed conditions only.
+
+    Windows without traffic are not among them, since only time makes them an alarm.
+    """
+    found: dict[EpisodeKind, str] = {}
+    for condition in verdict.alarms:
+        if condition.kind == "delivery" and verdict.decision in UNDELIVERED | {"no_traffic"}:
+            continue
+        if condition.confirmed:
+            found[condition.kind] = condition.since or verdict.window.start
+    if verdict.decision in {"unreadable", "failed"}:
+        found[verdict.decision] = verdict.window.start
+    return found
+
+
+def is_over(kind: EpisodeKind, verdict: Verdict) -> bool:
+    """Whether a verdict ends an episode of this kind."""
+    if kind == "no_traffic":
+        return False
+    judged_as = "delivery" if kind in UNDELIVERED else kind
+    return any(c.kind == judged_as and c.state in {"clear", "accepted"} for c in verdict.conditions)
+
+
+def alarm_start(
+    verdict: Verdict,
+    earlier: Sequence[Verdict],
+    kind: ConditionKind,
+    *,
+    of_labels: bool = False,
+) -> str:
+    """The start of the first window in which a condition alarmed since it was last clear.
 
     `earlier` are the verdicts before this one, by time; with no alarming one among them, the
-    alarm starts with this verdict's window.
+    alarm starts with this verdict's window. With `of_labels`, starts are those of the windows
+    whose labels were judged, which are earlier by the label delay.
     """
-    start = verdict.window.start
+
+    def start_of(judged: Verdict) -> str:
+        if of_labels and judged.performance is not None:
+            return judged.performance.start or judged.window.start
+        return judged.window.start
+
+    start = start_of(verdict)
     for before in reversed(earlier):
-        if before.decision == "stable":
+        condition = before.condition(kind)
+        if condition.state in {"clear", "accepted"}:
             break
-        if before.decision in ALARMING:
-            start = before.window.start
+        if condition.is_alarming:
+            start = min(start, start_of(before))
     return start
 
 
@@ -118,13 +158,6 @@ def failed(alerts: Alerts, key: str, why: str) -> Alerts:
     return replace(alerts, pending=tuple(noted))
 
 
-def _lasts(verdict: Verdict, drift_windows: int) -> bool:
-    """Whether an alarm has lasted: one window drifts by chance more often than two in a row."""
-    if verdict.decision != "drift" or drift_windows <= 1:
-        return True
-    return any(f.drifted and f.windows >= drift_windows for f in verdict.findings)
-
-
 def _with_silence(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: float) -> Alerts:
     """Start an episode once windows without traffic have lasted; end it when one has rows."""
     silent = tuple(episode for episode in alerts.episodes if episode.kind == "no_traffic")
@@ -139,11 +172,12 @@ def _with_silence(alerts: Alerts, verdict: Verdict, to: Sequence[str], quiet_s: 
     lasted_s = (parse_utc(verdict.window.end) - parse_utc(since)).total_seconds()
     if silent or not quiet_s or lasted_s < quiet_s:
         return alerts
-    return _with_message(alerts, (*alerts.episodes, _started(verdict, since)), _alarm(verdict, to))
+    episodes = (*alerts.episodes, _started(verdict, "no_traffic", since))
+    return _with_message(alerts, episodes, _alarm(verdict, "no_traffic", to))
 
 
-def _started(verdict: Verdict, since: str) -> Episode:
-    return Episode(kind=verdict.decision, since=since, verdict_id=verdict.verdict_id)
+def _started(verdict: Verdict, kind: EpisodeKind, since: str) -> Episode:
+    return Episode(kind=kind, since=since, verdict_id=verdict.verdict_id)
 
 
 def _with_message(alerts: Alerts, episodes: tuple[Episode, ...], message: AlertMessage) -> Alerts:
@@ -154,10 +188,10 @@ def _with_message(alerts: Alerts, episodes: tuple[Episode, ...], message: AlertM
     return replace(alerts, episodes=episodes, made=made, pending=(*alerts.pending, message))
 
 
-def _alarm(verdict: Verdict, to: Sequence[str]) -> AlertMessage:
+def _alarm(verdict: Verdict, kind: EpisodeKind, to: Sequence[str]) -> AlertMessage:
     return AlertMessage(
-        key=f"{verdict.verdict_id} {verdict.decision}",
-        title=f"{verdict.model} version {verdict.version}: {verdict.decision}",
+        key=f"{verdict.verdict_id} {kind}",
+        title=f"{verdict.model} version {verdict.version}: {kind}",
         body=_body(verdict),
         resolved=False,
         to=tuple(to),

@@ -65,6 +65,19 @@ class _Gauges:
                 for decision in get_args(VerdictKind)
             ),
         )
+        judged = [c for c in verdict.conditions if c.state != "unknown"]
+        yield self._gauge(
+            "slipway_condition",
+            "1 for a condition that alarms, 0 for one that does not; absent if it was not judged",
+            ["condition"],
+            (((c.kind,), float(c.is_alarming)) for c in judged),
+        )
+        yield self._gauge(
+            "slipway_condition_confirmed",
+            "1 for an alarming condition that has lasted, or is certain",
+            ["condition"],
+            (((c.kind,), float(c.confirmed)) for c in judged),
+        )
         for name, description, value in (
             ("slipway_window_rows", "Predictions in the newest window", float(window.rows)),
             ("slipway_window_seconds", "Length of the window", (end - start).total_seconds()),

@@ -24,7 +24,6 @@ MIN_WINDOWS_OF_WEEKDAY = 8
 """Undrifted windows of the same weekday that are preferred to all."""
 EXCEEDANCE_RATE = 0.02
 """Share of undrifted windows in which a learned limit may be exceeded, over all columns."""
-UNDRIFTED = frozenset({"stable"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def calibrated_limits(
     undrifted = [
         v
         for v in earlier
-        if (v.decision in UNDRIFTED or v.verdict_id in accepted)
+        if (_is_undrifted(v) or v.verdict_id in accepted)
         and is_same_length(window_seconds(v.window), length_s)
     ]
     if len(undrifted) < MIN_WINDOWS:
@@ -94,6 +93,15 @@ def calibrated_limits(
         for key, found in sizes.items()
         if len(found) >= MIN_WINDOWS_OF_WEEKDAY
     }
+
+
+def _is_undrifted(verdict: Verdict) -> bool:
+    """Whether limits may be learned from a window: nothing has drifted, and the data is sound."""
+    return (
+        verdict.condition("drift").state == "clear"
+        and not verdict.condition("quality").is_alarming
+        and not verdict.condition("delivery").is_alarming
+    )
 
 
 def _basis(undrifted: Sequence[Verdict], window: TimeWindow) -> tuple[Sequence[Verdict], str]:

@@ -32,7 +32,9 @@ UNIT_FACTORS = (1000.0, 100.0, 1e6, 60.0, 3600.0, 1024.0)
 """Wrong units that people send: kilo, percent or cents, micro, minutes, hours, kibi."""
 MAX_UNIT_DISTANCE = 0.3
 """Far values fit a unit if, divided by it, they are within this KS distance of the reference."""
+MIN_TORN_LINES = 10
 MAX_FILES_NAMED = 3
+MAX_CATEGORIES_NAMED = 50
 
 
 def quality_findings(
@@ -55,20 +57,23 @@ def quality_findings(
         )
 
 
-def unreadable_files(stats: ReadStats) -> list[QualityFinding]:
-    """The finding that files of the traffic log could not be read, if there are any."""
-    if not stats.torn_files:
-        return []
-    return [
-        QualityFinding(
-            column="traffic",
-            fault="torn_files",
-            share=len(stats.torn_files) / max(stats.files, 1),
-            reference_share=0.0,
-            p_value=0.0,
-            detail="; ".join(stats.torn_files[:MAX_FILES_NAMED]),
+def unreadable_traffic(stats: ReadStats, rows: int, fault_share: float) -> list[QualityFinding]:
+    """The findings that files or lines of the traffic log could not be read, if there are any.
+
+    A line or two are torn when a process is killed; only more of them alarm.
+    """
+    found = []
+    if stats.torn_files:
+        detail = "; ".join(stats.torn_files[:MAX_FILES_NAMED])
+        n_torn = len(stats.torn_files)
+        found.append(
+            _fault("traffic", "torn_files", n_torn, max(stats.files, n_torn), detail=detail)
         )
-    ]
+    torn, lines = stats.torn_lines, rows + stats.torn_lines
+    if torn >= MIN_TORN_LINES and torn >= fault_share * lines:
+        detail = f"{torn:,} of {lines:,} lines are no traffic record"
+        found.append(_fault("traffic", "torn_lines", torn, lines, detail=detail))
+    return found
 
 
 def _faults(
@@ -110,7 +115,8 @@ def _of_column(
         rise = faulty / max(column.n, 1) - share
         if p_value < alphas[fault] / ways and rise >= settings.fault_share:
             detail = f"{faulty} of {column.n} rows; {share:.1%} at training"
-            yield _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=detail)
+            found = _fault(name, fault, faulty, column.n, before=share, p=p_value, detail=detail)
+            yield replace(found, values=_new_categories(column)) if fault == "unseen" else found
     if isinstance(column, NumericHistogram):
         varied = _constant_at_training(name, column)
         yield from [varied] if varied else _far(name, column, counts, settings)
@@ -135,6 +141,15 @@ def _shares(
         as_rare = sum(n <= AS_RARE * missed for n in known.values())
         ways = max(as_rare, 1)
         yield ("unseen", foreign, 0, 1) if foreign >= new else ("unseen", new, once, ways)
+
+
+def _new_categories(column: Histogram) -> tuple[str, ...]:
+    """The most frequent categories that training never saw, in the order of the alphabet."""
+    if not isinstance(column, CategoricalHistogram):
+        return ()
+    known = column.reference.counts
+    new = {name: n for name, n in column.counts.items() if n and name not in known}
+    return tuple(sorted(sorted(new, key=lambda name: -new[name])[:MAX_CATEGORIES_NAMED]))
 
 
 def _far(

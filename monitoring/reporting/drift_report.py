@@ -54,7 +54,8 @@ def drift_report_html(
         "monitoring/reporting/drift_report.html.j2",
         verdict=verdict,
         facts=_facts(verdict),
-        colour=DECISION_COLOURS.get(verdict.decision, ""),
+        tags=_tags(verdict),
+        never_learned=[q.column for q in verdict.quality if q.fault == "constant_at_training"],
         metrics=METRIC_NAMES,
         effects=EFFECT_NAMES,
         time_range_text=time_range_text,
@@ -72,6 +73,17 @@ def drift_report_html(
         version_url=_version_url(verdict, tracking_uri),
         note=note,
     )
+
+
+def _tags(verdict: Verdict) -> list[tuple[str, str]]:
+    """A badge for each alarming condition, or one for the decision; text and colour."""
+    alarms = verdict.alarms
+    if not alarms or alarms[0].kind == "delivery":
+        kinds = [verdict.decision, *(c.kind for c in alarms[1:])]
+    else:
+        kinds = [c.kind for c in alarms]
+    unique = dict.fromkeys(kinds)
+    return [(kind.replace("_", " "), DECISION_COLOURS.get(kind, "")) for kind in unique]
 
 
 def _facts(verdict: Verdict) -> list[str]:

@@ -10,7 +10,7 @@ from contracts.errors import InvalidData, InvalidDocument, NotRegistered
 from contracts.names import Layout
 from contracts.retraining import Retraining
 from contracts.times import parse_utc
-from contracts.verdict import Verdict
+from contracts.verdict import ConditionKind, Verdict
 from monitoring.alerting.episodes import alarm_start
 from monitoring.baseline import Baseline, find_baseline
 from monitoring.retraining.records import read_retrainings
@@ -122,7 +122,10 @@ def _evaluate_verdict(
         )
     forced = RetrainingTrigger("forced", verdict.sentence, verdict, verdict.window.start)
     evaluation = TriggerEvaluation(found.trigger or forced, objection)
-    return evaluation, alarm_start(verdict, earlier)
+    kind: ConditionKind = "drift" if verdict.condition("drift").is_alarming else "performance"
+    if verdict.condition("performance").is_alarming:
+        kind = "performance"
+    return evaluation, alarm_start(verdict, earlier, kind)
 
 
 def _verdict_in_file(layout: Layout, name: str, path: Path) -> Verdict:

@@ -1,8 +1,8 @@
 """Whether a verdict calls for a retraining; pure functions of documents.
 
-Performance that labels have shown to be worse does. Drift does if the columns that drifted
-carry enough of the model's skill. Data faults do not: a model that learns them is wrong in a
-new way.
+Performance that labels have shown to be worse does, whatever else was found. Drift does if the
+columns that drifted carry enough of the model's skill, and the data has no faults: a model that
+learns them is wrong in a new way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from contracts.retraining import Reason, Retraining
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Finding, Verdict
+from monitoring.alerting.episodes import alarm_start
 
 MAX_NAMED_FEATURES = 3
 """Columns that an objection names."""
@@ -60,21 +61,33 @@ def evaluate_trigger(
         windows: how many consecutive windows a feature must have drifted to count.
 
     """
-    if verdict.decision == "performance" and verdict.performance is not None:
-        since = verdict.performance.start
-        for before in reversed(earlier):
-            if before.decision != "performance" or before.performance is None:
-                break
-            since = min(since, before.performance.start)
-        trigger = RetrainingTrigger("performance", verdict.sentence, verdict, since)
-        return TriggerEvaluation(trigger)
-    if verdict.decision == "drift":
-        return _evaluate_drift(verdict, importance, min_importance, windows)
-    return TriggerEvaluation(
-        None,
-        f"verdict {verdict.verdict_id}: expected worse performance, or drift in columns that "
-        f"matter, got {verdict.decision!r}",
-    )
+    worse, drift = verdict.condition("performance"), verdict.condition("drift")
+    objections = []
+    if worse.is_alarming and verdict.performance is not None:
+        if worse.confirmed:
+            since = alarm_start(verdict, earlier, "performance", of_labels=True)
+            trigger = RetrainingTrigger("performance", verdict.sentence, verdict, since)
+            return TriggerEvaluation(trigger)
+        objections.append(
+            f"verdict {verdict.verdict_id}: expected worse performance in consecutive windows, or "
+            "a fall that is certain, got one window"
+        )
+    if verdict.condition("quality").is_alarming:
+        objections.append(
+            f"verdict {verdict.verdict_id}: expected worse performance, or drift in data without "
+            f"faults, got {verdict.decision!r}"
+        )
+    elif drift.is_alarming:
+        found = _evaluate_drift(verdict, importance, min_importance, windows)
+        if found.trigger:
+            return found
+        objections.append(found.objection)
+    if not objections:
+        objections.append(
+            f"verdict {verdict.verdict_id}: expected worse performance, or drift in columns that "
+            f"matter, got {verdict.decision!r}"
+        )
+    return TriggerEvaluation(None, "; ".join(objections))
 
 
 def _evaluate_drift(

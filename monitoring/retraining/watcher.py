@@ -47,7 +47,8 @@ class RetrainingWatcher:
 
         Its outcome is in `var/retrainings/<model>/<id>/retraining.json`, and in the log.
         """
-        if self._is_busy() or verdict.decision not in {"performance", "drift"}:
+        alarming = {condition.kind for condition in verdict.alarms}
+        if self._is_busy() or not alarming & {"performance", "drift"}:
             return
         try:
             require_justified(

@@ -1,13 +1,22 @@
-"""Windows that a person called usual though they were flagged; drift limits learn from them."""
+"""Windows that a person called usual though they were flagged.
 
+Limits of drift learn from them, and faults of the data like theirs do not alarm again.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from contracts.errors import InvalidData
 from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.times import utc_text
-from contracts.verdict import Acceptance
-from monitoring.verdicts.history import verdict_named
+from contracts.verdict import Acceptance, QualityFinding, Verdict
+from monitoring.verdicts.history import read_verdicts, verdict_named
+
+ACCEPTED_GROWTH = 1.5
+"""A fault is still usual in this many times the accepted share of rows."""
 
 ACCEPTED_FOLDER = "accepted"
 """The folder, below that of the verdicts, with one document per accepted verdict."""
@@ -19,10 +28,39 @@ def accepted_ids(layout: Layout, name: str) -> frozenset[str]:
     return frozenset(path.stem for path in folder.glob("*.json"))
 
 
+def accepted_verdicts(layout: Layout, name: str, version: int) -> list[Verdict]:
+    """The accepted verdicts on a version, by time; one that is gone or cut is left out."""
+    wanted = accepted_ids(layout, name)
+    verdicts = read_verdicts(layout, name, version) if wanted else []
+    return [verdict for verdict in verdicts if verdict.verdict_id in wanted]
+
+
+def mark_accepted(
+    quality: Sequence[QualityFinding], accepted: Sequence[Verdict]
+) -> tuple[QualityFinding, ...]:
+    """Faults, those that somebody called usual without an alarm.
+
+    A fault is usual if an accepted window had it in the same column, in about as many rows (at
+    most half as many again), and, for new categories, if it had the same ones.
+    """
+    return tuple(_mark(fault, accepted) if fault.alarming else fault for fault in quality)
+
+
+def _mark(fault: QualityFinding, accepted: Sequence[Verdict]) -> QualityFinding:
+    for verdict in reversed(accepted):
+        for usual in verdict.quality:
+            if (usual.column, usual.fault) != (fault.column, fault.fault):
+                continue
+            allowed = min(ACCEPTED_GROWTH * usual.share, 1.0)
+            if fault.share <= allowed and set(fault.values) <= set(usual.values):
+                return replace(fault, alarming=False, accepted_in=verdict.verdict_id)
+    return fault
+
+
 def accept(
     layout: Layout, name: str, verdict_id: str, *, who: str, why: str, now: datetime
 ) -> Acceptance:
-    """Call a flagged window usual, so that the next limits allow for it.
+    """Call a flagged window usual: its drift and its data faults are expected from now on.
 
     Accepting it again replaces who and why.
 

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from contracts.verdict import Finding, Performance, QualityFinding, VerdictKind, Window
+from contracts.verdict import (
+    Condition,
+    Finding,
+    Performance,
+    QualityFinding,
+    VerdictKind,
+    Window,
+)
 from monitoring.verdicts.history import strongest
 
 MAX_NAMED_COLUMNS = 3
@@ -17,38 +24,44 @@ METRIC_NAMES = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss"
 
 
 def verdict_sentence(
-    title: str,
-    decision: VerdictKind,
-    window: Window,
-    findings: Sequence[Finding],
-    quality: Sequence[QualityFinding],
-    performance: Performance | None = None,
+    title: str, decision: VerdictKind, window: Window, conditions: Sequence[Condition]
 ) -> str:
-    """The verdict for a person who reads nothing else; `title` is model and version."""
+    """The verdict for a person who reads nothing else: every alarming condition, none hidden.
+
+    `title` is model and version.
+    """
     rows = f"{window.rows:,} rows"
-    without_columns: dict[VerdictKind, str] = {
-        "no_traffic": f"no traffic from {time_range_text(window.start, window.end)} UTC",
-        "unreadable": f"none of {window.torn_lines:,} lines of traffic can be read",
-        "too_few_rows": f"{rows} are too few to judge",
-        "stable": f"{rows} like the training data",
-    }
-    if decision in without_columns:
-        return f"{title}: {without_columns[decision]}."
-    if decision == "quality":
-        faults = [
-            f"{fault.column} ({fault.fault}, {fault.share:.1%})"
-            for fault in quality
-            if fault.alarming
-        ]
-        return f"{title}: data faults in {_listed(faults)}, in {rows}."
+    if decision == "too_few_rows":
+        return f"{title}: {rows} are too few to judge."
+    if decision == "stable":
+        usual = [c.sentence for c in conditions if c.state == "accepted"]
+        known = f", except for what was accepted: {'; '.join(usual)}" if usual else ""
+        return f"{title}: {rows} like the training data{known}."
+    found = "; ".join(c.sentence for c in conditions if c.is_alarming)
+    return f"{title}: {found}{f', in {rows}' if window.rows else ''}."
+
+
+def delivery_text(window: Window, torn: int, faults: Sequence[QualityFinding]) -> str:
+    """What is wrong with the delivery of a window's traffic, or nothing."""
+    if not window.rows and torn:
+        return f"none of {window.torn_lines:,} lines of traffic can be read"
+    if not window.rows:
+        return f"no traffic from {time_range_text(window.start, window.end)} UTC"
+    return f"traffic is incomplete: {_faults(faults)}" if faults else ""
+
+
+def quality_text(faults: Sequence[QualityFinding]) -> str:
+    """Which columns have which faults, in how many of the rows."""
+    return f"data faults in {_faults(faults)}"
+
+
+def drift_text(findings: Sequence[Finding]) -> str:
+    """Which columns have drifted and by how much, or nothing."""
     drifted = [
         f"{f.column} ({EFFECT_NAMES[f.effect]} {f.effect_size:.2f}{_where(f)})"
         for f in strongest([f for f in findings if f.drifted])
     ]
-    if decision == "performance" and performance is not None:
-        also = f"; {_listed(drifted)} drifted" if drifted else ""
-        return f"{title}: {_worse(performance)}, on {performance.labels:,} labels{also}."
-    return f"{title}: {_listed(drifted)} drifted, in {rows}."
+    return f"{_listed(drifted)} drifted" if drifted else ""
 
 
 def time_range_text(start: str, end: str) -> str:
@@ -65,13 +78,19 @@ def time_range_text(start: str, end: str) -> str:
     return f"{first[:length]} to {last[11 if same_day else 0 : length]}"
 
 
-def _worse(performance: Performance) -> str:
+def performance_text(performance: Performance) -> str:
+    """By how much the model has become worse, in the metric that shows it."""
     first = next(metric for metric in performance.metrics if metric.worse)
     name = METRIC_NAMES.get(first.metric, first.metric)
     worst = next((part for part in performance.segments if part.worse), None)
     where = f", worst where {worst.segment} = {worst.value} ({worst.now:.3g})" if worst else ""
     change = "down from" if first.greater_is_better else "up from"
-    return f"{name} {first.value:.3g}, {change} {first.baseline:.3g} at training{where}"
+    labels = f"on {performance.labels:,} labels"
+    return f"{name} {first.value:.3g}, {change} {first.baseline:.3g} at training{where}, {labels}"
+
+
+def _faults(faults: Sequence[QualityFinding]) -> str:
+    return _listed([f"{fault.column} ({fault.fault}, {fault.share:.1%})" for fault in faults])
 
 
 def _where(finding: Finding) -> str:

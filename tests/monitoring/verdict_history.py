@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from contracts.times import utc_text
-from contracts.verdict import Finding, Verdict, Window
+from contracts.verdict import Finding, Verdict, Window, derived_conditions
 from monitoring.traffic.window import TimeWindow
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -45,7 +47,12 @@ def verdict(day: int, *findings: Finding, **changes: Any) -> Verdict:
         "manifest_digest": "",
         "report": f"{day}.html",
     }
-    return Verdict(**(fields | changes))
+    return with_conditions(Verdict(**(fields | changes)))
+
+
+def with_conditions(verdict: Verdict) -> Verdict:
+    """The verdict with the conditions that its decision and findings show."""
+    return replace(verdict, conditions=derived_conditions(verdict))
 
 
 def window(day: int) -> TimeWindow:

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.verdict import Estimate, Finding, QualityFinding, Verdict
 from monitoring.alerting.prometheus import prometheus_text
+from tests.monitoring.verdict_history import with_conditions
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "deploy" / "prometheus"
@@ -26,7 +27,7 @@ NOW = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
 def verdict() -> Verdict:
     """The golden verdict with every kind of finding, and arguments that must be escaped."""
-    return msgspec.structs.replace(
+    judged = msgspec.structs.replace(
         Verdict.read(GOLDEN.read_bytes()),
         decision="quality",
         findings=(
@@ -56,6 +57,7 @@ def verdict() -> Verdict:
         ),
         estimate=Estimate(metric="roc_auc", value=0.8),
     )
+    return with_conditions(judged)
 
 
 def samples_of(judged: Verdict) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
@@ -77,6 +79,9 @@ def test_the_gauges_say_what_the_verdict_says() -> None:
 
     assert sum(gauges["slipway_verdict"].values()) == 1
     assert value("slipway_verdict", decision="quality") == 1
+    assert value("slipway_condition", condition="quality") == 1
+    assert value("slipway_condition", condition="drift") == 1
+    assert value("slipway_condition_confirmed", condition="delivery") == 0
     assert value("slipway_window_rows") == judged.window.rows
     assert value("slipway_drift_effect", column='a "quoted\\" column', effect="ks") == 0.4
     assert value("slipway_drift", column='a "quoted\\" column') == 1

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.monitoring.alarms import decision_on
 from contracts.reference import NumberReference, Reference
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import findings_of
@@ -14,7 +15,6 @@ from monitoring.quality.checks import quality_findings
 from monitoring.quality.counts import QualityCounts
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.batch import TrafficBatch
-from monitoring.verdicts.decision import decide
 from training.reference import number_reference
 
 SETTINGS = MonitoringSettings()
@@ -38,7 +38,7 @@ def fires(reference: Reference, data: np.ndarray[Any, Any]) -> str:
     counts.add(batch)
     findings = findings_of(histograms, DriftThresholds(SETTINGS))
     quality = list(quality_findings(histograms, counts, reference, SETTINGS))
-    return decide(histograms.rows, 0, findings, quality, SETTINGS)
+    return decision_on(histograms.rows, findings, quality)
 
 
 @pytest.mark.parametrize("n", [500, 5000])

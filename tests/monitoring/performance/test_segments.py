@@ -22,7 +22,7 @@ from monitoring.performance.realized import realized_performance
 from monitoring.reference_sample import ReferenceSample
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.traffic.compaction import compact_traffic
-from monitoring.verdicts.summary import verdict_sentence
+from monitoring.verdicts.summary import performance_text
 from tests.monitoring.labels.scenario import DAY, LATER, SPAN, manifest
 from training.reference import number_reference
 
@@ -179,7 +179,7 @@ def test_the_sentence_and_the_page_name_the_worst_segment(tmp_path: Path) -> Non
     held_out(tmp_path)
     found = judged(tmp_path, ("region",))
     golden = Verdict.read((GOLDEN / "verdict.v1.json").read_bytes())
-    said = verdict_sentence("loan version 1", "performance", golden.window, (), (), found)
+    said = performance_text(found)
     html = drift_report_html(msgspec.structs.replace(golden, performance=found))
 
     assert "worst where region = east (" in said

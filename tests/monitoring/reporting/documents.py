@@ -15,6 +15,7 @@ from contracts.verdict import (
     Verdict,
 )
 from monitoring.reporting.histograms import HistogramPair
+from tests.monitoring.verdict_history import with_conditions
 
 GOLDEN = Path(__file__).parents[2] / "contracts" / "golden"
 ATTACK = "<script>alert(1)</script>\"'&"
@@ -96,7 +97,7 @@ def verdicts_of_every_kind() -> list[Verdict]:
     assert whole.performance is not None
     empty = replace(whole, findings=(), quality=(), profile=(), torn_files=(), evidently="")
     waiting = Performance(status="immature", mature_at="2026-02-01T13:00:00.000000Z")
-    return [
+    verdicts = [
         replace(empty, decision="stable", performance=waiting, estimate=None),
         replace(whole, decision="drift", performance=replace(waiting, status="no_labels")),
         replace(whole, decision="quality", performance=replace(waiting, status="too_few_labels")),
@@ -105,6 +106,7 @@ def verdicts_of_every_kind() -> list[Verdict]:
         replace(empty, decision="no_traffic", estimate=Estimate(metric="roc_auc", value=0.8)),
         replace(empty, decision="unreadable", performance=None),
     ]
+    return [with_conditions(verdict) for verdict in verdicts]
 
 
 def full_replay() -> Replay:

@@ -8,17 +8,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from contracts.retraining import Retraining
-from contracts.verdict import Verdict
+from contracts.verdict import Condition, Verdict
 from monitoring.retraining.trigger import evaluate_trigger, too_often, too_soon
 from tests.monitoring.retraining.scenario import GOLDEN
+from tests.monitoring.verdict_history import with_conditions
 
 
 @pytest.mark.parametrize("decision", ["stable", "quality", "no_traffic", "too_few_rows"])
 def test_only_what_is_worse_or_drifted_calls_for_a_retraining(decision: str) -> None:
-    verdict = replace(
-        Verdict.read((GOLDEN / "verdict.v1.json").read_bytes()),
-        decision=decision,
-    )
+    golden = Verdict.read((GOLDEN / "verdict.v1.json").read_bytes())
+    verdict = with_conditions(replace(golden, decision=decision, findings=(), performance=None))
     found = evaluate_trigger(verdict, [], {}, 0.1)
 
     assert found.trigger is None
@@ -33,6 +32,7 @@ def test_drift_calls_for_it_where_drifted_columns_carry_enough(
     one = verdict.findings[0]
     verdict = replace(
         verdict,
+        conditions=(Condition(kind="drift", state="alarming", confirmed=True),),
         decision="drift",
         findings=(
             replace(one, column="a", drifted=True, since="2026-01-01T00:00:00Z"),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from contracts.errors import NotJustified, RegistryUnreachable
 from contracts.verdict import Verdict
@@ -46,7 +45,7 @@ def watching(started: Path, monkeypatch: pytest.MonkeyPatch, *, answer: Any = No
 
 
 def drift() -> Verdict:
-    return replace(verdict(0), decision="drift")
+    return verdict(0, decision="drift")
 
 
 def await_lines(path: Path, n_lines: int) -> list[str]:
@@ -82,7 +81,7 @@ def test_other_verdicts_start_nothing(
     started: Path, monkeypatch: pytest.MonkeyPatch, decision: Any
 ) -> None:
     watched = watching(started, monkeypatch)
-    watched.consider(replace(verdict(0), decision=decision))
+    watched.consider(verdict(0, decision=decision))
 
     assert watched._process is None
 
