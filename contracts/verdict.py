@@ -168,17 +168,20 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
 
     That is the verdict's window or, until its labels are all due (`mature_at`), the window of
     the same length that ended one label delay ago. `coverage` is the share of its predictions
-    that have a label. `orphans` counts labels of that time that match no prediction, `replaced`
-    labels that a later one of the same prediction replaced, and `unusable` labels whose truth
-    is neither a class nor a number. `segments` are those with enough labels, the worst first.
+    that have a label. `selection` says how these differ from the others, if they do: they are
+    then compared with held-out rows like them, or, as `selected`, not judged. `orphans` counts
+    labels of that time that match no prediction, `replaced` labels that a later one of the same
+    prediction replaced, and `unusable` labels whose truth is neither a class nor a number.
+    `segments` are those with enough labels, the worst first.
     """
 
-    status: Literal["judged", "immature", "no_labels", "too_few_labels"]
+    status: Literal["judged", "immature", "no_labels", "too_few_labels", "selected"]
     mature_at: str
     start: str = ""
     end: str = ""
     labels: int = 0
     coverage: float = 0.0
+    selection: str = ""
     orphans: int = 0
     replaced: int = 0
     torn_lines: int = 0

@@ -16,6 +16,7 @@ from monitoring.traffic.projections import NamedColumns
 from monitoring.traffic.reader import read_traffic
 from monitoring.traffic.window import ReadStats, TimeWindow
 
+MAX_SAMPLED_SCORES = 20_000
 Group = tuple[int, str]
 """Version and variant."""
 
@@ -64,12 +65,41 @@ class Join:
     """What came of joining labels to the predictions of a window.
 
     `predictions` counts all predictions of the window by version. `is_matched` says of each
-    label whether it belongs to one of them, shape `(n_labels,)`.
+    label whether it belongs to one of them, shape `(n_labels,)`. `unlabelled` samples, by
+    version, the scores of predictions without a label.
     """
 
     labelled: LabelledPredictions
     predictions: Mapping[int, int]
     is_matched: NDArray[np.bool_]
+    unlabelled: Mapping[int, "ScoreSample"]
+
+
+class ScoreSample:
+    """Evenly spaced scores of many, in memory that does not grow."""
+
+    def __init__(self, max_scores: int = MAX_SAMPLED_SCORES) -> None:
+        self._max = max_scores
+        self._every = 1
+        self._seen = 0
+        self._pieces: list[NDArray[np.float64]] = []
+        self._size = 0
+
+    def add(self, scores: NDArray[np.float64]) -> None:
+        """Sample more scores, shape `(n_rows,)`."""
+        first = -self._seen % self._every
+        self._seen += len(scores)
+        self._pieces.append(scores[first :: self._every])
+        self._size += len(self._pieces[-1])
+        while self._size > self._max:
+            self._pieces = [self.scores[::2]]
+            self._every *= 2
+            self._size = len(self._pieces[0])
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The sampled scores, shape `(n_sampled,)`."""
+        return np.concatenate([np.empty(0), *self._pieces])
 
 
 def join(
@@ -84,6 +114,7 @@ def join(
     pieces: list[LabelledPredictions] = []
     groups: dict[Group, int] = {}
     predictions: dict[int, int] = {}
+    unlabelled: dict[int, ScoreSample] = {}
     projection = NamedColumns(("variant", "prediction", "score", "scores"), segments)
     for frame in read_traffic(layout, window, projection, ReadStats()):
         for version, n in frame["version"].value_counts().iter_rows():
@@ -95,7 +126,13 @@ def join(
         if usable.any():
             found = frame.drop("prediction_id")[rows[usable]]
             pieces.append(_labelled(found, targets[usable], manifest, groups, segments))
-    return Join(_concatenated(pieces, list(groups)), predictions, is_matched)
+        is_labelled = np.zeros(len(frame), dtype=bool)
+        is_labelled[rows[usable]] = True
+        for version in frame["version"].unique().to_list():
+            mine = (frame["version"] == version).to_numpy() & ~is_labelled
+            sample = unlabelled.setdefault(version, ScoreSample())
+            sample.add(frame["score"].to_numpy()[mine])
+    return Join(_concatenated(pieces, list(groups)), predictions, is_matched, unlabelled)
 
 
 def matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,9 +18,12 @@ from contracts.times import utc_text
 from contracts.verdict import GroupPerformance, Performance, RealizedMetric
 from metrics.estimate import MetricEstimate
 from metrics.multiple_testing import holm
+from metrics.value import Values
 from monitoring.labels.join import LabelledPredictions, join, matches
 from monitoring.labels.store import Labels, read_labels
+from monitoring.performance.held_out import held_out_predictions
 from monitoring.performance.segments import segment_performance
+from monitoring.performance.selection import Baselines, label_selection
 from monitoring.performance.task_metrics import MIN_LABELS, compute_metrics, min_fall, p_value_of
 from monitoring.reference_sample import ReferenceSample
 from monitoring.traffic.projections import NamedColumns
@@ -86,33 +89,72 @@ def realized_performance(
         return replace(known, status="immature")
     if len(mine) < MIN_LABELS:
         return replace(known, status="too_few_labels" if len(mine) else "no_labels")
-    metrics = realized_metrics(mine, manifest, alpha)
-    by_segment = segment_performance(mine, sample, manifest, alpha) if sample and segments else ()
-    return replace(known, status="judged", metrics=metrics, segments=tuple(by_segment))
+    scores = joined.unlabelled[version].scores
+    return _judged(known, mine, scores, manifest, alpha, sample)
+
+
+def _judged(
+    known: Performance,
+    mine: LabelledPredictions,
+    unlabelled_scores: Values,
+    manifest: Manifest,
+    alpha: float,
+    sample: ReferenceSample | None,
+) -> Performance:
+    """Performance with its metrics, compared with rows like the labelled ones."""
+    held_out = held_out_predictions(sample, manifest) if sample else None
+    selection = label_selection(mine, unlabelled_scores, known.coverage, held_out, manifest)
+    if selection is None:
+        metrics = realized_metrics(mine, manifest, alpha)
+        segments = segment_performance(mine, sample, manifest, alpha) if sample else ()
+        return replace(known, status="judged", metrics=metrics, segments=tuple(segments))
+    known = replace(known, selection=selection.description)
+    if not selection.baselines:
+        return replace(known, status="selected")
+    metrics = realized_metrics(mine, manifest, alpha, selection.baselines)
+    return replace(known, status="judged", metrics=metrics)
 
 
 def realized_metrics(
-    rows: LabelledPredictions, manifest: Manifest, alpha: float
+    rows: LabelledPredictions,
+    manifest: Manifest,
+    alpha: float,
+    baselines: Sequence[Baselines] = (),
 ) -> tuple[RealizedMetric, ...]:
-    """Each metric that these rows define, compared with the run's."""
+    """Each metric that these rows define, compared with the run's, or with all of `baselines`.
+
+    Of several baselines the one that the metric is least certainly worse than is reported.
+    """
+    baselines = baselines or (manifest.metrics,)
     estimates = {
         name: value
         for name, value in compute_metrics(rows, manifest).items()
-        if np.isfinite(value.value) and name in manifest.metrics
+        if np.isfinite(value.value) and all(name in known for known in baselines)
     }
-    p_values = [p_value_of(value, manifest.metrics[name]) for name, value in estimates.items()]
+    compared = {
+        name: max(
+            ((p_value_of(value, known[name]), known[name]) for known in baselines),
+            key=lambda found: (found[0], -_fall(value, found[1])),
+        )
+        for name, value in estimates.items()
+    }
+    p_values = holm([p_value for p_value, _ in compared.values()])
     return tuple(
-        _realized(name, value, manifest.metrics[name], p_value, alpha)
-        for (name, value), p_value in zip(estimates.items(), holm(p_values), strict=True)
+        _realized(name, value, compared[name][1], p_value, alpha)
+        for (name, value), p_value in zip(estimates.items(), p_values, strict=True)
     )
+
+
+def _fall(value: MetricEstimate, baseline: Metric) -> float:
+    """By how much a metric is worse than its baseline, in its own unit."""
+    change = value.value - baseline.value
+    return -change if baseline.greater_is_better else change
 
 
 def _realized(
     name: str, value: MetricEstimate, baseline: Metric, p_value: float, alpha: float
 ) -> RealizedMetric:
     least = min_fall(name, baseline.value)
-    change = value.value - baseline.value
-    fall = -change if baseline.greater_is_better else change
     return RealizedMetric(
         metric=name,
         value=value.value,
@@ -124,7 +166,7 @@ def _realized(
         greater_is_better=baseline.greater_is_better,
         p_value=p_value,
         effect_threshold=least,
-        worse=p_value < alpha and fall >= least,
+        worse=p_value < alpha and _fall(value, baseline) >= least,
     )
 
 

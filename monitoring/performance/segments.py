@@ -15,10 +15,10 @@ from contracts.verdict import SegmentPerformance
 from metrics.estimate import MetricEstimate, p_value_worse
 from metrics.multiple_testing import holm
 from monitoring.labels.join import LabelledPredictions
-from monitoring.labels.segment_index import segment_index, segment_values
+from monitoring.labels.segment_index import segment_values
+from monitoring.performance.held_out import held_out_predictions
 from monitoring.performance.task_metrics import MIN_LABELS, compute_metrics, min_fall
 from monitoring.reference_sample import ReferenceSample
-from monitoring.traffic.decode import class_index_or_value
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def segment_performance(
 
     """
     metric = next(iter(compute_metrics(rows, manifest)), "")
-    if metric not in manifest.metrics or "label" not in sample.rows.columns:
+    held_out = held_out_predictions(sample, manifest, tuple(rows.segment_index))
+    if metric not in manifest.metrics or held_out is None:
         return ()
-    held_out = _held_out(sample, manifest, tuple(rows.segment_index))
     greater = manifest.metrics[metric].greater_is_better
     found = list(_compared(rows, held_out, manifest, metric))
     p_values = holm(
@@ -105,19 +105,3 @@ def _compared(
             baseline = compute_metrics(held_out.where(there), manifest).get(metric)
             if now and baseline and np.isfinite([now.value, baseline.value]).all():
                 yield _Compared(feature, value, now, baseline, labels, baseline_labels)
-
-
-def _held_out(
-    sample: ReferenceSample, manifest: Manifest, features: Sequence[str]
-) -> LabelledPredictions:
-    """The version's own predictions for its held-out rows, as if they had been traffic."""
-    rows = sample.rows
-    return LabelledPredictions(
-        targets=class_index_or_value(rows["label"], manifest.classes),
-        predictions=class_index_or_value(rows["prediction"], manifest.classes),
-        scores=rows["score"].to_numpy(),
-        true_class_scores=np.full(len(rows), np.nan),
-        group_index=np.zeros(len(rows), dtype=np.int16),
-        groups=[(0, "")],
-        segment_index={name: segment_index(rows[name], manifest, name) for name in features},
-    )
