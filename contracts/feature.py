@@ -25,6 +25,11 @@ def normalized(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def is_printable_name(name: str) -> bool:
+    """Whether a name can be a feature's: 1 to `MAX_NAME_CHARS` printable characters."""
+    return 0 < len(name) <= MAX_NAME_CHARS and name.isprintable()
+
+
 class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input of a model; made by `number`, `integer`, `boolean` or `category`.
 

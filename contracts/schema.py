@@ -35,6 +35,7 @@ from contracts.feature import (
     boolean,
     category,
     integer,
+    is_printable_name,
     normalized,
     number,
 )
@@ -171,8 +172,8 @@ def _fault(feature: Feature, earlier: Sequence[str]) -> str:
     in_order = -FLOAT32_MAX <= feature.low <= feature.high <= FLOAT32_MAX
     once = len(set(feature.categories)) == len(feature.categories)
     faults = {
-        f"expected a name of 1 to {MAX_NAME_CHARS} printable characters": (
-            not 0 < len(feature.name) <= MAX_NAME_CHARS or not feature.name.isprintable()
+        f"expected a name of 1 to {MAX_NAME_CHARS} printable characters": not is_printable_name(
+            feature.name
         ),
         "expected each name once, got this one twice": feature.name in earlier,
         "expected minimum <= maximum, within float32": not in_order,

@@ -17,6 +17,7 @@ from slipway.commands import (
     keys,
     labels,
     monitor,
+    new,
     promote,
     replay,
     retrain,
@@ -50,7 +51,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 for command in (
-    *(train, promote, versions),
+    *(new, train, promote, versions),
     *(serving, status, simulate, traffic_split),
     *(monitor, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo),

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from services.auth.keys import Key
     from slipway.load_client import LoadResult
     from slipway.model_state import ModelState
+    from training.dry_run import TriedRecipe
     from training.run import TrainedVersion
 
 Row = tuple[Any, ...]
 
 TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "parity", "gates")
+TRIED_COLUMNS = ("model", "learned", "held out", "metric", "value", "baseline", "parity", "seconds")
 VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "created", "run")
 EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "decision", "why")
 STATE_COLUMNS = ("model", "production", "pointed at", "answers", "refused")
@@ -52,6 +54,21 @@ def trained_row(trained: "TrainedVersion") -> Row:
         f"{metric.low:.4g} .. {metric.high:.4g}",
         f"{trained.certificate.max_difference:.1e}",
         "passed" if all(gate.passed for gate in trained.gates) else "failed",
+    )
+
+
+def tried_row(tried: "TriedRecipe") -> Row:
+    """A recipe that was tried on a sample, by its first metric."""
+    name, metric = next(iter(tried.metrics.items()))
+    return (
+        tried.name,
+        tried.n_train,
+        tried.n_holdout,
+        name,
+        metric.value,
+        tried.baseline[name],
+        f"{tried.certificate.max_difference:.1e}",
+        round(tried.seconds, 1),
     )
 
 

@@ -1,6 +1,7 @@
 """`slipway train`: recipes become certified, registered versions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,8 +12,11 @@ from slipway import context, output, tables
 from slipway.options import TRAIN, JsonOption
 
 if TYPE_CHECKING:
+    from training.dry_run import TriedRecipe
     from training.recipe import Recipe
     from training.run import TrainedVersion
+
+    Outcome = tuple[list[TrainedVersion | TriedRecipe], dict[str, PlatformError]]
 
 app = typer.Typer()
 
@@ -28,6 +32,9 @@ def train_command(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Train every recipe.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try each recipe on a sample, and register nothing.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Train recipes, certify them and register their versions.
@@ -42,10 +49,11 @@ def train_command(
             f"RECIPE: expected one or more of {', '.join(recipe_names())}, or --all, got none",
             remedy="for example: slipway train --all",
         )
-    trained, failures = _train_each(_read_all(names), seed, is_quiet=json)
+    read = _read_all(names)
+    results, failures = (_try_each if dry_run else _train_each)(read, seed, is_quiet=json)
     if len(names) == 1 and failures:
         raise failures[names[0]]
-    _print(trained, failures, as_json=json)
+    _print(results, failures, as_json=json)
     if failures:
         raise typer.Exit(next(iter(failures.values())).exit_code)
 
@@ -76,34 +84,52 @@ def _read_all(names: Sequence[str]) -> "list[Recipe]":
     return found
 
 
-def _train_each(
-    recipes: "Sequence[Recipe]", seed: int, *, is_quiet: bool
-) -> "tuple[list[TrainedVersion], dict[str, PlatformError]]":
-    """The registered versions, and the errors of the other recipes by name."""
+def _train_each(recipes: "Sequence[Recipe]", seed: int, *, is_quiet: bool) -> "Outcome":
     from training.run import train_recipe
 
     store = context.store()
-    trained: list[TrainedVersion] = []
+    return _each(
+        recipes, lambda recipe: train_recipe(recipe, store, seed=seed), "training", is_quiet
+    )
+
+
+def _try_each(recipes: "Sequence[Recipe]", seed: int, *, is_quiet: bool) -> "Outcome":
+    from training.dry_run import try_recipe
+
+    return _each(recipes, partial(try_recipe, seed=seed), "trying", is_quiet)
+
+
+def _each(
+    recipes: "Sequence[Recipe]",
+    process: "Callable[[Recipe], TrainedVersion | TriedRecipe]",
+    doing: str,
+    is_quiet: bool,
+) -> "Outcome":
+    """The results, and the errors of the other recipes by name; notes go to standard error."""
+    results: list[TrainedVersion | TriedRecipe] = []
     failures: dict[str, PlatformError] = {}
     for recipe in recipes:
         if not is_quiet:
-            output.say(f"training {recipe.name} ...")
+            output.say(f"{doing} {recipe.name} ...")
         try:
-            trained.append(train_recipe(recipe, store, seed=seed))
+            results.append(process(recipe))
         except PlatformError as err:
             failures[recipe.name] = err
             if len(recipes) > 1:
                 output.warn(f"{recipe.name}: error: {err}")
         else:
-            for note in trained[-1].notes:
+            for note in results[-1].notes:
                 output.warn(f"{recipe.name}: note: {note}")
-    return trained, failures
+    return results, failures
 
 
 def _print(
-    trained: "Sequence[TrainedVersion]", failures: dict[str, PlatformError], *, as_json: bool
+    results: "Sequence[TrainedVersion | TriedRecipe]",
+    failures: dict[str, PlatformError],
+    *,
+    as_json: bool,
 ) -> None:
-    """The versions, and in JSON also the errors: objects with `name` and `error`."""
+    """The results, and in JSON also the errors: objects with `name` and `error`."""
     if as_json:
         errors = [
             {
@@ -112,9 +138,15 @@ def _print(
             }
             for name, err in failures.items()
         ]
-        output.as_json([*trained, *errors])
+        output.as_json([*results, *errors])
         return
+    from training.run import TrainedVersion
+
+    trained = [each for each in results if isinstance(each, TrainedVersion)]
+    tried = [each for each in results if not isinstance(each, TrainedVersion)]
     if trained:
         output.table("Registered", tables.TRAINED_COLUMNS, map(tables.trained_row, trained))
+    if tried:
+        output.table("Not registered", tables.TRIED_COLUMNS, map(tables.tried_row, tried))
     if failures:
-        output.warn(f"not registered: {', '.join(failures)}")
+        output.warn(f"failed: {', '.join(failures)}")
