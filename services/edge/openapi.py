@@ -10,17 +10,18 @@ from typing import Any
 
 import msgspec
 
-from contracts.json_schema import JsonSchema, row_schema
+from contracts.json_schema import JsonSchema
 from contracts.manifest import Manifest, Pointer
+from services.edge.model_schemas import model_schemas, with_items
 from services.edge.routes import prediction_paths
 from services.edge.statuses import STATUSES
 from services.faults import FAULTS
 from services.inference.templates import encode
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import FaultBody
-from services.protocols.labels import LabelBody, LabelsAccepted, LabelsBody
+from services.protocols.labels import LabelsAccepted, labels_types
 from services.protocols.open_inference import ModelMetadata, OpenInference, OpenInferenceFault
-from services.protocols.prediction import model_types, row_name
+from services.protocols.prediction import model_types
 from services.protocols.wire_protocol import JSON, SCHEMA_REF, TENSORS, ModelTypes, WireProtocol
 from services.serving.load_failures import LoadFailure
 from services.serving.model import Model, ModelDescription
@@ -72,6 +73,7 @@ class PathOperation:
     components: tuple[type[msgspec.Struct], ...] = ()
     media: Mapping[str, Any] = field(default_factory=dict)
     needs_key: bool = True
+    description: str = ""
 
 
 class OpenApiPage:
@@ -116,12 +118,14 @@ def openapi_document(
     """The OpenAPI 3.1 document of a service with these models, by name."""
     operations = [*_general(), *_of_models(models, protocols)]
     schemas = _Schemas(operations)
-    rows = {row_name(model.manifest): _row_schema(model.manifest) for model in models.values()}
+    of_models = {
+        k: v for model in models.values() for k, v in model_schemas(model.manifest).items()
+    }
     paths = {
         each.path: _path_item(each, schemas, has_key=has_keys and each.needs_key)
         for each in operations
     }
-    components = {"schemas": schemas.components | rows}
+    components = {"schemas": schemas.components | of_models}
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": version, "description": served_table(models)},
@@ -164,10 +168,11 @@ class _Schemas:
             described = (each.request, each.response, each.fault, each.components)
             for alternatives in (*described, *each.media.values()):
                 types |= {id(kind): kind for kind in _alternatives(alternatives)}
-        schemas, self.components = msgspec.json.schema_components(
+        schemas, components = msgspec.json.schema_components(
             types.values(), ref_template=SCHEMA_REF
         )
-        self._by_type = dict(zip(types, schemas, strict=True))
+        self.components = {name: with_items(each) for name, each in components.items()}
+        self._by_type = dict(zip(types, map(with_items, schemas), strict=True))
 
     def of(self, kind: Any) -> JsonSchema:
         """The schema of a type, or of a tuple of alternatives."""
@@ -206,13 +211,14 @@ def _of_models(
             f"/models/{name}", f"{name}: version, schema, metrics.", MODELS, ModelDescription
         )
         yield _open(f"/models/{name}/ping", PING, HEALTH)
-        yield from _labels(f"/models/{name}/labels", name)
+        types = model_types(model.manifest)
+        labels = labels_types(types)
+        yield from _labels(f"/models/{name}/labels", name, labels)
         if is_only:
-            yield from _labels("/labels", name)
+            yield from _labels("/labels", name, labels)
         yield from _metadata(f"/v2/models/{name}", name)
         for version in model.versions:
             yield from _metadata(f"/v2/models/{name}/versions/{version}", name)
-        types = model_types(model.manifest)
         for protocol in protocols:
             if protocol.media_type != JSON:
                 continue
@@ -228,17 +234,18 @@ def _of_models(
                     protocol.fault_type,
                     protocol.component_types,
                     media,
+                    description=protocol.description,
                 )
 
 
 def _other_media(
     protocol: type[WireProtocol], protocols: tuple[type[WireProtocol], ...], types: ModelTypes
 ) -> dict[str, Any]:
-    """By media type, what else than JSON the paths of a protocol read."""
+    """By media type, what else than JSON the paths of a protocol read, if it has a schema."""
     return {
         each.media_type.decode(): each.request_type(types)
         for each in protocols
-        if each.paths == protocol.paths and each.media_type != JSON
+        if each.paths == protocol.paths and each.media_type not in {JSON, TENSORS}
     }
 
 
@@ -246,8 +253,7 @@ def _summary(protocol: type[WireProtocol], manifest: Manifest) -> str:
     return f"{manifest.description or manifest.name}: {protocol.summary}"
 
 
-def _labels(path: str, name: str) -> Iterator[PathOperation]:
-    request = (LabelBody, LabelsBody)
+def _labels(path: str, name: str, request: tuple[Any, Any]) -> Iterator[PathOperation]:
     summary = f"{name}: the true outcomes of predictions."
     yield PathOperation(path, summary, LABELS, LabelsAccepted, request)
 
@@ -258,15 +264,9 @@ def _metadata(root: str, name: str) -> Iterator[PathOperation]:
     yield _open(f"{root}/ready", f"{name}: whether it is ready.", tag, fault)
 
 
-def _row_schema(manifest: Manifest) -> JsonSchema:
-    return row_schema(manifest.schema, manifest.golden[0].features if manifest.golden else None)
-
-
 def _path_item(operation: PathOperation, schemas: _Schemas, *, has_key: bool) -> JsonSchema:
     answer = _json(schemas.of(operation.response))
     media = {name: {"schema": schemas.of(kind)} for name, kind in operation.media.items()}
-    if TENSORS.decode() in media:
-        answer |= {TENSORS.decode(): media[TENSORS.decode()]}
     described: JsonSchema = {
         "summary": operation.summary,
         "tags": [operation.tag],
@@ -275,6 +275,8 @@ def _path_item(operation: PathOperation, schemas: _Schemas, *, has_key: bool) ->
             **_refusals(schemas.of(operation.fault)),
         },
     }
+    if operation.description:
+        described["description"] = operation.description
     if has_key:
         described["security"] = SECURITY
     if operation.request is None:

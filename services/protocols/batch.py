@@ -67,10 +67,9 @@ class PredictBatch(WireProtocol):
     def request_type(cls, types: ModelTypes) -> Any:
         """Rows, or columns."""
         rows = Annotated[list[types.row], Meta(min_length=1)]  # type: ignore[name-defined]  # a type made at run time
-        columns = dict[str, list[Any]]
         return (
             _object(f"{types.name}Rows", "rows", rows),
-            _object(f"{types.name}Columns", "columns", columns),
+            _object(f"{types.name}Columns", "columns", types.table),
         )
 
     @classmethod

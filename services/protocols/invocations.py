@@ -5,11 +5,12 @@ valid as a whole or refused; the response is `{"predictions": [...]}`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from contracts.errors import preview
 from contracts.schema import Violation
 from services.faults import Fault
 from services.inference.batch_result import BatchResult
@@ -24,7 +25,7 @@ from services.protocols.table import (
     only_key,
     valid_rows,
 )
-from services.protocols.wire_protocol import ModelTypes, WireProtocol
+from services.protocols.wire_protocol import ModelTypes, WireProtocol, rows_or_table
 
 FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
@@ -32,17 +33,8 @@ FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 class DataframeSplit(msgspec.Struct, frozen=True):
     """A pandas frame in its orientation `split`."""
 
-    columns: list[str]
-    data: list[list[Any]]
-
-
-class Invocation(msgspec.Struct, frozen=True):
-    """A request in exactly one of the four formats."""
-
-    dataframe_split: DataframeSplit | UnsetType = UNSET
-    dataframe_records: list[dict[str, Any]] | UnsetType = UNSET
-    inputs: Any | UnsetType = UNSET
-    instances: Any | UnsetType = UNSET
+    columns: Annotated[list[str], Meta(min_length=1)]
+    data: Annotated[list[list[Any]], Meta(min_length=1)]
 
 
 class InvocationPredictions(msgspec.Struct, frozen=True):
@@ -68,9 +60,10 @@ class Invocations(WireProtocol):
         """
         document = parse_json(body, nan_is_null=True)
         key = only_key(document, dict.fromkeys(FORMATS), optional=("params",))
-        if document.get("params"):  # type: ignore[attr-defined]  # `only_key` proves that it is an object
+        params = document.get("params")  # type: ignore[attr-defined]  # `only_key` proves that it is an object
+        if params not in (None, {}):
             raise invalid_request(
-                [Violation("params", "none, the model has no parameters", "some")]
+                [Violation("params", "none, the model has no parameters", preview(params))]
             )
         decoder = self.model.decoder
         table = _table(key, document[key], decoder.names, limit)  # type: ignore[index]  # as above
@@ -85,14 +78,25 @@ class Invocations(WireProtocol):
     @classmethod
     def request_type(cls, types: ModelTypes) -> Any:
         """One of MLflow's formats."""
-        del types
-        return Invocation
+        rows: Any = Annotated[list[types.row], Meta(min_length=1)]  # type: ignore[name-defined]  # a type made at run time
+        contents = (DataframeSplit, rows, rows_or_table(types), rows_or_table(types))
+        return tuple(
+            _with_one(f"{types.name}{name.title().replace('_', '')}", name, content)
+            for name, content in zip(FORMATS, contents, strict=True)
+        )
 
     @classmethod
     def response_type(cls, types: ModelTypes) -> Any:
         """The predictions."""
         del types
         return InvocationPredictions
+
+
+def _with_one(name: str, field: str, content: Any) -> Any:
+    """The type of an object with one of the formats, and no parameters."""
+    no_params = Annotated[dict[str, Any], Meta(max_length=0)]
+    fields: list[Any] = [(field, content), ("params", no_params | None | UnsetType, UNSET)]
+    return msgspec.defstruct(name, fields, forbid_unknown_fields=True)
 
 
 def _table(key: str, content: Any, names: Sequence[str], limit: int) -> Table:

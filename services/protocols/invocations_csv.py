@@ -81,7 +81,9 @@ class InvocationsCsv(Invocations):
     def request_type(cls, types: ModelTypes) -> Any:
         """A table as text."""
         del types
-        return Annotated[str, Meta(description="A line of names, then a line per row")]
+        return Annotated[
+            str, Meta(min_length=1, description="A line of names, then a line per row")
+        ]
 
     def _row(self, names: Sequence[str], record: Sequence[str]) -> Mapping[str, Any]:
         return {

@@ -6,33 +6,49 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from contracts.labels import Label, label_of, label_violations
+from contracts.labels import MAX_PREDICTION_ID_CHARS, Label, label_of, label_violations
 from contracts.manifest import Manifest
 from contracts.schema import Violation
 from services.faults import Fault
 from services.inference.json_body import MAX_VIOLATIONS, invalid_request, parse_json
+from services.protocols.wire_protocol import ModelTypes
 
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-
-
-class LabelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A label as a request gives it; without `time`, the truth is known since now."""
-
-    prediction_id: str
-    truth: Any
-    time: Time | UnsetType = UNSET
-
-
-class LabelsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Many labels, accepted or refused together."""
-
-    labels: Annotated[list[LabelBody], Meta(min_length=1)]
+TIME_SCHEMAS = (
+    {"type": "string", "format": "date-time"},
+    {"type": "string", "maxLength": 0},
+    {"type": "null"},
+)
+Time = Annotated[Any | UnsetType, Meta(extra_json_schema={"anyOf": TIME_SCHEMAS})]
 
 
 class LabelsAccepted(msgspec.Struct, frozen=True):
     """The response: the number of labels that were accepted."""
 
     accepted: int
+
+
+def labels_types(types: ModelTypes) -> tuple[Any, Any]:
+    """The types of a request body: one label, and many that are accepted or refused together.
+
+    Without `time`, the truth is known since now.
+    """
+    identity = Annotated[str, Meta(min_length=1, max_length=MAX_PREDICTION_ID_CHARS)]
+    label = msgspec.defstruct(
+        f"{types.name}Label",
+        [
+            ("prediction_id", identity),
+            ("truth", types.truth),
+            ("time", Time, UNSET),
+        ],
+        forbid_unknown_fields=True,
+    )
+    labels: Any = list[label]  # type: ignore[valid-type]  # a type made at run time
+    many = msgspec.defstruct(
+        f"{types.name}Labels",
+        [("labels", Annotated[labels, Meta(min_length=1)])],
+        forbid_unknown_fields=True,
+    )
+    return label, many
 
 
 def labels_of(body: bytes, manifest: Manifest, limit: int, now: datetime) -> list[Label]:

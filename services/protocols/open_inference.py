@@ -48,10 +48,10 @@ REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs
 """`model_name` is not of the protocol, but KServe's client sends it. The path decides."""
 
 
-class InferenceRequest(msgspec.Struct, frozen=True):
+class InferenceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request: tensors with the rows, and which outputs the client wants."""
 
-    inputs: list[RequestTensor]
+    inputs: Annotated[list[RequestTensor], Meta(min_length=1)]
     id: str | UnsetType = UNSET
     model_name: str | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
@@ -93,6 +93,10 @@ class OpenInference(WireProtocol):
     paths = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
     tag = "Open Inference Protocol v2"
     summary = "Predictions for tensors."
+    description = (
+        "The values of tensors may also be binary, as Triton's extension `binary_tensor_data` "
+        "defines it; OpenAPI has no words for such a body."
+    )
     fault_type = OpenInferenceFault
 
     def __init__(self, model: ServedModel) -> None:
@@ -268,14 +272,6 @@ class BinaryInference(OpenInference):
     """Requests whose JSON is followed by the values of tensors as bytes: a `TensorBody`."""
 
     media_type = TENSORS
-
-    @classmethod
-    def request_type(cls, types: ModelTypes) -> Any:
-        """Bytes, whose beginning is an `InferenceRequest` as JSON."""
-        del types
-        description = "The JSON, of Inference-Header-Content-Length bytes, and then the tensors"
-        schema = {"format": "binary", "description": description}
-        return Annotated[str, Meta(extra_json_schema=schema)]
 
     def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
         """The rows of a `TensorBody`, and what encodes the requested outputs.

@@ -60,6 +60,8 @@ def model_types(manifest: Manifest) -> ModelTypes:
     return ModelTypes(
         name=manifest.name.title(),
         row=reference(row_name(manifest)),
+        table=reference(table_name(manifest)),
+        truth=reference(truth_name(manifest)),
         prediction=prediction_type(manifest),
     )
 
@@ -67,6 +69,16 @@ def model_types(manifest: Manifest) -> ModelTypes:
 def row_name(manifest: Manifest) -> str:
     """The name of a model's features among the components of the OpenAPI document."""
     return f"{manifest.name.title()}Row"
+
+
+def table_name(manifest: Manifest) -> str:
+    """The name of rows by column among the components of the OpenAPI document."""
+    return f"{manifest.name.title()}Table"
+
+
+def truth_name(manifest: Manifest) -> str:
+    """The name of the truth of a label among the components of the OpenAPI document."""
+    return f"{manifest.name.title()}Truth"
 
 
 def prediction_type(manifest: Manifest) -> type[msgspec.Struct]:

@@ -15,6 +15,7 @@ from services.faults import MAX_SHOWN_CHARS
 from services.inference.json_body import invalid_request
 from services.protocols.binary_tensors import (
     BINARY_SIZE,
+    DTYPES,
     BinaryData,
     check_binary_size,
     packed_values,
@@ -41,13 +42,18 @@ Shape = list[int]
 """Sizes of the dimensions; -1 in metadata stands for any size."""
 
 
+RequestShape = Annotated[
+    list[Annotated[int, Meta(ge=0, le=MAX_DIMENSION)]], Meta(min_length=1, max_length=MAX_RANK)
+]
+
+
 class RequestTensor(msgspec.Struct, frozen=True):
-    """A tensor of a request; `data` is JSON, or absent if the tensor is binary."""
+    """A tensor of a request as JSON."""
 
     name: str
-    shape: Shape
-    datatype: str
-    data: list[Any] | UnsetType = UNSET
+    shape: RequestShape
+    datatype: Annotated[str, Meta(extra_json_schema={"enum": [*DTYPES, "BYTES"]})]
+    data: list[Any]
     parameters: dict[str, Any] | UnsetType = UNSET
 
 

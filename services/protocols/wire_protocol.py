@@ -30,12 +30,28 @@ def reference(*names: str) -> Any:
     return Annotated[Any, Meta(extra_json_schema=schema)]
 
 
+def rows_or_table(types: "ModelTypes") -> Any:
+    """The type of several rows in any form: objects, lists of values, or a table."""
+    row, table = (
+        {"$ref": SCHEMA_REF.format(name=f"{types.name}{kind}")} for kind in ("Row", "Table")
+    )
+    # One array, because generators of clients take two of them for the same.
+    rows = {"type": "array", "minItems": 1, "items": {"anyOf": [row, {"type": "array"}]}}
+    return Annotated[Any, Meta(extra_json_schema={"anyOf": [rows, table]})]
+
+
 @dataclass(frozen=True)
 class ModelTypes:
-    """Types of one model, for documentation: a row of its features, and one prediction."""
+    """Types of one model, for documentation.
+
+    `row`: an object of its features. `table`: an object with a list per feature. `truth`: what a
+    label says. `prediction`: one prediction.
+    """
 
     name: str
     row: Any
+    table: Any
+    truth: Any
     prediction: type[msgspec.Struct]
 
 
@@ -50,7 +66,9 @@ class WireProtocol(ABC):
     without `{model}` is served while the service has a single model."""
     tag: ClassVar[str]
     summary: ClassVar[str]
-    """Heading and description in the OpenAPI document."""
+    """Heading and summary in the OpenAPI document."""
+    description: ClassVar[str] = ""
+    """What the OpenAPI document says beyond the summary and the types."""
     media_type: ClassVar[bytes] = JSON
     """What request bodies are."""
     fault_type: ClassVar[type[msgspec.Struct]] = FaultBody

@@ -20,6 +20,7 @@ import pytest
 from contracts.names import Layout
 from registry.promote import promote
 from registry.pull import pull_all
+from services.auth.keys import create_key
 from services.metrics import Metrics
 from tests import tiny
 from tests.conftest import working_in
@@ -135,6 +136,33 @@ def await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None
 def service(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(tmp_path_factory.mktemp("service"), models) as running:
         yield running
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A service that requires a key, and that pages of one other origin may ask."""
+
+    service: Service
+    key: str
+    origin: str
+
+
+@pytest.fixture(scope="session")
+def guarded(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    origin = "https://shop.example"
+    _, key = create_key(folder / "keys.json", "shop", ("predict", "labels"))
+    cors = (
+        "services.predictor.http.cors.enabled=true "
+        f"services.predictor.http.cors.access_control_allow_origins[0]={origin}"
+    )
+    settings = {
+        "SLIPWAY_SERVICE_KEYS": "required",
+        "SLIPWAY_SERVICE_KEYS_FILE": str(folder / "keys.json"),
+        "BENTOML_CONFIG_OPTIONS": cors,
+    }
+    with serving(folder, models, **settings) as running:
+        yield Guarded(running, key, origin)
 
 
 @pytest.fixture(scope="session")

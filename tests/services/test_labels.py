@@ -81,7 +81,7 @@ def test_what_was_accepted_is_in_the_log_before_the_answer(service: Service) -> 
     lines = [
         json.loads(line)
         for path in service.layout.labels("tiny").glob("*.jsonl")
-        for line in path.read_text().splitlines()
+        for line in path.read_bytes().splitlines()
     ]
 
     assert (status, answer) == (200, {"accepted": 3})

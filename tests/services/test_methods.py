@@ -1,8 +1,6 @@
 """HEAD, OPTIONS and cross-origin requests on every path; what MLflow's client asks for."""
 
 import http.client
-import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +8,7 @@ import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 from services.edge.cors import CrossOrigin
-from tests.services.conftest import Service, serving
+from tests.services.conftest import Guarded, Service
 from tests.services.http_client import GOOD, JSON, ask
 from tests.services.raw_connection import connected, request
 
@@ -21,10 +19,6 @@ PREFLIGHT = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "content-type,x-user-id",
 }
-CORS = (
-    "services.predictor.http.cors.enabled=true "
-    f"services.predictor.http.cors.access_control_allow_origins[0]={ORIGIN}"
-)
 BENTOML_PATHS = ("/livez", "/readyz", "/healthz", "/metrics")
 
 
@@ -84,48 +78,50 @@ def test_without_the_setting_no_origin_is_mentioned(service: Service) -> None:
         assert not [name for name in headers if name.startswith("access-control")]
 
 
-@pytest.fixture(scope="module")
-def crossed(models: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that a page of one other origin may ask."""
-    folder = tmp_path_factory.mktemp("cors")
-    with serving(folder, models, BENTOML_CONFIG_OPTIONS=CORS) as running:
-        yield running
-
-
 @pytest.mark.parametrize("path", ["/models/tiny/predict", "/models", "/livez", "/v2/models/tiny"])
-def test_a_browser_may_ask_from_the_configured_origin(crossed: Service, path: str) -> None:
-    _, _, headers = ask(crossed, path, None, "OPTIONS", PREFLIGHT)
-    assert headers["access-control-allow-origin"] == ORIGIN
+def test_a_browser_may_ask_from_the_configured_origin(guarded: Guarded, path: str) -> None:
+    """Its preflight request has no key."""
+    _, _, headers = ask(guarded.service, path, None, "OPTIONS", PREFLIGHT)
+    assert headers["access-control-allow-origin"] == guarded.origin == ORIGIN
     assert "POST" in headers["access-control-allow-methods"]
     assert "x-user-id" in headers["access-control-allow-headers"]
-    status, _, headers = ask(crossed, path, None, "OPTIONS", PREFLIGHT | {"origin": "https://x.y"})
+    assert "x-api-key" in headers["access-control-allow-headers"]
+    other = PREFLIGHT | {"origin": "https://x.y"}
+    status, _, headers = ask(guarded.service, path, None, "OPTIONS", other)
     assert status == 400
     assert "access-control-allow-origin" not in headers
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"),
+    ("method", "path", "body", "expected"),
     [
-        ("POST", "/models/tiny/predict", GOOD),
-        ("POST", "/models/tiny/predict", b"{}"),
-        ("POST", "/models/tiny/predict/batch", json.dumps({"rows": [json.loads(GOOD)] * 9})),
-        ("GET", "/models", None),
-        ("GET", "/livez", None),
-        ("GET", "/models/none", None),
+        ("POST", "/models/tiny/predict", GOOD, 200),
+        ("POST", "/models/tiny/predict", b"{}", 422),
+        ("POST", "/models/tiny/predict/batch", b'{"rows":[%b]}' % b",".join([GOOD] * 9), 200),
+        ("GET", "/models", None, 200),
+        ("GET", "/livez", None, 200),
+        ("GET", "/models/none", None, 404),
     ],
     ids=["predict", "bad row", "batch", "models", "livez", "404"],
 )
 def test_each_answer_names_the_origin(
-    crossed: Service, method: str, path: str, body: bytes | str | None
+    guarded: Guarded, method: str, path: str, body: bytes | None, expected: int
 ) -> None:
-    sent = body.encode() if isinstance(body, str) else body
-    _, _, headers = ask(crossed, path, sent, method, JSON | {"origin": ORIGIN})
-    assert headers["access-control-allow-origin"] == ORIGIN
-    assert "origin" in headers["vary"].lower()
-    _, _, headers = ask(crossed, path, sent, method, JSON | {"origin": "https://x.y"})
-    assert "access-control-allow-origin" not in headers
-    _, _, headers = ask(crossed, path, sent, method)
-    assert "access-control-allow-origin" not in headers
+    headers = JSON | {"x-api-key": guarded.key}
+    status, _, got = ask(guarded.service, path, body, method, headers | {"origin": ORIGIN})
+    assert (status, got["access-control-allow-origin"]) == (expected, ORIGIN)
+    assert "origin" in got["vary"].lower()
+    for other in (headers | {"origin": "https://x.y"}, headers):
+        _, _, got = ask(guarded.service, path, body, method, other)
+        assert "access-control-allow-origin" not in got
+
+
+def test_a_page_may_read_why_its_key_is_refused(guarded: Guarded) -> None:
+    """A script that may not read the response cannot say what is wrong."""
+    headers = JSON | {"origin": ORIGIN}
+    status, _, got = ask(guarded.service, "/models/tiny/predict", GOOD, headers=headers)
+
+    assert (status, got["access-control-allow-origin"]) == (401, ORIGIN)
 
 
 @pytest.mark.parametrize("origins", [[ORIGIN], ["*"]])
