@@ -17,6 +17,8 @@ from registry.store import Store
 
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", BENTOML_DO_NOT_TRACK="True", DO_NOT_TRACK="1")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# MLflow's server would start seven job runners, which busily wait and outlive a killed server.
+os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 # BentoML reads its home once, when it is imported.
 os.environ["BENTOML_HOME"] = tempfile.mkdtemp(prefix="slipway-bentoml-")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
