@@ -9,7 +9,7 @@ export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image bench clean
+.PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image up down bench clean
 
 help: ## Show the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,7 @@ $(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requireme
 lock: setup ## Resolve requirements/*.in again into hash-pinned locks
 	cd requirements && for name in bootstrap development; do ../$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --override overrides.txt $$name.in -o $$name.txt; done
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving.in -o serving.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.txt platform.in -o platform.txt
 
 format: setup ## Format the code
 	$(BIN)/ruff format .
@@ -72,6 +73,13 @@ bento: pull ## Build the Bento from the Production models
 image: bento ## Build the container image with podman
 	$(BIN)/python deploy/podman/here.py deploy/podman/base-image.sh
 	$(BIN)/python deploy/podman/here.py --build $(BIN)/bentoml containerize predictor:latest --backend podman --image-tag predictor:latest
+
+PROFILE ?= full
+up: ## Bring the platform up with docker compose or podman-compose: make up PROFILE=minimal
+	deploy/compose/up.py $(PROFILE) up --detach
+
+down: ## Stop the platform; its volumes stay
+	deploy/compose/up.py $(PROFILE) down
 
 bench: setup ## Compare the service with its peers on this machine (needs wrk)
 	$(BIN)/python -m benchmarks.serving

@@ -47,7 +47,7 @@ def name_of(requirement: str) -> str:
 
 
 def test_the_project_requires_what_the_locks_are_made_from() -> None:
-    everything = declared("serving", "training", "monitoring")
+    everything = declared("serving", "training", "monitoring", "tracking-server")
 
     assert everything == listed("platform") - OF_INSTALLING
     assert everything | declared("dev") == listed("development") - OF_INSTALLING
