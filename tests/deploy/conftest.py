@@ -2,12 +2,18 @@
 
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from registry.promote import promote
+from registry.pull import pull_all
+from tests import tiny
+from tests.conftest import working_in
 from tests.slipway.conftest import BIN, Checkout, copy_of_the_project
+from training.run import train_recipe
 
 MODEL = "iris"
 
@@ -59,3 +65,15 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Built:
     done(checkout, "bentoml", "build")
     path = done(checkout, "bentoml", "get", "predictor:latest", "--output", "path")
     return Built(checkout, Path(path.strip()))
+
+
+@pytest.fixture(scope="session")
+def models(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `var/` with one promoted and pulled model, `tiny`."""
+    root = tmp_path_factory.mktemp("models")
+    shutil.copy(fresh_database, root / "mlflow.db")
+    with working_in(root) as workplace:
+        train_recipe(tiny.binary(), workplace.store)
+        promote(workplace.store, "tiny", actor="ada")
+        pull_all(workplace.store, workplace.layout)
+    return root / "var"
