@@ -23,6 +23,7 @@ from slipway.commands import (
     retrain,
     serving,
     simulate,
+    size,
     status,
     traffic_split,
     train,
@@ -54,7 +55,7 @@ for command in (
     *(new, train, promote, versions),
     *(serving, status, simulate, traffic_split),
     *(monitor, labels, retrain, replay, ab, explain),
-    *(keys, compact, doctor, demo),
+    *(keys, compact, doctor, demo, size),
 ):
     app.add_typer(command.app)
 

@@ -7,6 +7,7 @@ from contracts.errors import InvalidData
 from contracts.times import parse_utc
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_LATENCY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -60,6 +61,26 @@ def parse_duration(text: str, option: str) -> timedelta:
             f"{option}: expected less than a billion days, got {text!r}",
             remedy=f"for example {option} 24h",
         ) from err
+
+
+def parse_latency(text: str, option: str) -> float:
+    """The seconds that a text like `20ms` or `0.5s` names; above zero.
+
+    >>> parse_latency("20ms", "--p99")
+    0.02
+
+    Raises:
+        InvalidData: another text, or zero; names `option`.
+
+    """
+    match = _LATENCY.fullmatch(text.strip())
+    seconds = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else 0.0
+    if seconds <= 0:
+        raise InvalidData(
+            f"{option}: expected a number above zero with ms or s, got {text!r}",
+            remedy=f"for example {option} 20ms",
+        )
+    return seconds
 
 
 def _before(end: datetime, last: str) -> datetime:
