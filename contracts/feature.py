@@ -34,6 +34,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input of a model; made by `number`, `integer`, `boolean` or `category`.
 
     The name is the user's own, such as `fixed acidity` or `3P%`. Name and categories are in NFC.
+    With `max_categories`, the categories are learned: the most frequent ones, at most that many.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     categories: tuple[str, ...] = ()
     nullable: bool = False
     policy: Policy = "reject"
+    max_categories: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.name, str):
@@ -52,6 +54,10 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not all(isinstance(c, str) and c.isascii() for c in self.categories):
             composed = tuple(normalized(c) if isinstance(c, str) else c for c in self.categories)
             msgspec.structs.force_setattr(self, "categories", composed)
+
+    def with_categories(self, categories: tuple[str, ...]) -> "Feature":
+        """The feature with these categories."""
+        return msgspec.structs.replace(self, categories=categories)
 
     @property
     def is_category(self) -> bool:
@@ -73,6 +79,8 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """A description of valid values, such as `a number 0..100 [vol%]`."""
         if self.is_category:
             text = "one of " + ", ".join(repr(c) for c in self.categories)
+            if self.max_categories:
+                text = "text"
         elif self.type == "bool":
             text = "true or false"
         else:
@@ -155,4 +163,25 @@ def category(
         description=description,
         nullable=nullable,
         policy=policy,
+    )
+
+
+def string(
+    name: str,
+    max_categories: int = 50,
+    *,
+    description: str = "",
+    nullable: bool = False,
+) -> Feature:
+    """Any text: its most frequent values become categories when a model learns, the rest is one.
+
+    The rest has the code of an unseen category, and a prediction for it is flagged so.
+    """
+    return Feature(
+        name=name,
+        type="category",
+        description=description,
+        nullable=nullable,
+        policy="flag",
+        max_categories=max_categories,
     )

@@ -38,6 +38,7 @@ from contracts.feature import (
     is_printable_name,
     normalized,
     number,
+    string,
 )
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "integer",
     "normalized",
     "number",
+    "string",
 ]
 
 MISSING_CODE = -1.0
@@ -179,6 +181,10 @@ def _fault(feature: Feature, earlier: Sequence[str]) -> str:
         "expected minimum <= maximum, within float32": not in_order,
         "expected categories for a category, and for nothing else": (
             feature.is_category != bool(feature.categories)
+            and not (feature.is_category and feature.max_categories > 0)
+        ),
+        "expected max_categories of 0 or more, for a category only": (
+            feature.max_categories < 0 or (feature.max_categories > 0 and not feature.is_category)
         ),
         "expected categories that are text": not all(
             isinstance(c, str) for c in feature.categories

@@ -11,11 +11,13 @@ from contracts.manifest import Certificate, Metric
 from training.dataset import TrainingData, encoded_targets, load_table, split
 from training.export import onnx_of
 from training.importance import Importance, importance_of
+from training.learned import learned_recipe
 from training.metrics import Target, holdout_metrics
 from training.notes import collected_notes
 from training.parity import certify
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
+from training.threshold import ThresholdCurve
 
 
 class LoadData(Protocol):
@@ -31,7 +33,8 @@ class FittedModel:
 
     `scores` are the pipeline's scores of the held-out rows, shape `(n_rows, n_outputs)`,
     `target` is as in `training.metrics`, and `model` is the ONNX file. `notes` are what a person
-    should know though nothing failed, such as a warning that the fit did not converge.
+    should know though nothing failed, such as a warning that the fit did not converge. `recipe`
+    has what its rows decided: categories of strings, and a chosen threshold with its curve.
     """
 
     recipe: Recipe
@@ -44,6 +47,7 @@ class FittedModel:
     model: bytes
     certificate: Certificate
     notes: tuple[str, ...] = ()
+    threshold_curve: ThresholdCurve | None = None
 
 
 def recipe_data(recipe: Recipe, seed: int) -> TrainingData:
@@ -69,6 +73,7 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
     rng = np.random.default_rng(seed)
     data = load(recipe, seed)
     rows = data.split
+    recipe, curve = learned_recipe(recipe, rows.train, rows.train_target, seed)
     pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed)
     scores = scores_of(pipeline, rows.holdout, recipe)
     target = encoded_targets(recipe, rows.holdout_target)
@@ -84,4 +89,5 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
         importance=importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed),
         model=model,
         certificate=certify(pipeline, model, recipe, rows.holdout, deviation, rng),
+        threshold_curve=curve,
     )

@@ -20,6 +20,7 @@ from contracts.manifest import Task
 from contracts.names import check_model_name
 from contracts.schema import Schema, normalized
 from training.metrics import METRICS
+from training.threshold_rule import Cost, FScore, ThresholdRule
 from training.user_code import failed_at
 
 RuntimeChoice = Literal["auto", "onnx", "sklearn"]
@@ -75,7 +76,8 @@ class Recipe:
         classes: For a classifier, every value of the target, in the order of the scores. For
             `binary` the second is the positive class. Integers, booleans and whole floats may
             stand here as they are in the data; JSON has them as text: `"1"`, `"true"`.
-        threshold: The score from which on a binary model decides for the positive class.
+        threshold: The score from which on a binary model decides for the positive class; or
+            `Cost(fp=1, fn=20)` or `FScore(beta=1)`, by which it is chosen on validation rows.
         unit: The unit of a regression's target, for people.
         description: One line, shown by MLflow and by the service.
         label_delay: How long after a prediction its true outcome is known. The monitor and
@@ -85,6 +87,7 @@ class Recipe:
         margin: The smallest improvement of the metric that counts at promotion.
         gate_segment_features: Categorical features; on each of their segments the metric must
             not fall by `segment_tolerance` or more.
+        threshold_rule: Set from `threshold` where that is a rule.
         segment_tolerance: In the unit of the metric; needed with `gate_segment_features`.
         latency_factor: How many times as long as production's a prediction may take.
         segment_features: Categorical features by which the monitor breaks drift down, unless
@@ -125,6 +128,7 @@ class Recipe:
     time: str = ""
     group: str = ""
     holdout: str = ""
+    threshold_rule: ThresholdRule | None = None
     name: str = ""
     slices: InitVar[tuple[str, ...] | None] = None
     slice_tolerance: InitVar[float | None] = None
@@ -145,6 +149,10 @@ class Recipe:
                     f"Recipe({old}=...) is deprecated; write {new}=...", FutureWarning, stacklevel=3
                 )
                 object.__setattr__(self, new, value)
+        threshold: object = self.threshold
+        if isinstance(threshold, ThresholdRule):
+            object.__setattr__(self, "threshold_rule", threshold)
+            object.__setattr__(self, "threshold", 0.5)
         object.__setattr__(self, "classes", tuple(class_name(each) for each in self.classes))
         names = [normalized(name) for name in self.targets]
         object.__setattr__(self, "target", names[0] if isinstance(self.target, str) else (*names,))
@@ -216,8 +224,20 @@ class Recipe:
             yield "classes: expected none for a regression"
         if len(set(self.classes)) != n_classes:
             yield "classes: expected each once"
+        yield from self._threshold_faults()
         if not 0 < self.threshold < 1:
             yield f"threshold: expected 0 < threshold < 1, got {self.threshold}"
+
+    def _threshold_faults(self) -> Iterator[str]:
+        rule = self.threshold_rule
+        if rule is not None and self.task != "binary":
+            yield f"threshold: expected a number for a {self.task} task, got {rule}"
+        if isinstance(rule, Cost) and not (0 <= rule.fp < math.inf and 0 <= rule.fn < math.inf):
+            yield f"threshold: expected costs of 0 or more, got {rule}"
+        if isinstance(rule, Cost) and rule.fp + rule.fn == 0:
+            yield f"threshold: expected a cost above 0, got {rule}"
+        if isinstance(rule, FScore) and not 0 < rule.beta < math.inf:
+            yield f"threshold: expected beta above 0, got {rule}"
 
     def _gate_faults(self) -> Iterator[str]:
         known = METRICS[self.task]

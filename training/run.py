@@ -108,5 +108,7 @@ def _log(
     tracking.log_plots(plots_of(recipe, fitted.target, fitted.scores, fitted.importance), plots)
     tracking.log_data(recipe, rows)
     tracking.log_notes(fitted.notes)
+    if fitted.threshold_curve is not None:
+        tracking.log_document(fitted.threshold_curve.document, "threshold.json")
     tracking.log_facts(recipe, fitted.pipeline, fitted.metrics)
     return hashlib.sha256(text).hexdigest(), manifest.gates

@@ -31,7 +31,7 @@ def _shifted(rows: pd.DataFrame, recipe: Recipe, rng: np.random.Generator) -> pd
     numbers = [f.name for f in recipe.schema.features if f.type in {"float", "int"}]
     moved = {name: rows[name] + 0.5 * rows[name].std() for name in numbers[::2]}
     for feature in recipe.schema.features:
-        if feature.is_category:
+        if feature.categories:
             changed = rng.random(len(rows)) < 1 / 3
             moved[feature.name] = rows[feature.name].mask(changed, feature.categories[-1])
     return rows.assign(**moved)

@@ -87,6 +87,11 @@ def log_notes(notes: tuple[str, ...]) -> None:
         mlflow.log_text("".join(f"{note}\n" for note in notes), "notes.txt")
 
 
+def log_document(document: Mapping[str, object], name: str) -> None:
+    """Log a document as JSON."""
+    mlflow.log_dict(dict(document), name)
+
+
 def log_retraining(files: Iterable[Path]) -> None:
     """Log the request for a retraining and its labelled rows under `retraining/`."""
     for path in files:

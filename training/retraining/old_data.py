@@ -19,6 +19,7 @@ from training.dataset import (
 )
 from training.evaluation.bootstrap import ALPHA, paired_improvement
 from training.evaluation.predictions import Predictions
+from training.learned import with_learned_categories
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.retraining.partition import Partition
@@ -112,9 +113,10 @@ def _candidates(recipe: Recipe, found: Partition, seed: int) -> Iterator[tuple[f
         rows = pd.concat([kept, found.recent], ignore_index=True)
         if not _can_be_learned(recipe, rows):
             continue
-        targets = targets_of(recipe, rows)
-        pipeline = fitted_pipeline(recipe, features_of(rows, recipe.schema), targets, seed)
-        yield share, Predictions(scores_of(pipeline, validation, recipe), recipe.threshold)
+        targets, features = targets_of(recipe, rows), features_of(rows, recipe.schema)
+        learned = with_learned_categories(recipe, features)
+        pipeline = fitted_pipeline(learned, features, targets, seed)
+        yield share, Predictions(scores_of(pipeline, validation, learned), recipe.threshold)
 
 
 def _sampled(old: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.DataFrame:
