@@ -70,8 +70,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     `low` and `high` are the ends of a confidence sequence: they hold at all looks at once with
     probability `1 - alpha`, however often you look and whenever you stop. `p_value` is the
-    matching always-valid p-value. `standard_error` treats units as clusters. The sequence is
-    narrowest at `planned_units`.
+    matching always-valid p-value. `events` is the number of rare events (errors, say) that the
+    difference rests on in the variant with fewer of them. `standard_error` treats units as
+    clusters. The sequence is narrowest at `planned_units`.
     """
 
     metric: str
@@ -85,6 +86,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     labels: int
     planned_units: int
+    events: float | None = None
 
 
 class Experiment(Document, frozen=True, kw_only=True):

@@ -15,10 +15,15 @@ import time
 
 import numpy as np
 
-from benchmarks.experiment.scenarios import World
+from benchmarks.experiment.scenarios import HeavyErrors, RareErrors, World
 from benchmarks.gate.__main__ import say, shown
 from metrics.interval import Z95
-from monitoring.experiment.effect import TrialRows, confidence_sequence, estimate_difference
+from monitoring.experiment.effect import (
+    MIN_EVENTS,
+    TrialRows,
+    confidence_sequence,
+    estimate_difference,
+)
 from monitoring.experiment.sample_ratio import ratio_check
 
 SEED = 20260520
@@ -27,7 +32,7 @@ FIRST = 200
 LOOKS = 30
 FALSE_BAR, POWER_BAR, MISMATCH_BAR = 0.05, 0.8, 0.01
 
-NO_BETTER = (
+NO_BETTER: tuple[World | RareErrors | HeavyErrors, ...] = (
     World("users come once", "accuracy", visits=1.0),
     World("users come again", "accuracy"),
     World("users come again", "roc_auc"),
@@ -36,8 +41,17 @@ NO_BETTER = (
     World("one in ten meets the challenger", "roc_auc", weights=(0.1,)),
     World("the weight rises", "roc_auc", weights=(0.05, 0.25, 0.5)),
     World("users come ten times", "accuracy", visits=10.0, alike=2.0),
+    RareErrors("an error in 200", "accuracy", rate=0.005),
+    RareErrors(
+        "an error in 200, one in ten meets the challenger", "accuracy", rate=0.005, weight=0.1
+    ),
+    RareErrors(
+        "an error in 50, one in 20 meets the challenger", "accuracy", rate=0.02, weight=0.05
+    ),
+    HeavyErrors("heavy-tailed errors, one in ten meets the challenger", "rmse", weight=0.1),
+    HeavyErrors("heavy-tailed errors", "mae"),
 )
-BETTER = (
+BETTER: tuple[World | RareErrors | HeavyErrors, ...] = (
     World("better", "accuracy", gain=0.15),
     World("better", "roc_auc", gain=0.15),
     World("better, one in ten meets the challenger", "roc_auc", gain=0.25, weights=(0.1,)),
@@ -45,7 +59,9 @@ BETTER = (
 )
 
 
-def looks(world: World, rng: np.random.Generator, n_units: int = UNITS) -> np.ndarray:
+def looks(
+    world: World | RareErrors | HeavyErrors, rng: np.random.Generator, n_units: int = UNITS
+) -> np.ndarray:
     """Whether each kind of interval decides at any of the looks, shape `(3,)`.
 
     In this order: the confidence sequence, the single-look interval, and the single-look
@@ -61,7 +77,7 @@ def looks(world: World, rng: np.random.Generator, n_units: int = UNITS) -> np.nd
         low, high = confidence_sequence(found, n_units)
         alone = estimate_difference(_unclustered(seen), world.metric)
         decided |= [
-            not low <= 0 <= high,
+            found.events >= MIN_EVENTS and not low <= 0 <= high,
             abs(found.value) > Z95 * found.standard_error,
             alone is not None and abs(alone.value) > Z95 * alone.standard_error,
         ]

@@ -52,3 +52,46 @@ class World:
             treated,
             stratum.astype(np.int64),
         )
+
+
+@dataclass(frozen=True)
+class RareErrors:
+    """An experiment in which errors are rare; each unit has one row.
+
+    `rate` is the share of errors, `gain` the share of them that the challenger avoids.
+    """
+
+    name: str
+    metric: str
+    rate: float
+    weight: float = 0.5
+    gain: float = 0.0
+
+    def draw(self, n_units: int, rng: np.random.Generator) -> TrialRows:
+        """Return the labelled rows of `n_units` units."""
+        treated = rng.random(n_units) < self.weight
+        rate = self.rate * (1 - self.gain * treated)
+        right = (rng.random(n_units) >= rate).astype(np.float64)
+        return _rows_of_units(np.ones(n_units), right, treated)
+
+
+@dataclass(frozen=True)
+class HeavyErrors:
+    """An experiment whose errors are log-normal with sigma 2; each unit has one row."""
+
+    name: str
+    metric: str
+    weight: float = 0.5
+
+    def draw(self, n_units: int, rng: np.random.Generator) -> TrialRows:
+        """Return the labelled rows of `n_units` units."""
+        treated = rng.random(n_units) < self.weight
+        return _rows_of_units(np.zeros(n_units), rng.lognormal(0, 2, n_units), treated)
+
+
+def _rows_of_units(targets: np.ndarray, predictions: np.ndarray, treated: np.ndarray) -> TrialRows:
+    n = len(targets)
+    nothing = np.zeros(n)
+    units = np.arange(n, dtype=np.uint64)
+    strata = np.zeros(n, dtype=np.int64)
+    return TrialRows(targets, predictions, nothing, nothing, units, treated, strata)

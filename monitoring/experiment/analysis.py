@@ -17,6 +17,7 @@ from monitoring.baseline import Baseline
 from monitoring.experiment.effect import (
     EXPERIMENT_METRICS,
     METRICS_OF_TASK,
+    MIN_EVENTS,
     MIN_UNITS,
     SEQUENCE_ALPHA,
     TrialRows,
@@ -151,6 +152,7 @@ def _effect(labelled: TrialRows, metric: str, plan: ExperimentPlan) -> Effect | 
         units=found.units,
         labels=found.rows,
         planned_units=plan.planned_units,
+        events=found.events,
     )
 
 
@@ -185,7 +187,7 @@ def _looks(
     for end in np.linspace(first, last + 1, N_LOOKS + 1)[1:]:
         until = labelled.where(rows.times < end)
         found = estimate_difference(until, metric)
-        if found is None or min_units(until) < MIN_UNITS:
+        if found is None or min_units(until) < MIN_UNITS or found.events < MIN_EVENTS:
             continue
         low, high = confidence_sequence(found, plan.planned_units)
         yield Look(

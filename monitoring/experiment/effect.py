@@ -23,6 +23,9 @@ SEQUENCE_ALPHA = 0.05
 MIN_UNITS = 100
 """Labelled units of each variant below which nothing is decided: the sequence is asymptotic."""
 MIN_ROWS_PER_CLASS = 10
+MIN_EVENTS = 20
+"""Events in each variant below which nothing is decided: with a handful of errors, or of rows that
+carry a heavy tail, the difference is not normal and its variance is not known."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,17 @@ class TrialRows:
 
 @dataclass(frozen=True)
 class ClusteredEstimate:
-    """A metric, or a difference of two, with its standard error over `units` units."""
+    """A metric, or a difference of two, with its standard error over `units` units.
+
+    `events` is the number of rare events that a difference rests on in the variant with fewer of
+    them: for an error rate the errors to be expected there.
+    """
 
     value: float
     standard_error: float
     units: int
     rows: int
+    events: float = np.inf
 
 
 class TrialMetric(Protocol):
@@ -135,6 +143,10 @@ def estimate_difference(rows: TrialRows, metric: str) -> ClusteredEstimate | Non
     Within one weight both variants see the same period, so a rush of hard cases moves both;
     between weights it would look like an effect. Strata are weighted by their rows. Those in
     which a variant has too few rows of a class for the metric are left out.
+
+    The standard error is the larger of two: each variant by its own variance, and both by the
+    variance that they have together, which is that under no difference. A small variant without
+    an error yet would otherwise have no variance at all.
     """
     metric_of = EXPERIMENT_METRICS[metric].of
     kept, parts = np.zeros(len(rows), dtype=bool), []
@@ -157,17 +169,42 @@ def estimate_difference(rows: TrialRows, metric: str) -> ClusteredEstimate | Non
             value += sign * n / total * of_arm.value
             terms[arm] = sign * n / total * of_arm.influence / len(of_arm.influence)
     error, units = _clustered_error(terms[kept], rows.units[kept])
-    return ClusteredEstimate(value, error, units, total)
+    pooled, events = _pooled_error(terms[kept], rows.units[kept], rows.treated[kept])
+    return ClusteredEstimate(value, max(error, pooled), units, total, events)
+
+
+def _pooled_error(
+    terms: Values, units: NDArray[np.uint64], treated: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The standard error of a difference if both variants have one variance, and its events.
+
+    The events of a variant are its units over the kurtosis of a unit's part: of a share p these
+    are `n p`, of values without tails a third of the units, of a tail that one row carries one.
+    """
+    arms = [_unit_sums(terms[arm], units[arm]) for arm in (treated, ~treated)]
+    scaled = np.concatenate([sums * len(sums) for sums in arms])
+    variance = float((scaled**2).sum() / max(len(scaled) - 2, 1))
+    if not variance:
+        return 0.0, 0.0
+    sizes = [len(sums) for sums in arms]
+    kurtosis = float((scaled**4).mean()) / variance**2
+    return float(np.sqrt(variance * sum(1 / n for n in sizes))), min(sizes) / max(kurtosis, 1.0)
 
 
 def _clustered_error(terms: Values, units: NDArray[np.uint64]) -> tuple[float, int]:
     """The standard error of a sum over rows whose units are independent, and their number."""
     if not len(terms):
         return np.nan, 0
-    names, unit_index = np.unique(units, return_inverse=True)
-    sums = np.bincount(unit_index, weights=terms)
-    n = len(names)
+    sums = _unit_sums(terms, units)
+    n = len(sums)
     return float(np.sqrt((sums**2).sum() * n / max(n - 1, 1))), n
+
+
+def _unit_sums(terms: Values, units: NDArray[np.uint64]) -> Values:
+    """The sum of the rows of each unit, `(n_units,)`."""
+    _, unit_index = np.unique(units, return_inverse=True)
+    sums: Values = np.bincount(unit_index, weights=terms).astype(np.float64)
+    return sums
 
 
 def _mixing(units: int, planned: int, alpha: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from contracts.experiment import Effect, ExperimentOutcome, RatioCheck
 from contracts.names import PRODUCTION
 from contracts.times import utc_text
-from monitoring.experiment.effect import MIN_UNITS, TrialRows
+from monitoring.experiment.effect import MIN_EVENTS, MIN_UNITS, TrialRows
 from monitoring.experiment.trial import ExperimentTrial
 from monitoring.verdicts.summary import METRIC_NAMES
 
@@ -57,8 +57,13 @@ def experiment_outcome(
         f"{name} {effect.difference:+.4g} ({effect.low:+.4g} to {effect.high:+.4g} at every "
         f"look), {effect.labels:,} labels of {effect.units:,} units"
     )
-    if effect.low <= 0 <= effect.high:
-        return "undecided", f"no decision yet: {found}"
+    few = effect.events is not None and effect.events < MIN_EVENTS
+    if few or effect.low <= 0 <= effect.high:
+        rests_on = (
+            f"the difference rests on {effect.events:.0f} events (errors, or rows that carry the "
+            f"tail) in one variant, expected {MIN_EVENTS}; "
+        )
+        return "undecided", f"no decision yet: {rests_on if few else ''}{found}"
     is_better = (effect.difference > 0) == effect.greater_is_better
     return ("better" if is_better else "worse"), f"{'better' if is_better else 'worse'}: {found}"
 
