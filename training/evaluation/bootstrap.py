@@ -15,6 +15,7 @@ from scipy import stats
 
 from contracts.manifest import Task
 from metrics.weighted import Resampled, WeightedMetric, Weights
+from training.evaluation.blocks import RowDependence, row_advantages, row_dependence
 from training.evaluation.predictions import Predictions
 from training.metrics import METRICS, Target
 
@@ -63,17 +64,36 @@ def alpha_at_attempt(attempt: int) -> float:
     return float(ALPHA * 6 / (np.pi * attempt) ** 2)
 
 
-def bootstrap_weights(n_rows: int, seed: int = SEED) -> Iterator[Weights]:
+def bootstrap_weights(n_rows: int, seed: int = SEED, block: int = 1) -> Iterator[Weights]:
     """How often each resample draws each row, in chunks of shape `(CHUNK, n_rows)`.
 
-    The same number of rows always gives the same resamples.
+    The same number of rows always gives the same resamples. Rows that resemble their neighbours
+    are drawn in blocks of `block` rows, which go on at the first row after the last (the
+    circular block bootstrap of Politis and Romano 1992); about as many rows are drawn as there
+    are.
     """
     rng = np.random.default_rng(seed)
     for _ in range(RESAMPLES // CHUNK):
+        if block > 1:
+            yield _block_weights(n_rows, block, rng)
+            continue
         rows = rng.integers(0, n_rows, size=(CHUNK, n_rows))
         rows += np.arange(CHUNK)[:, None] * n_rows
         counts = np.bincount(rows.ravel(), minlength=CHUNK * n_rows)
         yield counts.reshape(CHUNK, n_rows).astype(np.float64)
+
+
+def _block_weights(n_rows: int, block: int, rng: np.random.Generator) -> Weights:
+    starts = rng.integers(0, n_rows, size=(CHUNK, max(round(n_rows / block), 1)))
+    weights = np.zeros((CHUNK, n_rows + block))
+    for row, begin in zip(weights, starts, strict=True):
+        # A block adds one from its first row to its last: a sum of steps up and down.
+        np.add.at(row, begin, 1)
+        np.add.at(row, begin + block, -1)
+    covered = weights[:, :n_rows].cumsum(axis=1)
+    beyond = covered[:, -1:] + weights[:, n_rows:].cumsum(axis=1)
+    covered[:, :block] += beyond
+    return covered
 
 
 def improvement(
@@ -149,23 +169,38 @@ def paired_improvement(
     challenger: Predictions,
     production: Predictions,
     alpha: float,
+    *,
+    in_time_order: bool = False,
 ) -> Improvement:
     """The challenger's improvement over production on the same rows, with its bounds.
 
-    `target` is as in `training.metrics`.
+    `target` is as in `training.metrics`. If rows are `in_time_order` and neighbours resemble
+    each other, they are resampled in blocks, and count for as many rows as they are independent
+    ones.
     """
     definition = METRICS[task][metric]
+    dependence = RowDependence()
+    if in_time_order:
+        of_decisions = metric in DECISION_METRICS or metric == "mae"
+        dependence = row_dependence(
+            row_advantages(task, target, challenger, production, of_decisions=of_decisions)
+        )
     ours, theirs = (
         weighted_metric(task, metric, target, predictions)
         for predictions in (challenger, production)
     )
     resampled = np.concatenate(
-        [ours(weights) - theirs(weights) for weights in bootstrap_weights(len(target))]
+        [
+            ours(weights) - theirs(weights)
+            for weights in bootstrap_weights(len(target), block=dependence.block)
+        ]
     )
     difference = definition.value(
         target, challenger.scores, challenger.threshold
     ) - definition.value(target, production.scores, production.threshold)
     dof = degrees_of_freedom(task, metric, target, challenger, production)
+    dof = max((dof + 1) / dependence.design_effect - 1, 1.0)
+    resampled = difference + dependence.inflation * (resampled - difference)
     return improvement(definition.sign * difference, definition.sign * resampled, dof, alpha)
 
 

@@ -77,7 +77,13 @@ def _segment_check(evaluation: PairedEvaluation, segment: str, rows: NDArray[np.
         predictions.take(rows) for predictions in (evaluation.challenger, evaluation.production)
     )
     found = paired_improvement(
-        recipe.task, evaluation.metric, target, challenger, production, ALPHA
+        recipe.task,
+        evaluation.metric,
+        target,
+        challenger,
+        production,
+        ALPHA,
+        in_time_order=evaluation.in_time_order,
     )
     got = f"{found.difference:+.4g} (lower bound {found.low:+.4g}) on {n_rows} rows"
     sentence = f"segment {segment}: expected {evaluation.metric} {expected}, got {got}"

@@ -114,6 +114,7 @@ def _improvement(evaluation: PairedEvaluation, alpha: float) -> Improvement:
         evaluation.challenger,
         evaluation.production,
         alpha,
+        in_time_order=evaluation.in_time_order,
     )
 
 

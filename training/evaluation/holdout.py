@@ -18,11 +18,13 @@ from training.recipe import Recipe
 class CommonHoldout:
     """Rows that neither version has learned, with the recipe's targets.
 
-    `digest` names the series of evaluations whose attempts are counted together.
+    `digest` names the series of evaluations whose attempts are counted together. Rows of traffic
+    are `in_time_order`; those of a table are in the table's order.
     """
 
     rows: pd.DataFrame
     digest: str
+    in_time_order: bool = False
 
 
 def common_holdout(
@@ -48,7 +50,7 @@ def common_holdout(
     older = production if newer is challenger else challenger
     series = f"{recipe.name}\0{retraining.evaluation_series}\0{production.digest}"
     digest = hashlib.sha256(series.encode()).hexdigest()
-    return CommonHoldout(_recent_rows(recipe, newer, older), digest)
+    return CommonHoldout(_recent_rows(recipe, newer, older), digest, in_time_order=True)
 
 
 def evaluation_digest(recipe: Recipe, table: pd.DataFrame) -> str:

@@ -23,7 +23,8 @@ class PairedEvaluation:
     """Rows, their targets and both versions' predictions.
 
     `rows` are the recipe's, in its order. `target` is as in `training.metrics`. `digest` names
-    the evaluation, so that attempts at it can be counted.
+    the evaluation, so that attempts at it can be counted. Neighbours among rows `in_time_order`
+    may resemble each other.
     """
 
     digest: str
@@ -32,6 +33,7 @@ class PairedEvaluation:
     target: Target
     challenger: Predictions
     production: Predictions
+    in_time_order: bool = False
 
     @property
     def metric(self) -> str:
@@ -77,6 +79,7 @@ def evaluate_pair(
         target=target,
         challenger=challenger.predict(rows),
         production=production.predict(rows),
+        in_time_order=holdout.in_time_order,
     )
 
 
