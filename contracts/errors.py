@@ -26,16 +26,18 @@ from math import isinf
 
 import msgspec
 
+from contracts.printable import printable_lines
+
 
 class PlatformError(Exception):
-    """The root: `what` says what is wrong, `remedy` what to do about it."""
+    """The root: `what` says what is wrong, `remedy` what to do about it; both are printable."""
 
     exit_code = 1
 
     def __init__(self, what: str, *, remedy: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
+        self.what = printable_lines(what)
+        self.remedy = printable_lines(remedy)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return f"{self.what}\nhelp: {self.remedy}" if self.remedy else self.what

@@ -6,12 +6,12 @@ with a `contracts.process_error.ProcessError`. Without it, both are text.
 
 import argparse
 import contextlib
-import logging
 import os
 import sys
 
 from contracts.errors import PlatformError
 from contracts.names import Layout
+from contracts.printable import log_to_stderr, printable
 from contracts.process_error import report_error
 from contracts.pull import PullResult
 from contracts.settings import load_settings
@@ -49,9 +49,7 @@ def main() -> None:
 
 def follow(registry_settings: RegistrySettings, parent: int) -> None:
     """Follow production while process `parent` is the parent of this one."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s [%(levelname)s] [follow] %(message)s"
-    )
+    log_to_stderr("%(asctime)s [%(levelname)s] [follow] %(message)s")
     follower = Follower(
         open_store=lambda: Store.open(registry_settings),
         layout=Layout(registry_settings.var),
@@ -65,7 +63,7 @@ def follow(registry_settings: RegistrySettings, parent: int) -> None:
 
 def _text_of(result: PullResult) -> str:
     lines = [f"pulled {p.name} version {p.version} ({p.digest[:12]})" for p in result.pulled]
-    lines += [f"refused {refusal}" for refusal in result.refused]
+    lines += [f"refused {printable(refusal)}" for refusal in result.refused]
     lines += [f"removed {name}: nothing is in production" for name in result.removed]
     return "\n".join(lines)
 

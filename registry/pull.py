@@ -5,8 +5,10 @@ moves last. A process that reads `var/models` while this runs, or after it was k
 complete directories only.
 """
 
+import logging
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from contracts.errors import (
     preview,
 )
 from contracts.files import flush, temporary_path, unwritable
+from contracts.integrity import check_answers
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
 from contracts.printable import printable
@@ -33,6 +36,8 @@ from registry.production import is_managed, reconcile
 from registry.refusals import refuse, take_back
 from registry.store import Store
 from registry.trial import VersionTrial
+
+logger = logging.getLogger("slipway.registry")
 
 
 def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) -> PullResult:
@@ -50,35 +55,61 @@ def pull_all(store: Store, layout: Layout, trial: VersionTrial | None = None) ->
 
     """
     pulled: list[Pointer] = []
-    failures: list[PlatformError] = []
-    refused: list[str] = []
+    failures: list[_Failure] = []
     removed: list[str] = []
     for model in store.models.all():
-        version = None
-        try:
-            version = reconcile(store, model.name) if is_managed(store, model.name) else None
-            if version is not None:
-                pulled.append(install_version(store, layout, model.name, version, trial))
-            elif remove_pointer(layout, model.name):
-                removed.append(model.name)
-        except Unwritable:
-            raise
-        except PlatformError as err:
-            if version is None and isinstance(err, RegistryUnreachable):
-                raise
-            # Only wrong bytes are the version's fault; a store that is away may come back.
-            if isinstance(err, CorruptModel) and version is not None:
-                refuse(store, layout, model.name, PRODUCTION, version, err)
-            refused.append(f"{printable(model.name)} version {version}: {err.what}")
-            failures.append(err)
+        found = _pull_model(store, layout, model.name, trial)
+        if isinstance(found, Pointer):
+            pulled.append(found)
+        elif found is not None:
+            failures.append(found)
+        elif remove_pointer(layout, model.name):
+            removed.append(model.name)
+    refused = tuple(failure.sentence for failure in failures)
     if not pulled and failures:
-        raise _total_failure(failures[0], refused[0])
+        raise _total_failure(failures[0].error, refused[0])
     if not pulled:
         raise NothingInProduction(
             "production: expected a model with the alias 'production', got none",
             remedy="slipway train --all, then slipway promote MODEL",
         )
-    return PullResult(pulled=tuple(pulled), refused=tuple(refused), removed=tuple(removed))
+    return PullResult(pulled=tuple(pulled), refused=refused, removed=tuple(removed))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a model was not pulled: in a sentence that names it, and as an error."""
+
+    sentence: str
+    error: PlatformError
+
+
+def _pull_model(
+    store: Store, layout: Layout, name: str, trial: VersionTrial | None
+) -> Pointer | _Failure | None:
+    """The pointer to a model's production version, None if it has none, or why it is not pulled.
+
+    What concerns every model is raised: a server that does not answer, a folder that cannot be
+    written.
+    """
+    version = None
+    try:
+        version = reconcile(store, name) if is_managed(store, name) else None
+        return None if version is None else install_version(store, layout, name, version, trial)
+    except Unwritable:
+        raise
+    except PlatformError as err:
+        if version is None and isinstance(err, RegistryUnreachable):
+            raise
+        # Only wrong bytes are the version's fault; a store that is away may come back.
+        if isinstance(err, CorruptModel) and version is not None:
+            refuse(store, layout, name, PRODUCTION, version, err)
+        error = err
+    except Exception as err:
+        # However one model is odd, the others are pulled.
+        logger.exception("pull: %s: an unexpected error", printable(name))
+        error = PlatformError(repr(err))
+    return _Failure(printable(f"{name} version {version}: {error.what}"), error)
 
 
 def _total_failure(first: PlatformError, what: str) -> PlatformError:
@@ -148,6 +179,7 @@ def fetch_version(store: Store, layout: Layout, name: str, version: int) -> Poin
                 f"got one of {preview(manifest.name)}",
                 remedy=f"train a version under this name: slipway train {name}",
             )
+        check_answers(manifest, f"{name} version {version}")
         tag = import_directory(directory, manifest, version, stored.digest)
     except OSError as err:
         # Errors of a whole copied tree come as a list, without a file name or number.

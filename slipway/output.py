@@ -1,4 +1,8 @@
-"""What a person or a script reads of a result: text and tables, or JSON."""
+"""What a person or a script reads of a result: text and tables, or JSON.
+
+Names, tags and reasons may come from others. In text and tables, characters that would control the
+terminal are spelt as escapes, and nothing is read as markup; JSON escapes them anyway.
+"""
 
 import json
 import sys
@@ -7,19 +11,23 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from contracts.errors import PlatformError
+from contracts.printable import printable, printable_lines
 from contracts.process_error import code_of
 
 
-def say(*parts: object, markup: bool = True, soft_wrap: bool = False) -> None:
-    """Print for a person, as wide as the terminal is now."""
-    Console(highlight=False).print(*parts, markup=markup, soft_wrap=soft_wrap)
+def say(text: str = "", *, label: str = "", style: str = "", soft_wrap: bool = False) -> None:
+    """Print for a person, as wide as the terminal is now; a `label` in a `style` goes before."""
+    before = (printable(label), style), " " if label else ""
+    line = Text.assemble(*before, printable_lines(text))
+    Console(highlight=False).print(line, soft_wrap=soft_wrap)
 
 
 def warn(text: str) -> None:
     """Print a note on standard error, where it does not disturb JSON on standard output."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable_lines(text)}\n")
 
 
 def as_json(value: object) -> None:
@@ -30,7 +38,9 @@ def as_json(value: object) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows below the names of their columns; numbers are aligned to the right."""
-    sheet = Table(title=title, title_justify="left", header_style="bold")
+    sheet = Table(
+        title=Text(printable(title), "table.title"), title_justify="left", header_style="bold"
+    )
     body = [tuple(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(body) and all(isinstance(row[index], int | float) for row in body)
@@ -42,8 +52,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
             no_wrap=index < len(columns) - 1,
         )
     for row in body:
-        sheet.add_row(*(_cell(value) for value in row))
-    say(sheet)
+        sheet.add_row(*(Text(printable(_cell(value))) for value in row))
+    Console(highlight=False).print(sheet)
 
 
 def fields(title: str, value: object) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from contracts.errors import CorruptModel, PlatformError, first_line
-from contracts.integrity import FETCH_AGAIN, check_files, trusted_manifest
+from contracts.errors import CorruptModel, InvalidRecipe, PlatformError, first_line, preview
+from contracts.integrity import FETCH_AGAIN, check_answers, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE
 from services.faults import Fault
@@ -75,6 +75,7 @@ def load_model(directory: Path, pointer: Pointer) -> ServedModel:
 
     """
     manifest = verified_manifest(directory, pointer)
+    _check_manifest(manifest, pointer, str(directory / MANIFEST_FILE))
     path = directory / MODEL_FILE
     session = Session(_model_bytes(path), str(path))
     decoder = Decoder(manifest.schema, session.dtype)
@@ -91,6 +92,20 @@ def load_model(directory: Path, pointer: Pointer) -> ServedModel:
             remedy=TRAIN_AGAIN,
         ) from err
     return ServedModel(pointer, manifest, session, decoder, Renderer(pointer, manifest), n_inline)
+
+
+def _check_manifest(manifest: Manifest, pointer: Pointer, location: str) -> None:
+    """Check what a manifest says of itself; the golden requests check what it says of the graph."""
+    if manifest.name != pointer.name:
+        raise CorruptModel(
+            f"{location}: name: expected {pointer.name!r}, got {preview(manifest.name)}",
+            remedy=TRAIN_AGAIN,
+        )
+    check_answers(manifest, location)
+    try:
+        manifest.schema.check()
+    except InvalidRecipe as err:
+        raise CorruptModel(f"{location}: {err.what}", remedy=TRAIN_AGAIN) from err
 
 
 def inline_rows(session: Session, matrix: Matrix) -> int:

@@ -15,6 +15,7 @@ from contracts.errors import PlatformError
 from contracts.files import try_lock
 from contracts.manifest import Pointer
 from contracts.names import SHADOW, Layout
+from contracts.printable import log_to_stderr
 from contracts.settings import load_settings
 from services.inference.model_source import ModelSource
 from services.settings import ServiceSettings
@@ -28,9 +29,7 @@ logger = logging.getLogger("slipway.shadow")
 
 def main() -> None:
     """Poll until the parent ends; exits with the error's code if the settings are invalid."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s [%(levelname)s] [shadow] %(message)s"
-    )
+    log_to_stderr("%(asctime)s [%(levelname)s] [shadow] %(message)s")
     parser = argparse.ArgumentParser(prog="python -m services.shadow", description=__doc__)
     parser.add_argument("--parent", type=int, default=os.getppid(), help="stop with this process")
     parent = parser.parse_args().parent

@@ -70,5 +70,5 @@ def _show_experiment(document: "Experiment", page: Path) -> None:
     if document.immature:
         output.say(f"{document.immature:,} rows wait for their labels")
     for note in document.notes:
-        output.say(note, markup=False)
+        output.say(note)
     output.say(f"page: {page}", soft_wrap=True)

@@ -106,7 +106,8 @@ def _reporter(*, quiet: bool) -> ReportProgress:
 
     def report(step: str, text: str) -> None:
         if not quiet:
-            output.say(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {step:<8} {text}")
+            passed = f"{time.monotonic() - started:5.1f} s"
+            output.say(f" {step:<8} {text}", label=passed, style="dim")
 
     return report
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.printable import printable
 from slipway import context, output
 from slipway.options import OPERATE, JsonOption
 
@@ -25,8 +26,9 @@ def doctor_command(
         output.as_json({"ailments": ailments, "repaired": repaired})
         return
     for ailment in ailments:
-        output.say(f"[yellow]{ailment.kind}[/yellow] {ailment.subject}: {ailment.detail}")
+        text = printable(f"{ailment.subject}: {ailment.detail}")
+        output.say(text, label=ailment.kind, style="yellow")
     for action in repaired:
-        output.say(f"[green]repaired[/green] {action}")
+        output.say(printable(action), label="repaired", style="green")
     if not ailments:
         output.say("healthy: nothing is left behind")

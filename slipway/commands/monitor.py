@@ -1,6 +1,5 @@
 """`slipway monitor` and `slipway accept`: verdicts on windows of traffic."""
 
-import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contracts.errors import InvalidUsage
+from contracts.printable import log_to_stderr
 from slipway import context, output, tables
 from slipway.durations import parse_duration, time_range
 from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
@@ -145,7 +145,7 @@ def _judge_every(
             output.say(f"{verdict.sentence}\nreport: {verdict.report}")
         _warn_of_unsent(model)
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] %(message)s")
+    log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
     length = parse_duration(every, "--every")
     scheduler = Scheduler(context.store(), context.layout(), model, length, judge)
     with suppress(KeyboardInterrupt):
@@ -183,7 +183,7 @@ def _show_verdict(verdict: "Verdict", *, workspace: bool) -> None:
     if verdict.findings:
         output.table("Columns", tables.FINDING_COLUMNS, map(tables.finding_row, verdict.findings))
     for fault in verdict.quality:
-        output.say(f"[yellow]{fault.fault}[/yellow] {fault.column}: {fault.detail}")
+        output.say(f"{fault.column}: {fault.detail}", label=fault.fault, style="yellow")
     output.say(f"report: {verdict.report}")
     if workspace:
         path = context.layout().evidently

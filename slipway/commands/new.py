@@ -59,10 +59,9 @@ def new_command(
     output.say(
         f"{path}: {found['task']} of {target!r}, {found['rows']:,} rows, "
         f"{len(found['features'])} features",
-        markup=False,
         soft_wrap=True,
     )
-    output.say(f"next: slipway train {name} --dry-run, then slipway train {name}", markup=False)
+    output.say(f"next: slipway train {name} --dry-run, then slipway train {name}")
 
 
 def _summary(draft: "Draft") -> dict[str, Any]:

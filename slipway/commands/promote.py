@@ -167,6 +167,6 @@ def _show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:
     output.say(promotion.sentence)
     decision = promotion.decision
     if decision is not None:
-        output.say(decision.sentence, markup=False, soft_wrap=True)
+        output.say(decision.sentence, soft_wrap=True)
         path = f"decision/{decision.decision_id}.html"
         output.say(f"decision: {path} of run {decision.run_id}", soft_wrap=True)

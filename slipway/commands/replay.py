@@ -69,11 +69,9 @@ def _show_replay(document: "Replay", page: Path) -> None:
         }
         output.table("Score shifts", (*named, "largest"), [[*named.values(), shift.extreme]])
     for transition, rows in document.transitions.items():
-        output.say(f"{transition}: {rows:,}", markup=False)
+        output.say(f"{transition}: {rows:,}")
     for refusal in document.refusals:
-        output.say(
-            f"refused {refusal.rows:,}: {refusal.reason} (as {refusal.example})", markup=False
-        )
+        output.say(f"refused {refusal.rows:,}: {refusal.reason} (as {refusal.example})")
     if document.examples:
         largest = map(tables.example_row, document.examples[:MAX_SHOWN_EXAMPLES])
         output.table("Largest changes", tables.EXAMPLE_COLUMNS, largest)

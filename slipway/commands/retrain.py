@@ -53,4 +53,4 @@ def retrain_command(
     if json:
         output.as_json(retraining)
     else:
-        output.say(retraining.sentence, markup=False, soft_wrap=True)
+        output.say(retraining.sentence, soft_wrap=True)

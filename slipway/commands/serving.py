@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.printable import printable
 from slipway import context, output
 from slipway.options import SERVE, JsonOption
 
@@ -46,7 +47,7 @@ def pull_command(json: JsonOption = False) -> None:
     for pointer in result.pulled:
         output.say(f"{pointer.name} version {pointer.version}  {pointer.bento_tag}")
     for refusal in result.refused:
-        output.say(f"[red]refused[/red] {refusal}")
+        output.say(printable(refusal), label="refused", style="red")
 
 
 @app.command("follow", rich_help_panel=SERVE, epilog="Example: slipway follow")

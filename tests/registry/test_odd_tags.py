@@ -1,10 +1,12 @@
 """Tags and names that somebody wrote by hand: skipped and reported, and they stop nothing."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 
-from contracts.printable import printable
+from contracts.printable import printable, printable_lines
 from registry import production, shadow_process
 from registry.follow import Follower
 from registry.history import history
@@ -15,6 +17,7 @@ from registry.pull import pull_all
 from registry.rollback import rollback
 from registry.rollout import Rollout
 from registry.store import Store
+from slipway.app import run_command_line
 from tests.conftest import Workplace
 from tests.registry.test_alias_pointers import passing
 
@@ -100,6 +103,80 @@ def test_no_error_of_a_poll_ends_the_follower(
     assert "an unexpected error; the next poll tries again" in caplog.text
     assert follower.settle()
     assert read_pointer(promoted.layout, "tiny") is not None
+
+
+HOSTILE = "\x1b[31mred\x07[/] \x9b2J"
+"""It would colour a terminal, ring and clear it, and end a markup that nobody began."""
+HOSTILE_NAME = HOSTILE.replace("/", "bold")
+"""A registered model of that name; MLflow allows no slash in it."""
+
+
+def with_hostile_text(workplace: Workplace) -> Workplace:
+    """Foreign models, tags and events full of control characters and markup."""
+    store = workplace.store
+    run_id = store.versions.get("tiny", 1).run_id
+    for name in (HOSTILE_NAME, "x2\ny", "[bold", "a'b\"c", "100%", "back\\slash"):
+        store.models.ensure(name, "odd")
+        store.versions.create(name, "nowhere", run_id, {"slipway.refused": HOSTILE}, HOSTILE)
+        store.models.set_alias(name, 1)
+        store.models.set_tag(name, "slipway.challenger", HOSTILE)
+    event = {"when": HOSTILE, "kind": "promoted", "from_version": None, "to_version": 1}
+    event |= {"who": HOSTILE, "why": HOSTILE}
+    store.models.set_tag("tiny", "slipway.history.x", json.dumps(event))
+    store.models.set_tag("tiny", "slipway.canary", HOSTILE)
+    store.models.set_tag("tiny", "slipway.challenger", HOSTILE)
+    store.versions.set_tag("tiny", 1, "slipway.refused", HOSTILE)
+    return workplace
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["versions"], 0),
+        (["versions", HOSTILE_NAME], 0),
+        (["status", "--url", "http://127.0.0.1:9"], 0),
+        (["history", "tiny"], 0),
+        (["history", "no" + HOSTILE], 4),
+        (["doctor"], 0),
+        (["pull"], 0),
+        (["promote", HOSTILE_NAME], 0),
+        (["no" + HOSTILE], 2),
+    ],
+    ids=lambda value: value[0][:8] if isinstance(value, list) else "",
+)
+def test_no_listing_passes_a_control_character_on(
+    promoted: Workplace,
+    words: list[str],
+    code: int,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # for the trial of `pull`
+    with_hostile_text(promoted)
+    capfd.readouterr()
+    assert run_command_line(words) == code
+    out, err = capfd.readouterr()
+    for text in (out, err):
+        assert printable_lines(text) == text
+        assert "Traceback" not in text
+    if words[0] in {"versions", "status", "history", "promote"}:
+        assert "31mred" in out + err
+
+
+def test_a_model_that_cannot_be_pulled_for_any_reason_leaves_the_others(
+    both: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = production.reconcile
+
+    def broken(store: Store, name: str) -> int | None:
+        if name == "other":
+            raise ZeroDivisionError("odd\x1b")
+        return genuine(store, name)
+
+    monkeypatch.setattr("registry.pull.reconcile", broken)
+    result = pull_all(both.store, both.layout)
+    assert [pointer.name for pointer in result.pulled] == ["tiny"]
+    assert result.refused == ("other version None: ZeroDivisionError('odd\\x1b')",)
 
 
 @pytest.mark.parametrize("name", ["x2\ny", "\x1b[31mred2", "UPPER2", "<img src=x>", "a'b\"c"])

@@ -109,6 +109,21 @@ def taking_all_memory(directory: Path) -> None:
     add(directory, nodes, {"many": np.array([4 * 2**30], np.int64)})
 
 
+def with_many_classes(directory: Path) -> None:
+    """Far more classes than the graph has scores."""
+    manifest = json.loads((directory / "manifest.json").read_bytes())
+    manifest["task"] = "multiclass"
+    manifest["classes"] = [f"class {n}" for n in range(2000)]
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+def with_an_unprintable_class(directory: Path) -> None:
+    """It would be a label in /metrics, and a word on terminals."""
+    manifest = json.loads((directory / "manifest.json").read_bytes())
+    manifest["classes"][1] = "\x1b[31myes"
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
 def with_external_data(directory: Path) -> None:
     """The right numbers, in a file outside; only their location is wrong."""
     outside = directory.parent / "outside.bin"
@@ -126,6 +141,8 @@ KINDS: dict[str, tuple[Damage, str]] = {
     "missing file": (without_the_graph, "model.onnx: expected a file, got nothing"),
     "hanging load": (without_end, "did not load and answer within"),
     "wrong golden answers": (with_other_answers, "golden request"),
+    "many classes": (with_many_classes, "golden: expected 2000 scores in each"),
+    "unprintable class": (with_an_unprintable_class, "names: expected printable characters"),
     "NaN outputs": (answering_nan, "got [nan, nan]"),
     "oversized": (oversized, f"expected a model directory of at most {MAX_MODEL_BYTES} bytes"),
     "external data path": (with_external_data, "outside.bin"),
