@@ -1,5 +1,6 @@
 """Compaction of traffic: log files of past days become Parquet, and old days are removed."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -136,12 +137,21 @@ def _table(records: list[TrafficRecord], lines: JsonlReader[TrafficRecord]) -> p
 
 
 def _remove_day(day: Path) -> int:
-    for path in day.glob("*.jsonl"):
-        with unwritten(path) as is_free:
-            if not is_free:
-                return 0
-    # Renamed first: a day that is half removed must not be taken for a day.
-    going = day.with_name(f".going-{day.name}-{token_hex(4)}")
-    day.rename(going)
-    shutil.rmtree(going)
-    return 1
+    """Remove a day that nobody writes to; gives the number of removed days.
+
+    Every log file is locked until the day is gone, so that nobody can begin to write to it.
+    """
+    with contextlib.ExitStack() as locks:
+        files = {path.name for path in day.glob("*.jsonl")}
+        if not all(locks.enter_context(unwritten(day / name)) for name in files):
+            return 0
+        # Renamed first: a day that is half removed must not be taken for a day.
+        going = day.with_name(f".going-{day.name}-{token_hex(4)}")
+        day.rename(going)
+        appeared = [path for path in going.glob("*.jsonl") if path.name not in files]
+        for path in appeared:
+            # A writer whose clock is behind opened it in between.
+            day.mkdir(exist_ok=True)
+            path.rename(day / path.name)
+        shutil.rmtree(going)
+    return 0 if appeared else 1

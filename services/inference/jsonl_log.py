@@ -4,7 +4,12 @@ Each process writes its own log files. One `write` per batch to a file opened wi
 `write` accepted is in the kernel, so a process that is killed afterwards loses nothing. A power
 failure may lose the last seconds.
 
-A file that somebody removed or replaced is noticed before the next write, which opens a new one.
+A file that somebody removed, renamed or replaced is noticed before the next write, which opens a
+new one. That takes one `stat` of the path for each batch, about 2 us; the write itself takes about
+as long. `fstat` of the descriptor takes 0.8 us, and does not notice that a file was renamed. A
+check every few milliseconds, or events from inotify, would cost less and come too late, after
+answers whose rows are nowhere.
+
 While a file is open, its writer holds a shared lock (`flock`) on it: compaction removes only files
 that it can lock for itself. The lock ends with the process.
 """
@@ -40,6 +45,8 @@ class JsonlLog:
         self._max_file_bytes = max_file_bytes
         self._day = ""
         self._descriptor = -1
+        self._path = ""
+        self._inode = 0
         self._size = 0
         self._is_torn = False
         self._flushed = 0
@@ -62,7 +69,7 @@ class JsonlLog:
 
         """
         day = f"{now:%Y-%m-%d}"
-        if day != self._day or self._size >= self._max_file_bytes or self._is_unlinked():
+        if day != self._day or self._size >= self._max_file_bytes or self._is_replaced():
             self._open_file(day, now)
         if self._is_torn:
             # The last write stopped in the middle of a line: end that line first.
@@ -84,9 +91,13 @@ class JsonlLog:
             self._descriptor = -1
             self._day = ""
 
-    def _is_unlinked(self) -> bool:
-        """Whether no folder names the open file any more; one system call."""
-        return os.fstat(self._descriptor).st_nlink == 0
+    def _is_replaced(self) -> bool:
+        """Whether the path no longer names the open file; one system call."""
+        try:
+            return os.stat(self._path).st_ino != self._inode  # noqa: PTH116 - twice as fast
+        except OSError:
+            # It is gone, or its folder cannot be read: opening a new one says which.
+            return True
 
     def _start_flush(self) -> None:
         """Flush the file in a thread, unless the last flush is still running."""
@@ -105,6 +116,7 @@ class JsonlLog:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, LOG_FILE_MODE)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self._path, self._inode = str(path), os.fstat(self._descriptor).st_ino
         self._day, self._size, self._flushed, self._is_torn = day, 0, 0, False
 
 

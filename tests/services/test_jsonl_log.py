@@ -62,6 +62,54 @@ def test_a_removed_file_is_noticed_before_the_next_write(tmp_path: Path, *, by_d
     assert path.read_bytes() == b"{2}\n{3}\n"
 
 
+@pytest.mark.parametrize("by_day", [True, False])
+def test_a_renamed_or_replaced_file_is_noticed_before_the_next_write(
+    tmp_path: Path, *, by_day: bool
+) -> None:
+    """As log rotation does it, and as an editor does."""
+    log = JsonlLog(tmp_path / "tiny", 1 << 20, by_day=by_day)
+    log.append([b"{1}"], NOW)
+    (first,) = (tmp_path / "tiny").rglob("*.jsonl")
+    first.rename(first.with_suffix(".old"))
+    log.append([b"{2}"], NOW)
+    (second,) = (tmp_path / "tiny").rglob("*.jsonl")
+    shutil.copy(second, tmp_path / "copy")
+    (tmp_path / "copy").rename(second)
+    log.append([b"{3}"], NOW)
+    second.parent.rename(tmp_path / "moved")
+    log.append([b"{4}"], NOW)
+    log.close()
+
+    kept = sorted(path.read_bytes() for path in tmp_path.rglob("*.jsonl"))
+    assert first.with_suffix(".old") != second
+    assert kept == [b"{2}\n", b"{3}\n", b"{4}\n"]
+
+
+def test_a_day_in_which_a_writer_begins_while_it_is_removed_keeps_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker whose clock is behind opens a file between the look and the removal."""
+    layout = Layout(tmp_path)
+    day = layout.traffic("tiny") / "2026-01-30"
+    day.mkdir(parents=True)
+    (day / "000000-1-a.jsonl").write_bytes(record(0) + b"\n")
+    rename = Path.rename
+
+    def opened_first(self: Path, target: Path) -> Path:
+        if self == day:
+            (day / "000001-2-b.jsonl").write_bytes(record(1) + b"\n")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", opened_first)
+    done = compact_traffic(layout, "tiny", now=datetime.now(UTC), keep_days=1)
+    assert done.removed_days == 0
+    assert [path.name for path in day.iterdir()] == ["000001-2-b.jsonl"]
+    monkeypatch.undo()
+    done = compact_traffic(layout, "tiny", now=datetime.now(UTC), keep_days=1)
+    assert done.removed_days == 1
+    assert not day.exists()
+
+
 @pytest.mark.parametrize("keep_days", [0, 1])
 def test_compaction_leaves_a_file_that_a_live_process_writes(
     tmp_path: Path, keep_days: int
