@@ -28,6 +28,7 @@ from services.bento.client_api import api_methods
 from services.bento.cross_origin import cross_origin_options
 from services.bento.graceful_stop import delay_stop, name_parent, stop_with_parent
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
+from services.bento.metrics_page import hide_ended_series
 from services.bento.packaged import is_followed, model_source
 from services.bento.packing import NOTHING, PulledModel
 from services.bento.port import check_port
@@ -108,6 +109,7 @@ class _Predictor:
     @bentoml.on_startup
     async def open(self) -> None:
         """Load and warm the models, in the event loop that will serve them."""
+        hide_ended_series()
         source = model_source(SETTINGS)
         repository = ModelRepository.open(SETTINGS, source)
         self.worker = _Worker(repository, Guard(SETTINGS))

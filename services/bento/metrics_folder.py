@@ -41,8 +41,8 @@ def use_own_metrics_folder() -> None:
 def remove_gauges_of_dead_workers(folder: Path) -> None:
     """Remove what dead workers said of themselves: versions they served, rows that waited.
 
-    Their counters stay, because those are sums. BentoML starts a worker for each one that dies,
-    and that worker calls this.
+    Their counters stay, because those are sums. A worker calls this when it starts, and whenever
+    it makes the page of metrics.
     """
     for path in folder.glob("gauge_live*_*.db"):
         process = path.stem.rpartition("_")[2]

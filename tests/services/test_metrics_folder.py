@@ -12,6 +12,7 @@ import pytest
 
 from services.bento import metrics_folder
 from services.bento.metrics_folder import remove_gauges_of_dead_workers
+from services.bento.metrics_page import hide_ended_series, without_ended_series
 from tests.services.conftest import serving
 from tests.services.http_client import GOOD, ask, eventually, metric
 
@@ -68,6 +69,31 @@ def test_a_service_that_starts_leaves_the_metrics_of_others(models: Path, tmp_pa
             ask(one, "/models/tiny/predict", GOOD)
             assert metric(one, PREDICTIONS) == 2
             assert metric(other, PREDICTIONS) == 2
+
+
+def test_series_that_ended_are_not_on_the_page() -> None:
+    kept = [
+        b"# HELP slipway_model_info 1 for each version that is served",
+        b'slipway_model_info{model="loan",version="2"} 1.0',
+        b'slipway_queue_rows{model="loan",variant="production"} 0.0',
+        b'slipway_requests_total{model="} 0.0",status="200"} 7.0',
+    ]
+    ended = [
+        b'slipway_model_info{model="loan",version="1"} 0.0',
+        b'slipway_model_load_failed{model="loan",variant="production",version="1"} 0.0',
+        b'slipway_refused_versions{model="loan"} 0.0',
+    ]
+    page = b"".join(line + b"\n" for line in kept + ended)
+    assert without_ended_series(page) == b"".join(line + b"\n" for line in kept)
+
+
+def test_without_bentomls_metrics_ended_series_stay(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, CONTAINERS, None)
+    with caplog.at_level(logging.WARNING, logger="bentoml.slipway"):
+        hide_ended_series()
+    assert ["ended series stay" in r.message for r in caplog.records] == [True]
 
 
 CONTAINERS = "bentoml._internal.configuration.containers"
