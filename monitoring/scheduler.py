@@ -3,12 +3,18 @@
 Windows are adjacent and aligned to the clock (UTC): with 15 minutes, 12:00 to 12:15, 12:15 to
 12:30. A window is judged once it is over and has no verdict yet. The verdicts on disk are the
 only state, so a scheduler may be killed, started twice or be late: it goes on where they end.
+
+A clock that was ahead judges windows that are not over. Once it is right again, such verdicts are
+set aside, and their windows are judged when they are over.
 """
 
 import logging
 import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from contracts.errors import PlatformError
@@ -25,6 +31,8 @@ GRACE_PERIOD = timedelta(seconds=10)
 MAX_WINDOWS_BEHIND = 96
 """The most windows that a scheduler that starts late catches up on: the newest ones."""
 MAX_SLEEP_S = 5.0
+JUDGED_MEMORY = timedelta(days=2)
+"""How long the process remembers when it judged a window."""
 
 
 class Judge(Protocol):
@@ -46,6 +54,44 @@ class Report(Protocol):
 
     def __call__(self, verdict: Verdict, /) -> None:
         """Show a verdict."""
+
+
+WindowSpan = tuple[datetime, datetime]
+"""The start of a window, and its end, which is outside of it."""
+
+
+def early_windows(
+    now: datetime, monotonic_s: float, every: timedelta, judged: Mapping[WindowSpan, float]
+) -> list[WindowSpan]:
+    """The windows whose verdict, if there is one, was made before they were over.
+
+    Those are windows that are not over now, and windows that this process has `judged` at a
+    monotonic time when, by the present clock, they were not over.
+
+    >>> noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    >>> hour = timedelta(hours=1)
+    >>> judged = {(noon - 2 * hour, noon - hour): 500.0, (noon - hour, noon): 9999.0}
+    >>> [start.hour for start, _ in early_windows(noon, 10_000.0, hour, judged)][-2:]
+    [10, 11]
+    """
+    current = EPOCH + ((now - EPOCH) // every) * every
+    ahead = [(current + n * every, current + (n + 1) * every) for n in range(MAX_WINDOWS_BEHIND)]
+    offset = now - timedelta(seconds=monotonic_s)
+    return ahead + [w for w, made_s in judged.items() if offset + timedelta(seconds=made_s) < w[1]]
+
+
+def set_aside(layout: Layout, name: str, version: int, windows: Iterable[WindowSpan]) -> None:
+    """Rename the verdicts on windows of a version, so that they no longer count."""
+    for start, end in windows:
+        path = verdict_path(layout, name, version, start, end)
+        with suppress(FileNotFoundError):
+            path.rename(path.with_suffix(".early"))
+            logger.warning("%s: the clock was ahead; %s is judged again", name, path.stem)
+
+
+def verdict_path(layout: Layout, name: str, version: int, start: datetime, end: datetime) -> Path:
+    """The file of the verdict on a window of a version."""
+    return layout.verdicts / name / f"{window_id(name, version, start, end)}.json"
 
 
 def due_windows(
@@ -80,7 +126,7 @@ def judge_due(
     """
 
     def is_judged(start: datetime, end: datetime) -> bool:
-        return (layout.verdicts / name / f"{window_id(name, version, start, end)}.json").is_file()
+        return verdict_path(layout, name, version, start, end).is_file()
 
     return [judge(start, end) for start, end in due_windows(now, every, is_judged)]
 
@@ -101,13 +147,21 @@ class Scheduler:
         A failure is logged and tried again: a tracking server that restarts at night must not
         end the monitoring.
         """
+        judged: dict[WindowSpan, float] = {}
+
+        def judge(start: datetime, end: datetime, /) -> Verdict:
+            verdict = self.judge(start, end)
+            judged[start, end] = time.monotonic()
+            return verdict
+
         while True:
             try:
                 version = served_version(self.store, self.layout, self.name)
                 now = datetime.now(UTC)
-                for verdict in judge_due(
-                    self.layout, self.name, version, self.every, now, self.judge
-                ):
+                early = early_windows(now, time.monotonic(), self.every, judged)
+                set_aside(self.layout, self.name, version, early)
+                judged = {w: at for w, at in judged.items() if now - w[1] < JUDGED_MEMORY}
+                for verdict in judge_due(self.layout, self.name, version, self.every, now, judge):
                     report(verdict)
             except PlatformError as err:
                 logger.error("%s: %s", self.name, err)  # noqa: TRY400 - the place is in the text

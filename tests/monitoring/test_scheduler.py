@@ -6,12 +6,24 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.scheduler import GRACE_PERIOD, MAX_WINDOWS_BEHIND, due_windows
+from contracts.names import Layout
+from contracts.verdict import Verdict
+from monitoring.scheduler import (
+    GRACE_PERIOD,
+    MAX_WINDOWS_BEHIND,
+    WindowSpan,
+    due_windows,
+    early_windows,
+    judge_due,
+    set_aside,
+    verdict_path,
+)
 from registry.promote import promote
 from registry.pull import pull
 from tests import tiny
@@ -19,6 +31,8 @@ from tests.conftest import Workplace
 from training.run import train_recipe
 
 HOUR = timedelta(hours=1)
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden" / "verdict.v1.json"
+VERDICT = Verdict.read(GOLDEN.read_bytes())
 times = st.integers(600_000_000, 1_900_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
 
 
@@ -43,6 +57,44 @@ def test_a_new_job_begins_with_the_newest_window_and_a_late_one_is_bounded() -> 
     assert due_windows(now, HOUR, lambda *_: True) == []
     long_ago = now - 2 * MAX_WINDOWS_BEHIND * HOUR
     assert len(due_windows(now, HOUR, lambda start, _: start < long_ago)) == 1
+
+
+@pytest.mark.parametrize("minutes", [5, 30])
+def test_what_a_clock_that_was_ahead_judged_is_judged_again(tmp_path: Path, minutes: int) -> None:
+    """At noon the clock says 13:00, and it is right again after some minutes."""
+    layout, quarter = Layout(tmp_path), timedelta(minutes=15)
+    noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    true_time = noon
+    runs: list[tuple[WindowSpan, datetime]] = []
+    judged: dict[WindowSpan, float] = {}
+
+    def judge(start: datetime, end: datetime) -> Verdict:
+        path = verdict_path(layout, "tiny", 1, start, end)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        runs.append(((start, end), true_time))
+        judged[start, end] = (true_time - noon).total_seconds()
+        return VERDICT
+
+    def poll(clock: datetime) -> None:
+        monotonic_s = (true_time - noon).total_seconds()
+        set_aside(layout, "tiny", 1, early_windows(clock, monotonic_s, quarter, judged))
+        judge_due(layout, "tiny", 1, quarter, clock, judge)
+
+    verdict_path(layout, "tiny", 1, noon - 2 * quarter, noon - quarter).parent.mkdir(parents=True)
+    verdict_path(layout, "tiny", 1, noon - 2 * quarter, noon - quarter).touch()
+    poll(noon + timedelta(hours=1, seconds=15))
+    assert len(runs) == 5
+    for passed in range(minutes, 90):
+        true_time = noon + timedelta(minutes=passed)
+        poll(true_time)
+
+    last = dict(runs)
+    windows = [(noon + n * quarter, noon + (n + 1) * quarter) for n in range(-1, 5)]
+    assert sorted(last) == windows
+    assert all(at >= end + GRACE_PERIOD for (_, end), at in last.items() if end > noon)
+    assert len(runs) == 5 + 5, "each early window once more, and one more window"
+    assert len(list((layout.verdicts / "tiny").glob("*.early"))) == 4
 
 
 @pytest.mark.slow
