@@ -233,10 +233,19 @@ def _download(store: Store, stored: StoredVersion, directory: Path) -> Manifest:
 
 
 def _check_size(store: Store, stored: StoredVersion) -> None:
-    size = store.artifacts.size_bytes(stored.run_id, MODEL_DIRECTORY)
+    """Refuse what is too large before it is downloaded; a folder inside may have any size."""
+    sizes = store.artifacts.sizes_bytes(stored.run_id, MODEL_DIRECTORY)
+    version = f"{stored.name} version {stored.version}"
+    folders = sorted(path for path, size in sizes.items() if size is None)
+    if folders:
+        raise CorruptModel(
+            f"{version}: expected a model directory of files, got the folder {preview(folders[0])}",
+            remedy=f"train the version again: slipway train {stored.name}",
+        )
+    size = sum(size for size in sizes.values() if size is not None)
     if size > store.max_model_bytes:
         raise CorruptModel(
-            f"{stored.name} version {stored.version}: expected a model directory of at most "
+            f"{version}: expected a model directory of at most "
             f"{store.max_model_bytes} bytes, got {size}",
             remedy="train a smaller model, or raise SLIPWAY_REGISTRY_MODEL_BYTES",
         )

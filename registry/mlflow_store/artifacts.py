@@ -27,7 +27,7 @@ class ArtifactStore(Protocol):
     """
 
     def list_artifacts(self, path: str | None) -> list[Any]:
-        """Files and folders right below `path`, with `path` and `file_size` (bytes)."""
+        """Files and folders right below `path`: `path`, `is_dir`, `file_size` (bytes)."""
 
     def download_artifacts(self, artifact_path: str, dst_path: str) -> str:
         """Copy a file or folder below `dst_path`; returns its path there."""
@@ -79,11 +79,12 @@ class Artifacts:
         except Exception as err:
             raise artifacts_unreachable(location, first_line(err)) from err
 
-    def size_bytes(self, run_id: str, path: str) -> int:
-        """The total size of the files right below `path`; 0 where there are none."""
+    def sizes_bytes(self, run_id: str, path: str) -> dict[str, int | None]:
+        """The size of each file right below `path`, by its path; None for a folder."""
         location, store = self._store_of(run_id)
         try:
-            return sum(item.file_size or 0 for item in store.list_artifacts(path))
+            listed = store.list_artifacts(path)
+            return {each.path: None if each.is_dir else each.file_size or 0 for each in listed}
         except Exception as err:
             raise artifacts_unreachable(location, first_line(err)) from err
 

@@ -67,7 +67,7 @@ def test_without_the_private_artifact_store_the_client_serves_with_one_warning(
         store.artifacts.upload(run_id, "notes", {"a.txt": b"kept", "b.txt": b"12"})
 
     assert store.artifacts.paths(run_id, "notes") == ["notes/a.txt", "notes/b.txt"]
-    assert store.artifacts.size_bytes(run_id, "notes") == 6
+    assert store.artifacts.sizes_bytes(run_id, "notes") == {"notes/a.txt": 4, "notes/b.txt": 2}
     folder = store.artifacts.download(run_id, "notes", workplace.root)
     assert (folder / "a.txt").read_bytes() == b"kept"
     with pytest.raises(NotRegistered, match=r"expected the artifact notes/c\.txt"):

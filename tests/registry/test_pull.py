@@ -85,6 +85,18 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     assert list((layout.var / "models" / "other").glob("*")) == []
 
 
+def test_a_folder_inside_a_model_directory_is_not_downloaded(
+    promoted: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size is in no listing of the directory, so the limit would not hold for it."""
+    inside = artifacts(promoted, "tiny") / "sub"
+    inside.mkdir()
+    (inside / "huge").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(type(promoted.store.artifacts), "download", None)
+    with pytest.raises(CorruptModel, match="expected a model directory of files, got the folder"):
+        pull(promoted.store, promoted.layout, "tiny")
+
+
 def test_a_local_directory_that_was_changed_is_fetched_again(promoted: Workplace) -> None:
     pointer = pull(promoted.store, promoted.layout, "tiny")
     directory = promoted.layout.model("tiny", 1)
