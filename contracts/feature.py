@@ -65,6 +65,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.type == "category"
 
     @property
+    def frame_dtype(self) -> str:
+        """The pandas dtype of this feature in the DataFrame that a pipeline is fitted on."""
+        return "str" if self.is_category else "float64"
+
+    @property
     def low(self) -> float:
         """The lowest value in range: `minimum`, or the lowest float32."""
         return -FLOAT32_MAX if self.minimum is None else self.minimum

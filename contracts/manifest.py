@@ -11,6 +11,9 @@ GOLDEN_MARGIN = 10.0
 """How many tolerances of the certificate a golden request may be off: another processor rounds
 differently, and another model differs by far more."""
 
+MIN_GOLDEN_TOLERANCE = 1e-9
+"""The certificate of a stored pipeline allows no difference; another processor needs a little."""
+
 Task = Literal["binary", "multiclass", "regression"]
 Runtime = Literal["onnx", "sklearn"]
 """What scores a version: ONNX Runtime, or the fitted pipeline itself in a scoring process."""
@@ -138,7 +141,8 @@ class Manifest(Document, frozen=True, kw_only=True):
             (abs(score) for request in self.golden for score in request.scores), default=1
         )
         scale = 1.0 if self.classes else max(1.0, largest)
-        return GOLDEN_MARGIN * self.certificate.tolerance * scale
+        tolerance = max(self.certificate.tolerance, MIN_GOLDEN_TOLERANCE)
+        return GOLDEN_MARGIN * tolerance * scale
 
 
 class Pointer(Document, frozen=True, kw_only=True):

@@ -17,6 +17,11 @@ SHADOW = "shadow"
 ROLES = (PRODUCTION, CHALLENGER, SHADOW)
 
 MODEL_FILE = "model.onnx"
+PIPELINE_FILE = "pipeline.skops"
+"""The fitted pipeline of a version with the runtime `sklearn`, stored by skops."""
+FEATURE_CODE_PACKAGE = "training.features"
+"""The package of a team's own feature code; a model directory holds `features.<module>.py`."""
+FEATURE_CODE_PREFIX = "features."
 MANIFEST_FILE = "manifest.json"
 REFERENCE_FILE = "reference.json"
 SAMPLE_FILE = "reference.parquet"
@@ -28,6 +33,8 @@ DECISION_FOLDER = "decision"
 TAG_DIGEST = "slipway.digest"
 """On a model version: sha256 of its manifest, which holds the sha256 of every other file."""
 TAG_RECIPE = "slipway.recipe"
+TAG_RUNTIME = "slipway.runtime"
+"""On a model version: what scores it, `onnx` or `sklearn`; absent means `onnx`."""
 TAG_RECIPE_DIGEST = "slipway.recipe_sha256"
 """On a run and its version: the sha256 of the recipe's file."""
 TAG_RECIPE_STATE = "slipway.recipe_state"
@@ -72,6 +79,26 @@ def check_model_name(name: str) -> str:
             remedy="rename the recipe's file",
         )
     return name
+
+
+def feature_code_file(module: str) -> str:
+    """The file of a model directory with the source of a module of feature code.
+
+    >>> feature_code_file("training.features.calendar")
+    'features.calendar.py'
+    """
+    return f"{FEATURE_CODE_PREFIX}{module.removeprefix(f'{FEATURE_CODE_PACKAGE}.')}.py"
+
+
+def feature_module(file: str) -> str:
+    """The module whose source a file of a model directory holds; empty for any other file.
+
+    >>> feature_module("features.calendar.py"), feature_module("reference.json")
+    ('training.features.calendar', '')
+    """
+    if not file.startswith(FEATURE_CODE_PREFIX) or not file.endswith(".py"):
+        return ""
+    return f"{FEATURE_CODE_PACKAGE}.{file[len(FEATURE_CODE_PREFIX) : -len('.py')]}"
 
 
 def window_id(name: str, version: int, start: datetime, end: datetime) -> str:

@@ -2,7 +2,7 @@
 
 The gate compares how long two versions take to answer. That says something about the service
 only if both processes open a model with the same options, so these stand here. ONNX Runtime
-itself is imported by `services.inference.session` and `training.onnx_session` only.
+itself is imported by `services.onnx_session` and `training.onnx_session` only.
 """
 
 import os
@@ -16,6 +16,7 @@ import numpy as np
 PROVIDERS = ("CPUExecutionProvider",)
 """Execution providers, in order of preference."""
 FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
 INPUT_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {"tensor(float)": FLOAT32, "tensor(double)": np.dtype(np.float64)}
 )

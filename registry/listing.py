@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from contracts.names import TAG_RUNTIME
 from contracts.times import utc_text
 from registry.production import reconcile
 from registry.store import Store
@@ -21,6 +22,7 @@ class VersionInfo:
     run_id: str
     digest: str
     status: str
+    runtime: str = "onnx"
 
 
 def list_versions(store: Store, name: str | None = None) -> list[VersionInfo]:
@@ -46,6 +48,7 @@ def _versions_of(store: Store, name: str) -> list[VersionInfo]:
             run_id=stored.run_id,
             digest=stored.digest,
             status=stored.status,
+            runtime=stored.tags.get(TAG_RUNTIME, "onnx"),
         )
         for stored in reversed(store.versions.of(name))
     ]

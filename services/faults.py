@@ -32,6 +32,7 @@ FAULTS: Mapping[str, str] = {
     "too_many_connections": "too many connections are open",
     "overloaded": "too many rows are waiting already",
     "deadline_exceeded": "the row waited too long for its model",
+    "model_unavailable": "the process that scores the model ended, and is replaced",
     "label_log_unavailable": "the labels could not be written, so they are not accepted",
     "traffic_log_unavailable": "the prediction could not be recorded, so it is not given",
 }
@@ -54,6 +55,14 @@ class Fault(Exception):
         self.violations = tuple(violations)
         self.retry_after_s = retry_after_s
         super().__init__(f"{code}: {self.message}")
+
+
+class ModelUnavailable(Fault):
+    """No process scored the rows. `may_retry`: whether asking again at once may help."""
+
+    def __init__(self, message: str, *, may_retry: bool = False) -> None:
+        super().__init__("model_unavailable", message)
+        self.may_retry = may_retry
 
 
 class InvalidKey(Fault):

@@ -77,6 +77,17 @@ class Metrics:
         )
 
     def _define_version_metrics(self) -> None:
+        self.scoring_processes = Gauge(
+            "slipway_scoring_processes",
+            "Processes that score a model outside the workers",
+            ["model", "variant"],
+            multiprocess_mode="livesum",
+        )
+        self.scoring_process_ends = Counter(
+            "slipway_scoring_process_ends",
+            "Scoring processes that were replaced: died, late (no answer in time) or memory",
+            ["model", "reason"],
+        )
         self.versions_refused = Counter(
             "slipway_versions_refused",
             "Refusals of versions: in their trial, or by this worker although they have a pointer",

@@ -40,6 +40,7 @@ from services.edge.routes import VERSION, Page, TextBody
 from services.inference.loader import load_manifest
 from services.inference.model_source import ModelSource
 from services.serving.repository import ModelRepository
+from services.serving.watchdog import start_watchdog
 from services.serving.watcher import PointerWatcher
 from services.settings import ServiceSettings
 
@@ -116,6 +117,7 @@ class _Predictor:
         _WORKERS.append(self.worker)
         delay_stop(repository.drain, SETTINGS.drain_s)
         stop_with_parent()
+        start_watchdog(repository, SETTINGS.deadline_s)
         freeze_heap()
         if is_followed(SETTINGS):
             watcher = PointerWatcher(repository, source, SETTINGS)

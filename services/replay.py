@@ -12,12 +12,12 @@ An error ends the process with its exit code, and with a `contracts.process_erro
 the last line of standard error.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
@@ -27,7 +27,7 @@ from contracts.replay import RefusedRow, Scored
 from services.faults import Fault
 from services.inference.loader import ServedModel, load_model
 from services.inference.model_source import ModelSource
-from services.inference.rows import Rows
+from services.inference.rows import Rows, model_input
 from services.inference.scores import scores_by_row, scores_or_failures
 from services.protocols.batch import batch_rows
 
@@ -43,9 +43,10 @@ def main() -> None:
         wanted = Pointer.read(pointer.encode(), "argument")
         directory = ModelSource(Layout(Path(var))).directory(wanted)
         served = load_model(directory, wanted)
-        for line in sys.stdin.buffer:
-            sys.stdout.buffer.write(msgspec.json.encode(score(served, line)) + b"\n")
-            sys.stdout.buffer.flush()
+        with contextlib.closing(served.session):
+            for line in sys.stdin.buffer:
+                sys.stdout.buffer.write(msgspec.json.encode(score(served, line)) + b"\n")
+                sys.stdout.buffer.flush()
     except PlatformError as err:
         report_error(err)
         sys.exit(err.exit_code)
@@ -72,12 +73,12 @@ def _scores(served: ServedModel, rows: Rows, *, one_by_one: bool) -> list[list[f
     """The scores of each valid row, or the exception with which the model fails on it."""
     if not rows.features:
         return []
-    numbers = np.asarray(rows.numbers, dtype=served.decoder.dtype)
+    run, dtype = served.session.run, served.session.dtype
     if one_by_one:
-        return scores_by_row(served.session.run, numbers)
+        return scores_by_row(run, model_input([rows], dtype))
     # A single row is doubled, so that it runs through the kernel for several rows.
-    several = np.resize(numbers, (max(len(numbers), 2), numbers.shape[1]))
-    return scores_or_failures(served.session.run, several)[: len(numbers)]
+    several = [rows, rows] if len(rows) == 1 else [rows]
+    return scores_or_failures(run, model_input(several, dtype))[: len(rows)]
 
 
 def _answer(rows: Rows, scores: Sequence[list[float] | Exception]) -> Scored:

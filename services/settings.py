@@ -50,6 +50,16 @@ class ServiceSettings:
     deadline_s: float = setting(
         "SLIPWAY_SERVICE_DEADLINE_S", 5.0, "seconds a row may wait for its model; then 503"
     )
+    scoring_processes: int = setting(
+        "SLIPWAY_SERVICE_SCORING_PROCESSES",
+        1,
+        "processes per worker for each model that is scored outside the worker",
+    )
+    scoring_growth_bytes: int = setting(
+        "SLIPWAY_SERVICE_SCORING_GROWTH_BYTES",
+        1024**3,
+        "memory that such a process may add before it is replaced; 0 for no limit",
+    )
     drain_s: float = setting(
         "SLIPWAY_SERVICE_DRAIN_S",
         0.5,

@@ -16,13 +16,16 @@ from pathlib import Path
 
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer
-from contracts.names import MODEL_FILE, Layout
+from contracts.names import MODEL_FILE, PIPELINE_FILE, Layout
 from contracts.process_error import report_error
 from services.inference.loader import load_model
 from services.inference.model_source import ModelSource
+from services.scoring_process.process import ScoringLimits
 
 TRIAL_NICENESS = 10
 """Below the workers, which answer requests meanwhile."""
+LIMITS = ScoringLimits(deadline_s=3600.0)
+"""Whoever started the trial ends it in time."""
 BASE_MEMORY_BYTES = 2 * 1024**3
 """Address space for Python, onnxruntime and the scores of a batch, without the model itself."""
 MAX_MODEL_COPIES = 4
@@ -44,9 +47,9 @@ def main() -> None:
 def _try(layout: Layout, pointer: Pointer) -> None:
     os.nice(TRIAL_NICENESS)
     directory = ModelSource(layout).directory(pointer)
-    model = directory / MODEL_FILE
-    _bound_memory(model.stat().st_size if model.is_file() else 0)
-    load_model(directory, pointer)
+    models = (directory / name for name in (MODEL_FILE, PIPELINE_FILE))
+    _bound_memory(sum(model.stat().st_size for model in models if model.is_file()))
+    load_model(directory, pointer, LIMITS).session.close()
 
 
 def _bound_memory(model_bytes: int) -> None:

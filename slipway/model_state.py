@@ -6,7 +6,15 @@ from typing import Any
 import httpx
 
 from contracts.errors import PlatformError
-from contracts.names import CHALLENGER, ROLES, SHADOW, TAG_CHALLENGER_SPLIT, Layout
+from contracts.names import (
+    CHALLENGER,
+    PRODUCTION,
+    ROLES,
+    SHADOW,
+    TAG_CHALLENGER_SPLIT,
+    TAG_RUNTIME,
+    Layout,
+)
 from registry.mlflow_store.models import StoredModel
 from registry.pointers import read_pointer, read_split
 from registry.production import read_state
@@ -24,7 +32,7 @@ class ModelState:
     `production` is the version with the alias, `pointed` the one this machine serves, `answers`
     the one that the service reports. `challenger` is the version and its share in force here,
     `wanted` the requested split, `canary` its last decision. `refused` says why a version with
-    an alias is not served.
+    an alias is not served. `runtime` is what scores the version in production.
     """
 
     name: str
@@ -36,6 +44,7 @@ class ModelState:
     shadow: str
     canary: str
     refused: str
+    runtime: str
 
 
 def states(store: Store, layout: Layout, url: str, key: str = "") -> list[ModelState]:
@@ -67,6 +76,7 @@ def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> M
         shadow=str(named.get(SHADOW, "")),
         canary=_canary(model),
         refused="; ".join(refusals),
+        runtime=tags[PRODUCTION].get(TAG_RUNTIME, "onnx") if PRODUCTION in tags else "",
     )
 
 

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-TRAINED_COLUMNS = ("model", "version", "metric", "value", "95 % interval", "parity", "gates")
+TRAINED_COLUMNS = (
+    "model", "version", "runtime", "metric", "value", "95 % interval", "parity", "gates",
+)  # fmt: skip
 TRIED_COLUMNS = ("model", "learned", "held out", "metric", "value", "baseline", "parity", "seconds")
-VERSION_COLUMNS = ("model", "version", "production", "aliases", "stage", "created", "run")
+VERSION_COLUMNS = (
+    "model", "version", "production", "aliases", "stage", "runtime", "created", "run",
+)  # fmt: skip
 EVENT_COLUMNS = ("when", "kind", "from", "to", "who", "decision", "why")
-STATE_COLUMNS = ("model", "production", "pointed at", "answers", "refused")
+STATE_COLUMNS = ("model", "production", "runtime", "pointed at", "answers", "refused")
 ROLES_COLUMNS = ("model", "challenger", "wanted", "shadow", "canary")
 LOAD_COLUMNS = ("model", "requests", "failed", "requests/s", "p50 ms", "p99 ms")
 FINDING_COLUMNS = ("column", "rows", "p-value", "effect", "size", "limit", "drifted")
@@ -49,6 +53,7 @@ def trained_row(trained: "TrainedVersion") -> Row:
     return (
         trained.name,
         trained.version,
+        trained.runtime,
         name,
         metric.value,
         f"{metric.low:.4g} .. {metric.high:.4g}",
@@ -80,6 +85,7 @@ def version_row(info: "VersionInfo") -> Row:
         "yes" if info.is_production else "",
         ", ".join(info.aliases),
         info.stage,
+        info.runtime,
         info.created_at,
         info.run_id,
     )
@@ -94,7 +100,14 @@ def event_row(event: "Event") -> Row:
 
 def state_row(state: "ModelState") -> Row:
     """A model: what is Production, what is pointed at, what answers."""
-    return (state.name, state.production, state.pointed, state.answers, state.refused)
+    return (
+        state.name,
+        state.production,
+        state.runtime,
+        state.pointed,
+        state.answers,
+        state.refused,
+    )
 
 
 def roles_row(state: "ModelState") -> Row:

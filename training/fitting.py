@@ -3,20 +3,18 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from contracts.decision_rule import Scores
 from contracts.manifest import Certificate, Metric
 from training.dataset import TrainingData, encoded_targets, load_table, split
-from training.export import onnx_of
 from training.importance import Importance, importance_of
 from training.learned import learned_recipe
 from training.metrics import Target, holdout_metrics
 from training.notes import collected_notes
-from training.parity import certify
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
+from training.served_form import ServedForm, served_form
 from training.threshold import ThresholdCurve
 
 
@@ -32,7 +30,7 @@ class FittedModel:
     """A fitted, exported and certified model.
 
     `scores` are the pipeline's scores of the held-out rows, shape `(n_rows, n_outputs)`,
-    `target` is as in `training.metrics`, and `model` is the ONNX file. `notes` are what a person
+    `target` is as in `training.metrics`, and `form` is what is served. `notes` are what a person
     should know though nothing failed, such as a warning that the fit did not converge. `recipe`
     has what its rows decided: categories of strings, and a chosen threshold with its curve.
     """
@@ -44,10 +42,14 @@ class FittedModel:
     target: Target
     metrics: dict[str, Metric]
     importance: Importance
-    model: bytes
-    certificate: Certificate
+    form: ServedForm
     notes: tuple[str, ...] = ()
     threshold_curve: ThresholdCurve | None = None
+
+    @property
+    def certificate(self) -> Certificate:
+        """The proof that what is served answers like the pipeline."""
+        return self.form.certificate
 
 
 def recipe_data(recipe: Recipe, seed: int) -> TrainingData:
@@ -59,9 +61,9 @@ def fit(recipe: Recipe, seed: int = 0, load: LoadData = recipe_data) -> FittedMo
     """Load the rows, fit the recipe, measure it on the held-out rows, export and certify it.
 
     Raises:
-        InvalidRecipe: the estimator has no ONNX form.
+        InvalidRecipe: the estimator has no form that can be served.
         InvalidData: the rows cannot be read, break the schema or are too few.
-        CertificateFailed: the ONNX model predicts differently.
+        CertificateFailed: what would be served predicts differently.
 
     """
     with collected_notes() as notes:
@@ -70,15 +72,12 @@ def fit(recipe: Recipe, seed: int = 0, load: LoadData = recipe_data) -> FittedMo
 
 
 def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
-    rng = np.random.default_rng(seed)
     data = load(recipe, seed)
     rows = data.split
     recipe, curve = learned_recipe(recipe, rows.train, rows.train_target, seed)
     pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed)
     scores = scores_of(pipeline, rows.holdout, recipe)
     target = encoded_targets(recipe, rows.holdout_target)
-    model = onnx_of(pipeline, recipe)
-    deviation = 1.0 if recipe.is_classifier else np.std(rows.train_target, axis=0)
     return FittedModel(
         recipe=recipe,
         data=data,
@@ -87,7 +86,6 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
         target=target,
         metrics=holdout_metrics(recipe.task, target, scores, threshold=recipe.threshold, seed=seed),
         importance=importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed),
-        model=model,
-        certificate=certify(pipeline, model, recipe, rows.holdout, deviation, rng),
+        form=served_form(pipeline, recipe, rows, seed),
         threshold_curve=curve,
     )

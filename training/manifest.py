@@ -10,7 +10,7 @@ from training.dataset import frame_of, plain_rows
 from training.fitting import FittedModel
 from training.pipeline import scores_of
 from training.recipe import Recipe
-from training.tracking import versions_of
+from training.versions import all_versions
 
 GOLDEN_REQUESTS = 16
 
@@ -39,7 +39,7 @@ def manifest_of(
             n_train=len(rows.train),
             n_holdout=len(rows.holdout),
         ),
-        libraries=versions_of(),
+        libraries=all_versions(),
         metrics=fitted.metrics,
         gates=gate_results(recipe, fitted.metrics),
         importance=fitted.importance.share,
@@ -50,6 +50,8 @@ def manifest_of(
         segments=recipe.segment_features,
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         retrained=fitted.data.retrained,
+        runtime=fitted.form.runtime,
+        requirements=dict(fitted.form.requirements),
     )
 
 

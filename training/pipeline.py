@@ -30,7 +30,8 @@ def fitted_pipeline(recipe: Recipe, features: pd.DataFrame, targets: Target, see
     model = recipe.estimator()
     seeds = {k: seed for k in model.get_params() if k.split("__")[-1] == "random_state"}
     model.set_params(**seeds)
-    pipeline = Pipeline([("encode", encoder(recipe.schema)), ("model", model)])
+    encode = natural_encoder if recipe.runtime == "sklearn" else encoder
+    pipeline = Pipeline([("encode", encode(recipe.schema)), ("model", model)])
     pipeline.fit(features, targets)
     snap_thresholds(pipeline)
     return pipeline
@@ -53,6 +54,16 @@ def encoder(schema: Schema) -> ColumnTransformer:
     ]
     return ColumnTransformer(
         [step for step in steps if step[2]], verbose_feature_names_out=False
+    ).set_output(transform="pandas")
+
+
+def natural_encoder(schema: Schema) -> Any:
+    """The step for a model that is served by itself: the columns as they are, numbers first."""
+    if schema.columns == schema.features:
+        return "passthrough"
+    names = [feature.name for feature in schema.columns]
+    return ColumnTransformer(
+        [("columns", "passthrough", names)], verbose_feature_names_out=False
     ).set_output(transform="pandas")
 
 

@@ -19,14 +19,9 @@ def plain_rows(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
 def features_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """The features of a table as the pipeline takes them.
 
-    Categories have pandas' `str` dtype, everything else float64; a missing value is NaN.
+    Their types are `Feature.frame_dtype`; a missing value is NaN.
     """
-    return pd.DataFrame(
-        {
-            feature.name: table[feature.name].astype("str" if feature.is_category else "float64")
-            for feature in schema.features
-        }
-    )
+    return pd.DataFrame({f.name: table[f.name].astype(f.frame_dtype) for f in schema.features})
 
 
 def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.manifest import Certificate, GateResult, Metric
-from contracts.names import MANIFEST_FILE, MODEL_FILE, REFERENCE_FILE, SAMPLE_FILE
+from contracts.manifest import Certificate, GateResult, Metric, Runtime
+from contracts.names import MANIFEST_FILE, REFERENCE_FILE, SAMPLE_FILE, TAG_RUNTIME
 from registry.register import register_version
 from registry.store import Store
 from training import tracking
@@ -30,6 +30,7 @@ class TrainedVersion:
     version: int
     run_id: str
     metrics: dict[str, Metric]
+    runtime: Runtime
     certificate: Certificate
     gates: tuple[GateResult, ...]
     digest: str
@@ -52,7 +53,7 @@ def train_recipe(
 
     Raises:
         InvalidRecipe, InvalidData: the recipe or its rows; the run, if there is one, is FAILED.
-        CertificateFailed: the ONNX model predicts differently; nothing is registered.
+        CertificateFailed: what would be served predicts differently; nothing is registered.
         RegistryUnreachable: the tracking server does not answer.
 
     """
@@ -64,7 +65,10 @@ def train_recipe(
         tracking.log_retraining(attachments)
         with tempfile.TemporaryDirectory() as folder:
             digest, gates = _log(fitted, run_id, commit, Path(folder))
-        model_uri = tracking.log_pipeline(recipe, fitted.pipeline, fitted.data.split.holdout)
+        rows = fitted.data.split
+        model_uri = tracking.log_pipeline(
+            fitted.recipe, fitted.pipeline, rows.holdout, rows.holdout_target
+        )
         version = register_version(
             store,
             name=recipe.name,
@@ -73,13 +77,14 @@ def train_recipe(
             digest=digest,
             recipe=recipe.name,
             description=recipe.description,
-            tags=tags,
+            tags={**tags, TAG_RUNTIME: fitted.form.runtime},
         )
         return TrainedVersion(
             name=recipe.name,
             version=version,
             run_id=run_id,
             metrics=fitted.metrics,
+            runtime=fitted.form.runtime,
             certificate=fitted.certificate,
             gates=gates,
             digest=digest,
@@ -96,7 +101,7 @@ def _log(
     directory.mkdir()
     plots.mkdir()
     files = {
-        MODEL_FILE: fitted.model,
+        **fitted.form.files,
         REFERENCE_FILE: reference_of(recipe, rows, fitted.scores).write_pretty(),
         SAMPLE_FILE: sample_parquet(recipe, rows, fitted.scores),
     }

@@ -2,28 +2,41 @@
 
 import logging
 import os
-import platform
 import socket
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import mlflow.sklearn
 import pandas as pd
-from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types.schema import AnyType, ColSpec, DataType, Schema
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 
+from contracts.decision_rule import POSITIVE
 from contracts.manifest import Metric
-from contracts.names import MODEL_DIRECTORY, TAG_PROCESS, TAG_RECIPE
+from contracts.names import (
+    FEATURE_CODE_PACKAGE,
+    MODEL_DIRECTORY,
+    TAG_PROCESS,
+    TAG_RECIPE,
+    feature_module,
+)
+from contracts.trusted_types import TRUSTED
 from training.dataset import Split
+from training.feature_code import feature_code_of
+from training.metrics import Target
 from training.recipe import Recipe
-from training.trust import TRUSTED, check_types
+from training.trust import check_types, stored_pipeline
+from training.versions import versions_of
 
-LIBRARIES = ("scikit-learn", "numpy", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime")
 NEEDED_TO_LOAD = ("scikit-learn", "numpy", "pandas", "skops")
 
 
@@ -105,9 +118,12 @@ def log_plots(plots: Mapping[str, bytes], folder: Path) -> None:
     mlflow.log_artifacts(str(folder), "plots")
 
 
-def log_pipeline(recipe: Recipe, pipeline: Pipeline, features: pd.DataFrame) -> str:
-    """Log the pipeline without pickle; returns its MLflow URI.
+def log_pipeline(
+    recipe: Recipe, pipeline: Pipeline, features: pd.DataFrame, targets: Target
+) -> str:
+    """Log the model without pickle, as MLflow's users load it; returns its MLflow URI.
 
+    It decides as the service does. `features` and `targets` are some rows with every class.
     Requirements are given, because MLflow would load the model in a process of its own to
     guess them, which takes longer than most fits.
 
@@ -115,32 +131,67 @@ def log_pipeline(recipe: Recipe, pipeline: Pipeline, features: pd.DataFrame) -> 
         InvalidRecipe: the pipeline holds a type that the platform does not trust.
 
     """
-    predicted = pipeline.predict(features.head())
-    with warnings.catch_warnings():
-        # A signature with numbers that may be missing warns; ours are floats throughout.
+    model = deciding_model(pipeline, recipe, features, targets)
+    _, types = stored_pipeline(model, recipe.name)
+    code = feature_code_of(types, recipe.name)
+    check_types(types, recipe.name, code)
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        # MLflow warns of columns of any type, which say less than it would like to know.
         warnings.simplefilter("ignore")
-        try:
-            info = mlflow.sklearn.log_model(
-                pipeline,
-                name="pipeline",
-                serialization_format="skops",
-                skops_trusted_types=sorted(TRUSTED),
-                pip_requirements=[f"{n}=={v}" for n, v in versions_of(NEEDED_TO_LOAD).items()],
-                signature=infer_signature(features.head(), predicted),
-            )
-        except MlflowException:
-            # MLflow loads what it has stored, and does not say in a field which types it refused.
-            check_types(pipeline, recipe.name)
-            raise
+        info = mlflow.sklearn.log_model(
+            model,
+            name="pipeline",
+            serialization_format="skops",
+            skops_trusted_types=sorted(TRUSTED.union(types)),
+            pip_requirements=[f"{n}=={v}" for n, v in versions_of(NEEDED_TO_LOAD).items()],
+            signature=signature_of(recipe, model.predict(features.head())),
+            code_paths=_write_package(code, Path(folder)),
+        )
     return str(info.model_uri)
 
 
-def versions_of(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
-    """Installed versions of libraries, and of Python."""
-    from importlib.metadata import version
+def deciding_model(
+    pipeline: Pipeline, recipe: Recipe, features: pd.DataFrame, targets: Target
+) -> Any:
+    """The pipeline with the recipe's decision threshold in its `predict`.
 
-    found = {name: version(name) for name in names}
-    return found if names is not LIBRARIES else found | {"python": platform.python_version()}
+    Its own `predict` decides at 0.5, or by margins; `predict_proba` stays as it is.
+    """
+    if recipe.task != "binary" or not hasattr(pipeline, "predict_proba"):
+        return pipeline
+    return FixedThresholdClassifier(
+        FrozenEstimator(pipeline),
+        threshold=recipe.threshold,
+        pos_label=recipe.classes[POSITIVE],
+        response_method="predict_proba",
+    ).fit(features, targets)
+
+
+def signature_of(recipe: Recipe, predicted: Any) -> ModelSignature:
+    """What MLflow lets pass to the model: what the recipe's schema allows.
+
+    Numbers are of any type: MLflow would refuse an integer where it knows a float, and a
+    missing value where it knows an integer. A nullable feature may be null; its column must be
+    there.
+    """
+    columns = [
+        ColSpec(DataType.string if f.is_category else AnyType(), f.name, required=not f.nullable)
+        for f in recipe.schema.features
+    ]
+    return ModelSignature(
+        inputs=Schema(columns), outputs=infer_signature(model_output=predicted).outputs
+    )
+
+
+def _write_package(code: Mapping[str, bytes], folder: Path) -> list[str] | None:
+    """Own feature code as the package that it was; MLflow stores it with the model."""
+    if not code:
+        return None
+    for file, source in code.items():
+        path = folder / (feature_module(file).replace(".", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
+    return [str(folder / FEATURE_CODE_PACKAGE.partition(".")[0])]
 
 
 def git_commit(folder: Path) -> str:

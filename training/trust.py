@@ -1,54 +1,46 @@
-"""Which types a stored pipeline may hold: the platform's list, not the model's own.
+"""The only import of skops in training: what a stored pipeline holds, and whether it may."""
 
-skops refuses types that it does not know. MLflow lets a model bring its own list of
-exceptions, which trusts whoever wrote the model. Our list is fixed here: classes of
-scikit-learn and numpy that hold numbers and run no code when they are loaded.
-"""
-
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import skops.io
 
-from contracts.errors import InvalidRecipe
-
-TRUSTED = frozenset(
-    {
-        "numpy.dtype",
-        "sklearn._loss.link.IdentityLink",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogLink",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn._loss.loss.HalfSquaredError",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-        "sklearn.neighbors._ball_tree.BallTree",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-    }
-)
+from contracts.errors import InvalidRecipe, first_line
+from contracts.names import feature_module
+from contracts.trusted_types import untrusted
 
 
-def check_types(pipeline: Any, recipe_name: str) -> None:
-    """Refuse a pipeline with a type that neither skops nor our list trusts.
+def stored_pipeline(pipeline: Any, recipe_name: str) -> tuple[bytes, list[str]]:
+    """A fitted pipeline as skops stores it, and the types in it that skops does not know.
+
+    Raises:
+        InvalidRecipe: it cannot be stored without pickle.
+
+    """
+    try:
+        stored = skops.io.dumps(pipeline)
+        return stored, skops.io.get_untrusted_types(data=stored)
+    except Exception as err:  # skops raises what the types raise that it visits
+        raise InvalidRecipe(
+            f"recipe {recipe_name!r}: estimator: expected a pipeline that skops can store, got "
+            f"{type(err).__name__}: {first_line(err)}",
+            remedy="use functions and classes of a module, no lambda; own ones belong into "
+            "training/features (docs/own-code.md)",
+        ) from err
+
+
+def check_types(types: Iterable[str], recipe_name: str, feature_code: Mapping[str, bytes]) -> None:
+    """Refuse types that are neither on our list nor in `feature_code`, the files of own code.
 
     Raises:
         InvalidRecipe: with the names of the types.
 
     """
-    needed = skops.io.get_untrusted_types(data=skops.io.dumps(pipeline))
-    untrusted = sorted(set(needed) - TRUSTED)
-    if untrusted:
+    foreign = untrusted(types, {feature_module(name) for name in feature_code})
+    if foreign:
         raise InvalidRecipe(
             f"recipe {recipe_name!r}: estimator: expected types of scikit-learn that the platform "
-            f"trusts, got {', '.join(untrusted)}",
-            remedy="use scikit-learn's own steps; a type that is safe belongs in training/trust.py",
+            f"trusts, got {', '.join(foreign)}",
+            remedy="own functions and transformers belong into training/features "
+            "(docs/own-code.md); a type of a library that is safe into contracts/trusted_types.py",
         )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib  # type: ignore[import-untyped]  # it has no types
+import joblib
 import mlflow
 import mlflow.sklearn
 import msgspec

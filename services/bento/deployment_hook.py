@@ -60,7 +60,7 @@ def _check_servable(source: ModelSource) -> None:
     loaded = 0
     for pointer in source.pointers():
         try:
-            load_model(source.directory(pointer), pointer)
+            load_model(source.directory(pointer), pointer).session.close()
         except Exception as err:  # noqa: BLE001 - however one model fails, the others serve
             reason = failure_reason(err)
             reasons.append(f"{pointer.name} version {pointer.version}: {reason}")

@@ -18,6 +18,7 @@ from services.auth.keys import Scope
 from services.edge.asgi import App, ASGIScope, Headers, Receive, Send
 from services.edge.body import BodyReader, ClientLeft
 from services.edge.cors import CrossOrigin
+from services.edge.liveness import LIVENESS_PATH, liveness
 from services.edge.request_content import content_route, is_plain
 from services.edge.response_content import MAX_INLINE_BYTES, coded, content_of, is_coded
 from services.edge.routes import Page, Route, RouteTable
@@ -71,6 +72,7 @@ class Edge:
         self.max_connections_per_address = settings.connections_per_address
         self.cors = None if cors is None else CrossOrigin(self._serve, cors)
         self._inner = inner
+        self._deadline_s = settings.deadline_s
         self._read_body = BodyReader(settings.body_bytes, settings.body_timeout_s).read
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
@@ -85,6 +87,9 @@ class Edge:
             await self._inner(scope, receive, send)
             return
         path: str = scope["path"]
+        if path == LIVENESS_PATH and (live := liveness(self.repository, self._deadline_s)):
+            await self._send(send, Response(*live), new_request_id(), {})
+            return
         route = self.routes.find(path)
         is_foreign = route is None and not self.routes.is_ours(path)
         if is_foreign and (self.guard.is_off or path in OPEN_PATHS):

@@ -28,6 +28,7 @@ STATUSES: Mapping[str, int] = {
     "too_many_connections": 503,
     "overloaded": 503,
     "deadline_exceeded": 503,
+    "model_unavailable": 503,
     "label_log_unavailable": 503,
     "traffic_log_unavailable": 503,
 }

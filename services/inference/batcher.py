@@ -11,13 +11,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
-from services.faults import Fault
+from services.faults import Fault, ModelUnavailable
 from services.inference.pending import PendingRequest
-from services.inference.rows import Matrix
+from services.inference.rows import InputType, model_input
 from services.inference.scores import (
     RunModel,
     finite_scores,
@@ -53,8 +51,8 @@ class BatchObserver(Protocol):
 class Batcher:
     """The queue of one model. Everything but the model call happens in the event loop.
 
-    Batches of at most `inline_rows` rows are scored there as well, larger ones in `executor`;
-    `dtype` is the type of the matrix that `run` takes.
+    Batches of at most `inline_rows` rows are scored there as well, larger ones in `executor`, at
+    most `concurrency` at the same time. `dtype` is what `run` takes.
     """
 
     def __init__(
@@ -67,7 +65,8 @@ class Batcher:
         deadline_s: float,
         inline_rows: int,
         executor: ThreadPoolExecutor,
-        dtype: np.dtype[Any],
+        dtype: InputType,
+        concurrency: int = 1,
     ) -> None:
         self._run = run
         self._dtype = dtype
@@ -79,16 +78,23 @@ class Batcher:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[PendingRequest] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._busy = False
-        self._in_thread = False
+        self._concurrency = concurrency
+        self._alarms: dict[int, asyncio.TimerHandle] = {}
+        self._running_since: dict[int, float] = {}
+        self._is_scheduled = False
+        self._n_in_threads = 0
         self._reason = DRAINED
         self.waiting_rows = 0
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being scored."""
-        return not self._busy and not self._waiting
+        return not self._waiting and not self._is_scheduled and not self._n_in_threads
+
+    @property
+    def running_since(self) -> float | None:
+        """Since when the longest model call runs, in `time.monotonic`; any thread may ask."""
+        return min(list(self._running_since.values()), default=None)
 
     def submit(self, pending: PendingRequest) -> None:
         """Queue a request; its sink gets the response, or a Fault.
@@ -100,43 +106,54 @@ class Batcher:
 
         """
         n_rows = len(pending.rows)
-        if self._has_no_room(n_rows) and not self._in_thread:
+        if self._has_no_room(n_rows) and not self._n_in_threads:
             # A light model scores faster than a client retries: make room.
             self._next_batch()
         if self._has_no_room(n_rows):
             raise Fault("overloaded")
         self._waiting.append(pending)
         self.waiting_rows += n_rows
-        if not self._busy:
-            # In the next turn of the loop: requests that arrive in this one join the batch.
-            self._busy = True
-            self._loop.call_soon(self._next_batch)
+        self._schedule()
 
     def _has_no_room(self, n_rows: int) -> bool:
         return self.waiting_rows > 0 and self.waiting_rows + n_rows > self._queue_rows
 
+    def _schedule(self) -> None:
+        """Score the next batch in the next turn of the loop: what arrives in this one joins it."""
+        if not self._is_scheduled and self._n_in_threads < self._concurrency:
+            self._is_scheduled = True
+            self._loop.call_soon(self._scheduled_batch)
+
+    def _scheduled_batch(self) -> None:
+        self._is_scheduled = False
+        if self._n_in_threads < self._concurrency:
+            self._next_batch()
+
     def _next_batch(self) -> None:
-        if self._in_thread:
-            # `submit` made room after this call was scheduled; the thread's end takes the next.
-            return
         batch, n_rows = self._take()
         if not batch:
-            self._busy = False
-        elif n_rows <= self._inline_rows:
-            self._finish(batch, n_rows, self._score(batch))
+            return
+        if n_rows <= self._inline_rows:
+            self._running_since[id(batch)] = time.monotonic()
+            failures = self._score(batch)
+            del self._running_since[id(batch)]
+            self._finish(batch, n_rows, failures)
         else:
             self._score_in_thread(batch, n_rows)
 
     def _score_in_thread(self, batch: list[PendingRequest], n_rows: int) -> None:
         def done(future: "asyncio.Future[Failures]") -> None:
-            self._in_thread = False
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._n_in_threads -= 1
+            self._running_since.pop(id(batch))
+            self._alarms.pop(id(batch)).cancel()
             self._finish(batch, n_rows, future.result())
 
-        self._in_thread = True
+        self._n_in_threads += 1
+        self._running_since[id(batch)] = time.monotonic()
         self._watch(batch)
         self._loop.run_in_executor(self._executor, self._score, batch).add_done_callback(done)
+        if self._waiting:
+            self._schedule()
 
     def _watch(self, batch: list[PendingRequest]) -> None:
         """Refuse late requests while a thread scores, however long the model takes."""
@@ -144,14 +161,12 @@ class Batcher:
         for pending in batch:
             if pending.queued < oldest:
                 _refuse(pending, Fault("deadline_exceeded"))
-        self._alarm = self._loop.call_later(self._deadline_s / 4, self._watch, batch)
+        self._alarms[id(batch)] = self._loop.call_later(self._deadline_s / 4, self._watch, batch)
 
     def _finish(self, batch: list[PendingRequest], n_rows: int, failures: Failures) -> None:
         """Answer a scored batch and schedule the next, whatever happens."""
         if self._waiting:
-            self._loop.call_soon(self._next_batch)
-        else:
-            self._busy = False
+            self._schedule()
         for pending, failure in failures.items():
             _refuse(pending, prediction_failed(failure))
         alive = [pending for pending in batch if not pending.sink.done()]
@@ -194,6 +209,8 @@ class Batcher:
         """Set the scores of each request; returns the requests on which the model failed."""
         try:
             self._set_scores(batch)
+        except ModelUnavailable as err:
+            return self._score_one_by_one(batch) if err.may_retry else dict.fromkeys(batch, err)
         except Exception:  # noqa: BLE001 - a model may fail in any way, and only its rows may fail
             return self._score_one_by_one(batch)
         return {}
@@ -201,8 +218,12 @@ class Batcher:
     def _score_one_by_one(self, batch: list[PendingRequest]) -> Failures:
         failures: Failures = {}
         for pending in batch:
+            if pending.sink.done():
+                continue  # its deadline has passed meanwhile
             try:
                 self._set_scores([pending])
+            except ModelUnavailable as err:
+                failures[pending] = err
             except Exception as err:  # noqa: BLE001 - as in `_score`
                 if pending.is_partial:
                     self._score_rows(pending)
@@ -212,27 +233,20 @@ class Batcher:
 
     def _score_rows(self, pending: PendingRequest) -> None:
         """Score the rows of a request one by one; its failing rows are refused alone."""
-        by_row = scores_by_row(self._run, np.asarray(pending.rows.numbers, dtype=self._dtype))
+        by_row = scores_by_row(self._run, model_input([pending.rows], self._dtype))
         pending.scores = [each for each in by_row if not isinstance(each, Exception)]
         pending.rows = pending.rows.refuse(
             {i: prediction_failed(e) for i, e in enumerate(by_row) if isinstance(e, Exception)}
         )
 
     def _set_scores(self, batch: list[PendingRequest]) -> None:
-        scores = finite_scores(self._run, _matrix(batch, self._dtype))
+        inputs = model_input([pending.rows for pending in batch], self._dtype)
+        scores = finite_scores(self._run, inputs)
         start = 0
         for pending in batch:
             stop = start + len(pending.rows)
             pending.scores = scores[start:stop]
             start = stop
-
-
-def _matrix(batch: list[PendingRequest], dtype: np.dtype[Any]) -> Matrix:
-    """The rows of all requests, shape `(n_rows, n_features)`."""
-    if all(len(pending.rows) == 1 for pending in batch):
-        return np.array([pending.rows.numbers[0] for pending in batch], dtype=dtype)
-    parts = [np.asarray(pending.rows.numbers, dtype=dtype) for pending in batch]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _refuse(pending: PendingRequest, fault: Fault) -> None:

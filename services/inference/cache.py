@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from prometheus_client import Counter
 
 from contracts.manifest import Pointer
 from contracts.onnx_session import FLOAT32
-from services.inference.rows import Rows
+from services.inference.rows import InputType, Rows
 from services.settings import ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
@@ -48,17 +48,18 @@ def open_cache(
     pointer: Pointer,
     settings: ServiceSettings,
     outcomes: Counter,
-    dtype: np.dtype[Any] = FLOAT32,
+    dtype: InputType = FLOAT32,
 ) -> ResultCache | None:
     """The cache that the settings ask for; None if they ask for none for this model.
 
-    `outcomes` counts lookups by model and by `hit`, `miss` or `error`. `dtype` is the type of
-    the model's input: rows that are equal in it share a key.
+    `outcomes` counts lookups by model and by `hit`, `miss` or `error`. `dtype` is what the
+    model takes: rows that are equal in it share a key.
     """
     wanted = {name.strip() for name in settings.cache_models.split(",")}
     if not wanted & {pointer.name, "*"}:
         return None
-    prefix = f"{pointer.name}:{pointer.version}:{pointer.digest}".encode()
+    # The last part names how scores are stored: as float64.
+    prefix = f"{pointer.name}:{pointer.version}:{pointer.digest}:f8".encode()
     metrics = CacheMetrics(pointer.name, outcomes)
     if settings.redis_url.reveal():
         return RedisCache(prefix, metrics, settings, dtype)
@@ -82,7 +83,7 @@ class MemoryCache:
         prefix: bytes,
         metrics: CacheMetrics,
         settings: ServiceSettings,
-        dtype: np.dtype[Any],
+        dtype: InputType,
     ) -> None:
         from cachetools import TTLCache
 
@@ -120,7 +121,7 @@ class RedisCache:
         prefix: bytes,
         metrics: CacheMetrics,
         settings: ServiceSettings,
-        dtype: np.dtype[Any],
+        dtype: InputType,
     ) -> None:
         self._redis = connect(settings)
         self._prefix = prefix
@@ -146,7 +147,7 @@ class RedisCache:
             self._metrics.miss.inc()
             return None
         self._metrics.hit.inc()
-        return [array("f", text).tolist() for text in texts]
+        return [array("d", text).tolist() for text in texts]
 
     def put_many(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         """Keep the scores of these rows, in a task of its own."""
@@ -166,7 +167,7 @@ class RedisCache:
             async with asyncio.timeout(self._timeout_s):
                 pipe = self._redis.pipeline(transaction=False)
                 for key, each in zip(keys_of(self._prefix, rows, self._dtype), scores, strict=True):
-                    pipe.set(key, array("f", each).tobytes(), px=self._ttl_ms)
+                    pipe.set(key, array("d", each).tobytes(), px=self._ttl_ms)
                 await pipe.execute()
         except _failures() as err:
             self._pause(err)
@@ -178,11 +179,18 @@ class RedisCache:
         self._paused_until = time.monotonic() + RETRY_S
 
 
-def keys_of(prefix: bytes, rows: Rows, dtype: np.dtype[Any]) -> list[bytes]:
-    """The key of each row: a digest of the version's prefix and the row's numbers as `dtype`."""
+def keys_of(prefix: bytes, rows: Rows, dtype: InputType) -> list[bytes]:
+    """The key of each row: a digest of the version's prefix and of what the model gets.
+
+    That is the row's numbers as `dtype`, or its JSON text.
+    """
     model = hashlib.blake2b(prefix, digest_size=16).digest()
-    matrix = np.asarray(rows.numbers, dtype=dtype)
-    return [hashlib.blake2b(row.tobytes(), key=model, digest_size=16).digest() for row in matrix]
+    contents: Iterable[bytes]
+    if dtype is None:
+        contents = map(bytes, rows.features)
+    else:
+        contents = (row.tobytes() for row in np.asarray(rows.numbers, dtype=dtype))
+    return [hashlib.blake2b(each, key=model, digest_size=16).digest() for each in contents]
 
 
 def connect(settings: ServiceSettings) -> Any:

@@ -53,15 +53,15 @@ def _locations(model: memoryview) -> Iterator[str]:
     while waiting:
         kind, message = waiting.pop()
         if kind == "entry":
-            texts = {number: bytes(data) for number, data in _fields(message)}
+            texts = {number: bytes(data) for number, data in fields_of(message)}
             if texts.get(1) == KEY:
                 yield texts.get(2, b"").decode(errors="replace")
             continue
         inside = INSIDE[kind]
-        waiting += [(inside[n], data) for n, data in _fields(message) if n in inside]
+        waiting += [(inside[n], data) for n, data in fields_of(message) if n in inside]
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def fields_of(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Number and content of the fields that contain bytes; skips all other fields."""
     at = 0
     while at < len(message):

@@ -1,5 +1,6 @@
 """From a model directory to a model that is ready: verified, loaded, tested and warm."""
 
+import contextlib
 import hashlib
 import time
 from dataclasses import dataclass
@@ -10,14 +11,21 @@ import numpy as np
 from contracts.errors import CorruptModel, InvalidRecipe, PlatformError, first_line, preview
 from contracts.integrity import FETCH_AGAIN, check_answers, check_files, trusted_manifest
 from contracts.manifest import Manifest, Pointer
-from contracts.names import MANIFEST_FILE, MODEL_FILE
+from contracts.names import MANIFEST_FILE
+from contracts.onnx_session import FLOAT64
+from contracts.schema import FLOAT32_MAX, Feature, Schema, Value
 from services.faults import Fault
 from services.inference.decode import Decoder
-from services.inference.external_data import external_file
 from services.inference.render import Renderer
-from services.inference.rows import Matrix
-from services.inference.session import Session
+from services.inference.rows import Matrix, Rows, join_rows, model_input
+from services.inference.runtimes import open_runtime
+from services.inference.scores import ModelRuntime
+from services.scoring_process.pool import ScoringPool
+from services.scoring_process.process import ScoringLimits
 
+DEFAULT_LIMITS = ScoringLimits()
+UNSEEN = "\0unseen"
+"""A category that no schema has."""
 INLINE_BUDGET_S = 0.002
 """The longest time for which one batch may block the event loop."""
 MAX_INLINE_ROWS = 4096
@@ -28,15 +36,23 @@ TRAIN_AGAIN = "train the version again"
 class ServedModel:
     """A model that is ready to answer.
 
-    `inline_rows`: the most rows that it scores within the inline budget, measured at warm-up.
+    `session` scores it, in this process or in others. `inline_rows`: the most rows that it
+    scores within the inline budget, measured at warm-up; 0 for a model in other processes.
+    `concurrency`: how many batches it scores at the same time.
     """
 
     pointer: Pointer
     manifest: Manifest
-    session: Session
+    session: ModelRuntime
     decoder: Decoder
     renderer: Renderer
     inline_rows: int
+    concurrency: int = 1
+
+    @property
+    def pool(self) -> ScoringPool | None:
+        """The scoring processes of the model; None if this process scores it."""
+        return self.session if isinstance(self.session, ScoringPool) else None
 
 
 def load_manifest(directory: Path, pointer: Pointer) -> Manifest:
@@ -67,8 +83,12 @@ def verified_manifest(directory: Path, pointer: Pointer) -> Manifest:
     return manifest
 
 
-def load_model(directory: Path, pointer: Pointer) -> ServedModel:
+def load_model(
+    directory: Path, pointer: Pointer, limits: ScoringLimits = DEFAULT_LIMITS
+) -> ServedModel:
     """A model, verified, loaded, and warmed with requests whose answers are known.
+
+    `limits` are those of its scoring processes, if it needs any. Close its `session` at the end.
 
     Raises:
         CorruptModel: the directory, the graph or an answer is not what was registered.
@@ -76,22 +96,31 @@ def load_model(directory: Path, pointer: Pointer) -> ServedModel:
     """
     manifest = verified_manifest(directory, pointer)
     _check_manifest(manifest, pointer, str(directory / MANIFEST_FILE))
-    path = directory / MODEL_FILE
-    session = Session(_model_bytes(path), str(path))
-    decoder = Decoder(manifest.schema, session.dtype)
-    matrix = _golden_matrix(manifest, decoder, str(directory))
+    session = open_runtime(directory, manifest, limits)
     try:
-        _check_golden(session, manifest, matrix, str(directory))
-        n_inline = inline_rows(session, matrix)
+        decoder = Decoder(manifest.schema, FLOAT64 if session.dtype is None else session.dtype)
+        golden = _golden_rows(manifest, decoder, str(directory))
+        _check_golden(session, manifest, golden, str(directory))
+        is_here = not isinstance(session, ScoringPool)
+        return ServedModel(
+            pointer,
+            manifest,
+            session,
+            decoder,
+            Renderer(pointer, manifest),
+            inline_rows(session, _warm_up(golden, decoder, manifest.schema)) if is_here else 0,
+            1 if is_here else limits.n_processes,
+        )
     except PlatformError:
+        session.close()
         raise
     except Exception as err:
+        session.close()
         # onnxruntime and numpy have classes of their own for what goes wrong in a graph.
         raise CorruptModel(
-            f"{path}: expected scores for golden requests, got {first_line(err)}",
+            f"{directory}: expected scores for golden requests, got {first_line(err)}",
             remedy=TRAIN_AGAIN,
         ) from err
-    return ServedModel(pointer, manifest, session, decoder, Renderer(pointer, manifest), n_inline)
 
 
 def _check_manifest(manifest: Manifest, pointer: Pointer, location: str) -> None:
@@ -108,7 +137,7 @@ def _check_manifest(manifest: Manifest, pointer: Pointer, location: str) -> None
         raise CorruptModel(f"{location}: {err.what}", remedy=TRAIN_AGAIN) from err
 
 
-def inline_rows(session: Session, matrix: Matrix) -> int:
+def inline_rows(session: ModelRuntime, matrix: Matrix) -> int:
     """The most rows like those of `matrix` that fit the inline budget: 0 or a power of two."""
     n_rows = 1
     while n_rows <= MAX_INLINE_ROWS:
@@ -119,49 +148,56 @@ def inline_rows(session: Session, matrix: Matrix) -> int:
     return MAX_INLINE_ROWS
 
 
-def _model_bytes(path: Path) -> bytes:
-    """The graph of a file.
-
-    Raises:
-        CorruptModel: there is no file, or its graph refers to other files.
-
-    """
-    if not path.is_file():
-        raise CorruptModel(f"{path}: expected a file, got nothing", remedy=FETCH_AGAIN)
-    model = path.read_bytes()
-    outside = external_file(model, path)
-    if outside is not None:
-        raise CorruptModel(
-            f"{path}: expected all of the model's numbers in the file, got some of them in "
-            f"{outside!r}",
-            remedy="train the version again, without external data",
-        )
-    return model
+def _warm_up(golden: Rows, decoder: Decoder, schema: Schema) -> Matrix:
+    """The golden requests and the ends of the whole input range, shape `(n_rows, n_features)`."""
+    numbers = np.asarray(golden.numbers, dtype=decoder.dtype)
+    return np.concatenate([numbers, schema.matrix(boundary_rows(schema), decoder.dtype)])
 
 
-def _run_time_s(session: Session, matrix: Matrix) -> float:
+def boundary_rows(schema: Schema) -> list[dict[str, Value]]:
+    """Rows at the ends of what the schema allows: lowest, highest, missing, unseen."""
+    return [{f.name: _ends(f)[end] for f in schema.features} for end in range(4)]
+
+
+def _ends(feature: Feature) -> tuple[Value, Value, Value, Value]:
+    """The lowest and the highest value of a feature, and one that is missing or unseen, if any."""
+    low: Value
+    high: Value
+    if feature.is_category:
+        low, high = feature.categories[0], feature.categories[-1]
+    elif feature.type == "bool":
+        low, high = False, True
+    elif feature.policy == "flag":
+        low, high = -FLOAT32_MAX, FLOAT32_MAX
+    else:
+        low, high = feature.low, feature.high
+    unseen = UNSEEN if feature.is_category and feature.policy != "reject" else high
+    return low, high, None if feature.nullable else low, unseen
+
+
+def _run_time_s(session: ModelRuntime, matrix: Matrix) -> float:
     begin = time.perf_counter()
-    session.run(matrix)
+    with contextlib.suppress(Exception):  # a model may refuse what no training row had
+        session.run(matrix)
     return time.perf_counter() - begin
 
 
-def _golden_matrix(manifest: Manifest, decoder: Decoder, location: str) -> Matrix:
-    """The golden requests as the model's input, shape `(n_golden, n_features)`."""
+def _golden_rows(manifest: Manifest, decoder: Decoder, location: str) -> Rows:
+    """The golden requests, decoded."""
     if not manifest.golden:
         raise CorruptModel(f"{location}: expected golden requests, got none", remedy=FETCH_AGAIN)
     try:
-        rows = [decoder.exact(golden.features).numbers[0] for golden in manifest.golden]
+        return join_rows([decoder.exact(golden.features) for golden in manifest.golden])
     except Fault as fault:
         raise CorruptModel(
             f"{location}: expected golden requests that fit the schema, got {fault.message}",
             remedy=TRAIN_AGAIN,
         ) from fault
-    return np.array(rows, dtype=decoder.dtype)
 
 
-def _check_golden(session: Session, manifest: Manifest, matrix: Matrix, location: str) -> None:
+def _check_golden(session: ModelRuntime, manifest: Manifest, rows: Rows, location: str) -> None:
     expected = np.array([golden.scores for golden in manifest.golden])
-    got = session.run(matrix)
+    got = session.run(model_input([rows], session.dtype))
     if got.shape != expected.shape:
         raise CorruptModel(
             f"{location}: expected scores of shape {expected.shape}, got {got.shape}",

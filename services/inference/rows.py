@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,10 @@ Matrix = NDArray[np.float32] | NDArray[np.float64]
 """A model's input, shape `(n_rows, n_features)`, of the type that the model takes."""
 JsonText = bytes | msgspec.Raw
 """JSON that may be a part of a larger buffer."""
+ModelInput = Matrix | list[JsonText]
+"""What a model scores: a matrix, or for a fitted pipeline the rows themselves as JSON."""
+InputType = np.dtype[Any] | None
+"""The type of the matrix that a model takes; None for a model that takes rows."""
 NO_FLAGS: tuple[tuple[str, ...], ...] = ((),)
 """The flags of one row that has none."""
 NONE_REFUSED: Mapping[int, Fault] = MappingProxyType({})
@@ -55,6 +60,16 @@ class Rows(msgspec.Struct, frozen=True):
             [self.flags[i] for i in kept],
             {**self.refused, **{in_request[i]: fault for i, fault in faults.items()}},
         )
+
+
+def model_input(parts: Sequence[Rows], dtype: InputType) -> ModelInput:
+    """The rows of several requests as a model's input, in their order."""
+    if dtype is None:
+        return [text for rows in parts for text in rows.features]
+    if all(len(rows) == 1 for rows in parts):
+        return np.array([rows.numbers[0] for rows in parts], dtype=dtype)
+    matrices = [np.asarray(rows.numbers, dtype=dtype) for rows in parts]
+    return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
 
 
 def join_rows(parts: Sequence[Rows], refused: Mapping[int, Fault] = NONE_REFUSED) -> Rows:

@@ -1,54 +1,68 @@
-"""Scores of a matrix: all finite, or a failure, which does not spread to other rows."""
+"""Scores of rows: all finite, or a failure, which does not spread to other rows."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.faults import Fault
-from services.inference.rows import Matrix
+from services.inference.rows import InputType, ModelInput
 
 MAX_ERROR_CHARS = 300
 
 
 class RunModel(Protocol):
-    """Scores a batch: a matrix `(n_rows, n_features)` to float32 `(n_rows, n_outputs)`."""
+    """Scores a batch: its scores have the shape `(n_rows, n_outputs)`."""
 
-    def __call__(self, matrix: Matrix, /) -> NDArray[np.float32]:
-        """The scores; may raise anything."""
+    def __call__(self, batch: Any, /) -> NDArray[Any]:
+        """The scores of a `ModelInput`; may raise anything."""
 
 
-def finite_scores(run: RunModel, matrix: Matrix) -> list[list[float]]:
-    """The scores of a matrix, shape `(n_rows, n_outputs)`.
+class ModelRuntime(Protocol):
+    """What scores a version: an ONNX session in this process, or scoring processes."""
+
+    @property
+    def dtype(self) -> InputType:
+        """What `run` takes."""
+
+    def run(self, batch: Any, /) -> NDArray[Any]:
+        """The scores `(n_rows, n_outputs)` of a `ModelInput`; may raise anything."""
+
+    def close(self) -> None:
+        """Release what the model holds; a call that is running may fail."""
+
+
+def finite_scores(run: RunModel, batch: ModelInput) -> list[list[float]]:
+    """The scores of a batch, shape `(n_rows, n_outputs)`.
 
     Raises:
         Exception: whatever the model raises; ValueError for a score that is not finite.
 
     """
-    scores = run(matrix)
+    scores = run(batch)
     if not np.isfinite(scores).all():
         raise ValueError("expected finite scores, got NaN or infinity")
     listed: list[list[float]] = scores.tolist()
     return listed
 
 
-def scores_by_row(run: RunModel, matrix: Matrix) -> list[list[float] | Exception]:
+def scores_by_row(run: RunModel, batch: ModelInput) -> list[list[float] | Exception]:
     """The scores of each row, or why it has none; the rows are scored one by one."""
     found: list[list[float] | Exception] = []
-    for index in range(len(matrix)):
+    for index in range(len(batch)):
         try:
-            found += finite_scores(run, matrix[index : index + 1])
+            found += finite_scores(run, batch[index : index + 1])
         except Exception as err:  # noqa: BLE001 - a model may fail in any way; the caller gets it
             found.append(err)
     return found
 
 
-def scores_or_failures(run: RunModel, matrix: Matrix) -> list[list[float] | Exception]:
+def scores_or_failures(run: RunModel, batch: ModelInput) -> list[list[float] | Exception]:
     """The scores of each row, or why it has none; rows are scored together if none fails."""
     try:
-        return list(finite_scores(run, matrix))
+        return list(finite_scores(run, batch))
     except Exception:  # noqa: BLE001 - each row then reports its own failure
-        return scores_by_row(run, matrix)
+        return scores_by_row(run, batch)
 
 
 def failure_text(failure: Exception) -> str:
@@ -57,5 +71,7 @@ def failure_text(failure: Exception) -> str:
 
 
 def prediction_failed(failure: Exception) -> Fault:
-    """The fault for a row on which the model failed."""
+    """The fault for a row on which the model failed, or for which no process could score it."""
+    if isinstance(failure, Fault):
+        return failure
     return Fault("prediction_failed", failure_text(failure))

@@ -16,6 +16,7 @@ from services.inference.pending import Assignment, PendingRequest, Request, Resp
 from services.inference.recorder import Recorder
 from services.metrics import Metrics
 from services.protocols.wire_protocol import WireProtocol
+from services.serving.pool_metrics import observe_pool
 from services.settings import ServiceSettings
 
 RETIRE_POLL_S = 0.02
@@ -57,7 +58,7 @@ class SingleEndpoint:
         self._log = JsonlLog(layout.traffic(pointer.name), settings.log_file_bytes)
         must_log = settings.traffic_on_error == "refuse"
         self._recorder = Recorder(served, self._log, metrics, cache, must_log=must_log)
-        self._executor = ThreadPoolExecutor(1, pointer.name)
+        self._executor = ThreadPoolExecutor(served.concurrency, pointer.name)
         self._batcher = Batcher(
             served.session.run,
             self._recorder,
@@ -66,12 +67,23 @@ class SingleEndpoint:
             deadline_s=settings.deadline_s,
             inline_rows=served.inline_rows,
             executor=self._executor,
-            dtype=served.decoder.dtype,
+            dtype=served.session.dtype,
+            concurrency=served.concurrency,
         )
         self._info = metrics.model_info.labels(
             pointer.name, str(pointer.version), pointer.alias, pointer.run_id, pointer.digest
         )
         self._info.set(1)
+        if served.pool is not None:
+            observe_pool(served.pool, metrics, pointer.name, pointer.alias)
+
+    @property
+    def running_since(self) -> float | None:
+        """Since when a model call runs in this process, in `time.monotonic`; any thread may ask.
+
+        Calls of other processes end at their deadline, and are not counted.
+        """
+        return None if self.served.pool is not None else self._batcher.running_since
 
     @property
     def version(self) -> int:
@@ -114,6 +126,7 @@ class SingleEndpoint:
         """Close the traffic log and the cache."""
         if self._cache is not None:
             await self._cache.close()
+        self.served.session.close()
         self._executor.shutdown()
         self._log.close()
 

@@ -17,6 +17,7 @@ from services.inference.jsonl_log import check_writable
 from services.inference.loader import ServedModel, load_model
 from services.inference.model_source import ModelSource
 from services.metrics import Metrics
+from services.scoring_process.process import ScoringLimits
 from services.serving.endpoint import Endpoint, SingleEndpoint
 from services.serving.label_log import LabelLog
 from services.serving.load_failures import LoadFailures
@@ -43,6 +44,7 @@ class ModelRepository:
         self.failures = LoadFailures(metrics)
         self.is_open = True
         self._settings = settings
+        self.limits = scoring_limits(settings)
         self._layout = Layout(settings.var)
         self.splits: Mapping[str, TrafficSplit] = {}
         self._labels: dict[str, LabelLog] = {}
@@ -74,7 +76,7 @@ class ModelRepository:
     def _load_each(self, source: ModelSource, pointers: list[Pointer]) -> None:
         for pointer in pointers:
             try:
-                self.load(load_model(source.directory(pointer), pointer))
+                self.load(load_model(source.directory(pointer), pointer, self.limits))
             except Exception as err:  # noqa: BLE001 - however one model fails, the others serve
                 self.failures.record(pointer, err)
 
@@ -94,7 +96,7 @@ class ModelRepository:
         """
         key = (served.pointer.name, served.pointer.alias)
         replaced = self.versions.get(key)
-        cache = open_cache(served.pointer, self._settings, self.metrics.cache, served.decoder.dtype)
+        cache = open_cache(served.pointer, self._settings, self.metrics.cache, served.session.dtype)
         self.versions[key] = SingleEndpoint(
             served, self._layout, self._settings, self.metrics, cache
         )
@@ -176,3 +178,10 @@ class ModelRepository:
         if name not in self._labels:
             self._labels[name] = LabelLog(name, self._layout, self._settings, self.metrics)
         return self._labels[name]
+
+
+def scoring_limits(settings: ServiceSettings) -> ScoringLimits:
+    """The limits of scoring processes."""
+    return ScoringLimits(
+        settings.scoring_processes, settings.deadline_s, settings.scoring_growth_bytes
+    )

@@ -17,7 +17,9 @@ from services.inference.pending import Assignment, FallbackSink, Request, Respon
 from services.metrics import Metrics
 from services.serving.endpoint import Operation, SingleEndpoint
 
-FALLBACK_CODES = frozenset({"prediction_failed", "overloaded", "deadline_exceeded"})
+FALLBACK_CODES = frozenset(
+    {"prediction_failed", "model_unavailable", "overloaded", "deadline_exceeded"}
+)
 """Faults of the version, as opposed to the request, the traffic log or the machine."""
 MAX_CACHED_ASSIGNMENTS = 4096
 """Units whose assignment is kept; when there are more, all are dropped and computed again."""

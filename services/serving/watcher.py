@@ -187,7 +187,7 @@ class PointerWatcher:
             self._retire(replaced)
 
     def _load(self, pointer: Pointer) -> ServedModel:
-        return load_model(self._source.directory(pointer), pointer)
+        return load_model(self._source.directory(pointer), pointer, self._repository.limits)
 
     def _retire(self, endpoint: SingleEndpoint) -> None:
         task = asyncio.create_task(endpoint.retire())

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from contracts.canary import MAX_CHANGE
 from contracts.names import REFERENCE_FILE
@@ -12,7 +11,7 @@ from contracts.reference import NumberReference, Reference
 from contracts.shadow import ShadowRecord
 from services.faults import Fault
 from services.inference.loader import ServedModel
-from services.inference.rows import Rows
+from services.inference.rows import Rows, model_input
 from services.inference.scores import failure_text, scores_or_failures
 from services.inference.templates import encode
 from services.shadow.log_entry import LogEntry
@@ -58,9 +57,8 @@ class ShadowModel:
         """The scores of each row, or why it has none: a failing row does not fail its batch."""
         if not rows:
             return []
-        dtype = self.served.decoder.dtype
-        numbers = np.concatenate([np.asarray(each.numbers, dtype=dtype) for each in rows])
-        by_row = scores_or_failures(self.served.session.run, numbers)
+        session = self.served.session
+        by_row = scores_or_failures(session.run, model_input(rows, session.dtype))
         return [failure_text(each) if isinstance(each, Exception) else each for each in by_row]
 
     def _record(self, entry: LogEntry, scores: list[float] | str) -> ShadowRecord:

@@ -157,7 +157,9 @@ class ShadowScorer:
         if key not in self._models:
             # At most one version per role stays in memory.
             for stale in [other for other in self._models if other[0] == pointer.alias]:
-                del self._models[stale]
+                replaced = self._models.pop(stale)
+                if replaced is not None:
+                    replaced.served.session.close()
             try:
                 directory = ModelSource(self._layout).directory(pointer)
                 loaded = ShadowModel(load_model(directory, pointer), directory)

@@ -7,7 +7,7 @@ from onnx import TensorProto, checker, helper
 
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 from contracts.onnx_session import PROVIDERS, SESSION_OPTIONS
-from services.inference.session import Session
+from services.onnx_session import Session
 from training.onnx_session import OnnxSession
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from services.inference.cache import open_cache
 from services.inference.loader import ServedModel, load_model
 from services.inference.model_source import ModelSource
 from services.inference.pending import Assignment, Request
-from services.inference.session import Session
+from services.inference.scores import ModelRuntime
 from services.metrics import Metrics
 from services.protocols.batch import PredictBatch
 from services.protocols.catalog import PROTOCOLS
@@ -38,8 +38,12 @@ GOOD = json.dumps(tiny.GOOD).encode()
 class Failing:
     """A session that fails on every batch with a row of a certain age."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ModelRuntime) -> None:
         self._session = session
+        self.dtype = session.dtype
+
+    def close(self) -> None:
+        self._session.close()
 
     def run(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         if (matrix == POISON).any():
@@ -73,7 +77,7 @@ def served(models: Path) -> ServedModel:
 
 def poisoned(served: ServedModel, role: str = PRODUCTION) -> ServedModel:
     pointer = msgspec.structs.replace(served.pointer, alias=role)
-    return replace(served, pointer=pointer, session=cast("Session", Failing(served.session)))
+    return replace(served, pointer=pointer, session=Failing(served.session))
 
 
 def request(body: bytes, unit: bytes = b"") -> Request:

@@ -9,7 +9,7 @@ from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 from contracts.schema import Schema, integer
 from services.inference.cache import keys_of
 from services.inference.decode import Decoder
-from services.inference.session import Session
+from services.onnx_session import Session
 from training.onnx_session import OnnxSession
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)

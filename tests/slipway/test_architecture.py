@@ -165,7 +165,7 @@ def test_telemetry_is_off_in_the_environment_that_setup_makes() -> None:
 @pytest.mark.parametrize(
     "opening",
     [
-        "from services.inference.session import Session; Session(b'', '')",
+        "from services.onnx_session import Session; Session(b'', '')",
         "from training.onnx_session import OnnxSession; OnnxSession(b'')",
     ],
     ids=["service", "training"],

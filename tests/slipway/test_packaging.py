@@ -60,7 +60,7 @@ def test_every_library_that_a_package_imports_is_required() -> None:
         "metrics": ("training",),
         "pages": ("monitoring",),
         "registry": ("training",),
-        "services": ("serving",),
+        "services": ("serving", "serving-sklearn"),
         "training": ("training",),
         "monitoring": ("monitoring",),
     }

@@ -19,6 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
+from contracts import trusted_types
 from contracts.errors import CertificateFailed, InvalidRecipe, PlatformError
 from contracts.manifest import Manifest
 from contracts.reference import Reference
@@ -26,7 +27,6 @@ from registry.model_directory import verify
 from registry.store import Store
 from tests import tiny
 from tests.conftest import Workplace
-from training import tracking, trust
 from training.dataset import load_table, plain_rows, split
 from training.export import onnx_of
 from training.fitting import fit
@@ -152,7 +152,10 @@ def test_a_forest_that_never_saw_a_null_fails_the_certificate_and_registers_noth
 ) -> None:
     """scikit-learn and ONNX send a missing value to different sides of a split."""
     recipe = tiny.binary(
-        "broken", lambda: RandomForestClassifier(n_estimators=20), load=tiny.whole_people
+        "broken",
+        lambda: RandomForestClassifier(n_estimators=20),
+        load=tiny.whole_people,
+        runtime="onnx",
     )
     with pytest.raises(CertificateFailed, match="worst row") as caught:
         train_recipe(recipe, workplace.store)
@@ -201,8 +204,7 @@ def test_an_estimator_without_an_onnx_form_is_refused() -> None:
 def test_a_type_that_the_platform_does_not_trust_is_refused(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (trust, tracking):
-        monkeypatch.setattr(module, "TRUSTED", frozenset())
+    monkeypatch.setattr(trusted_types, "TRUSTED", frozenset())
     with pytest.raises(InvalidRecipe, match=r"platform trusts, got sklearn\.ensemble"):
         train_recipe(tiny.multiclass(), workplace.store)
 

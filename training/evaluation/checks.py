@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.decision import Check, Subject
-from contracts.names import MODEL_FILE
 from training.evaluation.bootstrap import (
     ALPHA,
     Improvement,
@@ -121,11 +120,9 @@ def latency_checks(
 ) -> Iterator[Check]:
     """Both versions' latencies, for each number of rows per call in `CALLS`."""
     versions = {"challenger": challenger, "production": production}
-    rows = evaluation.rows.iloc[: max(CALLS)]
-    sessions = {role: version.session for role, version in versions.items()}
-    matrices = {role: version.matrix(rows) for role, version in versions.items()}
-    for n_rows in CALLS:
-        median_ms = latencies_ms(sessions, matrices, n_rows)
+    for n_rows, n_calls in CALLS.items():
+        calls = {role: v.call_with(evaluation.rows, n_rows) for role, v in versions.items()}
+        median_ms = latencies_ms(calls, n_calls)
         ours, theirs = median_ms["challenger"], median_ms["production"]
         negligible = NEGLIGIBLE_LATENCY_MS * (1 if n_rows == 1 else 10)
         limit = max(evaluation.recipe.latency_factor * theirs, negligible)
@@ -139,7 +136,9 @@ def latency_checks(
 def size_check(challenger: ModelVersion, production: ModelVersion) -> Check:
     """The sizes of both models, which are reported and do not decide."""
     got = f"{challenger.size_bytes:,} bytes (production {production.size_bytes:,})"
-    return _check("size", MODEL_FILE, "", got, f"size: {got}", passed=True, judged=False)
+    return _check(
+        "size", challenger.scored_file, "", got, f"size: {got}", passed=True, judged=False
+    )
 
 
 def _check(

@@ -2,12 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
-
-from training.onnx_session import OnnxSession
+from collections.abc import Callable, Mapping
 
 CALLS: Mapping[int, int] = {1: 300, 100: 60}
 """Timed calls by rows per call."""
@@ -15,22 +10,16 @@ WARM_UP = 10
 """Calls of each model before the first timed one."""
 
 
-def latencies_ms(
-    sessions: Mapping[str, OnnxSession], matrices: Mapping[str, NDArray[np.float32]], rows: int
-) -> dict[str, float]:
-    """The median time in milliseconds of a call with `rows` rows, for each model by name.
+def latencies_ms(models: Mapping[str, Callable[[], object]], n_calls: int) -> dict[str, float]:
+    """The median time in milliseconds of a call of each model, by name.
 
-    The sessions have the options of the service (`contracts.onnx_session`). `matrices` have
-    the shape `(n_rows, n_features)` of each model; their rows are repeated as needed.
+    Each model scores the same rows at every call, as the service would score them.
     """
-    batches = {
-        name: np.resize(matrix, (rows, matrix.shape[1])) for name, matrix in matrices.items()
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in sessions}
-    for call in range(WARM_UP + CALLS[rows]):
-        for name, session in sessions.items():
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for call in range(WARM_UP + n_calls):
+        for name, score in models.items():
             start = time.perf_counter()
-            session.run(batches[name])
+            score()
             if call >= WARM_UP:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) * 1000 for name, times in seconds.items()}

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import bentoml
-import joblib  # type: ignore[import-untyped]  # it has no types
+import joblib
 import pandas as pd
 
 

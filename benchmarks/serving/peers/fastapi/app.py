@@ -3,7 +3,7 @@
 import os
 from typing import Literal
 
-import joblib  # type: ignore[import-untyped]  # it has no types
+import joblib
 import pandas as pd
 from fastapi import FastAPI
 from pydantic import BaseModel

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]  # it has no types
+import joblib
 import litserve as ls  # type: ignore[import-not-found]  # it is in the peer's environment only
 import pandas as pd
 

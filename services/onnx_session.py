@@ -51,6 +51,9 @@ class Session:
             )
         self.dtype = INPUT_DTYPES[kind]
 
+    def close(self) -> None:
+        """Release nothing: the memory goes with the object."""
+
     def run(self, matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Scores, float32 `(n_rows, n_outputs)`, of a matrix `(n_rows, n_features)`."""
         scores: NDArray[np.float32] = self._session.run([MODEL_OUTPUT], {MODEL_INPUT: matrix})[0]
