@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from contracts.documents import Document
+from contracts.trend import Trend
 
 VerdictKind = Literal[
     "stable",
@@ -45,8 +46,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `column` is a feature's name, `prediction` or `score`. `p_value` is corrected for the
     number of columns (Holm). `statistics` holds the effect sizes by name: `ks`, `psi`,
     `jensen_shannon`, `total_variation`, `wasserstein_normed`, `chi_square`. `drifted` means
-    significance AND effect AND persistence; `effect` names the effect size that decided, and
-    `effect_threshold` its threshold.
+    significance AND effect AND persistence, or a `trend` over windows; `effect` names the effect
+    size that decided, and `effect_threshold` its threshold.
 
     `rows_effective` is the number of independent rows that the window's rows are worth.
     `persistence` is the share of the window's thirds in which the difference shows.
@@ -73,6 +74,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     windows: int = 1
     segment: str = ""
     segment_share: float = 0.0
+    trend: Trend | None = None
 
 
 class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

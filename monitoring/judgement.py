@@ -11,8 +11,9 @@ from monitoring.baseline import Baseline
 from monitoring.drift.attribution import SegmentCounts
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.origin import DriftOrigins
-from monitoring.drift.rule import findings_of
-from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
+from monitoring.drift.rule import TrendsBefore, findings_of
+from monitoring.drift.thresholds import DriftThresholds, accepted_limits, calibrated_limits
+from monitoring.drift.trend import trends_before
 from monitoring.performance.estimated import ScoreHistogram, estimate_of
 from monitoring.performance.realized import realized_performance
 from monitoring.quality.checks import quality_findings, unreadable_traffic
@@ -156,9 +157,14 @@ def _drift(
     earlier: Sequence[Verdict],
 ) -> tuple[Finding, ...]:
     accepted = accepted_ids(layout, baseline.name)
-    thresholds = DriftThresholds(settings, calibrated_limits(earlier, window, accepted))
+    thresholds = DriftThresholds(
+        settings,
+        calibrated_limits(earlier, window, accepted),
+        accepted_limits(earlier, accepted),
+    )
     origins = DriftOrigins(window, earlier, counted.segments, baseline.sample)
-    return tuple(findings_of(counted.histograms, thresholds, origins))
+    before = TrendsBefore(utc_text(window.start), trends_before(earlier, window, accepted))
+    return tuple(findings_of(counted.histograms, thresholds, origins, before))
 
 
 def _quality(

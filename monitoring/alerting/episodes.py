@@ -16,13 +16,16 @@ from msgspec.structs import replace
 
 from contracts.documents import Document
 from contracts.times import parse_utc
-from contracts.verdict import ConditionKind, Verdict
+from contracts.verdict import ConditionKind, Finding, Verdict
 
 EpisodeKind = Literal[
     "delivery", "quality", "performance", "drift", "no_traffic", "unreadable", "failed"
 ]
 """A condition, or what makes a window's delivery fail as a whole."""
 UNDELIVERED: frozenset[str] = frozenset({"unreadable", "failed"})
+GROWTH = 1.5
+"""A drift that goes on is reported again at this many times the effect last reported."""
+MAX_GROWN_NAMED = 5
 MAX_REMEMBERED = 100
 """Messages whose windows may be judged again without a second message."""
 
@@ -41,12 +44,16 @@ class AlertPolicy:
 AT_ONCE = AlertPolicy()
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """Windows in which one condition alarms; `since` is the start of the first."""
+class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Windows in which one condition alarms; `since` is the start of the first.
+
+    `reported` has, for a drift, the effect of each column when people last heard of it.
+    """
 
     kind: EpisodeKind
     since: str
     verdict_id: str
+    reported: dict[str, float] = {}
 
 
 class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +94,44 @@ def alerts_after(
         if kind not in under_way:
             episodes = (*alerts.episodes, _started(verdict, kind, since))
             alerts = _with_message(alerts, episodes, _alarm(verdict, kind, to))
-    return alerts
+    return _with_growth(alerts, verdict, to)
+
+
+def _with_growth(alerts: Alerts, verdict: Verdict, to: Sequence[str]) -> Alerts:
+    """A drift that goes on is reported again for a further column, or one that has grown much.
+
+    Much is by half, and by its limit: a slow drift causes a few messages on its way, and a jump
+    on top of it one of its own.
+    """
+    episode = next((e for e in alerts.episodes if e.kind == "drift"), None)
+    if episode is None or not verdict.condition("drift").is_alarming:
+        return alerts
+    grown = [
+        f
+        for f in verdict.findings
+        if f.drifted and f.windows > 1 and _is_growth(f, episode.reported.get(f.column, 0.0))
+    ]
+    if not grown:
+        return alerts
+    levels = episode.reported | {f.column: f.effect_size for f in grown}
+    episodes = tuple(replace(e, reported=levels) if e is episode else e for e in alerts.episodes)
+    if episode.verdict_id == verdict.verdict_id or not episode.reported:
+        # The first message of the episode names these columns already.
+        return replace(alerts, episodes=episodes)
+    names = ", ".join(f.column for f in grown[:MAX_GROWN_NAMED])
+    message = replace(
+        _alarm(verdict, "drift", to),
+        key=f"{verdict.verdict_id} drift grown",
+        body=f"More drift since the last message: {names}.\n{_body(verdict)}",
+    )
+    return _with_message(alerts, episodes, message)
+
+
+def _is_growth(finding: Finding, reported: float) -> bool:
+    more = finding.effect_size - reported
+    return not reported or (
+        more >= finding.effect_threshold and finding.effect_size >= GROWTH * reported
+    )
 
 
 def alarms_of(verdict: Verdict) -> dict[EpisodeKind, str]:

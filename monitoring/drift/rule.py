@@ -7,6 +7,8 @@
   the error of a reference of its size.
 * Persistence: the difference shows in at least two thirds of the window.
 
+Or it has drifted slowly, over many windows (`monitoring.drift.trend`).
+
 `benchmarks/monitoring` measures the false alarms and the power of this rule.
 """
 
@@ -19,6 +21,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from contracts.reference import NumberReference
+from contracts.trend import Trend
 from contracts.verdict import Finding
 from metrics.multiple_testing import holm
 from monitoring.drift import statistics as st
@@ -28,8 +31,9 @@ from monitoring.drift.histograms import (
     NumericHistogram,
     WindowHistograms,
 )
-from monitoring.drift.origin import DriftOrigins
+from monitoring.drift.origin import DriftOrigin
 from monitoring.drift.thresholds import DriftThresholds, Limit
+from monitoring.drift.trend import next_trend
 
 PERSISTENCE_PARTS = 3
 MIN_PERSISTENCE = 0.6
@@ -54,13 +58,31 @@ class _Evidence:
     persistence: float
 
 
+class OriginsOfDrift(Protocol):
+    """Finds since when a column has drifted, as `DriftOrigins` does."""
+
+    def of(self, column: str) -> DriftOrigin:
+        """The origin of the drift of a column."""
+
+
+@dataclass(frozen=True)
+class TrendsBefore:
+    """The trends of columns before a window that begins at `start`."""
+
+    start: str
+    trends: Mapping[str, Trend]
+
+
 def findings_of(
-    histograms: WindowHistograms, thresholds: DriftThresholds, origins: DriftOrigins | None = None
+    histograms: WindowHistograms,
+    thresholds: DriftThresholds,
+    origins: OriginsOfDrift | None = None,
+    before: TrendsBefore | None = None,
 ) -> list[Finding]:
     """One finding per column with values: features, then `score` and `prediction`.
 
     With `origins` a drifted column's finding says since when it has drifted and in which
-    segment.
+    segment. With the trends `before`, a column that drifts slowly has drifted as well.
     """
     evidence = [
         _numeric_evidence(name, column, thresholds)
@@ -70,7 +92,9 @@ def findings_of(
         if column.n > column.missing + column.mistyped
     ]
     corrected = holm([e.p_value for e in evidence])
-    found = (_finding(e, p, thresholds) for e, p in zip(evidence, corrected, strict=True))
+    found = [_finding(e, p, thresholds) for e, p in zip(evidence, corrected, strict=True)]
+    if before is not None:
+        found = [_with_trend(f, before) for f in found]
     return [_with_origin(f, origins) if f.drifted and origins else f for f in found]
 
 
@@ -82,10 +106,11 @@ def _numeric_evidence(
     blocks = time_blocks(column)
     design_effect = _design_effect(blocks, st.numeric_design_effect)
     distance, p_any = st.kolmogorov_smirnov(p, q, design_effect)
-    _, p_shift = st.mann_whitney(p, q, design_effect)
+    shift, p_shift = st.mann_whitney(p, q, design_effect)
     edges, (low, high) = np.array(reference.edges), outer_ends(reference)
     statistics = _distances(p, q) | {
         "ks": distance,
+        "rank_shift": shift,
         "wasserstein_normed": st.normed_wasserstein(p, q, edges, low, high, reference.std),
     }
     n, n_reference = int(q.sum()), int(p.sum())
@@ -215,7 +240,13 @@ def _finding(evidence: _Evidence, corrected_p: float, thresholds: DriftThreshold
     )
 
 
-def _with_origin(finding: Finding, origins: DriftOrigins) -> Finding:
+def _with_trend(finding: Finding, before: TrendsBefore) -> Finding:
+    trend = next_trend(before.trends.get(finding.column), finding, before.start)
+    slow = trend is not None and trend.is_alarming
+    return replace(finding, trend=trend, drifted=finding.drifted or slow)
+
+
+def _with_origin(finding: Finding, origins: OriginsOfDrift) -> Finding:
     origin = origins.of(finding.column)
     return replace(
         finding,

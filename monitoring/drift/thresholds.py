@@ -20,6 +20,13 @@ REFERENCE_ERROR = {"ks": 0.83, "wasserstein_normed": 1.0, "total_variation": 0.5
 distribution, the standard error of a mean in standard deviations, and of a share at most."""
 MIN_WINDOWS = 20
 """Undrifted windows from which limits are learned."""
+LEARNING_WINDOWS = 63
+"""Limits are learned from the first windows without drift and never from later ones, which a slow
+drift may have moved: nine weeks of days."""
+MAX_GROWTH = 3.0
+"""A learned limit is at most this many times that of the settings."""
+ACCEPTED_GROWTH = 1.25
+"""An effect is still usual at this many times its size in an accepted window."""
 MIN_WINDOWS_OF_WEEKDAY = 8
 """Undrifted windows of the same weekday that are preferred to all."""
 EXCEEDANCE_RATE = 0.02
@@ -36,20 +43,30 @@ class Limit:
 
 @dataclass(frozen=True)
 class DriftThresholds:
-    """When a difference counts as drift; `calibrated` holds learned limits by column and effect."""
+    """When a difference counts as drift; by column and effect.
+
+    `calibrated` holds limits learned from undrifted windows, `accepted` those that accepted
+    windows need.
+    """
 
     settings: MonitoringSettings
     calibrated: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
+    accepted: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
 
     def limit(self, column: str, effect: str, reference_rows: int) -> Limit:
         """The limit of an effect of a column, given the number of rows of its reference.
 
-        A learned limit counts only above that of the settings.
+        A learned limit counts only above that of the settings, and up to three times that: it
+        must not grow into a drift. What a person accepted has no such ceiling.
         """
         least = self.settings.wasserstein if effect.startswith("w") else self.settings.distance
         least += REFERENCE_ERROR[effect] / math.sqrt(max(reference_rows, 1))
         own = self.calibrated.get((column, effect))
-        return own if own is not None and own.size > least else Limit(least, "settings")
+        usual = self.accepted.get((column, effect))
+        limit = Limit(least, "settings")
+        if own is not None and own.size > least:
+            limit = Limit(min(own.size, MAX_GROWTH * least), own.source)
+        return usual if usual is not None and usual.size > limit.size else limit
 
 
 def calibrated_limits(
@@ -71,12 +88,10 @@ def calibrated_limits(
 
     """
     length_s = (window.end - window.start).total_seconds()
-    undrifted = [
-        v
-        for v in earlier
-        if (_is_undrifted(v) or v.verdict_id in accepted)
-        and is_same_length(window_seconds(v.window), length_s)
-    ]
+    alike = [v for v in earlier if is_same_length(window_seconds(v.window), length_s)]
+    baseline = [v for v in alike if _is_undrifted(v)][:LEARNING_WINDOWS]
+    usual = [v for v in alike if v.verdict_id in accepted and v not in baseline]
+    undrifted = sorted([*baseline, *usual], key=lambda v: v.window.start)
     if len(undrifted) < MIN_WINDOWS:
         return {}
     basis, source = _basis(undrifted, window)
@@ -93,6 +108,23 @@ def calibrated_limits(
         for key, found in sizes.items()
         if len(found) >= MIN_WINDOWS_OF_WEEKDAY
     }
+
+
+def accepted_limits(
+    earlier: Sequence[Verdict], accepted: frozenset[str]
+) -> Mapping[tuple[str, str], Limit]:
+    """Limits by column and effect below which no window is larger than an accepted one."""
+    found: dict[tuple[str, str], Limit] = {}
+    for verdict in earlier:
+        if verdict.verdict_id not in accepted:
+            continue
+        for finding in verdict.findings:
+            for effect in EFFECTS:
+                size = ACCEPTED_GROWTH * finding.statistics.get(effect, 0.0)
+                key = finding.column, effect
+                if finding.drifted and size > (found[key].size if key in found else 0.0):
+                    found[key] = Limit(size, f"accepted in {verdict.verdict_id}")
+    return found
 
 
 def _is_undrifted(verdict: Verdict) -> bool:

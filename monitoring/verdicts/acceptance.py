@@ -15,7 +15,7 @@ from contracts.times import utc_text
 from contracts.verdict import Acceptance, QualityFinding, Verdict
 from monitoring.verdicts.history import read_verdicts, verdict_named
 
-ACCEPTED_GROWTH = 1.5
+ACCEPTED_FAULT_GROWTH = 1.5
 """A fault is still usual in this many times the accepted share of rows."""
 
 ACCEPTED_FOLDER = "accepted"
@@ -51,7 +51,7 @@ def _mark(fault: QualityFinding, accepted: Sequence[Verdict]) -> QualityFinding:
         for usual in verdict.quality:
             if (usual.column, usual.fault) != (fault.column, fault.fault):
                 continue
-            allowed = min(ACCEPTED_GROWTH * usual.share, 1.0)
+            allowed = min(ACCEPTED_FAULT_GROWTH * usual.share, 1.0)
             if fault.share <= allowed and set(fault.values) <= set(usual.values):
                 return replace(fault, alarming=False, accepted_in=verdict.verdict_id)
     return fault

@@ -58,7 +58,7 @@ def quality_text(faults: Sequence[QualityFinding]) -> str:
 def drift_text(findings: Sequence[Finding]) -> str:
     """Which columns have drifted and by how much, or nothing."""
     drifted = [
-        f"{f.column} ({EFFECT_NAMES[f.effect]} {f.effect_size:.2f}{_where(f)})"
+        f"{f.column} ({EFFECT_NAMES[f.effect]} {f.effect_size:.2f}{_slowly(f)}{_where(f)})"
         for f in strongest([f for f in findings if f.drifted])
     ]
     return f"{_listed(drifted)} drifted" if drifted else ""
@@ -91,6 +91,14 @@ def performance_text(performance: Performance) -> str:
 
 def _faults(faults: Sequence[QualityFinding]) -> str:
     return _listed([f"{fault.column} ({fault.fault}, {fault.share:.1%})" for fault in faults])
+
+
+def _slowly(finding: Finding) -> str:
+    """That it is the trend that shows the drift, where no single window would."""
+    trend = finding.trend
+    if trend is None or not trend.is_alarming or finding.effect_size >= finding.effect_threshold:
+        return ""
+    return f", slowly since {trend.since[:10]}"
 
 
 def _where(finding: Finding) -> str:

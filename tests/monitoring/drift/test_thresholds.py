@@ -8,7 +8,12 @@ import pytest
 from contracts.names import Layout
 from contracts.times import utc_text
 from contracts.verdict import Acceptance, Verdict
-from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
+from monitoring.drift.thresholds import (
+    DriftThresholds,
+    Limit,
+    accepted_limits,
+    calibrated_limits,
+)
 from monitoring.settings import MonitoringSettings
 from monitoring.verdicts.acceptance import accept, accepted_ids
 from tests.monitoring.verdict_history import MONDAY, finding, verdict, window
@@ -42,6 +47,31 @@ def test_few_windows_give_no_limit_and_a_limit_never_falls_below_the_settings() 
     assert calibrated_limits(weeks(2), window(14), frozenset()) == {}
     assert thresholds.limit("age", "ks", 10**9).size == pytest.approx(settings.distance, abs=1e-4)
     assert thresholds.limit("age", "ks", 10**9).source == "settings"
+
+
+def test_a_limit_is_learned_from_the_first_windows_only_and_has_a_ceiling() -> None:
+    """An effect that grows from window to window does not take its limit along."""
+    growing = [verdict(day, finding("age", 0.01 * 1.03**day)) for day in range(126)]
+    at_first = calibrated_limits(growing[:63], window(63), frozenset())["age", "ks"]
+    later = calibrated_limits(growing, window(126), frozenset())["age", "ks"]
+    settings = MonitoringSettings()
+    thresholds = DriftThresholds(settings, {("age", "ks"): Limit(5.0, "60 undrifted windows")})
+
+    assert later.size == at_first.size
+    assert thresholds.limit("age", "ks", 10**9).size == pytest.approx(
+        3 * settings.distance, abs=1e-3
+    )
+
+
+def test_an_accepted_drift_is_usual_from_the_next_window_on() -> None:
+    past = [verdict(0, finding("age", 0.4, drifted=True), finding("income", 0.3))]
+    found = accepted_limits(past, frozenset({past[0].verdict_id}))
+    thresholds = DriftThresholds(MonitoringSettings(), accepted=found)
+
+    assert set(found) == {("age", "ks")}
+    assert thresholds.limit("age", "ks", 1000).size == pytest.approx(0.5)
+    assert thresholds.limit("age", "ks", 1000).source == f"accepted in {past[0].verdict_id}"
+    assert thresholds.limit("income", "ks", 1000).source == "settings"
 
 
 def test_limits_are_learned_from_accepted_windows_as_well(tmp_path: Path) -> None:
