@@ -17,6 +17,12 @@ MIN_GOLDEN_TOLERANCE = 1e-9
 Task = Literal["binary", "multiclass", "regression"]
 Runtime = Literal["onnx", "sklearn"]
 """What scores a version: ONNX Runtime, or the fitted pipeline itself in a scoring process."""
+Form = Literal["float32", "float64", "pipeline"]
+"""How a model is served: as a graph in float32 or float64, or as the pipeline itself."""
+ScoreKind = Literal["probability", "margin", "decision", "value"]
+"""What the scores of a model are. A classifier without probabilities has margins, of which the
+positive class has the one that decides, or decisions: 1.0 for its class and 0.0 for the others.
+A regression has values."""
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +45,14 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """The proof that the ONNX model answers like the fitted scikit-learn pipeline.
+    """The proof that the served model answers like the fitted scikit-learn pipeline.
 
-    `max_difference` is the largest absolute difference of any score (for a regression divided
-    by the standard deviation of the target), `class_differences` the number of rows whose class
-    differs. `rows` counts the compared rows by origin (`holdout`, `thresholds`, `edges`, ...).
+    `max_difference` is the largest difference of any score: absolute for probabilities, else
+    relative to the larger of the score and the standard deviation of the target.
+    `class_differences` is the number of rows whose class differs. `rows` counts the compared
+    rows by origin (`holdout`, `thresholds`, `edges`, ...), and `meaningless_rows` those of them
+    for which the pipeline itself has no finite score. `form` is the form that passed, and
+    `other_forms` says of each faster one why it was not taken (docs/certificate.md).
     """
 
     rows: dict[str, int]
@@ -51,6 +60,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     max_difference: float = msgspec.field(name="largest_difference")
     class_differences: int
     passed: bool
+    form: Form = "float32"
+    other_forms: dict[str, str] = msgspec.field(default_factory=dict)
+    meaningless_rows: int = 0
 
 
 class GoldenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +111,9 @@ class Manifest(Document, frozen=True, kw_only=True):
     deviation between shuffles (empty in older manifests). `files` maps every other file
     of the model directory to its sha256. `segments` are the categorical features that the
     monitor uses to break drift and performance down by value. `retrained` is set for a version
-    that `slipway retrain` made. `runtime` is what scores the version, and `requirements` the
-    libraries that this takes in addition to those of the service, with the versions that
-    fitted it.
+    that `slipway retrain` made. `score_kind` says what a classifier's scores are. `runtime` is
+    what scores the version, and `requirements` the libraries that this takes in addition to
+    those of the service, with the versions that fitted it.
     """
 
     name: str
@@ -128,6 +140,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     segments: tuple[str, ...] = ()
     files: dict[str, str]
     retrained: Retrained | None = None
+    score_kind: ScoreKind = "probability"
     runtime: Runtime = "onnx"
     requirements: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -135,12 +148,13 @@ class Manifest(Document, frozen=True, kw_only=True):
     def golden_tolerance(self) -> float:
         """How far the scores of a golden request may be from the recorded ones.
 
-        In probability, or in the unit of a regression's values, relative to the largest.
+        In probability, or relative to the largest value or margin.
         """
         largest = max(
             (abs(score) for request in self.golden for score in request.scores), default=1
         )
-        scale = 1.0 if self.classes else max(1.0, largest)
+        is_bounded = self.classes and self.score_kind in {"probability", "decision"}
+        scale = 1.0 if is_bounded else max(1.0, largest)
         tolerance = max(self.certificate.tolerance, MIN_GOLDEN_TOLERANCE)
         return GOLDEN_MARGIN * tolerance * scale
 

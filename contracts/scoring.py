@@ -108,7 +108,7 @@ def load_request(manifest: Manifest, directory: Path) -> LoadModel:
             if name == wanted or feature_module(name)
         },
         schema=manifest.schema,
-        score_kind="probability" if manifest.classes else "value",
+        score_kind=manifest.score_kind if manifest.classes else "value",
         classes=manifest.classes,
         requirements=manifest.requirements,
     )

@@ -10,11 +10,17 @@ from onnx.utils import Extractor
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import KBinsDiscretizer
 
-from contracts.errors import InvalidRecipe
+from contracts.errors import InvalidRecipe, first_line
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
+from training.pipeline import estimators_within
 from training.recipe import Recipe
+from training.score_kind import score_kind_of
+from training.translation.composition import column_positions
+from training.translation.translate import unwrapped
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 """Fixed, so that a model gives the same graph with every later version of the libraries."""
@@ -31,7 +37,13 @@ def onnx_of(pipeline: Pipeline, recipe: Recipe) -> bytes:
 
     """
     n_features = len(recipe.schema.features)
-    model = _by_position(pipeline.named_steps["model"], [f.name for f in recipe.schema.columns])
+    model = _convertible(pipeline.named_steps["model"])
+    if score_kind_of(model, recipe) not in {"probability", "value"}:
+        raise InvalidRecipe(
+            f"recipe {recipe.name!r}: estimator: expected one with predict_proba, "
+            f"got {type(model).__name__}",
+            remedy="CalibratedClassifierCV gives probabilities to a classifier without them",
+        )
     try:
         with warnings.catch_warnings():
             # skl2onnx warns of its own use of deprecated numpy and onnx calls.
@@ -45,8 +57,8 @@ def onnx_of(pipeline: Pipeline, recipe: Recipe) -> bytes:
     except Exception as err:  # skl2onnx raises whatever its converters raise
         raise InvalidRecipe(
             f"recipe {recipe.name!r}: estimator: expected one with an ONNX form, "
-            f"got {type(err).__name__}: {str(err).splitlines()[0] if str(err) else model}",
-            remedy="use estimators that skl2onnx converts, without functions of your own",
+            f"got {type(err).__name__}: {first_line(err)}",
+            remedy="docs/certificate.md lists the estimators and options that have one",
         ) from err
     single = _with_one_output(graph, recipe, _class_order(model, recipe))
     onnx.checker.check_model(single)
@@ -64,7 +76,7 @@ def _class_order(model: Any, recipe: Recipe) -> list[int]:
     """
     if not recipe.is_classifier:
         return []
-    order = [list(model.classes_).index(name) for name in recipe.classes]
+    order = [list(map(str, model.classes_)).index(name) for name in recipe.classes]
     return [] if order == sorted(order) else order
 
 
@@ -92,20 +104,20 @@ def _with_one_output(graph: Any, recipe: Recipe, order: list[int]) -> Any:
     return pruned
 
 
-def _by_position(model: Any, names: list[str]) -> Any:
-    """A copy whose first ColumnTransformer names columns by position: ONNX sees one matrix."""
-    copied = copy.deepcopy(model)
-    first = copied
-    while isinstance(first, Pipeline):
-        first = first.steps[0][1]
-    if isinstance(first, ColumnTransformer):
-        first.transformers_ = [
-            (name, step, _positions(columns, names)) for name, step, columns in first.transformers_
-        ]
+def _convertible(model: Any) -> Any:
+    """A copy that skl2onnx converts: without wrappers, and with options that it knows.
+
+    Each ColumnTransformer names its columns by position, since ONNX sees one matrix.
+    """
+    copied = unwrapped(copy.deepcopy(model))
+    for part in estimators_within(copied):
+        if isinstance(part, ColumnTransformer) and hasattr(part, "transformers_"):
+            part.transformers_ = [
+                (name, step, column_positions(part, columns))
+                for name, step, columns in part.transformers_
+            ]
+        elif isinstance(part, VotingClassifier):
+            part.flatten_transform = False
+        elif isinstance(part, KBinsDiscretizer) and part.encode == "onehot":
+            part.encode = "onehot-dense"
     return copied
-
-
-def _positions(columns: Any, names: list[str]) -> Any:
-    if isinstance(columns, str):
-        return names.index(columns)
-    return [names.index(c) if isinstance(c, str) else c for c in columns]

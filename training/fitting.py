@@ -6,16 +6,20 @@ from typing import Protocol
 from sklearn.pipeline import Pipeline
 
 from contracts.decision_rule import Scores
-from contracts.manifest import Certificate, Metric
+from contracts.errors import InvalidRecipe
+from contracts.manifest import Certificate, Metric, ScoreKind
 from training.dataset import TrainingData, encoded_targets, load_table, split
+from training.forms import input_dtype
 from training.importance import Importance, importance_of
 from training.learned import learned_recipe
-from training.metrics import Target, holdout_metrics
+from training.metrics import Target, holdout_metrics, metrics_for
 from training.notes import collected_notes
-from training.pipeline import fitted_pipeline, scores_of
+from training.pipeline import errors_of_the_estimator, fitted_pipeline, scores_of
 from training.recipe import Recipe
+from training.score_kind import decision_threshold, score_kind_of
 from training.served_form import ServedForm, served_form
 from training.threshold import ThresholdCurve
+from training.trust import check_estimator
 
 
 class LoadData(Protocol):
@@ -29,15 +33,17 @@ class LoadData(Protocol):
 class FittedModel:
     """A fitted, exported and certified model.
 
-    `scores` are the pipeline's scores of the held-out rows, shape `(n_rows, n_outputs)`,
-    `target` is as in `training.metrics`, and `form` is what is served. `notes` are what a person
-    should know though nothing failed, such as a warning that the fit did not converge. `recipe`
-    has what its rows decided: categories of strings, and a chosen threshold with its curve.
+    `recipe` has what its rows decided: categories of strings, a threshold that was chosen (with
+    its curve) or learned by the estimator. `scores` are the pipeline's scores of the held-out
+    rows, shape `(n_rows, n_outputs)`; `score_kind` says what they are. `target` is as in
+    `training.metrics`, and `form` is what is served. `notes` are what a person should know
+    though nothing failed, such as a warning that the fit did not converge.
     """
 
     recipe: Recipe
     data: TrainingData
     pipeline: Pipeline
+    score_kind: ScoreKind
     scores: Scores
     target: Target
     metrics: dict[str, Metric]
@@ -72,20 +78,57 @@ def fit(recipe: Recipe, seed: int = 0, load: LoadData = recipe_data) -> FittedMo
 
 
 def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
+    with errors_of_the_estimator(recipe, "estimator"):
+        check_estimator(recipe.estimator(), recipe.name)
     data = load(recipe, seed)
     rows = data.split
     recipe, curve = learned_recipe(recipe, rows.train, rows.train_target, seed)
-    pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed)
-    scores = scores_of(pipeline, rows.holdout, recipe)
+    dtype = input_dtype(recipe.schema, rows.train)
+    pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed, dtype)
+    kind = score_kind_of(pipeline, recipe)
+    if curve is None:
+        recipe = recipe.with_threshold(decision_threshold(pipeline.named_steps["model"], recipe))
+    check_needs(recipe, kind)
+    form = served_form(pipeline, recipe, rows, seed, dtype)
+    pipeline = form.pipeline
+    with errors_of_the_estimator(recipe, "predict"):
+        scores = scores_of(pipeline, rows.holdout, recipe)
+        importance = importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed)
     target = encoded_targets(recipe, rows.holdout_target)
+    at = recipe.threshold
     return FittedModel(
         recipe=recipe,
         data=data,
         pipeline=pipeline,
+        score_kind=kind,
         scores=scores,
         target=target,
-        metrics=holdout_metrics(recipe.task, target, scores, threshold=recipe.threshold, seed=seed),
-        importance=importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed),
-        form=served_form(pipeline, recipe, rows, seed),
+        metrics=holdout_metrics(recipe.task, target, scores, kind, threshold=at, seed=seed),
+        importance=importance,
+        form=form,
         threshold_curve=curve,
     )
+
+
+def check_needs(recipe: Recipe, kind: ScoreKind) -> None:
+    """Refuse gates and rules that need more than the scores say.
+
+    Raises:
+        InvalidRecipe: naming the metrics, and those that there are.
+
+    """
+    remedy = "give the model probabilities with CalibratedClassifierCV, or ask for less"
+    known = metrics_for(recipe.task, kind)
+    missing = [gate.metric for gate in recipe.gates if gate.metric not in known]
+    if missing:
+        raise InvalidRecipe(
+            f"recipe {recipe.name!r}: gates: expected metrics of a model with {kind}s "
+            f"({', '.join(known)}), got {', '.join(missing)}",
+            remedy=remedy,
+        )
+    if recipe.threshold_rule is not None and kind != "probability":
+        raise InvalidRecipe(
+            f"recipe {recipe.name!r}: threshold: expected a number for a model with {kind}s, "
+            f"got {recipe.threshold_rule}",
+            remedy=remedy,
+        )

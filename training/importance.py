@@ -12,6 +12,7 @@ from training.dataset import encoded_targets
 from training.metrics import METRICS, Target
 from training.pipeline import scores_of
 from training.recipe import Recipe
+from training.score_kind import score_kind_of
 
 MAX_ROWS = 1_000
 REPEATS = 5
@@ -35,14 +36,17 @@ def importance_of(
 ) -> Importance:
     """The permutation importance (Breiman 2001) of every feature, on held-out rows.
 
-    The loss is the log loss, or the RMSE of a regression. `targets` are as `targets_of` gives
-    them; the first `MAX_ROWS` rows are used.
+    The skill is minus the log loss, or minus the RMSE of a regression; without probabilities it
+    is the accuracy. `targets` are as `targets_of` gives them; the first `MAX_ROWS` rows are used.
     """
-    definition = METRICS[recipe.task]["log_loss" if recipe.is_classifier else "rmse"]
+    measured = {"probability": "log_loss", "value": "rmse"}
+    name = measured.get(score_kind_of(pipeline, recipe), "accuracy")
+    definition = METRICS[recipe.task][name]
 
     def skill(model: Any, matrix: pd.DataFrame, row_targets: Any) -> float:
         target = encoded_targets(recipe, np.asarray(row_targets))
-        return -definition.value(target, scores_of(model, matrix, recipe), recipe.threshold)
+        value = definition.value(target, scores_of(model, matrix, recipe), recipe.threshold)
+        return definition.sign * value
 
     # Each feature is encoded by itself, so its codes are shuffled instead of encoding each time.
     matrix = pipeline.named_steps["encode"].transform(holdout.iloc[:MAX_ROWS])

@@ -45,6 +45,7 @@ def manifest_of(
         importance=fitted.importance.share,
         importance_std=fitted.importance.standard_deviation,
         certificate=fitted.certificate,
+        score_kind=fitted.score_kind,
         golden=_golden_requests(fitted),
         label_delay_s=recipe.label_delay.total_seconds(),
         segments=recipe.segment_features,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.decision_rule import DecisionRule, Scores
-from contracts.manifest import Metric, Task
+from contracts.manifest import Metric, ScoreKind, Task
 from metrics import classification, ranking, regression, weighted
 from metrics.value import Values
 from metrics.weighted import Resampled, WeightedMetric, Weights
@@ -53,12 +53,14 @@ class RowValues(Protocol):
 class MetricDefinition:
     """How one metric is computed from scores, and which way it points.
 
-    A metric without a `weighted` form is computed resample by resample, which is slow.
+    A metric without a `weighted` form is computed resample by resample, which is slow. `needs`
+    is the least that the scores of a classifier must be: decisions, margins or probabilities.
     """
 
     value: MetricFunction
     greater_is_better: bool
     weighted: WeightedForm | None = None
+    needs: ScoreKind = "decision"
 
     @property
     def sign(self) -> float:
@@ -78,12 +80,15 @@ class MetricDefinition:
         return one_by_one
 
 
-def _mean(per_row: RowValues, *, greater_is_better: bool) -> MetricDefinition:
+def _mean(
+    per_row: RowValues, *, greater_is_better: bool, needs: ScoreKind = "decision"
+) -> MetricDefinition:
     """A metric that is the mean of one number per row."""
     return MetricDefinition(
         value=lambda target, scores, at: float(per_row(target, scores, at).mean()),
         weighted=lambda target, scores, at: weighted.weighted_mean(per_row(target, scores, at)),
         greater_is_better=greater_is_better,
+        needs=needs,
     )
 
 
@@ -96,6 +101,7 @@ _LOG_LOSS = _mean(
         classification.true_class_score(target, scores)
     ),
     greater_is_better=False,
+    needs="probability",
 )
 
 
@@ -112,6 +118,7 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
             value=lambda target, scores, _: ranking.roc_auc(target, scores[:, 1]).value,
             weighted=lambda target, scores, _: weighted.weighted_roc_auc(target, scores[:, 1]),
             greater_is_better=True,
+            needs="margin",
         ),
         "accuracy": _accuracy("binary"),
         "f1": MetricDefinition(
@@ -126,6 +133,7 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
         "brier": _mean(
             lambda target, scores, _: classification.brier_losses(target, scores[:, 1]),
             greater_is_better=False,
+            needs="probability",
         ),
         "log_loss": _LOG_LOSS,
     },
@@ -162,12 +170,28 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
 """The metrics of each task, by name."""
 
 
+_SAYING: tuple[ScoreKind, ...] = ("decision", "margin", "probability")
+"""Kinds of a classifier's scores, each saying more than the previous one."""
+
+
+def metrics_for(task: Task, kind: ScoreKind) -> dict[str, MetricDefinition]:
+    """The metrics of a task that scores of this kind have.
+
+    >>> list(metrics_for("binary", "margin")), list(metrics_for("multiclass", "decision"))
+    (['roc_auc', 'accuracy', 'f1'], ['accuracy', 'macro_f1'])
+    """
+    if kind == "value":
+        return dict(METRICS[task])
+    said = _SAYING[: _SAYING.index(kind) + 1]
+    return {name: each for name, each in METRICS[task].items() if each.needs in said}
+
+
 def holdout_metrics(
-    task: Task, target: Target, scores: Scores, *, threshold: float, seed: int
+    task: Task, target: Target, scores: Scores, kind: ScoreKind, *, threshold: float, seed: int
 ) -> dict[str, Metric]:
     """Every metric of the task on held-out rows, each with its 95 % bootstrap interval.
 
-    `scores` have the shape `(n_rows, n_outputs)`.
+    `scores` have the shape `(n_rows, n_outputs)`, and are of this `kind`.
     """
     rng = np.random.default_rng(seed)
     n_rows = len(target)
@@ -179,7 +203,7 @@ def holdout_metrics(
     samples = [rows for rows in samples if task != "binary" or len(set(target[rows])) > 1]
     return {
         name: _with_interval(definition, target, scores, threshold, samples)
-        for name, definition in METRICS[task].items()
+        for name, definition in metrics_for(task, kind).items()
     }
 
 

@@ -1,44 +1,78 @@
 """The fitted pipeline, from a DataFrame to scores.
 
-The first step, `encode`, turns the schema's columns into one float32 matrix (`Schema.matrix` is
-the definition). It is pure scikit-learn, so that the stored pipeline loads without our code. The
-second step, `model`, is the recipe's estimator.
+The first step, `encode`, turns the schema's columns into one matrix (`Schema.matrix` is the
+definition): in float32, or in float64 where the served model takes that. It is pure scikit-learn,
+so that the stored pipeline loads without our code. The second step, `model`, is the recipe's
+estimator.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
+from contracts.errors import InvalidRecipe, PlatformError
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Schema
 from training.metrics import Target
 from training.recipe import Recipe
+from training.score_kind import score_kind_of
+from training.user_code import failed_at, failing_step
 
 
-def fitted_pipeline(recipe: Recipe, features: pd.DataFrame, targets: Target, seed: int) -> Pipeline:
-    """The recipe's pipeline, fitted; its tree thresholds are rounded to float32.
+def fitted_pipeline(
+    recipe: Recipe,
+    features: pd.DataFrame,
+    targets: Target,
+    seed: int,
+    dtype: DTypeLike = np.float32,
+) -> Pipeline:
+    """The recipe's pipeline, fitted on a matrix of `dtype`.
 
     `features` and `targets` are as `features_of` and `targets_of` return them; `seed` is set as
-    every `random_state` of the estimator.
+    every `random_state` of the estimator. A model of float32 has its tree thresholds rounded to
+    float32.
+
+    Raises:
+        InvalidRecipe: the estimator cannot be made, or raises in `fit`.
+
     """
-    model = recipe.estimator()
-    seeds = {k: seed for k in model.get_params() if k.split("__")[-1] == "random_state"}
-    model.set_params(**seeds)
-    encode = natural_encoder if recipe.runtime == "sklearn" else encoder
-    pipeline = Pipeline([("encode", encode(recipe.schema)), ("model", model)])
-    pipeline.fit(features, targets)
-    snap_thresholds(pipeline)
+    with errors_of_the_estimator(recipe, "estimator"):
+        model = recipe.estimator()
+        model.set_params(**_own_parameters(model, recipe, seed))
+    is_natural = recipe.runtime == "sklearn"
+    with errors_of_the_estimator(recipe, "fit"):
+        encode = natural_encoder(recipe.schema) if is_natural else encoder(recipe.schema, dtype)
+        pipeline = Pipeline([("encode", encode), ("model", model)])
+        pipeline.fit(features, targets)
+    if dtype == np.float32 and not is_natural:
+        snap_thresholds(pipeline)
     return pipeline
 
 
-def encoder(schema: Schema) -> ColumnTransformer:
-    """The step that turns the schema's columns into float32 columns `(n_rows, n_features)`."""
+def _own_parameters(model: Any, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """The parameters that we set: each seed; and ties between classes broken as we decide."""
+    names = [(name, name.split("__")[-1]) for name in model.get_params()]
+    ours: dict[str, Any] = {name: seed for name, last in names if last == "random_state"}
+    if recipe.task == "multiclass":
+        ours |= {name: True for name, last in names if last == "break_ties"}
+    return ours
+
+
+def in_dtype(pipeline: Pipeline, schema: Schema, features: pd.DataFrame, dtype: Any) -> Pipeline:
+    """The fitted pipeline with an encoder of another type; `features` are any valid rows."""
+    encode = encoder(schema, dtype).fit(features)
+    return Pipeline([("encode", encode), ("model", pipeline.named_steps["model"])])
+
+
+def encoder(schema: Schema, dtype: DTypeLike = np.float32) -> ColumnTransformer:
+    """The step that turns the schema's columns into columns of `dtype`, `(n_rows, n_features)`."""
     numbers = [f.name for f in schema.columns if not f.is_category]
     categories = [f for f in schema.columns if f.is_category]
     codes = OrdinalEncoder(
@@ -46,10 +80,11 @@ def encoder(schema: Schema) -> ColumnTransformer:
         handle_unknown="use_encoded_value",
         unknown_value=int(UNSEEN_CODE),
         encoded_missing_value=int(MISSING_CODE),
-        dtype=np.float32,
+        dtype=dtype,
     )
+    numeric = np.dtype(dtype).type
     steps = [
-        ("numbers", FunctionTransformer(np.float32, feature_names_out="one-to-one"), numbers),
+        ("numbers", FunctionTransformer(numeric, feature_names_out="one-to-one"), numbers),
         ("categories", codes, [f.name for f in categories]),
     ]
     return ColumnTransformer(
@@ -67,16 +102,42 @@ def natural_encoder(schema: Schema) -> Any:
     ).set_output(transform="pandas")
 
 
+@contextmanager
+def errors_of_the_estimator(recipe: Recipe, action: str) -> Iterator[None]:
+    """Turn whatever the recipe's estimator raises into an error that names step and line."""
+    try:
+        yield
+    except PlatformError:
+        raise
+    except Exception as err:
+        step = failing_step(err)
+        raise InvalidRecipe(
+            f"recipe {recipe.name!r}: {action}: expected an estimator that fits and predicts the "
+            f"training rows, got {failed_at(err)}{f' in the step {step}' if step else ''}",
+            remedy=f"fix the estimator in training/recipes/{recipe.name}.py",
+        ) from err
+
+
 def scores_of(pipeline: Any, features: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
     """The scores of a fitted pipeline or estimator, shape `(n_rows, n_outputs)`.
 
-    They are probabilities in the order of `recipe.classes`, or values in the order of
-    `recipe.targets`.
+    They are probabilities, margins or decisions in the order of `recipe.classes`, or values in
+    the order of `recipe.targets`; see `contracts.manifest.ScoreKind`.
     """
-    if not recipe.is_classifier:
+    kind = score_kind_of(pipeline, recipe)
+    if kind == "value":
         return np.asarray(pipeline.predict(features), dtype=np.float64).reshape(len(features), -1)
-    order = [list(pipeline.classes_).index(name) for name in recipe.classes]
-    return np.asarray(pipeline.predict_proba(features), dtype=np.float64)[:, order]
+    classes = [str(name) for name in pipeline.classes_]
+    if kind == "probability":
+        scores = np.asarray(pipeline.predict_proba(features), dtype=np.float64)
+    elif kind == "margin":
+        scores = np.asarray(pipeline.decision_function(features), dtype=np.float64)
+        if scores.ndim == 1:
+            scores = np.column_stack([-scores, scores])
+    else:
+        decided = np.asarray(pipeline.predict(features)).astype(str)
+        scores = (decided[:, None] == np.array(classes)).astype(np.float64)
+    return scores[:, [classes.index(name) for name in recipe.classes]]
 
 
 def snap_thresholds(estimator: Any) -> None:

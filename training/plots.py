@@ -11,6 +11,7 @@ from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay
 
 from contracts.decision_rule import POSITIVE, Scores
+from contracts.manifest import ScoreKind
 from training.importance import Importance
 from training.metrics import Target
 from training.recipe import Recipe
@@ -23,19 +24,20 @@ CALIBRATION_BINS = 10
 
 
 def plots_of(
-    recipe: Recipe, target: Target, scores: Scores, importance: Importance
+    recipe: Recipe, target: Target, scores: Scores, kind: ScoreKind, importance: Importance
 ) -> dict[str, bytes]:
     """PNG files by name: importance, and the errors of the model on held-out rows.
 
-    `target` is as in `training.metrics`, `scores` have the shape `(n_rows, n_outputs)`.
+    `target` is as in `training.metrics`, `scores` have the shape `(n_rows, n_outputs)`. Only
+    probabilities have a plot of calibration.
     """
     plots = {"importance.png": _importance(importance)}
     if not recipe.is_classifier:
         return plots | _residuals(recipe, target, scores)
-    return plots | {
-        "confusion.png": _confusion(recipe, target, scores),
-        "calibration.png": _calibration(recipe, target, scores),
-    }
+    plots["confusion.png"] = _confusion(recipe, target, scores)
+    if kind == "probability":
+        plots["calibration.png"] = _calibration(recipe, target, scores)
+    return plots
 
 
 def _new_plot(title: str, width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:

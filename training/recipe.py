@@ -26,6 +26,8 @@ from training.user_code import failed_at
 RuntimeChoice = Literal["auto", "onnx", "sklearn"]
 """`auto`: ONNX if a form of it passes the certificate, else scikit-learn."""
 RUNTIME_CHOICES: tuple[str, ...] = get_args(RuntimeChoice)
+MAX_TOLERANCE = 0.01
+"""A certificate that allows more proves nothing."""
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 RENAMED = {
     "slices": "gate_segment_features",
@@ -70,12 +72,16 @@ class Recipe:
         estimator: Returns an unfitted scikit-learn estimator or pipeline. It is fitted on a
             DataFrame of float32 columns named as in the schema, in which categories are integer
             codes and missing values NaN (`contracts.schema`). A classifier is fitted on the
-            class names as strings and needs `predict_proba`.
+            class names as strings; without `predict_proba` it is served with margins or
+            decisions.
         gates: What metrics of the held-out rows must reach; see `training.metrics.METRICS`. The
             metric of the first gate is the one on which promotion compares (docs/gate.md).
         classes: For a classifier, every value of the target, in the order of the scores. For
             `binary` the second is the positive class. Integers, booleans and whole floats may
             stand here as they are in the data; JSON has them as text: `"1"`, `"true"`.
+        tolerance: The largest difference that the certificate allows between the served model
+            and the fitted pipeline, of a probability or relative to a value; None is 1e-5
+            (docs/certificate.md).
         threshold: The score from which on a binary model decides for the positive class; or
             `Cost(fp=1, fn=20)` or `FScore(beta=1)`, by which it is chosen on validation rows.
         unit: The unit of a regression's target, for people.
@@ -129,6 +135,7 @@ class Recipe:
     group: str = ""
     holdout: str = ""
     threshold_rule: ThresholdRule | None = None
+    tolerance: float | None = None
     name: str = ""
     slices: InitVar[tuple[str, ...] | None] = None
     slice_tolerance: InitVar[float | None] = None
@@ -174,6 +181,14 @@ class Recipe:
         """The columns that the model predicts, one or more."""
         return (self.target,) if isinstance(self.target, str) else self.target
 
+    def with_threshold(self, threshold: float) -> "Recipe":
+        """This recipe with another threshold, such as one that the estimator has learned."""
+        return (
+            self
+            if threshold == self.threshold
+            else Recipe(**(vars(self) | {"threshold": threshold}))
+        )
+
     def check(self) -> None:
         """Refuse a recipe that cannot become a service.
 
@@ -203,6 +218,8 @@ class Recipe:
         if self.runtime not in RUNTIME_CHOICES:
             known = ", ".join(RUNTIME_CHOICES)
             yield f"runtime: expected one of {known}, got {self.runtime!r}"
+        if self.tolerance is not None and not 0 < self.tolerance <= MAX_TOLERANCE:
+            yield f"tolerance: expected more than 0, up to {MAX_TOLERANCE}, got {self.tolerance}"
         if not self.latency_factor >= 1:
             yield f"latency_factor: expected 1 or more, got {self.latency_factor}"
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from contracts.schema import FLOAT32_MAX, Feature, Schema, Value
 
+EXACT_FLOAT32 = 2**24
+"""Up to here float32 has every integer."""
+
 
 def plain_rows(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
     """The features of a table as rows of plain Python values; a missing value is None."""
@@ -87,3 +90,14 @@ def _whole(value: Any) -> Any:
 
 def _unchanged(value: Any) -> Any:
     return value
+
+
+def n_merged_in_float32(column: pd.Series) -> int:
+    """How many distinct numbers beyond 2^24 are equal to another one in float32.
+
+    >>> n_merged_in_float32(pd.Series([2.0**24, 2.0**24 + 1, 0.1]))
+    1
+    """
+    exact = np.unique(column.dropna().to_numpy(dtype=np.float64))
+    large = exact[np.abs(exact) >= EXACT_FLOAT32]
+    return len(large) - len(np.unique(large.astype(np.float32)))

@@ -110,7 +110,9 @@ def _log(
     for name, data in (files | {MANIFEST_FILE: text}).items():
         (directory / name).write_bytes(data)
     tracking.log_directory(directory)
-    tracking.log_plots(plots_of(recipe, fitted.target, fitted.scores, fitted.importance), plots)
+    tracking.log_plots(
+        plots_of(recipe, fitted.target, fitted.scores, fitted.score_kind, fitted.importance), plots
+    )
     tracking.log_data(recipe, rows)
     tracking.log_notes(fitted.notes)
     if fitted.threshold_curve is not None:

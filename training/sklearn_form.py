@@ -21,11 +21,12 @@ from contracts.manifest import Certificate, Runtime
 from contracts.names import PIPELINE_FILE
 from contracts.scoring import LoadModel
 from training.feature_code import feature_code_of
-from training.parity import certified_rows
 from training.pipeline import scores_of
 from training.pipeline_process import MAX_CALL_ROWS, PipelineProcess
+from training.probes import certified_rows
 from training.recipe import Recipe
 from training.rows import plain_rows
+from training.score_kind import score_kind_of
 from training.trust import check_types, stored_pipeline
 from training.versions import versions_of
 
@@ -54,7 +55,7 @@ def sklearn_form(pipeline: Pipeline, recipe: Recipe) -> SklearnForm:
     stored, types = stored_pipeline(pipeline, recipe.name)
     code = feature_code_of(types, recipe.name)
     check_types(types, recipe.name, code)
-    kind = "probability" if recipe.is_classifier else "value"
+    kind = score_kind_of(pipeline, recipe)
     return SklearnForm({PIPELINE_FILE: stored, **code}, versions_of(REQUIREMENTS), kind)
 
 
@@ -87,6 +88,7 @@ def certify_stored(
         max_difference=0.0,
         class_differences=0,
         passed=True,
+        form="pipeline",
     )
 
 

@@ -7,16 +7,15 @@ from contracts.errors import InvalidData
 from contracts.schema import Feature
 from training.notes import add_note
 from training.recipe import SPLIT_FIELDS, Recipe
-from training.rows import plain_rows, suspects_of
+from training.rows import EXACT_FLOAT32, n_merged_in_float32, plain_rows, suspects_of
 from training.tables.typed import ColumnFault, typed_values
 from training.targets import typed_target
 
 MIN_TABLE_ROWS = 50
 MAX_FAULTS_SHOWN = 5
 MAX_NAMES_SHOWN = 30
-EXACT_FLOAT32 = 2**24
 EXACT_FLOAT64 = 2**53
-"""Up to here float32 and float64 have every integer."""
+"""Up to here float64 has every integer."""
 
 
 def checked_table(recipe: Recipe, table: pd.DataFrame) -> pd.DataFrame:
@@ -106,12 +105,17 @@ def _note_doubts(column: pd.Series, feature: Feature) -> None:
     largest = float(np.nanmax(np.abs(column.to_numpy()), initial=0.0))
     if largest <= EXACT_FLOAT32:
         return
-    exact = np.unique(column.dropna().to_numpy())
-    n_merged = len(exact) - len(np.unique(exact.astype(np.float32)))
-    if n_merged or largest > EXACT_FLOAT64:
-        step = float(np.spacing(np.float32(largest)))
+    n_merged = n_merged_in_float32(column)
+    if largest > EXACT_FLOAT64:
+        step = float(np.spacing(largest))
         add_note(
             f"{feature.name}: values up to {largest:.10g} are in steps of {step:g} for the model "
-            f"(float32), so that close values merge ({n_merged:,} of {len(exact):,} here); if "
-            "steps matter, send a difference, such as seconds since a start"
+            "(float64), so that close values merge; if steps matter, send a difference, such as "
+            "seconds since a start"
+        )
+    elif n_merged:
+        step = float(np.spacing(np.float32(largest)))
+        add_note(
+            f"{feature.name}: values up to {largest:.10g} are in steps of {step:g} in float32, "
+            f"where close values merge ({n_merged:,} here), so the model takes float64"
         )

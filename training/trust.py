@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import skops.io
+from sklearn.base import BaseEstimator
 
 from contracts.errors import InvalidRecipe, first_line
 from contracts.names import feature_module
 from contracts.trusted_types import untrusted
+
+OWN_MODULES = ("sklearn.", "training.features.")
+"""Modules whose estimators may be in a recipe."""
 
 
 def stored_pipeline(pipeline: Any, recipe_name: str) -> tuple[bytes, list[str]]:
@@ -43,4 +47,28 @@ def check_types(types: Iterable[str], recipe_name: str, feature_code: Mapping[st
             f"trusts, got {', '.join(foreign)}",
             remedy="own functions and transformers belong into training/features "
             "(docs/own-code.md); a type of a library that is safe into contracts/trusted_types.py",
+        )
+
+
+def check_estimator(model: Any, recipe_name: str) -> None:
+    """Refuse, before any fit, an estimator that is not scikit-learn's.
+
+    Raises:
+        InvalidRecipe: with its class, and that of the part which is foreign.
+
+    """
+    if not isinstance(model, BaseEstimator) or isinstance(model, type):
+        raise InvalidRecipe(
+            f"recipe {recipe_name!r}: estimator: expected an unfitted estimator of scikit-learn, "
+            f"got {type(model).__name__}",
+            remedy="return an estimator: estimator=lambda: LogisticRegression()",
+        )
+    parts = [model, *(v for v in model.get_params().values() if isinstance(v, BaseEstimator))]
+    kinds = {f"{type(part).__module__}.{type(part).__qualname__}" for part in parts}
+    foreign = sorted(k for k in kinds if not k.startswith(OWN_MODULES))
+    if foreign:
+        raise InvalidRecipe(
+            f"recipe {recipe_name!r}: estimator: expected steps of scikit-learn, "
+            f"got {', '.join(foreign)}",
+            remedy="use scikit-learn's own steps",
         )

@@ -20,3 +20,18 @@ def failed_at(error: BaseException) -> str:
     frame = (ours or frames)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
     return f"{type(error).__name__}: {text} ({where})"
+
+
+def failing_step(error: BaseException) -> str:
+    """The class of the innermost estimator that raised; empty if none did.
+
+    Estimators are recognized by their methods, so that this module needs no scikit-learn.
+    """
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        owner = trace.tb_frame.f_locals.get("self")
+        if hasattr(owner, "get_params") and hasattr(owner, "fit"):
+            found = type(owner).__name__
+        trace = trace.tb_next
+    return found

@@ -18,6 +18,10 @@ from tests.slipway.source_tree import (
 )
 
 ONE_MEANING = {
+    "MARGINS": "the translations of a family of estimators, by class",
+    "PROBABILITIES": "the translations of a family of estimators, by class",
+    "REGRESSORS": "the translations of a family of estimators, by class",
+    "TRANSFORMS": "the translations of a family of estimators, by class",
     "T": "a type variable without a bound",
     "app": "the Typer application of a module of commands; slipway.app joins them",
     "load": "reads the table of a recipe, in the recipe's own file",

@@ -31,9 +31,10 @@ from training.dataset import load_table, plain_rows, split
 from training.export import onnx_of
 from training.fitting import fit
 from training.onnx_session import onnx_scores
-from training.parity import certified_rows, certify
+from training.parity import certify
 from training.pipeline import fitted_pipeline, scores_of
 from training.plots import plots_of
+from training.probes import certified_rows
 from training.recipe import Recipe
 from training.run import TrainedVersion, train_recipe
 
@@ -147,20 +148,28 @@ def test_trees_agree_exactly_where_they_split(estimator: Any) -> None:
     assert certificate.max_difference < 1e-6
 
 
-def test_a_forest_that_never_saw_a_null_fails_the_certificate_and_registers_nothing(
+def test_a_forest_that_never_saw_a_null_is_served_in_float64() -> None:
+    """skl2onnx sends a missing value to another side of a split than scikit-learn."""
+    recipe = tiny.binary(
+        "nulls", lambda: RandomForestClassifier(n_estimators=20), load=tiny.whole_people
+    )
+    certificate = fit(recipe).certificate
+
+    assert certificate.passed
+    assert certificate.form == "float64"
+    assert "rows of another class); worst row" in certificate.other_forms["float32"]
+
+
+def test_a_model_that_fails_its_certificate_names_the_step_and_registers_nothing(
     workplace: Workplace,
 ) -> None:
-    """scikit-learn and ONNX send a missing value to different sides of a split."""
-    recipe = tiny.binary(
-        "broken",
-        lambda: RandomForestClassifier(n_estimators=20),
-        load=tiny.whole_people,
-        runtime="onnx",
-    )
-    with pytest.raises(CertificateFailed, match="worst row") as caught:
+    recipe = tiny.binary("broken", tolerance=1e-12, runtime="onnx")
+    with pytest.raises(CertificateFailed, match=r"float32: .*worst row.*float64: ") as caught:
         train_recipe(recipe, workplace.store)
 
-    assert "where the worst row has a null, impute it" in caught.value.remedy
+    assert caught.value.remedy.startswith(
+        "the first step that differs is logisticregression > LogisticRegression"
+    )
     assert workplace.store.models.all() == []
     assert [run.status for run in workplace.store.runs.with_status("FAILED")] == ["FAILED"]
     assert workplace.store.runs.with_status("RUNNING") == []
@@ -234,7 +243,7 @@ def test_only_features_that_the_model_reads_are_important() -> None:
 )
 def test_every_task_has_its_plots(recipe: Recipe, names: set[str]) -> None:
     fitted = fit(recipe)
-    plots = plots_of(recipe, fitted.target, fitted.scores, fitted.importance)
+    plots = plots_of(recipe, fitted.target, fitted.scores, fitted.score_kind, fitted.importance)
 
     assert set(plots) == {f"{name}.png" for name in names}
     assert all(png.startswith(b"\x89PNG") for png in plots.values())

@@ -1,0 +1,35 @@
+"""The seam between families: an estimator may contain one of another family."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from training.translation.graph import GraphTensor
+
+
+class Untranslatable(Exception):
+    """An estimator, or one of its options, that has no translation; the text names it."""
+
+
+class Translator(Protocol):
+    """Translates fitted estimators; each method raises `Untranslatable`."""
+
+    def transform(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
+        """What `estimator.transform` returns."""
+
+    def predict(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
+        """What a regressor's `predict` returns, `(n_rows, n_outputs)`."""
+
+    def probabilities(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
+        """What a classifier's `predict_proba` returns, `(n_rows, n_classes)`."""
+
+    def margins(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
+        """What a classifier's `decision_function` returns, `(n_rows, n_classes)` or one column."""
+
+    def decisions(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
+        """A classifier's `predict` as 1.0 in the column of the class, `(n_rows, n_classes)`."""
+
+
+Translate = Callable[[Any, GraphTensor], GraphTensor]
+"""Translates an estimator that has no other one inside."""
+TranslateWith = Callable[[Translator, Any, GraphTensor], GraphTensor]
+"""Translates an estimator with the help of the translator for those inside it."""
