@@ -46,6 +46,8 @@ def suspects_of(table: pd.DataFrame, schema: Schema) -> list[int]:
 
 def row_hashes(table: pd.DataFrame) -> NDArray[np.uint64]:
     """A hash of each row's values, shape `(n_rows,)`; equal rows have equal hashes."""
+    if not len(table.columns):
+        return np.zeros(len(table), dtype=np.uint64)
     try:
         return pd.util.hash_pandas_object(table, index=False).to_numpy()
     except TypeError:

@@ -95,7 +95,7 @@ def _texts(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
 def _booleans(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
     kind = _kind(column)
     remedy = f"expected spellings are {', '.join(BOOLEAN_SPELLINGS)}"
-    if kind in {"datetimes", "durations", "periods"}:
+    if kind in {"datetimes", "durations", "periods", "complex numbers"}:
         return ColumnFault(None, feature.expected, kind, "derive a boolean in the loader")
     missing = column.isna().to_numpy()
     if types.is_numeric_dtype(column.dtype):
