@@ -27,6 +27,7 @@ from services.bento import deployment_hook
 from services.bento.client_api import api_methods
 from services.bento.cross_origin import cross_origin_options
 from services.bento.graceful_stop import delay_stop, name_parent, stop_with_parent
+from services.bento.json_logs import format_logs
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
 from services.bento.metrics_page import hide_ended_series
 from services.bento.packaged import is_followed, model_source
@@ -69,6 +70,7 @@ def _read_models(source: ModelSource) -> list[tuple[Pointer, Manifest]]:
 
 use_own_metrics_folder()
 SETTINGS = _read_settings()
+format_logs(SETTINGS.log_format)
 _MODELS = _read_models(model_source(SETTINGS))
 
 
@@ -95,6 +97,7 @@ class _Predictor:
     def prepare() -> None:
         """Before workers start: check that models can be served; exits with the reason if not."""
         name_parent()
+        format_logs(SETTINGS.log_format)
         try:
             host, port = _address()
             # The workers, which do not know the address, read the resolved mode.

@@ -70,6 +70,9 @@ class ServiceSettings:
         "refuse",
         "when the traffic log cannot be written: refuse predictions, or drop records",
     )
+    log_format: Literal["text", "json"] = setting(
+        "SLIPWAY_SERVICE_LOG_FORMAT", "text", "log lines of the service: text, or json"
+    )
     log_file_bytes: int = setting(
         "SLIPWAY_SERVICE_SEGMENT_BYTES",
         128 * 1024 * 1024,
