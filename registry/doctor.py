@@ -21,6 +21,7 @@ from contracts.names import MODEL_DIRECTORY, ROLES, TAG_PROCESS, TAG_PRODUCTION,
 from registry import bento_store
 from registry.history import history
 from registry.manifests import MANIFEST_PATH
+from registry.mlflow_store.database import without_password
 from registry.mlflow_store.models import StoredModel
 from registry.mlflow_store.runs import StoredRun
 from registry.mlflow_store.versions import StoredVersion
@@ -37,7 +38,8 @@ FOREIGN_RUN_MAX_AGE_S = 24 * 3600
 class Problem:
     """Something left behind: its kind, where it is, and what is wrong with it.
 
-    A `missing_model` is for a person: all that is certain is that its files are not visible.
+    A `missing_model` is for a person: all that is certain is that its files are not visible. So
+    is an `artifact_store` that does not answer.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Problem:
 def examine(store: Store, layout: Layout) -> list[Problem]:
     """Everything that a killed training, promotion or pull left behind."""
     return [
+        *_artifact_store(store),
         *_dead_runs(store),
         *_pending_models(store),
         *_hollow_versions(store),
@@ -65,6 +68,14 @@ def repair(store: Store, layout: Layout, problems: list[Problem]) -> list[str]:
     """
     done = (_fix(store, layout, problem) for problem in problems)
     return [line for line in done if line]
+
+
+def _artifact_store(store: Store) -> Iterator[Problem]:
+    """Whether the artifact store answers; the connection itself has been checked before."""
+    try:
+        store.artifacts.check()
+    except PlatformError as err:
+        yield Problem("artifact_store", without_password(store.tracking_uri), err.what)
 
 
 def _dead_runs(store: Store) -> Iterator[Problem]:
@@ -202,7 +213,7 @@ def _fix(store: Store, layout: Layout, problem: Problem) -> str:
         return f"logged model {problem.subject} is FAILED"
     if problem.kind == "hollow_version":
         return _delete_leftover(store, problem.subject)
-    if problem.kind == "missing_model":
+    if problem.kind in {"missing_model", "artifact_store"}:
         return ""
     if problem.kind == "unfinished_move":
         with store.lock(problem.subject):

@@ -98,6 +98,16 @@ class Artifacts:
             runs = self._client.search_runs([experiment_id], max_results=MAX_RECENT_RUNS)
         return any(self.paths(run.info.run_id, "") for run in runs)
 
+    def check(self) -> None:
+        """List the folder of a new run's artifacts, as a client would."""
+        with self._connection.errors():
+            (experiment, *_) = self._client.search_experiments(max_results=1)
+            location = experiment.artifact_location
+        try:
+            self._opened(location, "").list_artifacts(None)
+        except Exception as err:
+            raise artifacts_unreachable(location, first_line(err)) from err
+
     def download(self, run_id: str, path: str, target: Path) -> Path:
         """Copy a file or folder of a run's artifacts below `target`; returns its path there.
 
@@ -153,6 +163,10 @@ class Artifacts:
         """Where the artifacts of a run are, and the store that holds them."""
         with self._connection.errors():
             location = self._client.get_run(run_id).info.artifact_uri
+        return location, self._opened(location, run_id)
+
+    def _opened(self, location: str, run_id: str) -> ArtifactStore:
+        """The store of a location; where only MLflow's client opens one, that of a run."""
         try:
             # Used although it is private, because it keeps the cause of a failed download.
             open_store = importlib.import_module(PRIVATE_MODULE).get_artifact_repository
@@ -160,6 +174,7 @@ class Artifacts:
             if not self._has_warned:
                 self._has_warned = True
                 logger.warning("this MLflow hides why a download fails: %s", err)
-            return location, ClientArtifacts(self._client, run_id)
+            return ClientArtifacts(self._client, run_id)
         with self._connection.errors():
-            return location, open_store(location, tracking_uri=self._connection.tracking_uri)
+            found: ArtifactStore = open_store(location, tracking_uri=self._connection.tracking_uri)
+            return found

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, Protocol, Self
 from urllib.parse import urlsplit
 
 from contracts.errors import PlatformError
+from registry.mlflow_store.database import check_database, is_database_server
 from registry.mlflow_store.errors import our_errors, translated, unreachable
 
 RETRY_PAUSES_S = (0.05, 0.2, 0.8)
@@ -107,6 +108,9 @@ def default_uri(folder: Path) -> str:
 
 def _probe(uri: str, timeout_s: float) -> None:
     """Fail within `timeout_s`, where MLflow's client would try for minutes."""
+    if is_database_server(uri):
+        check_database(uri, timeout_s)
+        return
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         return

@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 
 from contracts.errors import NotRegistered, PlatformError, RegistryUnreachable
 from contracts.files import unwritable
+from registry.mlflow_store.database import without_password
 
 MISSING_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
 """Error codes of what does not exist; MLflow gives the second for a version that is no number."""
 UNREACHABLE_TEXTS = ("API request to", "Max retries", "unable to open database")
+OLD_SCHEMA_TEXT = "out-of-date database schema"
+"""MLflow reads and writes only tables of its own version."""
 UNWRITABLE_TEXTS = ("disk is full", "readonly database", "disk I/O error")
 """How SQLite says that its file cannot be written."""
 LOCAL_ERRNOS = frozenset(
@@ -46,11 +49,25 @@ def translated(err: Any, uri: str) -> PlatformError:
     text = str(err.message).splitlines()[0]
     if err.error_code in MISSING_CODES:
         return NotRegistered(f"registry: {text}", remedy="slipway versions")
+    if OLD_SCHEMA_TEXT in text:
+        return _old_schema(uri, text)
     if any(part in text for part in UNREACHABLE_TEXTS) or _is_network_error(err):
         return unreachable(uri, text)
     if any(part in text for part in UNWRITABLE_TEXTS):
         return unwritable(Path(urlsplit(uri).path), text)
-    return PlatformError(f"registry: {text}", remedy=f"look at the tracking server {uri}")
+    return PlatformError(
+        f"registry: {text}", remedy=f"look at the tracking server {without_password(uri)}"
+    )
+
+
+def _old_schema(uri: str, text: str) -> PlatformError:
+    """The error for tables of another version of MLflow."""
+    found = re.search(r"found version (\w+), but expected (\w+)", text)
+    wanted, got = (found[2], found[1]) if found else ("this MLflow's", "an older one")
+    return PlatformError(
+        f"tracking database: expected the schema version {wanted}, got {got}",
+        remedy=f"back it up, then mlflow db upgrade {without_password(uri)} (with its password)",
+    )
 
 
 def _is_network_error(err: BaseException | None) -> bool:
@@ -67,7 +84,7 @@ def _is_network_error(err: BaseException | None) -> bool:
 def unreachable(uri: str, got: str) -> RegistryUnreachable:
     """The error for a tracking server that does not answer."""
     return RegistryUnreachable(
-        f"tracking server: expected an answer from {uri}, got {got}",
+        f"tracking server: expected an answer from {without_password(uri)}, got {got}",
         remedy="start it, or unset MLFLOW_TRACKING_URI to use mlflow.db in this folder",
     )
 
