@@ -27,6 +27,10 @@ HEAVY = [
 ]
 """Libraries only: the server does not find our own folders, and they are light."""
 
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+tracking_uri = ""
+"""The tracking server of the processes; empty for `mlflow.db` in their folder."""
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(HEAVY)
 
@@ -47,8 +51,11 @@ class Step:
 
 
 def start(act: Callable[..., None], root: Path, *args: Any) -> ForkServerProcess:
-    """A process that does `act(*args)` in the folder `root`."""
-    process = _context.Process(target=_in_folder, args=(root, act, args))
+    """A process that does `act(*args)` in the folder `root`.
+
+    Its registry is `mlflow.db` there, or the server at `tracking_uri`.
+    """
+    process = _context.Process(target=_in_folder, args=(root, tracking_uri, act, args))
     process.start()
     return process
 
@@ -64,9 +71,11 @@ def ended(*processes: ForkServerProcess, within_s: float = 60.0) -> list[int | N
     return [process.exitcode for process in processes]
 
 
-def _in_folder(root: Path, act: Callable[..., None], args: tuple[Any, ...]) -> None:
+def _in_folder(root: Path, uri: str, act: Callable[..., None], args: tuple[Any, ...]) -> None:
     os.chdir(root)
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    os.environ.pop(TRACKING_URI, None)
+    if uri:
+        os.environ[TRACKING_URI] = uri
     act(*args)
 
 

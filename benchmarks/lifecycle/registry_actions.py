@@ -1,6 +1,7 @@
 """What several people do to a registry at once, each in a separate process."""
 
 import json
+import os
 import random
 import time
 import warnings
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from registry.listing import list_versions as listed
+from registry.mlflow_store.connection import default_uri
 from registry.production import reconcile
 from registry.promote import promote
 from registry.rollback import rollback
@@ -49,7 +51,7 @@ def move_by_hand(
     from mlflow.exceptions import MlflowException
 
     warnings.simplefilter("ignore")
-    uri = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri(Path.cwd())
     client, pauses = MlflowClient(tracking_uri=uri, registry_uri=uri), random.Random(actor)
     clicks = 0
     for version in targets:

@@ -147,6 +147,18 @@ def test_prometheus_reads_the_rules_that_are_mounted_and_the_gauges_of_the_monit
     assert f"slipway:{layout.var}:ro" in SERVICES["node-exporter"]["volumes"]
 
 
+@pytest.mark.skipif(not shutil.which("amtool"), reason="amtool is not installed: .ci/run does")
+def test_alertmanager_itself_takes_its_configuration() -> None:
+    done = subprocess.run(
+        ["amtool", "check-config", COMPOSE / "alertmanager.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_replica_ends_before_it_is_killed() -> None:
     environ = {k: str(v) for k, v in SERVICES["service-1"]["environment"].items()}
     from services.settings import ServiceSettings
