@@ -54,6 +54,20 @@ def test_the_project_requires_what_the_locks_are_made_from() -> None:
     assert listed("serving") <= declared("serving")
 
 
+def test_the_image_of_the_platform_gets_the_versions_that_are_tested() -> None:
+    """`make lock` writes both locks; the tests run with the one of development."""
+
+    def pins(name: str) -> dict[str, str]:
+        text = (ROOT / "requirements" / f"{name}.txt").read_text()
+        return dict(
+            re.findall(r"^([a-z0-9][\w.-]*)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
+        )
+
+    platform = pins("platform")
+    assert {name_of(requirement) for requirement in listed("platform")} <= platform.keys()
+    assert platform.items() <= pins("development").items()
+
+
 def test_every_library_that_a_package_imports_is_required() -> None:
     groups = {
         **dict.fromkeys(("contracts", "metrics", "slipway"), ()),
