@@ -27,9 +27,9 @@ $(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requireme
 	@touch $@
 
 lock: setup ## Resolve requirements/*.in again into hash-pinned locks
-	cd requirements && for name in bootstrap development; do ../$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --override overrides.txt $$name.in -o $$name.txt; done
+	cd requirements && for name in bootstrap development; do ../$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --override overrides.in $$name.in -o $$name.txt; done
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving.in -o serving.txt
-	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.txt platform.in -o platform.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.in platform.in -o platform.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-sklearn.in -o serving-sklearn.txt
 
 format: setup ## Format the code
