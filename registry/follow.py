@@ -214,7 +214,9 @@ class Follower:
             if not self._alias_pointers.point(store, production, role, version, by):
                 return "preparing"
         except (CorruptModel, GateRefused) as err:
-            self._refuse(store, name, role, version, err, f"it is not used as {role}", against)
+            # Only the gate's refusal depends on production; a corrupt version is so by itself.
+            cause = against if isinstance(err, GateRefused) else ""
+            self._refuse(store, name, role, version, err, f"it is not used as {role}", cause)
             return "no"
         self._pass(store, name, role, version)
         return "pointed"

@@ -159,6 +159,25 @@ def test_a_shadow_that_passes_leaves_the_refusal_of_production(
     assert tag(trained, 2), "the tag still says why it was not served"
 
 
+def test_a_corrupt_challenger_waits_whatever_is_in_production(
+    trained: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is at fault by itself: another production version is no reason to try it again."""
+    trial = Trial(2)
+    store = trained.store
+    promote(store, "tiny", 1, actor="ada")
+    store.models.set_alias("tiny", 2, "challenger")
+    follower = follower_of(trained, trial, monkeypatch)
+    follower.settle()
+    assert only_refusal(trained).against == ""
+    store.models.set_alias("tiny", 3)
+    follower.settle()
+    follower.settle()
+
+    assert pointed_at(trained) == 3
+    assert trial.asked.count(2) == 1
+
+
 def test_a_trial_that_hangs_delays_no_other_model_and_no_other_role(
     both: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
