@@ -21,7 +21,7 @@ from contracts.pull import PullResult
 from services.bento.follower_process import start_follower
 from services.bento.packaged import is_followed, is_in_bento, model_source
 from services.inference.jsonl_log import check_writable
-from services.inference.loader import load_model
+from services.inference.loader import check_model
 from services.inference.model_source import ModelSource
 from services.serving.load_failures import failure_reason
 from services.settings import ServiceSettings
@@ -60,7 +60,7 @@ def _check_servable(source: ModelSource) -> None:
     loaded = 0
     for pointer in source.pointers():
         try:
-            load_model(source.directory(pointer), pointer).session.close()
+            check_model(source.directory(pointer), pointer)
         except Exception as err:  # noqa: BLE001 - however one model fails, the others serve
             reason = failure_reason(err)
             reasons.append(f"{pointer.name} version {pointer.version}: {reason}")

@@ -14,6 +14,7 @@ from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE
 from contracts.onnx_session import FLOAT64
 from contracts.schema import FLOAT32_MAX, Feature, Schema, Value
+from contracts.scoring import load_request
 from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.render import Renderer
@@ -22,6 +23,7 @@ from services.inference.runtimes import open_runtime
 from services.inference.scores import ModelRuntime
 from services.scoring_process.pool import ScoringPool
 from services.scoring_process.process import ScoringLimits
+from services.scoring_process.requirements import check_requirements
 
 DEFAULT_LIMITS = ScoringLimits()
 UNSEEN = "\0unseen"
@@ -121,6 +123,24 @@ def load_model(
             f"{directory}: expected scores for golden requests, got {first_line(err)}",
             remedy=TRAIN_AGAIN,
         ) from err
+
+
+def check_model(directory: Path, pointer: Pointer) -> None:
+    """Load a model once and release it, to know whether it can be served.
+
+    Of a fitted pipeline only files and libraries are checked: its process takes seconds to start,
+    and each worker starts its own.
+
+    Raises:
+        CorruptModel: as `load_model`.
+
+    """
+    manifest = verified_manifest(directory, pointer)
+    if manifest.runtime == "sklearn":
+        _check_manifest(manifest, pointer, str(directory / MANIFEST_FILE))
+        check_requirements(load_request(manifest, directory))
+        return
+    load_model(directory, pointer).session.close()
 
 
 def _check_manifest(manifest: Manifest, pointer: Pointer, location: str) -> None:

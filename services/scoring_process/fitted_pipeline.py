@@ -5,7 +5,6 @@ It runs in the scoring process. The pipeline gets the DataFrame that it was fitt
 """
 
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -19,15 +18,14 @@ from contracts.scoring import FrameError, FrameKind, LoadModel
 from contracts.trusted_types import untrusted
 from services.scoring_process import feature_code
 from services.scoring_process.model_files import verified_files
-
-INSTALL = "pip install --require-hashes -r requirements/serving-sklearn.txt"
+from services.scoring_process.requirements import check_requirements
 
 
 class FittedPipeline:
     """A fitted scikit-learn pipeline, stored by skops."""
 
     def __init__(self, load: LoadModel) -> None:
-        _check_requirements(load)
+        check_requirements(load)
         files = verified_files(load)
         # Only now: the import takes seconds, and what is damaged is refused at once.
         import skops.io
@@ -89,14 +87,3 @@ def natural_frame(rows: Sequence[dict[str, Any]], schema: Schema) -> Any:
         else:
             columns[feature.name] = np.array(values, dtype=feature.frame_dtype)
     return pd.DataFrame(columns, copy=False)
-
-
-def _check_requirements(load: LoadModel) -> None:
-    for name, wanted in sorted(load.requirements.items()):
-        try:
-            version(name)
-        except PackageNotFoundError as err:
-            raise CorruptModel(
-                f"{load.directory}: expected {name} {wanted} in this environment, got nothing",
-                remedy=INSTALL,
-            ) from err
