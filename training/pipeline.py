@@ -95,7 +95,7 @@ def encoder(schema: Schema, dtype: DTypeLike = np.float32) -> ColumnTransformer:
 def natural_encoder(schema: Schema) -> Any:
     """The step for a model that is served by itself: the columns as they are, numbers first."""
     if schema.columns == schema.features:
-        return "passthrough"
+        return FunctionTransformer(feature_names_out="one-to-one")
     names = [feature.name for feature in schema.columns]
     return ColumnTransformer(
         [("columns", "passthrough", names)], verbose_feature_names_out=False

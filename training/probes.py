@@ -84,8 +84,11 @@ def rows_at_jumps(
     """
     columns = recipe.schema.columns
     numeric = [i for i, feature in enumerate(columns) if feature.type in {"float", "int"}]
-    chosen = base.iloc[rng.integers(0, len(base), JUMPS if numeric else 0)].reset_index(drop=True)
-    if not numeric:
+    # A pipeline that is served itself is not converted, so no step of it can move.
+    is_converted = recipe.runtime != "sklearn"
+    n_jumps = JUMPS if numeric and is_converted else 0
+    chosen = base.iloc[rng.integers(0, len(base), n_jumps)].reset_index(drop=True)
+    if not n_jumps:
         return chosen
     places = rng.choice(numeric, JUMPS)
     encode, model = pipeline.named_steps["encode"], pipeline.named_steps["model"]

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from contracts.errors import CertificateFailed, InvalidRecipe
 from contracts.names import TAG_RUNTIME
+from contracts.schema import Schema
 from registry.promote import promote
 from tests import tiny
 from tests.conftest import Workplace
@@ -82,6 +83,15 @@ def test_own_code_is_stored_with_what_it_imports() -> None:
     assert form.files["features.words.py"].decode() == WORDS
     assert ast.parse(form.files["features.numbers.py"])
     assert set(form.requirements) == {"scikit-learn", "pandas", "skops"}
+
+
+@pytest.mark.parametrize("schema", [tiny.SCHEMA, Schema(features=tiny.SCHEMA.columns)])
+def test_own_code_sees_the_words_of_a_category(schema: Schema) -> None:
+    """In whichever order the features are: `numbers` checks what it gets."""
+    importance = fit(with_function("numbers", "numbers", schema=schema)).importance
+
+    assert set(importance.share) == set(schema.names)
+    assert importance.share["age"] > importance.share["work"]
 
 
 def test_a_library_that_scoring_processes_do_not_have_is_named_with_its_line() -> None:
