@@ -17,7 +17,7 @@ def add_note(text: str) -> None:
     """Add a note to those that are being collected; it is logged if nobody collects."""
     notes = _collected.get()
     if notes is None:
-        logger.warning("%s", text)
+        logger.info("%s", text)
     elif text not in notes:
         notes.append(text)
 

@@ -81,8 +81,7 @@ def _texts(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
                 None,
                 "text",
                 shown,
-                "read the file with read_csv(path, schema), which keeps text as it is, "
-                f"or use number({feature.name!r}, ...)",
+                _REMEDIES.get(kind, _NUMBERS_AS_TEXT).format(name=feature.name),
             )
     if isinstance(column.dtype, pd.StringDtype):
         return composed(column.astype("str"))
@@ -113,12 +112,16 @@ def _booleans(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
     return pd.Series(values, index=column.index)
 
 
+_NUMBERS_AS_TEXT = (
+    "read the file with read_csv(path, schema), which keeps text as it is, or use "
+    "number({name!r}, ...)"
+)
 _REMEDIES = {
     "datetimes": "derive numbers in the loader (hour, weekday, days since), which each request "
     "then sends",
     "durations": "convert them to seconds in the loader: .dt.total_seconds()",
     "periods": "derive numbers in the loader (year, month)",
-    "booleans": "use boolean(name), or astype(int) if each request sends 0 and 1",
+    "booleans": "use boolean(...), or astype(int) if each request sends 0 and 1",
     "complex numbers": "split them into two columns",
 }
 
