@@ -87,7 +87,8 @@ def _numeric(name: str, column: pd.Series, n_distinct: int, *, nullable: bool) -
         doubts.append("is it an identifier? Every value differs")
     if np.abs(values).max() > EXACT_INTEGERS and is_whole:
         doubts.append(
-            "numbers beyond 16,777,216 merge in float32; if small steps matter, send a difference"
+            "numbers beyond 16,777,216 are exact in a float64 form of the model only: see its "
+            "certificate, or send a difference"
         )
     low, high = bounds(column)
     if is_whole:
