@@ -145,6 +145,14 @@ class Manifest(Document, frozen=True, kw_only=True):
     requirements: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
+    def scores_name(self) -> str:
+        """The scores in the plural: the name of their field in answers, and a word for people."""
+        if not self.classes:
+            return "values"
+        names = {"probability": "probabilities", "margin": "margins", "decision": "decisions"}
+        return names.get(self.score_kind, "scores")
+
+    @property
     def golden_tolerance(self) -> float:
         """How far the scores of a golden request may be from the recorded ones.
 

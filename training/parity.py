@@ -106,7 +106,7 @@ def probes_of(
     try:
         return certified_rows(pipeline, recipe, holdout, rng)
     except Exception as err:
-        raise _unpredictable(recipe, err) from err
+        raise unpredictable_row(recipe, err) from err
 
 
 def _scale(
@@ -124,10 +124,10 @@ def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> Sc
         with np.errstate(over="ignore"):
             return scores_of(pipeline, rows, recipe)
     except Exception as err:
-        raise _unpredictable(recipe, err) from err
+        raise unpredictable_row(recipe, err) from err
 
 
-def _unpredictable(recipe: Recipe, err: Exception) -> CertificateFailed:
+def unpredictable_row(recipe: Recipe, err: Exception) -> CertificateFailed:
     """The error for a pipeline that raises on a row that the schema allows."""
     step = failing_step(err)
     return CertificateFailed(
@@ -159,7 +159,10 @@ def _remedy_for(text: str) -> str:
             "let the step take what training has not seen (OneHotEncoder(handle_unknown="
             "'ignore')), or narrow the range or the categories in the schema"
         )
-    return "let every step take what the schema allows, or narrow the schema"
+    return (
+        "let every step, own feature code included, answer what the schema allows, or narrow "
+        "the schema"
+    )
 
 
 def _differences(

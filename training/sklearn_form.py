@@ -16,14 +16,14 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from contracts.decision_rule import Scores
-from contracts.errors import CertificateFailed, PlatformError, first_line
+from contracts.errors import CertificateFailed, PlatformError
 from contracts.manifest import Certificate, Runtime
 from contracts.names import PIPELINE_FILE
 from contracts.scoring import LoadModel
 from training.feature_code import feature_code_of
+from training.parity import probes_of, unpredictable_row
 from training.pipeline import scores_of
 from training.pipeline_process import MAX_CALL_ROWS, PipelineProcess
-from training.probes import certified_rows
 from training.recipe import Recipe
 from training.rows import plain_rows
 from training.score_kind import score_kind_of
@@ -73,7 +73,7 @@ def certify_stored(
         CorruptModel: the scoring process cannot load the model.
 
     """
-    groups = certified_rows(pipeline, recipe, holdout, rng)
+    groups = probes_of(pipeline, recipe, holdout, rng)
     rows = pd.concat(groups.values(), ignore_index=True)
     n_meaningless = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -115,12 +115,7 @@ def _fitted_scores(pipeline: Pipeline, rows: pd.DataFrame, recipe: Recipe) -> Sc
         with threadpool_limits(1), parallel_config(backend="sequential"):
             return scores_of(pipeline, rows, recipe)
     except Exception as err:
-        raise CertificateFailed(
-            f"recipe {recipe.name!r}: expected the pipeline to predict every row that the "
-            f"schema allows, got {type(err).__name__}: {first_line(err)}",
-            remedy="impute what is nullable, or take nullable=True from the schema; own feature "
-            "code must answer every row of the schema",
-        ) from err
+        raise unpredictable_row(recipe, err) from err
 
 
 def _check_equal(

@@ -206,9 +206,9 @@ def _explained_score(manifest: Manifest, record: TrafficRecord) -> tuple[int, st
     if manifest.task == "regression":
         return 0, manifest.outputs[0]
     if manifest.task == "binary":
-        return 1, f"probability of {manifest.classes[1]}"
+        return 1, f"{manifest.score_kind} of {manifest.classes[1]}"
     predicted = str(record.prediction)
-    return manifest.classes.index(predicted), f"probability of {predicted}"
+    return manifest.classes.index(predicted), f"{manifest.score_kind} of {predicted}"
 
 
 def _value_function(

@@ -52,6 +52,10 @@ def estimate_of(
     """
     if manifest.task == "regression":
         return Estimate(missing="a regression gives no probabilities to estimate from")
+    if manifest.score_kind != "probability":
+        return Estimate(
+            missing=f"the model gives {manifest.scores_name}, no probabilities to estimate from"
+        )
     if not scores.counts.sum():
         return Estimate(missing="the window has no scores")
     held_out = _held_out(sample, manifest)

@@ -26,7 +26,7 @@ class PredictionTemplate:
                 "variant": constant(pointer.alias),
                 "time": b'"%b"',
                 "prediction": b"%b",
-                scores_field(manifest): scores,
+                manifest.scores_name: scores,
                 "flags": b"%b",
             }
         )
@@ -48,11 +48,6 @@ class PredictionTemplate:
             self._pieces, result.id_head, result.ids[rows], result.time,
             result.predictions[rows], *scores, flags,
         )[:-1]  # fmt: skip
-
-
-def scores_field(manifest: Manifest) -> str:
-    """The field of a prediction with its scores by class or output."""
-    return "probabilities" if manifest.classes else "values"
 
 
 def model_types(manifest: Manifest) -> ModelTypes:
@@ -98,7 +93,7 @@ def prediction_type(manifest: Manifest) -> type[msgspec.Struct]:
             ("variant", str),
             ("time", time),
             ("prediction", prediction),
-            (scores_field(manifest), dict[str, float]),
+            (manifest.scores_name, dict[str, float]),
             ("flags", flags),
         ],
     )

@@ -157,7 +157,7 @@ def output_metadata(manifest: Manifest) -> tuple[TensorMetadata, TensorMetadata,
         if is_classifier
         else TensorMetadata("prediction", "FP64", [-1], dict(NUMERIC)),
         TensorMetadata(
-            "probabilities" if is_classifier else "values",
+            manifest.scores_name,
             "FP64",
             [-1, len(names)],
             {"names": list(names), **NUMERIC},

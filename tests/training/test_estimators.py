@@ -28,6 +28,7 @@ from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.rows import features_of, frame_of, plain_rows
 from training.score_kind import decision_threshold, score_kind_of
+from training.trust import check_types, stored_pipeline
 
 N_ROWS = 1_000
 MIN_SHARE = 0.8
@@ -122,6 +123,7 @@ def test_the_service_answers_like_the_fitted_pipeline(name: str, tmp_path: Path)
     expected = scores_of(found.pipeline, frame_of(sent, recipe.schema), recipe)
 
     assert (np.abs(got - expected) <= TOLERANCE * np.maximum(1.0, np.abs(expected))).all()
+    check_types(stored_pipeline(found.pipeline, name)[1], name, {})
     if recipe.is_classifier:
         decided = recipe.decision_rule.class_indices(got)
         classes = np.array(recipe.classes)[decided]

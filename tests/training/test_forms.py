@@ -1,8 +1,10 @@
 """The form in which a model is served: the fastest that passes, and why the others did not."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,11 +16,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from contracts.errors import CertificateFailed, InvalidRecipe
+from contracts.manifest import Manifest, ScoreKind
+from contracts.reference import Reference
 from contracts.schema import Schema, category, integer, number
+from monitoring.performance.estimated import ScoreHistogram, estimate_of
+from monitoring.reference_sample import ReferenceSample
 from tests import tiny
 from tests.training.cases.catalog import CASES
-from tests.training.cases.table import SCHEMA
+from tests.training.cases.table import SCHEMA, table
 from training.dataset import load_table, split
+from training.evaluation.checks import calibration_check
+from training.evaluation.paired import PairedEvaluation
+from training.evaluation.predictions import Predictions
 from training.fitting import fit
 from training.forms import certified_model
 from training.metrics import holdout_metrics
@@ -231,3 +240,24 @@ def test_metrics_of_margins_have_intervals() -> None:
 
     assert set(found) == {"roc_auc", "accuracy", "f1"}
     assert found["roc_auc"].low < found["roc_auc"].value < found["roc_auc"].high
+
+
+@pytest.mark.parametrize("kind", ["margin", "decision"])
+def test_no_page_takes_a_margin_for_a_probability(kind: ScoreKind) -> None:
+    """The estimate without labels, the explanation, and the gate's check of calibration."""
+    golden = Path(__file__).parents[1] / "contracts" / "golden" / "manifest.v1.json"
+    manifest = msgspec.structs.replace(Manifest.read(golden.read_bytes()), score_kind=kind)
+    reference = Reference.read((golden.parent / "reference.v1.json").read_bytes())
+    sample = ReferenceSample(golden.parent, reference)
+    estimate = estimate_of(manifest, sample, ScoreHistogram(), [])
+    case = CASES["linear_svc"].recipe("svc")
+    scores = np.column_stack([-np.arange(100.0), np.arange(100.0)])
+    same = Predictions(scores, 0.0, kind)
+    target = np.arange(100) % 2
+    pair = PairedEvaluation("0" * 64, case, table(100), target, same, same)
+    check = calibration_check(pair)
+
+    assert manifest.scores_name == f"{kind}s"
+    assert estimate.missing == f"the model gives {kind}s, no probabilities to estimate from"
+    assert not check.judged
+    assert f"got {kind} scores" in check.sentence

@@ -94,6 +94,11 @@ def calibration_check(evaluation: PairedEvaluation) -> Check:
     """Refused only if it is certainly worse than the tolerance, which no recipe chose."""
     task = evaluation.recipe.task
     tolerance, name = CALIBRATION_TOLERANCE[task], error_name(task)
+    kinds = {evaluation.challenger.kind, evaluation.production.kind}
+    if kinds - {"probability", "value"}:
+        got = " and ".join(sorted(f"{kind} scores" for kind in kinds))
+        sentence = f"{name}: not judged, since only probabilities are calibrated, got {got}"
+        return _check("calibration", name, "", got, sentence, passed=True, judged=False)
     found = calibration_errors(
         task, evaluation.target, evaluation.challenger, evaluation.production
     )

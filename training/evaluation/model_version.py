@@ -72,7 +72,8 @@ class ModelVersion:
     def predict(self, rows: pd.DataFrame) -> Predictions:
         """The predictions for rows, as the service would make them."""
         scores = self.session.scores(self._applied(rows))
-        return Predictions(scores, DecisionRule.of(self.manifest).threshold)
+        threshold = DecisionRule.of(self.manifest).threshold
+        return Predictions(scores, threshold, self.manifest.score_kind)
 
     def call_with(self, rows: pd.DataFrame, n_rows: int) -> Callable[[], object]:
         """A call that scores `n_rows` of these rows, which are repeated if there are fewer."""

@@ -11,7 +11,7 @@ from training.dataset import encoded_targets, targets_of
 from training.evaluation.holdout import common_holdout
 from training.evaluation.model_version import ModelVersion
 from training.evaluation.predictions import Predictions
-from training.metrics import METRICS, Target
+from training.metrics import METRICS, Target, metrics_for
 from training.recipe import Recipe
 
 MIN_COMMON_ROWS = 30
@@ -57,6 +57,7 @@ def evaluate_pair(
 
     """
     _check_same_targets(recipe, challenger.manifest, production.manifest)
+    _check_metric(recipe, challenger.manifest, production.manifest)
     holdout = common_holdout(recipe, challenger, production)
     rows = holdout.rows
     if len(rows) < MIN_COMMON_ROWS:
@@ -81,6 +82,18 @@ def evaluate_pair(
         production=production.predict(rows),
         in_time_order=holdout.in_time_order,
     )
+
+
+def _check_metric(recipe: Recipe, challenger: Manifest, production: Manifest) -> None:
+    metric = recipe.gates[0].metric
+    for manifest, role in ((challenger, "the challenger"), (production, "production")):
+        if recipe.is_classifier and metric not in metrics_for(recipe.task, manifest.score_kind):
+            raise InvalidData(
+                f"recipe {recipe.name!r}: expected {role} to have the metric {metric}, got a "
+                f"version with {manifest.scores_name} only",
+                remedy="put a metric that both versions have first in gates, or promote with "
+                "--force",
+            )
 
 
 def _check_same_targets(recipe: Recipe, challenger: Manifest, production: Manifest) -> None:

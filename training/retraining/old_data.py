@@ -23,6 +23,7 @@ from training.learned import with_learned_categories
 from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.retraining.partition import Partition
+from training.score_kind import decision_threshold
 
 SHARES = (1.0, 0.3, 0.1, 0.0)
 """The shares of the old rows that are tried, largest first."""
@@ -116,7 +117,8 @@ def _candidates(recipe: Recipe, found: Partition, seed: int) -> Iterator[tuple[f
         targets, features = targets_of(recipe, rows), features_of(rows, recipe.schema)
         learned = with_learned_categories(recipe, features)
         pipeline = fitted_pipeline(learned, features, targets, seed)
-        yield share, Predictions(scores_of(pipeline, validation, learned), recipe.threshold)
+        threshold = decision_threshold(pipeline.named_steps["model"], learned)
+        yield share, Predictions(scores_of(pipeline, validation, learned), threshold)
 
 
 def _sampled(old: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.DataFrame:
