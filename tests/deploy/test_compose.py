@@ -176,6 +176,20 @@ def test_mlflow_takes_the_name_that_clients_use() -> None:
     assert hosts in allowed.removeprefix("--allowed-hosts=").split(",")
 
 
+def test_the_platform_image_copies_what_is_here_and_its_context_holds_nothing_else() -> None:
+    dockerfile = (ROOT / "deploy" / "platform" / "Dockerfile").read_text()
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+    sources = {source for line in copies for source in line.split()}
+    rules = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    packages = {path.parent.name for path in ROOT.glob("*/py.typed")}
+
+    assert packages <= sources
+    assert all((ROOT / source).exists() for source in sources)
+    assert "*" in rules
+    assert {s if s in allowed else str(Path(s).parent) for s in sources} == allowed
+
+
 # `make up`
 
 
