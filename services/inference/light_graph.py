@@ -25,8 +25,8 @@ OPERATORS = frozenset(
     PRelu Pow Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
     ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round SVMClassifier SVMRegressor
     Scaler ScatterElements ScatterND Selu Shape Sigmoid Sign Sin Sinh Size Slice Softmax Softplus
-    Softsign Split Sqrt Squeeze Sub Sum Tan Tanh Tile TopK Transpose TreeEnsembleClassifier
-    TreeEnsembleRegressor Unsqueeze Where Xor ZipMap
+    Softsign Split Sqrt Squeeze Sub Sum Tan Tanh Tile TopK Transpose TreeEnsemble
+    TreeEnsembleClassifier TreeEnsembleRegressor Unsqueeze Where Xor ZipMap
     """.split()  # noqa: SIM905 - a list of a hundred quoted names is harder to read
 )
 """Operators whose work is bounded by the sizes of their inputs and outputs."""

@@ -17,6 +17,7 @@ import pytest
 from contracts.errors import PlatformError
 from contracts.manifest import DataIdentity, GoldenRequest, Manifest, Pointer
 from contracts.names import MANIFEST_FILE, MODEL_FILE
+from services.inference.light_graph import reason_not_light
 from services.inference.loader import load_model
 from services.inference.scores import finite_scores
 from tests.training.cases.catalog import CASES
@@ -123,6 +124,7 @@ def test_the_service_answers_like_the_fitted_pipeline(name: str, tmp_path: Path)
     expected = scores_of(found.pipeline, frame_of(sent, recipe.schema), recipe)
 
     assert (np.abs(got - expected) <= TOLERANCE * np.maximum(1.0, np.abs(expected))).all()
+    assert reason_not_light(found.model) == "" or found.certificate.form == "float32"
     check_types(stored_pipeline(found.pipeline, name)[1], name, {})
     if recipe.is_classifier:
         decided = recipe.decision_rule.class_indices(got)

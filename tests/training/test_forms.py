@@ -21,6 +21,7 @@ from contracts.reference import Reference
 from contracts.schema import Schema, category, integer, number
 from monitoring.performance.estimated import ScoreHistogram, estimate_of
 from monitoring.reference_sample import ReferenceSample
+from services.inference.light_graph import reason_not_light
 from tests import tiny
 from tests.training.cases.catalog import CASES
 from tests.training.cases.table import SCHEMA, table
@@ -53,7 +54,9 @@ def test_a_linear_model_is_served_in_float32_and_a_forest_behind_a_scaler_in_flo
         recipe = CASES[name].recipe(name)
         rows = split(recipe, load_table(recipe), 0)
         pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, 0)
-        forms[name] = certified_model(pipeline, recipe, rows, 0, np.float32).certificate
+        found = certified_model(pipeline, recipe, rows, 0, np.float32)
+        forms[name] = found.certificate
+        assert reason_not_light(found.model) == ""
 
     assert forms["logistic"].form == "float32"
     assert forms["logistic"].other_forms == {}
