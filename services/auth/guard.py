@@ -1,20 +1,22 @@
 """The guard: admits or refuses a request by its headers, before its body is read."""
 
+import asyncio
 import ipaddress
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
+
+import msgspec
 
 from contracts.errors import InvalidDocument, InvalidSetting
+from contracts.times import parse_utc
 from services.auth.keys import Key, KeyRing, Scope, read_ring
 from services.faults import Fault, InvalidKey
 from services.settings import ServiceSettings
-
-if TYPE_CHECKING:
-    from services.auth.limiter import Limiter
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -25,73 +27,124 @@ MAX_UNREADABLE_S = 60.0
 in the meantime must not stay valid."""
 FileIdentity = tuple[int, int, int]
 RequestHeaders = Mapping[bytes, bytes]
+Close = Callable[[], Awaitable[None]]
+
+
+class CountHit(Protocol):
+    """Counts a request of a key."""
+
+    def __call__(self, key_id: str, rate: str, /) -> "float | asyncio.Future[float]":
+        """0 if the request is within the rate, else the seconds until one is."""
+
+
+class _FoundKey(msgspec.Struct, frozen=True):
+    """A key of the ring, and when it expires, in seconds since 1970."""
+
+    key: Key
+    expires_at: float
+
+
+class PendingAdmission(msgspec.Struct, frozen=True):
+    """A request that is admitted or refused once Redis has counted it."""
+
+    key: Key
+    wait_s: "asyncio.Future[float]"
+
+    def check(self) -> None:
+        """Refuse the request if it is beyond the rate of its key.
+
+        Raises:
+            Fault: `rate_limited`.
+
+        """
+        _require_no_wait(self.key, self.wait_s.result())
 
 
 class Guard:
-    """Checks the key of a request, its scope and its rate; admits everyone where keys are off."""
+    """Checks the key of a request, its scope and its rate; admits everyone where keys are off.
+
+    A key that was found in the ring is not searched again until the ring changes; only the text
+    of a valid key is remembered.
+    """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.is_off = settings.keys == "off"
         self._path = keys_path(settings)
-        self._limiter = None if self.is_off else _limiter_of(settings)
+        self._hit, self._close = _limiter_of(settings, is_off=self.is_off)
         self._ring = KeyRing()
+        self._found: dict[str, _FoundKey] = {}
         self._loaded: FileIdentity | None = None
         self._next_check = 0.0
         self._unreadable_since: float | None = None
 
-    @property
-    def is_synchronous(self) -> bool:
-        """Whether `admit` is enough; if not, rates are counted elsewhere: await `aadmit`."""
-        return self._limiter is None or self._limiter.is_synchronous
+    def admit(self, headers: RequestHeaders, scope: Scope) -> PendingAdmission | None:
+        """Admit a request, counting it against the rate of its key.
 
-    def admit(self, headers: RequestHeaders, scope: Scope) -> None:
-        """Admit a request, counting it against the rate of its key in this process.
+        Returns what to wait for, where rates are counted in Redis.
 
         Raises:
             Fault: `unauthorized`, `forbidden` or `rate_limited`.
 
         """
-        if self._limiter is None:
-            return
+        if self.is_off:
+            return None
         key = self._authorize(headers, scope)
-        if key.rate:
-            _require_no_wait(key, self._limiter.hit(key.id, key.rate))
+        if not key.rate:
+            return None
+        wait_s = self._hit(key.id, key.rate)
+        if isinstance(wait_s, float):
+            _require_no_wait(key, wait_s)
+            return None
+        return PendingAdmission(key, wait_s)
 
     async def aadmit(self, headers: RequestHeaders, scope: Scope) -> None:
-        """Admit a request, counting it in Redis where rates are shared; async twin of `admit`.
+        """Admit a request, waiting for Redis where rates are counted there; as `admit`.
 
         Raises:
             Fault: `unauthorized`, `forbidden` or `rate_limited`.
 
         """
-        if self._limiter is None:
-            return
-        key = self._authorize(headers, scope)
-        if key.rate:
-            _require_no_wait(key, await self._limiter.ahit(key.id, key.rate))
+        pending = self.admit(headers, scope)
+        if pending is not None:
+            await pending.wait_s
+            pending.check()
 
     async def close(self) -> None:
         """Close the connection to Redis, if there is one."""
-        if self._limiter is not None:
-            await self._limiter.close()
+        await self._close()
 
     def _authorize(self, headers: RequestHeaders, scope: Scope) -> Key:
         presented = _presented_key(headers)
         if presented is None:
             raise Fault("unauthorized")
-        key = self._current_ring().find(presented, datetime.now(UTC))
-        if key is None:
-            raise InvalidKey
-        if scope not in key.scopes:
+        self._refresh_ring()
+        found = self._found.get(presented)
+        if found is None or time.time() >= found.expires_at:
+            found = self._find(presented)
+        if scope not in found.key.scopes:
             raise Fault(
                 "forbidden",
                 f"authorization: expected a key with the scope {scope!r}, "
-                f"got {key.name!r} with {', '.join(key.scopes)}",
+                f"got {found.key.name!r} with {', '.join(found.key.scopes)}",
             )
-        return key
+        return found.key
 
-    def _current_ring(self) -> KeyRing:
-        """The key ring, read again when the file has changed.
+    def _find(self, presented: str) -> _FoundKey:
+        """The valid key in the ring whose text was presented.
+
+        Raises:
+            InvalidKey: there is none.
+
+        """
+        key = self._ring.find(presented, datetime.now(UTC))
+        if key is None:
+            raise InvalidKey
+        expires_at = parse_utc(key.expires_at).timestamp() if key.expires_at else math.inf
+        found = self._found[presented] = _FoundKey(key, expires_at)
+        return found
+
+    def _refresh_ring(self) -> None:
+        """Read the key ring again if the file has changed.
 
         While the file is unreadable the keys stay as they were, for at most `MAX_UNREADABLE_S`.
         """
@@ -102,13 +155,12 @@ class Guard:
                 self._reload()
             except (InvalidDocument, OSError) as err:
                 self._keep_ring(err, now)
-        return self._ring
 
     def _reload(self) -> None:
         """Read the file if it has changed since it was last read successfully."""
         found = _file_identity(self._path)
         if found != self._loaded or self._unreadable_since is not None:
-            self._ring = read_ring(self._path)
+            self._use(read_ring(self._path))
             self._loaded = found
             self._unreadable_since = None
 
@@ -118,15 +170,34 @@ class Guard:
             self._unreadable_since = now
             logger.error("API keys stay as they were for %g s: %s", MAX_UNREADABLE_S, err)
         elif now - self._unreadable_since >= MAX_UNREADABLE_S and self._ring.keys:
-            self._ring = KeyRing()
+            self._use(KeyRing())
             logger.error("no API key is admitted until the file can be read: %s", err)
 
+    def _use(self, ring: KeyRing) -> None:
+        """Admit the keys of this ring, and no others."""
+        self._ring = ring
+        self._found.clear()
 
-def _limiter_of(settings: ServiceSettings) -> "Limiter":
-    # The `limits` library is loaded only where keys are in use.
+
+def _limiter_of(settings: ServiceSettings, *, is_off: bool) -> tuple[CountHit, Close]:
+    """What counts requests, and what closes it. `limits` is loaded only where keys are used."""
+    if is_off:
+        return _count_nothing, _close_nothing
     from services.auth.limiter import Limiter, SharedLimiter
 
-    return SharedLimiter(settings) if settings.redis_url.reveal() else Limiter()
+    if settings.redis_url.reveal():
+        shared = SharedLimiter(settings)
+        return shared.hit, shared.close
+    return Limiter().hit, _close_nothing
+
+
+def _count_nothing(key_id: str, rate: str, /) -> float:
+    del key_id, rate
+    return 0.0
+
+
+async def _close_nothing() -> None:
+    pass
 
 
 def keys_path(settings: ServiceSettings) -> Path:

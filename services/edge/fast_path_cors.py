@@ -12,6 +12,10 @@ class CrossOriginProtocol(FastPathProtocol):
 
     __slots__ = ()
 
+    def write_result(self, cycle: FastPathCycle, body: bytes) -> None:
+        """Write the response to a request of the fast path that succeeded."""
+        self.write_response(cycle, 200, body, ())
+
     def write_response(
         self,
         cycle: FastPathCycle,

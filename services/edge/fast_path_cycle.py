@@ -28,6 +28,9 @@ STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in 
 class ResponseWriter(Protocol):
     """The connection on which a cycle answers."""
 
+    def write_result(self, cycle: "FastPathCycle", body: bytes) -> None:
+        """Write the response to a request that succeeded: short, and plain JSON."""
+
     def write_response(
         self,
         cycle: "FastPathCycle",
@@ -57,11 +60,13 @@ class FastPathCycle:
 
     It stands in for uvicorn's `RequestResponseCycle`, of which it has the attributes that the
     protocol class reads and writes. `refusal`: why the request is refused once its body is read.
+    `is_admitted`: false while the guard waits for Redis; `is_received`: the body arrived meanwhile.
     """
 
     __slots__ = (
-        "_pieces", "disconnected", "headers", "keep_alive", "message_event", "n_bytes", "path",
-        "protocol", "refusal", "request_id", "response_complete", "route", "unit",
+        "_pieces", "disconnected", "headers", "is_admitted", "is_received", "keep_alive",
+        "message_event", "n_bytes", "path", "protocol", "refusal", "request_id",
+        "response_complete", "route", "unit",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +91,8 @@ class FastPathCycle:
         self.response_complete = False
         self.message_event = _NULL_EVENT
         self.refusal: Exception | None = None
+        self.is_admitted = True
+        self.is_received = False
         self.n_bytes = 0
         self._pieces: bytes | bytearray = b""
 
@@ -121,6 +128,11 @@ class FastPathCycle:
             self._pieces += piece
         return True
 
+    def receive_whole(self, body: bytes) -> None:
+        """Take the body in one piece."""
+        self.n_bytes = len(body)
+        self._pieces = body
+
     def body(self) -> bytes:
         """The body up to now."""
         return bytes(self._pieces)
@@ -131,10 +143,10 @@ class FastPathCycle:
 
     def set_result(self, result: bytes, /) -> None:
         """Send the response."""
-        if self.done():
+        if self.response_complete or self.disconnected:
             return
         if len(result) <= MIN_CODED_BYTES and type(result) is bytes:
-            self.protocol.write_response(self, 200, result, ())
+            self.protocol.write_result(self, result)
         else:
             self.send(200, result)
 
@@ -158,6 +170,28 @@ class FastPathCycle:
         if not self.done():
             headers = (*content.headers, *extra)
             self.protocol.write_response(self, status, content.body, headers, content.media_type)
+
+
+class ResultHead:
+    """The head of the response to a request that succeeded, up to the length of its body.
+
+    All connections share one: it is formatted again when uvicorn replaces its headers, that is
+    when the second of its `Date` has passed.
+    """
+
+    def __init__(self) -> None:
+        self._headers: Pairs | None = None
+        self._text = b""
+
+    def text(self, headers: Pairs) -> bytes:
+        """The head with these headers."""
+        if headers is not self._headers:
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self._text = b"%b%bcontent-type: %b\r\ncontent-length: " % (
+                STATUS_LINES[200], lines, JSON,
+            )  # fmt: skip
+            self._headers = headers
+        return self._text
 
 
 def response_bytes(

@@ -105,12 +105,13 @@ class Batcher:
             Fault: `overloaded`, if more rows wait than the queue holds.
 
         """
-        n_rows = len(pending.rows)
-        if self._has_no_room(n_rows) and not self._n_in_threads:
-            # A light model scores faster than a client retries: make room.
-            self._next_batch()
+        n_rows = len(pending.rows.features)
         if self._has_no_room(n_rows):
-            raise Fault("overloaded")
+            if not self._n_in_threads:
+                # A light model scores faster than a client retries: make room.
+                self._next_batch()
+            if self._has_no_room(n_rows):
+                raise Fault("overloaded")
         self._waiting.append(pending)
         self.waiting_rows += n_rows
         self._schedule()
@@ -183,16 +184,18 @@ class Batcher:
         """The requests of the next batch and the number of their rows; refuses late ones."""
         self._refuse_late()
         batch: list[PendingRequest] = []
-        n_rows = 0
+        n_rows = n_taken = 0
         while self._waiting:
             pending = self._waiting[0]
-            if batch and n_rows + len(pending.rows) > self._batch_rows:
+            n_own = len(pending.rows.features)
+            if batch and n_rows + n_own > self._batch_rows:
                 break
             self._waiting.popleft()
-            self.waiting_rows -= len(pending.rows)
+            n_taken += n_own
             if not pending.sink.done():
                 batch.append(pending)
-                n_rows += len(pending.rows)
+                n_rows += n_own
+        self.waiting_rows -= n_taken
         self._reason = FULL if self._waiting else DRAINED
         return batch, n_rows
 
@@ -244,7 +247,7 @@ class Batcher:
         scores = finite_scores(self._run, inputs)
         start = 0
         for pending in batch:
-            stop = start + len(pending.rows)
+            stop = start + len(pending.rows.features)
             pending.scores = scores[start:stop]
             start = stop
 

@@ -8,6 +8,7 @@ fast path accepts nothing that the schema would refuse.
 import struct
 from collections.abc import Sequence
 from itertools import chain
+from operator import getitem
 from typing import Any
 
 import msgspec
@@ -67,8 +68,11 @@ class Decoder:
         self._code_maps = tuple(_codes_of(f) for f in columns if f.is_category)
         self._n_numbers = len(columns) - len(self._code_maps)
         self._max_text_bytes = MAX_PADDING_FACTOR * _shortest_bytes(columns)
+        self._needs_nan = any(f.nullable for f in columns if not f.is_category)
         types = strict_types(columns), lenient_types(columns)
-        self._read_one = _Reader(*(row_struct(columns, each) for each in types))
+        self._read_one = _Reader(
+            row_struct(columns, types[0], needs_all=True), row_struct(columns, types[1])
+        )
         self._read_rows = _Reader(
             *(object_with("rows", list_of(row_struct(columns, each))) for each in types)
         )
@@ -98,9 +102,11 @@ class Decoder:
             return self.exact(parse_json(body))
         values = astuple(row)
         # As many colons as features, and each feature is present: no key occurs twice.
-        if body.count(b":") != len(values) or any(values[i] is UNSET for i in self._nullable):
+        if body.count(b":") != len(values):
             return self.exact(parse_json(body))
         if not is_strict:
+            if UNSET in values:
+                return self.exact(parse_json(body))
             return self._apply_policies(dict(zip(self._names, values, strict=True)))
         is_text = len(body) <= self._max_text_bytes and _is_one_line(body)
         text = body if is_text else _encode(row)
@@ -206,12 +212,10 @@ class Decoder:
 
     def _numbers(self, values: Sequence[Any]) -> list[float]:
         cut = self._n_numbers
-        numbers = list(values[:cut])
-        if None in numbers:
+        numbers = values[:cut]
+        if self._needs_nan and None in numbers:
             numbers = _nulls_as_nan(numbers)
-        for table, value in zip(self._code_maps, values[cut:], strict=True):
-            numbers.append(table[value])
-        return numbers
+        return [*numbers, *map(getitem, self._code_maps, values[cut:])]
 
 
 def _nulls_as_nan(values: Sequence[Any]) -> list[float]:

@@ -43,7 +43,7 @@ class JsonlLog:
         self._folder = folder
         self._by_day = by_day
         self._max_file_bytes = max_file_bytes
-        self._day = ""
+        self._day = 0
         self._descriptor = -1
         self._path = ""
         self._inode = 0
@@ -68,9 +68,9 @@ class JsonlLog:
             OSError: they could not be written completely.
 
         """
-        day = f"{now:%Y-%m-%d}"
+        day = now.toordinal()
         if day != self._day or self._size >= self._max_file_bytes or self._is_replaced():
-            self._open_file(day, now)
+            self._open_file(now)
         if self._is_torn:
             # The last write stopped in the middle of a line: end that line first.
             data = NEWLINE + data
@@ -89,7 +89,7 @@ class JsonlLog:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-            self._day = ""
+            self._day = 0
 
     def _is_replaced(self) -> bool:
         """Whether the path no longer names the open file; one system call."""
@@ -108,8 +108,9 @@ class JsonlLog:
         self._flushing.start()
         self._flushed = self._size
 
-    def _open_file(self, day: str, now: datetime) -> None:
+    def _open_file(self, now: datetime) -> None:
         self.close()
+        day = f"{now:%Y-%m-%d}"
         name = f"{now:%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         path = self._folder / day / name if self._by_day else self._folder / f"{day}-{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ class JsonlLog:
         self._descriptor = os.open(path, flags, LOG_FILE_MODE)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._path, self._inode = str(path), os.fstat(self._descriptor).st_ino
-        self._day, self._size, self._flushed, self._is_torn = day, 0, 0, False
+        self._day, self._size, self._flushed, self._is_torn = now.toordinal(), 0, 0, False
 
 
 def _flush(descriptor: int, start: int, stop: int) -> None:

@@ -83,7 +83,7 @@ class Recorder:
         start = 0
         for pending in batch:
             rows = pending.rows
-            stop = start + len(rows)
+            stop = start + len(rows.features)
             pending.sink.set_result(pending.render(result, slice(start, stop), rows.refused))
             start = stop
         self._answered.inc(len(batch))

@@ -57,7 +57,7 @@ class Renderer:
         """The lines of the traffic log for a result; `waits_s` has the latency per request."""
         waits_ms = [b"%.3f" % (wait_s * 1e3) for wait_s in waits_s]
         request_ids = [encode(pending.request.request_id) for pending in batch]
-        sizes = [len(pending.rows) for pending in batch]
+        sizes = [len(pending.rows.features) for pending in batch]
         features = [text for pending in batch for text in pending.rows.features]
         assignments = [pending.assignment for pending in batch]
         ends: Column = b""

@@ -24,10 +24,17 @@ def lenient_types(columns: Sequence[Feature]) -> list[Any]:
     return [_type_of(feature, feature.policy) for feature in columns]
 
 
-def row_struct(columns: Sequence[Feature], types: Sequence[Any]) -> type[Any]:
-    """A row: an object of exactly these features; a nullable one may be left out (UNSET)."""
+def row_struct(
+    columns: Sequence[Feature], types: Sequence[Any], *, needs_all: bool = False
+) -> type[Any]:
+    """A row: an object of exactly these features.
+
+    A nullable one may be left out (UNSET), unless `needs_all`.
+    """
     fields: list[Any] = [
-        (f"f{index}", each | UnsetType, UNSET) if feature.nullable else (f"f{index}", each)
+        (f"f{index}", each | UnsetType, UNSET)
+        if feature.nullable and not needs_all
+        else (f"f{index}", each)
         for index, (feature, each) in enumerate(zip(columns, types, strict=True))
     ]
     return msgspec.defstruct(

@@ -1,6 +1,8 @@
 """The rows of a request, decoded and validated."""
 
+import struct
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -66,9 +68,13 @@ def model_input(parts: Sequence[Rows], dtype: InputType) -> ModelInput:
     """The rows of several requests as a model's input, in their order."""
     if dtype is None:
         return [text for rows in parts for text in rows.features]
-    if all(len(rows) == 1 for rows in parts):
-        return np.array([rows.numbers[0] for rows in parts], dtype=dtype)
-    matrices = [np.asarray(rows.numbers, dtype=dtype) for rows in parts]
+    listed = [rows.numbers for rows in parts]
+    if all(len(numbers) == 1 for numbers in listed):
+        # NumPy takes twice as long from lists of lists.
+        values = [*chain.from_iterable(chain.from_iterable(listed))]
+        packed = struct.pack(f"={len(values)}{dtype.char}", *values)
+        return np.frombuffer(packed, dtype).reshape(len(listed), -1)
+    matrices = [np.asarray(numbers, dtype=dtype) for numbers in listed]
     return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
 
 

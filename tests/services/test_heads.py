@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from services.auth.guard import PendingAdmission
+from services.auth.keys import Key
 from services.edge.application import Response
 from services.edge.connections import ConnectionLimit
-from services.edge.fast_path import FastPathProtocol
+from services.edge.fast_path import FastPathProtocol, Shared
 from services.edge.routes import Route
 from services.edge.statuses import headers_of
 from services.faults import Fault
@@ -59,8 +61,9 @@ class Transport:
 class Bench:
     """A protocol of the fast path without a service; an ASGI application is never asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Any = None) -> None:
         self.handled: list[Request] = []
+        self.guard = guard
         self.transport = Transport()
         self.protocol = self._protocol()
         self.protocol.connection_made(self.transport)  # type: ignore[arg-type]  # it has what is used
@@ -83,11 +86,11 @@ class Bench:
 
         config = Config(app, access_log=False, log_config=None)
         config.load()
-        route = Route("POST", self._handle, scope=None)
+        route = Route("POST", self._handle, scope=self.guard and "predict")
         self.state = ServerState()
         edge: Any = SimpleNamespace(
             routes=SimpleNamespace(find={PATH: route}.get),
-            guard=SimpleNamespace(is_synchronous=True),
+            guard=self.guard,
             repository=SimpleNamespace(is_open=True),
             head_timeout_s=10.0,
             body_bytes=10_000,
@@ -95,7 +98,7 @@ class Bench:
         )
         return FastPathProtocol(
             edge=edge,
-            limit=ConnectionLimit(0, 0),
+            shared=Shared(ConnectionLimit(0, 0)),
             config=config,
             server_state=self.state,
             app_state={},
@@ -171,6 +174,36 @@ def test_resets_leave_no_timer_and_no_connection_behind() -> None:
             assert not bench.state.connections
         loop: Any = asyncio.get_running_loop()
         assert all(handle.cancelled() for handle in loop._scheduled)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 7.0])
+@pytest.mark.parametrize("when", ["before the body", "after the body"])
+@pytest.mark.parametrize(
+    "data", [request(), request(extra="expect: 100-continue\r\n")], ids=["plain", "expect"]
+)
+def test_a_request_waits_until_redis_has_counted_it(data: bytes, when: str, wait_s: float) -> None:
+    key = Key(id="a", name="shop", sha256="", scopes=(), rate="1/hour", created_at="")
+
+    async def run() -> None:
+        counted: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        guard = SimpleNamespace(admit=lambda *_: PendingAdmission(key, counted))
+        bench = Bench(guard)
+        cut = len(data) - len(GOOD) if when == "before the body" else len(data)
+        bench.send(data[:cut])
+        await asyncio.sleep(0)
+        assert not bench.handled
+        assert not bench.transport.written
+        counted.set_result(wait_s)
+        await asyncio.sleep(0)
+        asks = b"expect" in data and when == "before the body" and not wait_s
+        assert (b"100 Continue" in bench.transport.written) == asks
+        bench.send(data[cut:])
+        assert len(bench.handled) == (wait_s == 0)
+        assert (b"rate_limited" in bench.transport.written) == (wait_s > 0)
+        assert bench.transport.written.count(b"HTTP/1.1 200 OK") == (wait_s == 0)
+        assert not bench.state.tasks
 
     asyncio.run(run())
 
