@@ -11,18 +11,37 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from contracts.errors import Unwritable
 
 TEMPORARY_PREFIX = ".incoming-"
 """Prefix of a file that is still being written; the number after it is the writer's PID."""
-DEFAULT_MODE = 0o666
-"""Mode of new files, before the umask."""
+FILE_MODE = 0o640
+"""Mode of new files, whatever the umask allows beyond it: they hold rows of requests."""
+FOLDER_MODE = 0o750
+"""Mode of new folders, likewise."""
 
 
 def temporary_path(folder: Path) -> Path:
     """A path in `folder` for a file that this process writes and then renames into place."""
     return folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents; one that exists keeps its mode."""
+    missing: list[Path] = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(FOLDER_MODE, exist_ok=True)
+
+
+def open_new(path: Path) -> BinaryIO:
+    """An empty file to write to, with `FILE_MODE` if it did not exist."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    return os.fdopen(os.open(path, flags, FILE_MODE), "wb")
 
 
 def flush(path: Path) -> None:
@@ -34,7 +53,7 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = DEFAULT_MODE, to_disk: bool = True) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = FILE_MODE, to_disk: bool = True) -> None:
     """Replace the contents of a file, so that no reader sees half of them; makes its folder.
 
     With `to_disk=False` the file may be lost or empty after a power failure. Use that for data
@@ -46,7 +65,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = DEFAULT_MODE, to_disk: b
     """
     temporary = temporary_path(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -89,8 +108,8 @@ def lock_file(path: Path) -> Iterator[int]:
 
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, DEFAULT_MODE)
+        make_folder(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
     except OSError as err:
         raise unwritable(path, err) from err
     try:

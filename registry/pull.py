@@ -21,7 +21,7 @@ from contracts.errors import (
     Unwritable,
     preview,
 )
-from contracts.files import flush, temporary_path, unwritable
+from contracts.files import flush, make_folder, temporary_path, unwritable
 from contracts.integrity import check_answers
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MODEL_DIRECTORY, PRODUCTION, TAG_DIGEST, Layout
@@ -217,7 +217,7 @@ def _download(store: Store, stored: StoredVersion, directory: Path) -> Manifest:
     """Download to a temporary folder, verify, rename."""
     _check_size(store, stored)
     temporary = temporary_path(directory.parent)
-    temporary.mkdir(parents=True)
+    make_folder(temporary)
     try:
         try:
             downloaded = store.artifacts.download(stored.run_id, MODEL_DIRECTORY, temporary)

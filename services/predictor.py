@@ -139,7 +139,7 @@ class _Predictor:
         """Whether verified and warm models wait for requests."""
         if self.worker is None:
             return False
-        return self.worker.repository.is_open and bool(self.worker.repository.models)
+        return self.worker.repository.is_ready and bool(self.worker.repository.models)
 
 
 def freeze_heap() -> None:

@@ -73,6 +73,11 @@ class ServiceSettings:
     log_format: Literal["text", "json"] = setting(
         "SLIPWAY_SERVICE_LOG_FORMAT", "text", "log lines of the service: text, or json"
     )
+    ready_without_log: bool = setting(
+        "SLIPWAY_SERVICE_READY_WITHOUT_LOG",
+        default=False,
+        meaning="stay ready while predictions are refused for lack of a traffic log",
+    )
     log_file_bytes: int = setting(
         "SLIPWAY_SERVICE_SEGMENT_BYTES",
         128 * 1024 * 1024,

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from contracts.errors import PlatformError
+from contracts.files import make_folder, open_new
 from services.bento.port import check_port
 
 START_TIMEOUT_S = 60.0
@@ -56,8 +57,8 @@ def running_service(root: Path, port: int, log: Path) -> Iterator[str]:
 
     """
     url = f"http://127.0.0.1:{port}"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as sink:
+    make_folder(log.parent)
+    with open_new(log) as sink:
         process = subprocess.Popen(
             command("127.0.0.1", port),
             cwd=root,

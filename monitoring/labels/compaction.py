@@ -7,7 +7,7 @@ from secrets import token_hex
 import polars as pl
 from msgspec.structs import replace
 
-from contracts.files import write_whole
+from contracts.files import open_new, write_whole
 from contracts.labels import Label
 from contracts.names import Layout
 from monitoring.labels.ingest import ADDED_PREFIX
@@ -81,8 +81,13 @@ def _compacted(folder: Path) -> CompactionManifest:
     if tables:
         names = [f"part-{len(before.files):06d}-{token_hex(8)}.parquet"]
         whole = pl.concat(tables, how="vertical_relaxed")
-        whole.write_parquet(folder / names[0], compression="lz4")
+        _write(whole, folder / names[0])
     return commit(folder, before, names, sum(map(len, tables)), lines.torn, log_files)
+
+
+def _write(labels: pl.DataFrame, path: Path) -> None:
+    with open_new(path) as file:
+        labels.write_parquet(file, compression="lz4")
 
 
 def _remove_before(folder: Path, oldest: datetime) -> int:
@@ -106,7 +111,7 @@ def _remove_before(folder: Path, oldest: datetime) -> int:
             kept.append(name)
         elif len(young):
             kept.append(f"{name.rsplit('-', 1)[0]}-{token_hex(8)}.parquet")
-            young.write_parquet(folder / kept[-1], compression="lz4")
+            _write(young, folder / kept[-1])
     if removed:
         after: CompactionManifest = replace(before, files=tuple(kept), rows=before.rows - removed)
         write_whole(folder / COMPACTION_FILE, after.write_pretty())

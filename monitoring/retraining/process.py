@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from contracts.errors import PlatformError
+from contracts.files import open_new
 from contracts.process_error import read_error
 
 LOG_FILE = "training.log"
@@ -37,7 +38,7 @@ def run_training(request: Path, timeout_s: float, lock: int) -> Trained:
     log = request.with_name(LOG_FILE)
     command = [sys.executable, "-m", "training", "--request", str(request)]
     try:
-        with log.open("wb") as sink:
+        with open_new(log) as sink:
             done = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,

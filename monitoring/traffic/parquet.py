@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 from msgspec import UNSET
 
+from contracts.files import open_new
 from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
 from monitoring.traffic.flags import joined_flags, split_flags
@@ -70,9 +71,9 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         and (c.startswith("features.") or c in {"variant", "assigned", "prediction", "model"})
         and table[c].n_unique() <= MAX_ENCODED_VALUES
     ]
-    table.sort("time", maintain_order=True).cast(
-        dict.fromkeys(texts, pl.Categorical)
-    ).write_parquet(path, compression="lz4", row_group_size=250_000)
+    stored = table.sort("time", maintain_order=True).cast(dict.fromkeys(texts, pl.Categorical))
+    with open_new(path) as file:
+        stored.write_parquet(file, compression="lz4", row_group_size=250_000)
 
 
 def record_of(row: Mapping[str, Any]) -> TrafficRecord:

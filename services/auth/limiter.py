@@ -1,7 +1,7 @@
 """Rate limits: requests per key, counted in this process or, across replicas, in Redis.
 
-Both count in a sliding window: the requests of the current window, and those of the one before
-in proportion to what the last `expiry` seconds still cover of it.
+Both count in a sliding window: the requests of the current window, and those of the previous one
+in proportion to the part of it that is not yet a window's length ago.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ REDIS_RETRY_S = 1.0
 
 
 class _Window:
-    """The hits of one key: in the window with this number, and in the one before."""
+    """The hits of one key in the window of this number, and in the previous window."""
 
     __slots__ = ("current", "number", "previous")
 

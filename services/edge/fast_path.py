@@ -202,7 +202,7 @@ class FastPathProtocol(WatchedProtocol):
             raise _Refused
 
     def _is_free(self) -> bool:
-        """Whether a request could be answered now, without waiting for the one before it."""
+        """Whether a request could be answered now, without waiting for another."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused

@@ -173,7 +173,7 @@ class RouteTable:
         yield f"{root}/ready", _get(ready, scope=None, model=name, fault_body=shape)
 
     def _if_ready(self, body: dict[str, Any]) -> bytes:
-        if not self._repository.is_open:
+        if not self._repository.is_ready:
             raise Fault("not_ready")
         return encode(body)
 

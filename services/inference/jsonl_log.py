@@ -4,6 +4,8 @@ Each process writes its own log files. One `write` per batch to a file opened wi
 `write` accepted is in the kernel, so a process that is killed afterwards loses nothing. A power
 failure may lose the last seconds.
 
+A write that fails is undone, so that no record is in the log of a prediction that nobody was given.
+
 A file that somebody removed, renamed or replaced is noticed before the next write, which opens a
 new one. That takes one `stat` of the path for each batch, about 2 us; the write itself takes about
 as long. `fstat` of the descriptor takes 0.8 us, and does not notice that a file was renamed. A
@@ -18,25 +20,31 @@ import fcntl
 import logging
 import os
 import secrets
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
 
 from contracts.errors import Unwritable
+from contracts.files import FILE_MODE, make_folder
 
 logger = logging.getLogger("bentoml.slipway")
 
 NEWLINE = b"\n"
+PROBE_INTERVAL_S = 1.0
+PROBE_BYTES = 1 << 20
+"""After a failed write the log is writable again once a file of this size can be written."""
 FLUSH_BYTES = 4 << 20
 """A file is flushed to the disk each time it has grown by this much."""
-LOG_FILE_MODE = 0o644
 
 
 class JsonlLog:
     """The log files that this process writes in `folder`, or with `by_day` in a folder per day.
 
-    A file is closed when it reaches `max_file_bytes`, and at midnight UTC.
+    A file is closed when it reaches `max_file_bytes`, and at midnight UTC. `failed_at`: when the
+    log was last found unwritable, in seconds of `time.monotonic`; None if it is writable.
     """
 
     def __init__(self, folder: Path, max_file_bytes: int, *, by_day: bool = True) -> None:
@@ -51,6 +59,7 @@ class JsonlLog:
         self._is_torn = False
         self._flushed = 0
         self._flushing: Thread | None = None
+        self.failed_at: float | None = None
 
     def append(self, lines: Sequence[bytes], now: datetime) -> None:
         """Write records, given without their line breaks.
@@ -78,9 +87,13 @@ class JsonlLog:
         try:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
-        finally:
-            self._size += written
-            self._is_torn = written < len(data) and (written > 0 or self._is_torn)
+        except OSError:
+            self.failed_at = time.monotonic()
+            self._undo(written)
+            raise
+        self.failed_at = None
+        self._size += written
+        self._is_torn = False
         if self._size - self._flushed >= FLUSH_BYTES:
             self._start_flush()
 
@@ -90,6 +103,27 @@ class JsonlLog:
             os.close(self._descriptor)
             self._descriptor = -1
             self._day = 0
+
+    def is_writable(self) -> bool:
+        """Whether the last write succeeded, or there would be space for the next one.
+
+        After a failure, a file is written and removed to find out, at most once in
+        `PROBE_INTERVAL_S`.
+        """
+        now = time.monotonic()
+        if self.failed_at is not None and now - self.failed_at >= PROBE_INTERVAL_S:
+            self.failed_at = None if has_space(self._folder) else now
+        return self.failed_at is None
+
+    def _undo(self, written: int) -> None:
+        """Remove what a failed write has left of its lines."""
+        if not written:
+            return
+        try:
+            os.ftruncate(self._descriptor, self._size)
+        except OSError:
+            self._size += written
+            self._is_torn = True
 
     def _is_replaced(self) -> bool:
         """Whether the path no longer names the open file; one system call."""
@@ -113,9 +147,9 @@ class JsonlLog:
         day = f"{now:%Y-%m-%d}"
         name = f"{now:%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         path = self._folder / day / name if self._by_day else self._folder / f"{day}-{name}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, LOG_FILE_MODE)
+        self._descriptor = os.open(path, flags, FILE_MODE)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._path, self._inode = str(path), os.fstat(self._descriptor).st_ino
         self._day, self._size, self._flushed, self._is_torn = now.toordinal(), 0, 0, False
@@ -138,6 +172,20 @@ def _flush(descriptor: int, start: int, stop: int) -> None:
         os.close(descriptor)
 
 
+def has_space(folder: Path) -> bool:
+    """Whether a file of `PROBE_BYTES` can be written in a folder."""
+    probe = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        make_folder(folder)
+        probe.write_bytes(bytes(PROBE_BYTES))
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True
+
+
 def check_writable(folder: Path) -> None:
     """Check that a log could be written in a folder; creates the folder.
 
@@ -147,7 +195,7 @@ def check_writable(folder: Path) -> None:
     """
     probe = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe.touch()
         probe.unlink()
     except OSError as err:

@@ -57,6 +57,7 @@ class SingleEndpoint:
         self._lookups: set[asyncio.Task[None]] = set()
         self._log = JsonlLog(layout.traffic(pointer.name), settings.log_file_bytes)
         must_log = settings.traffic_on_error == "refuse"
+        self._needs_log = must_log and not settings.ready_without_log
         self._recorder = Recorder(served, self._log, metrics, cache, must_log=must_log)
         self._executor = ThreadPoolExecutor(served.concurrency, pointer.name)
         self._batcher = Batcher(
@@ -114,6 +115,10 @@ class SingleEndpoint:
                 self._look_up(pending, self._cache)
         except Fault as fault:
             sink.set_exception(fault)
+
+    def can_record(self) -> bool:
+        """Whether predictions can be logged, or need not be."""
+        return not self._needs_log or self._log.is_writable()
 
     async def retire(self) -> None:
         """Close once every accepted request is answered."""

@@ -80,6 +80,11 @@ class ModelRepository:
             except Exception as err:  # noqa: BLE001 - however one model fails, the others serve
                 self.failures.record(pointer, err)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests may be sent here: not while draining, nor while none can be logged."""
+        return self.is_open and all(each.can_record() for each in self.versions.values())
+
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` now, and after each change of `models`."""
         self._listeners.append(listener)

@@ -21,7 +21,8 @@ class Tail:
     def read(self, max_bytes: int) -> tuple[list[bytes], int]:
         """Whole lines, file by file, and about how many were skipped."""
         sizes = {path: path.stat().st_size for path in self._log_files()}
-        self._read_to = {path: self._read_to.get(path, 0) for path in sizes}
+        # A failed write is undone: the file may be shorter than it was.
+        self._read_to = {path: min(self._read_to.get(path, 0), sizes[path]) for path in sizes}
         grown = [path for path, size in sizes.items() if size > self._read_to[path]]
         lines: list[bytes] = []
         skipped_bytes = 0

@@ -1,7 +1,9 @@
 """A log file that is removed loses nothing that comes after, and an open one is not removed."""
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,8 @@ import pytest
 
 from contracts.names import Layout
 from monitoring.traffic.compaction import compact_traffic
-from services.inference.jsonl_log import JsonlLog
+from services.inference import jsonl_log
+from services.inference.jsonl_log import JsonlLog, has_space
 from tests.services.conftest import serving
 from tests.services.http_client import ask
 
@@ -155,3 +158,71 @@ def test_predictions_after_the_traffic_was_removed_are_in_the_log(
     files = service.layout.traffic("tiny").glob("*/*.jsonl")
     logged = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
     assert {r["prediction_id"] for r in logged} == {a["prediction_id"] for _, a, _ in answers}
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
+    """Let every write take `n_bytes` of what it is given, and the next one fail."""
+    taken = 0
+
+    def write(descriptor: int, data: bytes) -> int:
+        nonlocal taken
+        if taken == n_bytes:
+            raise OSError(28, "No space left on device")
+        taken = n_bytes
+        return os_write(descriptor, data[:n_bytes])
+
+    os_write = os.write
+    monkeypatch.setattr(os, "write", write)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 2, 4, 9])
+def test_a_write_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    log = JsonlLog(tmp_path, 1 << 20)
+    log.append([b"{1}"], NOW)
+    with monkeypatch.context() as patch:
+        full_disk(patch, n_bytes)
+        with pytest.raises(OSError, match="No space"):
+            log.append([b"{2}", b"{3}", b"{4}"], NOW)
+    log.append([b"{5}"], NOW)
+    log.close()
+
+    (path,) = tmp_path.rglob("*.jsonl")
+    assert path.read_bytes() == b"{1}\n{5}\n"
+
+
+def test_a_log_is_writable_again_once_there_is_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = JsonlLog(tmp_path, 1 << 20)
+    assert log.is_writable()
+    with monkeypatch.context() as patch:
+        full_disk(patch, 0)
+        with pytest.raises(OSError, match="No space"):
+            log.append([b"{1}"], NOW)
+    assert not log.is_writable()
+
+    monkeypatch.setattr(jsonl_log, "PROBE_INTERVAL_S", 0)
+    monkeypatch.setattr(jsonl_log, "has_space", lambda _: False)
+    assert not log.is_writable()
+    monkeypatch.setattr(jsonl_log, "has_space", has_space)
+    assert log.is_writable()
+    assert not [p for p in tmp_path.rglob("*") if "probe" in p.name]
+    (tmp_path / "file").touch()
+    assert not has_space(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_others_cannot_read_the_log_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        log = JsonlLog(tmp_path / "var" / "tiny", 1 << 20)
+        log.append([b"{1}"], NOW)
+        log.close()
+    finally:
+        os.umask(before)
+
+    for path in (tmp_path / "var").rglob("*"):
+        wanted = 0o750 if path.is_dir() else 0o640
+        assert stat.S_IMODE(path.stat().st_mode) == wanted & ~umask

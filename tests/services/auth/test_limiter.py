@@ -85,7 +85,7 @@ class FakeRedis:
 
 
 def waits_of(redis: FakeRedis, n_turns: int, n_each: int, rate: str = "1000/hour") -> list[float]:
-    """The waits of `n_each` requests in each of so many turns of the loop."""
+    """The waits of `n_each` requests in each of `n_turns` turns of the loop."""
 
     async def run() -> list[float]:
         shared = SharedLimiter(ServiceSettings(redis_url=Secret("redis://127.0.0.1:1")))
