@@ -19,7 +19,8 @@ class TrafficRecord(Document, frozen=True, kw_only=True):
     Three fields are there only while a `TrafficSplit` is in force. `unit` is the unit's
     pseudonym (see `bucket_of`). `assigned` is the variant that the unit was assigned to; it
     differs from `variant` if the challenger failed and production answered in its place.
-    `weight` is the challenger's share at that time.
+    `weight` is the challenger's share at that time. `trace_id` (W3C Trace Context, 32 hexadecimal
+    digits) is there if the request belonged to a trace and the service takes part in traces.
     """
 
     prediction_id: str
@@ -37,3 +38,4 @@ class TrafficRecord(Document, frozen=True, kw_only=True):
     unit: str | UnsetType = UNSET
     assigned: str | UnsetType = UNSET
     weight: float | UnsetType = UNSET
+    trace_id: str | UnsetType = UNSET

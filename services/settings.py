@@ -73,6 +73,11 @@ class ServiceSettings:
     log_format: Literal["text", "json"] = setting(
         "SLIPWAY_SERVICE_LOG_FORMAT", "text", "log lines of the service: text, or json"
     )
+    trace: bool = setting(
+        "SLIPWAY_SERVICE_TRACE",
+        default=False,
+        meaning="log the trace id of a request with traceparent, and answer with traceparent",
+    )
     ready_without_log: bool = setting(
         "SLIPWAY_SERVICE_READY_WITHOUT_LOG",
         default=False,

@@ -38,6 +38,9 @@ def table_of(records: Sequence[TrafficRecord], times: pl.Series) -> pl.DataFrame
     }
     if any(r.assigned for r in records):
         columns |= _assignments(records)
+    if any(r.trace_id for r in records):
+        traces = [r.trace_id or None for r in records]
+        columns["trace_id"] = pl.Series(traces, dtype=pl.String)
     for name in _names(r.scores for r in records):
         values = [r.scores.get(name) for r in records]
         columns[f"scores.{name}"] = pl.Series(values, dtype=pl.Float64)
@@ -103,6 +106,7 @@ def record_of(row: Mapping[str, Any]) -> TrafficRecord:
         unit=row.get("unit") or UNSET,
         assigned=row.get("assigned") or UNSET,
         weight=UNSET if row.get("weight") is None else row["weight"],
+        trace_id=row.get("trace_id") or UNSET,
     )
 
 

@@ -23,6 +23,7 @@ from services.edge.request_content import content_route, is_plain
 from services.edge.response_content import MAX_INLINE_BYTES, coded, content_of, is_coded
 from services.edge.routes import Page, Route, RouteTable
 from services.edge.statuses import CLOSE, STATUSES, HttpFault, Pairs, headers_of
+from services.edge.trace_context import trace_headers, trace_id_of
 from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.ids import new_request_id
 from services.inference.pending import Request
@@ -71,6 +72,7 @@ class Edge:
         self.max_connections = settings.connections
         self.max_connections_per_address = settings.connections_per_address
         self.cors = None if cors is None else CrossOrigin(self._serve, cors)
+        self.traces = settings.trace
         self._inner = inner
         self._deadline_s = settings.deadline_s
         self._read_body = BodyReader(settings.body_bytes, settings.body_timeout_s).read
@@ -135,6 +137,8 @@ class Edge:
             is_short = len(content.body) <= MAX_INLINE_BYTES
             content = coded(content) if is_short else await asyncio.to_thread(coded, content)
         headers = [(b"x-request-id", request_id.encode()), *response.headers]
+        if self.traces:
+            headers += trace_headers(asked)
         if response.status != NO_CONTENT:
             headers += [
                 (b"content-type", content.media_type),
@@ -178,7 +182,8 @@ class Edge:
             body = await self._read_body(receive, headers)
         unit = headers.get(UNIT_HEADER, b"")
         response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        route.handle(Request(body, request_id, unit, time.monotonic()), response)
+        trace_id = trace_id_of(headers) if self.traces else ""
+        route.handle(Request(body, request_id, unit, time.monotonic(), trace_id), response)
         return Response(200, await response)
 
 

@@ -33,6 +33,7 @@ from services.edge.http_head import MAX_HEAD_BYTES, is_oversized, malformation, 
 from services.edge.request_content import is_plain
 from services.edge.routes import Route
 from services.edge.statuses import CLOSE, Pairs
+from services.edge.trace_context import trace_headers, trace_id_of
 from services.edge.watched_protocol import WatchedProtocol
 from services.edge.whole_request import WholeRequestReader
 from services.faults import Fault
@@ -175,7 +176,10 @@ class FastPathProtocol(WatchedProtocol):
         elif cycle.refusal is not None:
             cycle.set_exception(cycle.refusal)
         else:
-            request = Request(cycle.body(), cycle.request_id, cycle.unit, time.monotonic())
+            trace_id = trace_id_of(cycle.headers) if self._edge.traces else ""
+            request = Request(
+                cycle.body(), cycle.request_id, cycle.unit, time.monotonic(), trace_id
+            )
             try:
                 cycle.route.handle(request, cycle)
             except Exception as err:  # noqa: BLE001 - the client must not wait for ever
@@ -284,7 +288,8 @@ class FastPathProtocol(WatchedProtocol):
 
     def write_result(self, cycle: FastPathCycle, body: bytes) -> None:
         """Write the response to a request of the fast path that succeeded."""
-        if not cycle.keep_alive or not self._edge.repository.is_open:
+        edge = self._edge
+        if not cycle.keep_alive or not edge.repository.is_open or edge.traces:
             self.write_response(cycle, 200, body, ())
             return
         head = self._shared.result_head.text(self.server_state.default_headers)
@@ -306,6 +311,8 @@ class FastPathProtocol(WatchedProtocol):
         """Write the response to a request of the fast path."""
         keep_alive = cycle.keep_alive and self._edge.repository.is_open and CLOSE not in extra
         headers = [*self.server_state.default_headers, *extra]
+        if self._edge.traces:
+            headers += trace_headers(cycle.headers)
         self.transport.write(
             response_bytes(
                 status, body, cycle.request_id, headers, media_type, keep_alive=keep_alive

@@ -8,6 +8,8 @@ handler of their route gets them.
 from dataclasses import replace
 from functools import lru_cache, partial
 
+import msgspec
+
 from contracts.errors import preview
 from contracts.schema import Violation
 from services.edge.asgi import Headers
@@ -61,7 +63,7 @@ def _handle(
         raise _invalid_length(f"{json_bytes}, and a body of {len(body)} bytes")
     if json_bytes:
         body = TensorBody.of(body, json_bytes)
-    handle(Request(body, request.request_id, request.unit, request.arrived), sink)
+    handle(msgspec.structs.replace(request, body=body), sink)
 
 
 def _handler(route: Route, headers: Headers) -> tuple[Handler, int]:

@@ -17,13 +17,15 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """A prediction request as it left its transport.
 
     `unit`: for whom it is (a user, an account), empty if unknown; it decides which version of a
-    split answers. `arrived`: when its last byte came, in seconds of `time.monotonic`.
+    split answers. `arrived`: when its last byte came, in seconds of `time.monotonic`. `trace_id`:
+    the trace that it belongs to, empty for none.
     """
 
     body: bytes
     request_id: str
     unit: bytes
     arrived: float
+    trace_id: str = ""
 
 
 class ResponseSink(Protocol):

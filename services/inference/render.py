@@ -11,7 +11,7 @@ from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.inference.batch_result import EMPTY_RESULT, BatchClock, BatchResult
 from services.inference.ids import new_id_tails
-from services.inference.pending import Assignment, PendingRequest
+from services.inference.pending import PendingRequest
 from services.inference.templates import (
     EMPTY_LIST,
     Column,
@@ -59,10 +59,10 @@ class Renderer:
         request_ids = [encode(pending.request.request_id) for pending in batch]
         sizes = [len(pending.rows.features) for pending in batch]
         features = [text for pending in batch for text in pending.rows.features]
-        assignments = [pending.assignment for pending in batch]
         ends: Column = b""
-        if any(assignments):
-            ends = _spread([_split_fields(each) for each in assignments], sizes)
+        have_more = [pending.assignment or pending.request.trace_id for pending in batch]
+        if any(have_more):
+            ends = _spread([_last_fields(pending) for pending in batch], sizes)
         return fill(
             self._line, result.id_head, result.ids, result.time, features, result.predictions,
             result.monitored_scores, *result.scores, result.flags or EMPTY_LIST,
@@ -112,12 +112,19 @@ def _line_template(known: Mapping[str, bytes]) -> bytes:
     return line[:-1] + b"%b}\n"
 
 
-def _split_fields(assignment: Assignment | None) -> bytes:
-    """The fields of a record that a split adds."""
-    if assignment is None:
-        return b""
-    added = {"unit": assignment.unit, "assigned": assignment.assigned, "weight": assignment.weight}
-    return b"," + encode(added)[1:-1]
+def _last_fields(pending: PendingRequest) -> bytes:
+    """The fields of a record that only some requests have: those of a split, and the trace."""
+    added: dict[str, str | float] = {}
+    assignment = pending.assignment
+    if assignment is not None:
+        added = {
+            "unit": assignment.unit,
+            "assigned": assignment.assigned,
+            "weight": assignment.weight,
+        }
+    if pending.request.trace_id:
+        added["trace_id"] = pending.request.trace_id
+    return b"," + encode(added)[1:-1] if added else b""
 
 
 def _flags_of(batch: Sequence[PendingRequest]) -> Sequence[bytes]:

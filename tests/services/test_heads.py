@@ -61,9 +61,10 @@ class Transport:
 class Bench:
     """A protocol of the fast path without a service; an ASGI application is never asked."""
 
-    def __init__(self, guard: Any = None) -> None:
+    def __init__(self, guard: Any = None, *, traces: bool = False) -> None:
         self.handled: list[Request] = []
         self.guard = guard
+        self.traces = traces
         self.transport = Transport()
         self.protocol = self._protocol()
         self.protocol.connection_made(self.transport)  # type: ignore[arg-type]  # it has what is used
@@ -92,6 +93,7 @@ class Bench:
             routes=SimpleNamespace(find={PATH: route}.get),
             guard=self.guard,
             repository=SimpleNamespace(is_open=True),
+            traces=self.traces,
             head_timeout_s=10.0,
             body_bytes=10_000,
             refuse=lambda err, *_: Response(400, str(err).encode(), headers_of(err)),
@@ -105,9 +107,9 @@ class Bench:
         )
 
 
-def run_on_bench(data: bytes, piece: int = 0) -> Bench:
+def run_on_bench(data: bytes, piece: int = 0, *, traces: bool = False) -> Bench:
     async def run() -> Bench:
-        bench = Bench()
+        bench = Bench(traces=traces)
         bench.send(data, piece)
         assert not bench.state.tasks
         return bench
