@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from services.edge.trace_context import TRACEPARENT, trace_headers, trace_id_of
 from tests.services.conftest import serving
 from tests.services.http_client import GOOD, JSON, ask
+from tests.services.protocol_bench import run_on_bench
 from tests.services.raw_connection import request
-from tests.services.test_heads import run_on_bench
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
