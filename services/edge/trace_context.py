@@ -16,7 +16,7 @@ _VALUE = re.compile(
     rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace_id>[0-9a-f]{32})"
     rb"-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})(?P<more>-[!-~]*)?"
 )
-VERSION = b"00"
+TRACE_VERSION = b"00"
 SAMPLED = 1
 """The only flag of this version."""
 
@@ -40,13 +40,13 @@ def trace_headers(headers: Headers) -> Pairs:
         return ()
     flags = int(found["flags"], 16) & SAMPLED
     span_id = os.urandom(8).hex().encode()
-    return ((TRACEPARENT, b"%b-%b-%b-%02x" % (VERSION, found["trace_id"], span_id, flags)),)
+    return ((TRACEPARENT, b"%b-%b-%b-%02x" % (TRACE_VERSION, found["trace_id"], span_id, flags)),)
 
 
 def _match(headers: Headers) -> re.Match[bytes] | None:
     """The parts of a valid `traceparent`; only a later version may have more of them."""
     value = headers.get(TRACEPARENT)
     found = None if value is None else _VALUE.fullmatch(value)
-    if found is not None and found["more"] is not None and found["version"] == VERSION:
+    if found is not None and found["more"] is not None and found["version"] == TRACE_VERSION:
         return None
     return found
