@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.serving import cost, neighbours, overload, plot, result, start, stops
+from benchmarks.serving import cost, neighbours, overload, plot, real_traffic, result, start, stops
 from benchmarks.serving.all_peers import PEERS
 from benchmarks.serving.bar import print_bars, speed_bars
 from benchmarks.serving.compare import (
@@ -29,6 +29,7 @@ from slipway import output
 FOLDER = ROOT / "build" / "benchmarks"
 ALONE = {
     "cost": cost.measure,
+    "real": real_traffic.measure,
     "start": start.measure,
     "neighbours": neighbours.measure,
     "overload": overload.measure,
@@ -47,6 +48,7 @@ def run(
     peers: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     scenario: Annotated[str, typer.Option(help="Only these, by commas.")] = "",
     cost: Annotated[bool, typer.Option(help="Of validation, metrics and traffic log.")] = False,
+    real: Annotated[bool, typer.Option(help="Real heads: keys, splits, traces, workers.")] = False,
     start: Annotated[bool, typer.Option(help="Start, and memory over time.")] = False,
     neighbours: Annotated[bool, typer.Option(help="Good clients next to bad ones.")] = False,
     overload: Annotated[bool, typer.Option(help="Overload.")] = False,
@@ -59,7 +61,7 @@ def run(
     check_wrk()
     machine = this_machine()
     say(f"{machine.cpu}, {machine.n_cores} cores, Python {machine.python}")
-    asked = (cost, start, neighbours, overload, stops)
+    asked = (cost, real, start, neighbours, overload, stops)
     kinds = [name for name, is_asked in zip(ALONE, asked, strict=True) if is_asked]
     place, cores = prepare(FOLDER), split_cores()
     field = Field(place, FOLDER, cores, answer_sizes(place, FOLDER, cores), seconds, patience)

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import socket
+import struct
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
@@ -69,6 +71,16 @@ class Line(asyncio.Protocol):
         """Close our half of the connection."""
         if not self._transport.is_closing():
             self._transport.write_eof()
+
+    def pause_reading(self) -> None:
+        """Leave what is answered in the socket."""
+        self._transport.pause_reading()
+
+    def reset(self) -> None:
+        """Close the connection with a reset."""
+        raw: socket.socket = self._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     def close(self) -> None:
         """Leave; nobody waits for an answer any more."""

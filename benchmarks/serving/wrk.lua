@@ -1,6 +1,7 @@
 -- wrk's part: POST the bodies of a file in turn, and end with the figures as one line of JSON.
 -- With "real" as the second argument each request has a head of its own: the headers of httpx
--- and of a load balancer, a trace, a request id, a cookie, and one of 100,000 users.
+-- and of a load balancer, a trace, a request id, a cookie, and one of 100,000 users. A third
+-- argument is the API key.
 local N_REAL_REQUESTS, N_USERS = 20000, 100000
 local requests, turn = {}, 0
 
@@ -35,9 +36,11 @@ function init(args)
   for line in io.lines(args[1]) do
     bodies[#bodies + 1] = line
   end
+  local key = args[3] and args[3] ~= "" and "Bearer " .. args[3] or nil
   local n = args[2] == "real" and N_REAL_REQUESTS or #bodies
   for i = 1, n do
     local headers = args[2] == "real" and real_headers() or { ["content-type"] = "application/json" }
+    headers["authorization"] = key
     requests[i] = wrk.format("POST", nil, headers, bodies[(i - 1) % #bodies + 1])
   end
 end

@@ -58,8 +58,9 @@ def drive(
     seconds: float,
     cores: str,
     heads: Heads = "constant",
+    key: str = "",
 ) -> Load:
-    """POST the bodies in turn over that many connections, for that long."""
+    """POST the bodies in turn over that many connections, for that long, with an API key."""
     command = [
         *pinned(cores),
         "wrk",
@@ -72,6 +73,7 @@ def drive(
         "--",
         str(bodies),
         heads,
+        key,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     line = done.stdout.strip().rpartition("\n")[2]
