@@ -1,7 +1,7 @@
 """`python -m benchmarks.serving.attack`: what one client can do to the others.
 
-Worst-case bodies at the size limit on each route, with `/livez` measured at the same time; and 1,000
-connections in every unfinished state, with a good client measured at the same time.
+Worst-case bodies at the size limit on each route, with `/livez` measured at the same time; and
+1,000 connections in every unfinished state, with a good client measured at the same time.
 """
 
 import asyncio
