@@ -131,7 +131,7 @@ class SingleEndpoint:
         """Close the traffic log and the cache."""
         if self._cache is not None:
             await self._cache.close()
-        self.served.session.close()
+        await asyncio.to_thread(self.served.session.close)
         self._executor.shutdown()
         self._log.close()
 
