@@ -25,7 +25,7 @@ class MonitoringSettings:
     )
     fault_share: float = setting(
         "SLIPWAY_MONITORING_FAULT_SHARE",
-        0.005,
+        0.0025,
         "smallest rise of the share of faulty rows that counts",
     )
     fewest_rows: int = setting(

@@ -10,6 +10,8 @@ from monitoring.traffic.batch import TrafficBatch
 
 FAR_SPANS = 1.0
 """A number is far if it lies beyond the reference's ends by more than this many of its spans."""
+END_MARGIN = 0.1
+"""How far beyond the reference's ends a number counts as outside, in its standard deviations."""
 ROUNDING = 1e-12
 """The largest share of a value that counts as its rounding error."""
 MAX_FAR_VALUES = 10_000
@@ -73,8 +75,10 @@ class NumericHistogram:
     """A numeric column in the bins of its reference.
 
     `n` counts all rows, `missing` those with null or no finite number, `mistyped` those with a
-    value of another type than at training, `far` those far from the reference; `far_values`
-    are the first of them. `minimum` and `maximum` are over finite numbers.
+    value of another type than at training, `far` those far from the reference, `far_below`
+    of them on its lower side; `far_values` are the first of them. `below` and `above` count
+    numbers beyond the reference's ends by a margin. `minimum` and `maximum` are over finite
+    numbers.
     """
 
     def __init__(self, reference: NumberReference) -> None:
@@ -85,7 +89,12 @@ class NumericHistogram:
         self.n = 0
         self.missing = 0
         self.mistyped = 0
+        margin = END_MARGIN * reference.std
+        self._least, self._most = reference.minimum - margin, reference.maximum + margin
+        self.below = 0
+        self.above = 0
         self.far = 0
+        self.far_below = 0
         self.far_values: list[float] = []
         self.minimum = np.inf
         self.maximum = -np.inf
@@ -121,6 +130,10 @@ class NumericHistogram:
             return
         low, high = float(numbers.min()), float(numbers.max())
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        if low < self._least:
+            self.below += int(np.count_nonzero(numbers < self._least))
+        if high > self._most:
+            self.above += int(np.count_nonzero(numbers > self._most))
         if low < self._low or high > self._high:
             self._add_far(numbers[(numbers < self._low) | (numbers > self._high)])
         first, last = int(time_bins.min()), int(time_bins.max())
@@ -133,6 +146,7 @@ class NumericHistogram:
 
     def _add_far(self, numbers: NDArray[np.float64]) -> None:
         self.far += len(numbers)
+        self.far_below += int(np.count_nonzero(numbers < self._low))
         self.far_values += numbers[: max(MAX_FAR_VALUES - len(self.far_values), 0)].tolist()
 
 

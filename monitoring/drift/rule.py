@@ -12,7 +12,7 @@ Or it has drifted slowly, over many windows (`monitoring.drift.trend`).
 `benchmarks/monitoring` measures the false alarms and the power of this rule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -25,6 +25,7 @@ from contracts.trend import Trend
 from contracts.verdict import Finding
 from metrics.multiple_testing import holm
 from monitoring.drift import statistics as st
+from monitoring.drift.details import Detail, categorical_details, numeric_details
 from monitoring.drift.histograms import (
     CategoricalHistogram,
     Histogram,
@@ -35,6 +36,9 @@ from monitoring.drift.origin import DriftOrigin
 from monitoring.drift.thresholds import DriftThresholds, Limit
 from monitoring.drift.trend import next_trend
 
+DETAIL_ALPHA = 0.5
+"""The tests of details together have this part of `alpha` as their chance of a false alarm. They
+keep well below it: an effect must also be large enough, and last."""
 PERSISTENCE_PARTS = 3
 MIN_PERSISTENCE = 0.6
 """Two of three parts; one of two is a burst."""
@@ -56,6 +60,7 @@ class _Evidence:
     statistics: Mapping[str, float]
     limits: Mapping[str, Limit]
     persistence: float
+    details: Sequence[Detail] = ()
 
 
 class OriginsOfDrift(Protocol):
@@ -93,6 +98,8 @@ def findings_of(
     ]
     corrected = holm([e.p_value for e in evidence])
     found = [_finding(e, p, thresholds) for e, p in zip(evidence, corrected, strict=True)]
+    chance = DETAIL_ALPHA * thresholds.settings.alpha / max(len(evidence), 1)
+    found = [_with_detail(f, e, chance) for f, e in zip(found, evidence, strict=True)]
     if before is not None:
         found = [_with_trend(f, before) for f in found]
     return [_with_origin(f, origins) if f.drifted and origins else f for f in found]
@@ -114,6 +121,7 @@ def _numeric_evidence(
         "wasserstein_normed": st.normed_wasserstein(p, q, edges, low, high, reference.std),
     }
     n, n_reference = int(q.sum()), int(p.sum())
+    parts = list(merged(blocks, PERSISTENCE_PARTS))
     return _Evidence(
         column=name,
         kind="number",
@@ -126,7 +134,8 @@ def _numeric_evidence(
             effect: thresholds.limit(name, effect, n_reference)
             for effect in ("ks", "wasserstein_normed")
         },
-        persistence=st.persistence(p, list(merged(blocks, PERSISTENCE_PARTS)), ordered=True),
+        persistence=st.persistence(p, parts, ordered=True),
+        details=numeric_details(column, parts, design_effect),
     )
 
 
@@ -138,6 +147,7 @@ def _categorical_evidence(
     design_effect = _design_effect(blocks, st.categorical_design_effect)
     _, p_value = st.chi_square(p, q, design_effect)
     n, n_reference = int(q.sum()), int(p.sum())
+    parts = list(merged(blocks, PERSISTENCE_PARTS))
     return _Evidence(
         column=name,
         kind="category",
@@ -147,7 +157,8 @@ def _categorical_evidence(
         test="chi-square",
         statistics=_distances(p, q),
         limits={"total_variation": thresholds.limit(name, "total_variation", n_reference)},
-        persistence=st.persistence(p, list(merged(blocks, PERSISTENCE_PARTS)), ordered=False),
+        persistence=st.persistence(p, parts, ordered=False),
+        details=categorical_details(p, q, parts, design_effect),
     )
 
 
@@ -237,6 +248,26 @@ def _finding(evidence: _Evidence, corrected_p: float, thresholds: DriftThreshold
         rows_effective=evidence.rows_effective,
         persistence=evidence.persistence,
         threshold_from=limits[effect].source,
+    )
+
+
+def _with_detail(finding: Finding, evidence: _Evidence, chance: float) -> Finding:
+    """A column that has not drifted as a whole drifts in its most certain large detail."""
+    certain = [
+        d for d in evidence.details if d.is_large and d.p_value < chance / len(evidence.details)
+    ]
+    if finding.drifted or not certain:
+        return finding
+    detail = min(certain, key=lambda d: d.p_value)
+    return replace(
+        finding,
+        drifted=True,
+        effect=detail.effect,
+        effect_size=detail.size,
+        effect_threshold=detail.threshold,
+        p_value=min(detail.p_value * len(evidence.details), 1.0),
+        statistics=finding.statistics | {detail.effect: detail.size},
+        threshold_from="settings",
     )
 
 

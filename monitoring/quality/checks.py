@@ -10,6 +10,7 @@ from contracts.reference import NumberReference, Reference
 from contracts.verdict import DataFault, QualityFinding
 from monitoring.drift import statistics as st
 from monitoring.drift.attribution import SegmentCounts
+from monitoring.drift.details import exceedance_p_value
 from monitoring.drift.histograms import (
     CategoricalHistogram,
     Histogram,
@@ -30,6 +31,8 @@ MOST = 0.5
 """The share of a window's rows that must differ from the one value that training knew."""
 UNIT_FACTORS = (1000.0, 100.0, 1e6, 60.0, 3600.0, 1024.0)
 """Wrong units that people send: kilo, percent or cents, micro, minutes, hours, kibi."""
+MIN_UNIT_VALUES = 10
+"""With fewer far values, that a unit explains them may be chance."""
 MAX_UNIT_DISTANCE = 0.3
 """Far values fit a unit if, divided by it, they are within this KS distance of the reference."""
 MIN_TORN_LINES = 10
@@ -119,7 +122,9 @@ def _of_column(
             yield replace(found, values=_new_categories(column)) if fault == "unseen" else found
     if isinstance(column, NumericHistogram):
         varied = _constant_at_training(name, column)
-        yield from [varied] if varied else _far(name, column, counts, settings)
+        yield from (
+            [varied] if varied else _far(name, column, counts, settings, _n_numeric(reference))
+        )
     if _is_constant(column):
         yield _fault(name, "constant", column.n, column.n, detail="one value in all rows")
 
@@ -152,19 +157,33 @@ def _new_categories(column: Histogram) -> tuple[str, ...]:
     return tuple(sorted(sorted(new, key=lambda name: -new[name])[:MAX_CATEGORIES_NAMED]))
 
 
+def _n_numeric(reference: Reference) -> int:
+    return sum(isinstance(c, NumberReference) for c in reference.features.values())
+
+
 def _far(
-    name: str, column: NumericHistogram, counts: QualityCounts, settings: MonitoringSettings
+    name: str,
+    column: NumericHistogram,
+    counts: QualityCounts,
+    settings: MonitoringSettings,
+    n_numeric: int,
 ) -> Iterator[QualityFinding]:
     """Numbers far from the reference, or outside the schema's range.
 
-    They need no test: five rows in a thousand are not beyond a whole span of the reference by
-    chance.
+    What the schema refuses needs no test. Of a heavy tail a few rows may lie beyond a whole span of
+    a small reference by chance: that is excluded by an exact count, as if they only lay beyond
+    its ends.
     """
     flagged = counts.flags[f"clipped:{name}"] + counts.flags[f"out_of_range:{name}"]
-    faulty = max(column.far, flagged)
+    factor = wrong_unit(column.reference, column.far_values)
+    n, known = column.n - column.missing, sum(column.reference.counts)
+    sides = column.far_below, column.far - column.far_below
+    by_chance = 2 * min(exceedance_p_value(beyond, n, known) for beyond in sides)
+    fits = bool(factor) and column.far >= MIN_UNIT_VALUES
+    certain = column.far if fits or by_chance < settings.alpha / n_numeric else 0
+    faulty = max(certain, flagged)
     if faulty < max(settings.fault_share * column.n, 2):
         return
-    factor = wrong_unit(column.reference, column.far_values)
     if factor:
         detail = f"{faulty} of {column.n} rows fit when divided by {factor:g}"
         yield _fault(name, "unit", faulty, column.n, detail=detail)

@@ -14,10 +14,16 @@ from monitoring.verdicts.history import strongest
 
 MAX_NAMED_COLUMNS = 3
 """Columns that the sentence names."""
+MIN_TWO_DECIMALS = 0.02
 EFFECT_NAMES = {
     "ks": "KS",
     "wasserstein_normed": "Wasserstein",
     "total_variation": "total variation",
+    "below_minimum": "share below training's smallest",
+    "above_maximum": "share above training's largest",
+    "category_odds": "log-odds of a value",
+    "tail_odds": "log-odds of a tail",
+    "spread": "log-spread",
 }
 METRIC_NAMES = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rmse": "RMSE"}
 """Other metrics are called by their own names."""
@@ -58,7 +64,7 @@ def quality_text(faults: Sequence[QualityFinding]) -> str:
 def drift_text(findings: Sequence[Finding]) -> str:
     """Which columns have drifted and by how much, or nothing."""
     drifted = [
-        f"{f.column} ({EFFECT_NAMES[f.effect]} {f.effect_size:.2f}{_slowly(f)}{_where(f)})"
+        f"{f.column} ({EFFECT_NAMES[f.effect]} {_size(f)}{_slowly(f)}{_where(f)})"
         for f in strongest([f for f in findings if f.drifted])
     ]
     return f"{_listed(drifted)} drifted" if drifted else ""
@@ -91,6 +97,12 @@ def performance_text(performance: Performance) -> str:
 
 def _faults(faults: Sequence[QualityFinding]) -> str:
     return _listed([f"{fault.column} ({fault.fault}, {fault.share:.1%})" for fault in faults])
+
+
+def _size(finding: Finding) -> str:
+    """The effect with two decimals, or two digits where it is smaller than they show."""
+    size = finding.effect_size
+    return f"{size:.2f}" if size >= MIN_TWO_DECIMALS else f"{size:.2g}"
 
 
 def _slowly(finding: Finding) -> str:

@@ -1,0 +1,172 @@
+"""Small changes that are grave: ends, tails and spread of numbers, rare categories and zeros.
+
+The effects of the whole column (`monitoring.drift.rule`) ask whether many rows have moved. These
+ask whether a few have moved far, or a rare thing has become less rare: by exact counts beyond the
+ends of training, by odds ratios, and by the spread. Each is a test with its own smallest effect.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from monitoring.drift import statistics as st
+from monitoring.drift.histograms import NumericHistogram
+
+MIN_END_SHARE = 0.0025
+"""Smallest share of rows beyond an end of training that counts."""
+MIN_LOG_ODDS = {"category_odds": 0.2, "tail_odds": 0.7}
+"""Smallest change of log-odds that counts: 1.22 times the odds, and twice for a tail, plus
+the reference's own error."""
+ODDS_ERROR = 1.5
+"""Standard errors of a reference's log-odds; one is the inverse root of its rarer rows."""
+MIN_SHARE_CHANGE = 0.0075
+"""... with at least this change of the share, so that no rarity alarms by its ratio alone."""
+MIN_LOG_SPREAD = 0.06
+"""Smallest change of the spread's logarithm that counts."""
+SPREAD_ERROR = 0.7
+"""The standard error of a reference's log-spread, times the root of its rows."""
+TAIL_BINS = (2, 4)
+ATOM_FACTOR = 3
+"""A bin this many times as full as an equal one holds one frequent value, such as zero."""
+MIN_BINS = 16
+MIN_PERSISTENT_PARTS = 0.6
+
+_Bins = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A detail of a column that has changed: its effect, the smallest that counts, its p-value."""
+
+    effect: str
+    size: float
+    threshold: float
+    p_value: float
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the effect counts."""
+        return self.size >= self.threshold
+
+
+def numeric_details(
+    column: NumericHistogram, parts: list[_Bins], design_effect: float
+) -> list[Detail]:
+    """What has changed in the details of a numeric column; `parts` are its counts by time."""
+    p, q = np.array(column.reference.counts), column.counts
+    found = list(_ends(column, int(p.sum()), int(q.sum()), design_effect))
+    full = np.flatnonzero(p >= ATOM_FACTOR * p.sum() / max(len(p), 1))
+    groups: list[tuple[int, ...]] = [(int(i),) for i in full]
+    found += _odds(p, q, groups, parts, design_effect, "category_odds")
+    if len(p) >= MIN_BINS:
+        tails = [tuple(range(n)) for n in TAIL_BINS]
+        tails += [tuple(range(len(p) - n, len(p))) for n in TAIL_BINS]
+        found += _odds(p, q, tails, parts, design_effect, "tail_odds")
+        found += _spread(column, p, q, design_effect)
+    return found
+
+
+def categorical_details(
+    p: _Bins, q: _Bins, parts: list[_Bins], design_effect: float
+) -> list[Detail]:
+    """Categories that training knew and that have become more or less frequent."""
+    groups: list[tuple[int, ...]] = [(int(i),) for i in np.flatnonzero(p)]
+    return _odds(p, q, groups, parts, design_effect, "category_odds")
+
+
+def exceedance_p_value(beyond: int, n: int, reference_n: int) -> float:
+    """The chance that this many of `n` new rows lie beyond the largest of `reference_n` old ones.
+
+    Exact for any continuous distribution, and conservative with ties: of all rows together the
+    `beyond` largest are new ones (Gumbel and von Schelling 1950). Below: both of two are.
+
+    >>> round(exceedance_p_value(2, 2, 2), 6)  # 2/4 * 1/3
+    0.166667
+    """
+    if beyond > n:
+        return 0.0
+    i = np.arange(beyond)
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.log((n - i) / (n + reference_n - i)).sum()))
+
+
+def _ends(
+    column: NumericHistogram, reference_n: int, n: int, design_effect: float
+) -> Iterator[Detail]:
+    """Rows below the smallest and above the largest value of training, by a margin."""
+    if not n or not reference_n:
+        return
+    for effect, beyond in (("below_minimum", column.below), ("above_maximum", column.above)):
+        p_value = exceedance_p_value(
+            int(beyond / design_effect), int(n / design_effect), reference_n
+        )
+        yield Detail(effect, beyond / n, MIN_END_SHARE, p_value)
+
+
+def _odds(
+    p: _Bins,
+    q: _Bins,
+    groups: list[tuple[int, ...]],
+    parts: list[_Bins],
+    design_effect: float,
+    effect: str,
+) -> list[Detail]:
+    """The change of the log-odds of each group of bins, if it lasts through the window."""
+    n, m = float(p.sum()), float(q.sum())
+    found = []
+    for group in groups:
+        before, now = float(p[list(group)].sum()), float(q[list(group)].sum())
+        m_effective = m / design_effect
+        share, share_now = before / n, now / m if m else 0.0
+        pooled = (before + now / design_effect) / (n + m_effective)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / max(m_effective, 1e-9)))
+        change = share_now - share
+        p_value = float(2 * special.ndtr(-abs(change) / error)) if error else 1.0
+        # Half a row more of each, so that nothing is infinitely rare.
+        odds = [(k + 0.5) / (total - k + 0.5) for k, total in ((before, n), (now, m))]
+        size = abs(float(np.log(odds[1] / odds[0])))
+        if abs(change) < MIN_SHARE_CHANGE or not _lasts(share, change, group, parts):
+            size = 0.0
+        least = MIN_LOG_ODDS[effect] + ODDS_ERROR / np.sqrt(min(before, n - before) + 1)
+        found.append(Detail(effect, size, float(least), p_value))
+    return found
+
+
+def _lasts(share: float, change: float, group: tuple[int, ...], parts: list[_Bins]) -> bool:
+    """Whether at least two thirds of the window show half of the change."""
+    seen = [part for part in parts if part.sum()]
+    shows = [(part[list(group)].sum() / part.sum() - share) / change >= 0.5 for part in seen]  # noqa: PLR2004 - half
+    return bool(shows) and float(np.mean(shows)) >= MIN_PERSISTENT_PARTS
+
+
+def _spread(column: NumericHistogram, p: _Bins, q: _Bins, design_effect: float) -> Iterator[Detail]:
+    """The distance from the 10th to the 90th percentile, against that of the reference.
+
+    Tested by Mood's (1954) rank test for a difference of scale.
+    """
+    edges = np.array(column.reference.edges)
+    spreads = [_decile_range(counts, edges) for counts in (p, q)]
+    n, m = float(p.sum()), float(q.sum()) / design_effect
+    if min(spreads) <= 0 or not m:
+        return
+    total = p + q / design_effect
+    rank = (np.cumsum(total) - total / 2) / total.sum() - 0.5
+    squares = rank**2
+    mean = float(total @ squares) / total.sum()
+    variance = float(total @ (squares - mean) ** 2) / total.sum()
+    if not variance:
+        return
+    difference = float(st.shares(q) @ squares - st.shares(p) @ squares)
+    p_value = float(2 * special.ndtr(-abs(difference) / np.sqrt(variance * (1 / n + 1 / m))))
+    size = abs(float(np.log(spreads[1] / spreads[0])))
+    yield Detail("spread", size, MIN_LOG_SPREAD + SPREAD_ERROR / np.sqrt(n), p_value)
+
+
+def _decile_range(counts: _Bins, edges: NDArray[np.float64]) -> float:
+    """The distance between the 10 % and the 90 % point, linear within bins."""
+    below = np.cumsum(st.shares(counts))[:-1]
+    low, high = np.interp([0.1, 0.9], below, edges)
+    return float(high - low)
