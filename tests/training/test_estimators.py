@@ -29,6 +29,7 @@ from training.pipeline import fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.rows import features_of, frame_of, plain_rows
 from training.score_kind import decision_threshold, score_kind_of
+from training.served_form import served_form
 from training.trust import check_types, stored_pipeline
 
 N_ROWS = 1_000
@@ -42,6 +43,8 @@ WITHOUT_ONNX = {
     "quantile_normal": "QuantileTransformer to a normal distribution",
 }
 """Cases that have no form in ONNX, and what the refusal names."""
+SLOW_AS_PIPELINE = {"gaussian_process", "gaussian_process_regressor"}
+"""Cases that take half a minute to certify in a scoring process; by hand they pass."""
 
 
 @cache
@@ -143,6 +146,19 @@ def test_what_has_no_onnx_form_is_refused_by_the_name_of_its_step(name: str, rea
 
     assert reason in caught.value.what
     assert "docs/certificate.md" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_ONNX.keys() - SLOW_AS_PIPELINE))
+def test_what_has_no_onnx_form_is_served_as_the_pipeline_itself(name: str) -> None:
+    case = CASES[name]
+    recipe, rows = case.recipe(name), rows_of(case.kind, gaps=case.gaps)
+    pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed=0)
+    form = served_form(pipeline, recipe, rows, seed=0)
+
+    assert form.runtime == "sklearn"
+    assert form.certificate.passed
+    assert form.certificate.form == "pipeline"
+    assert WITHOUT_ONNX[name] in form.certificate.other_forms["onnx"]
 
 
 def test_four_of_five_estimators_are_served_by_onnx(capsys: pytest.CaptureFixture[str]) -> None:
