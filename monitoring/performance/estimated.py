@@ -17,6 +17,7 @@ from scipy.optimize import isotonic_regression
 from contracts.errors import InvalidDocument
 from contracts.manifest import Manifest
 from contracts.names import SAMPLE_FILE
+from contracts.times import parse_utc
 from contracts.verdict import Estimate, Verdict
 from monitoring.reference_sample import ReferenceSample
 
@@ -26,6 +27,10 @@ ASSUMES = (
     "P(truth | features) is unchanged; concept drift does not move this number"
 )
 MIN_ROWS = 200
+MAX_COMPARED = 200
+"""Newest verdicts from which the track record is made."""
+MIN_COVERED = 0.9
+"""Share of a judged span that estimated windows must cover."""
 _SCORE_EDGES = np.linspace(0, 1, SCORE_BINS + 1)
 SCORE_MIDDLES = (_SCORE_EDGES[:-1] + _SCORE_EDGES[1:]) / 2
 
@@ -121,15 +126,32 @@ def expected_auc(probabilities: Numbers, counts: NDArray[np.int64]) -> float:
 
 
 def track_record(earlier: Sequence[Verdict], metric: str) -> list[tuple[float, float]]:
-    """The estimate and the realized value of each earlier window that has both."""
-    return [
-        (verdict.estimate.value, realized.value)
-        for verdict in earlier
-        if verdict.estimate is not None and verdict.estimate.metric == metric
-        if verdict.performance is not None and verdict.performance.start == verdict.window.start
-        for realized in verdict.performance.metrics
-        if realized.metric == metric
+    """The estimate and the realized value of each earlier span that has both.
+
+    With a label delay the window whose labels are judged lies earlier, and need not be one of
+    the windows that were estimated: those that cover it count by how much of it they cover.
+    """
+    newest = earlier[-MAX_COMPARED:]
+    estimates = [
+        (parse_utc(v.window.start), parse_utc(v.window.end), v.estimate.value)
+        for v in newest
+        if v.estimate is not None and v.estimate.metric == metric
     ]
+    found = []
+    for performance in (v.performance for v in newest if v.performance is not None):
+        realized = [m.value for m in performance.metrics if m.metric == metric]
+        if not realized or not performance.start or not performance.end:
+            continue
+        start, end = parse_utc(performance.start), parse_utc(performance.end)
+        shared = [
+            ((min(end, b) - max(start, a)).total_seconds(), value) for a, b, value in estimates
+        ]
+        overlaps = [(seconds, value) for seconds, value in shared if seconds > 0]
+        covered = sum(seconds for seconds, _ in overlaps)
+        if covered >= MIN_COVERED * (end - start).total_seconds() > 0:
+            estimate = sum(seconds * value for seconds, value in overlaps) / covered
+            found.append((estimate, realized[0]))
+    return found
 
 
 def _held_out(sample: ReferenceSample, manifest: Manifest) -> tuple[Numbers, Numbers] | str:

@@ -53,3 +53,40 @@ def test_the_estimate_cannot_see_concept_drift() -> None:
 
 def test_no_pair_has_no_expected_auc() -> None:
     assert np.isnan(expected_auc(np.zeros(3), np.array([1, 2, 3])))
+
+
+def test_the_track_record_is_filled_though_labels_come_late() -> None:
+    """A delay of a day and a half, and a monitor that runs 12 seconds after each window."""
+    from datetime import timedelta
+
+    from contracts.times import utc_text
+    from contracts.verdict import Estimate, Performance, RealizedMetric
+    from monitoring.performance.estimated import track_record
+    from tests.monitoring.verdict_history import DAY, MONDAY, verdict
+
+    late = 1.5 * DAY - timedelta(seconds=12)
+    metric = RealizedMetric(
+        metric="roc_auc", value=0.7, low=0.6, high=0.8, baseline=0.8, baseline_low=0.7,
+        baseline_high=0.9, greater_is_better=True, p_value=0.5, effect_threshold=0.02, worse=False,
+    )  # fmt: skip
+    past = [
+        verdict(
+            day,
+            estimate=Estimate(metric="roc_auc", value=0.8 + day / 10),
+            performance=Performance(
+                status="judged",
+                mature_at="",
+                start=utc_text(MONDAY + day * DAY - late),
+                end=utc_text(MONDAY + (day + 1) * DAY - late),
+                metrics=(metric,),
+            ),
+        )
+        for day in range(4)
+    ]
+    found = track_record(past, "roc_auc")
+
+    # Days 2 and 3 are judged on the second half of one day and the first of the next.
+    assert [(round(estimate, 3), realized) for estimate, realized in found] == [
+        (0.85, 0.7),
+        (0.95, 0.7),
+    ]
