@@ -37,6 +37,7 @@ def start_watchdog(
                     PATIENCE * deadline_s,
                 )
                 end(EXIT_CODE)
+                return
 
     Thread(target=watch, name="watchdog", daemon=True).start()
 
