@@ -1,7 +1,8 @@
 """uvicorn's protocol class with what it lacks: limits on connections, and deadlines.
 
-A connection that sends nothing is closed, and so is one whose head or body never ends, or whose
-response is complete while its body is not. Connections beyond the limits are refused.
+A connection that sends nothing is closed, and so is one whose head or body never ends, whose
+response is complete while its body is not, or whose client reads none of its responses.
+Connections beyond the limits are refused.
 
 This module imports private names of uvicorn; see `services.edge.install`.
 """
@@ -32,11 +33,12 @@ class WatchedProtocol(HttpToolsProtocol):
     `__slots__` keeps the instance dict small enough for CPython's key-sharing dicts: an idle
     connection uses a quarter less memory. `_in_message`: a request has begun and not ended;
     `_in_head`: nor has its head. `_unfinished_since`: the loop's time, 0 for never.
+    `_unread_since`: since when the client has read nothing of `_unread_bytes` that wait for it.
     """
 
     __slots__ = (
         "_edge", "_idle_until", "_in_head", "_in_message", "_limit", "_refusal", "_timer",
-        "_unfinished_since",
+        "_unfinished_since", "_unread_bytes", "_unread_since",
     )  # fmt: skip
 
     def __init__(self, *, edge: Edge, limit: ConnectionLimit, **uvicorn: Any) -> None:
@@ -46,6 +48,8 @@ class WatchedProtocol(HttpToolsProtocol):
         self._in_message = self._in_head = False
         self._unfinished_since = 0.0
         self._idle_until = 0.0
+        self._unread_bytes = 0
+        self._unread_since = 0.0
         self._refusal: Fault | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -67,11 +71,28 @@ class WatchedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def pause_writing(self) -> None:
+        """Watch a client whose responses fill their buffer."""
+        super().pause_writing()
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread_since = self.loop.time()
+
+    def _is_unread(self, now: float) -> bool:
+        """Whether the client has read nothing of its responses for the time limit."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting < self._unread_bytes:
+            self._unread_since = now
+        self._unread_bytes = waiting
+        return now - self._unread_since >= self._edge.head_timeout_s
+
     def _check_deadlines(self) -> None:
         """Close the connection if it is idle, or if what it sends does not end."""
         if self.transport.is_closing():
             return
         now, limit_s = self.loop.time(), self._edge.head_timeout_s
+        if self.flow.write_paused and self._is_unread(now):
+            self.transport.abort()
+            return
         is_pending = self.cycle is not None and not self.cycle.response_complete
         if self._unfinished_since and not self.flow.read_paused:
             due = self._unfinished_since + limit_s * self._grace(is_pending=is_pending)

@@ -18,6 +18,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = b""
+        self.unread = 0
         self.closed = False
 
     def write(self, data: bytes) -> None:
@@ -28,6 +29,12 @@ class Transport:
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def get_extra_info(self, name: str) -> Any:
         return ("127.0.0.1", 1234) if name in {"peername", "sockname"} else None

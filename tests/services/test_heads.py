@@ -121,6 +121,27 @@ def test_a_request_waits_until_redis_has_counted_it(data: bytes, when: str, wait
     asyncio.run(run())
 
 
+def test_a_client_that_reads_nothing_of_its_responses_is_left() -> None:
+    async def run() -> None:
+        bench = Bench()
+        protocol, limit_s = bench.protocol, bench.protocol._edge.head_timeout_s
+        bench.send(request())
+        bench.transport.unread = 100_000
+        protocol.pause_writing()
+        protocol._check_deadlines()
+        assert not bench.transport.closed
+        protocol._unread_since -= limit_s
+        bench.transport.unread = 90_000
+        protocol._check_deadlines()
+        assert not bench.transport.closed
+        protocol._unread_since -= limit_s
+        protocol._check_deadlines()
+        assert bench.transport.closed
+        protocol.connection_lost(None)
+
+    asyncio.run(run())
+
+
 def upgraded(body: bytes, protocol: str) -> bytes:
     extra = f"connection: Upgrade\r\nUpgrade: {protocol}\r\n"
     return request(body, extra=extra)
