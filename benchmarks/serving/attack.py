@@ -126,6 +126,9 @@ async def _states(
         lines = [await begin(server.port, good) for _ in range(n)]
         found[name] = await _good(server.port, good, seconds)
         await asyncio.sleep(max(TIMEOUT_S + GRACE_S - seconds, 0))
+        for line in lines:
+            line.resume_reading()
+        await asyncio.sleep(0.5)
         found[name]["open"] = sum(not line.is_closed for line in lines)
         for line in lines:
             line.close()

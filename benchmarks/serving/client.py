@@ -41,6 +41,7 @@ class Line(asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self.is_closed = False
+        self._is_paused = False
 
     @classmethod
     async def open(cls, port: int) -> Self:
@@ -75,6 +76,12 @@ class Line(asyncio.Protocol):
     def pause_reading(self) -> None:
         """Leave what is answered in the socket."""
         self._transport.pause_reading()
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        """Read again; only then is it seen that the server closed the connection."""
+        if self._is_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def reset(self) -> None:
         """Close the connection with a reset."""

@@ -129,14 +129,14 @@ def test_a_client_that_reads_nothing_of_its_responses_is_left() -> None:
         bench.transport.unread = 100_000
         protocol.pause_writing()
         protocol._check_deadlines()
-        assert not bench.transport.closed
+        assert not bench.transport.is_closing()
         protocol._unread_since -= limit_s
         bench.transport.unread = 90_000
         protocol._check_deadlines()
-        assert not bench.transport.closed
+        assert not bench.transport.is_closing()
         protocol._unread_since -= limit_s
         protocol._check_deadlines()
-        assert bench.transport.closed
+        assert bench.transport.is_closing()
         protocol.connection_lost(None)
 
     asyncio.run(run())
