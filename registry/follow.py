@@ -16,7 +16,7 @@ from contracts.errors import CorruptModel, GateRefused, PlatformError, RegistryU
 from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, ROLES, SHADOW, Layout
 from contracts.printable import printable
-from registry.alias_pointers import AliasPointers
+from registry.alias_sync import AliasSync
 from registry.heartbeat import write_heartbeat
 from registry.mlflow_store.models import StoredModel
 from registry.pointers import read_pointer, remove_pointer, write_pointer
@@ -54,7 +54,7 @@ class Follower:
 
     def __post_init__(self) -> None:
         self.preparations = Preparations(self.layout, self.trial)
-        self._alias_pointers = AliasPointers(self.layout, self.preparations)
+        self._alias_sync = AliasSync(self.layout, self.preparations)
         self._shadow_process = ShadowProcess(self.layout)
 
     def follow(self, parent: int) -> None:
@@ -174,7 +174,7 @@ class Follower:
 
     def _follow_roles(self, store: Store, model: StoredModel, production: Pointer) -> None:
         """Follow challenger and shadow, and split the requests."""
-        pointers = self._alias_pointers
+        pointers = self._alias_sync
         spec = pointers.split_spec(model)
         if self.rollout.finish_ended(store, model, spec):
             # It may have changed the model that was read; the next poll sees it as it is.
@@ -192,7 +192,7 @@ class Follower:
         self, store: Store, model: StoredModel, production: Pointer, spec: SplitSpec
     ) -> None:
         """Give the challenger the share that people want, or its canary has reached."""
-        pointers = self._alias_pointers
+        pointers = self._alias_sync
         if not spec.steps:
             pointers.write_split(model, spec.weight, spec.by, "")
         elif challenger := read_pointer(self.layout, model.name, CHALLENGER):
@@ -205,13 +205,13 @@ class Follower:
         """Point a role at the version of its alias, if there is one that may be asked."""
         name, version = model.name, model.aliases.get(role)
         if version in {None, production.version}:
-            self._alias_pointers.clear(name, role)
+            self._alias_sync.clear(name, role)
             return "no"
         against = " ".join(filter(None, (production.digest, by)))
         if must_wait(store, self.layout, name, role, version, against):
             return "no"
         try:
-            if not self._alias_pointers.point(store, production, role, version, by):
+            if not self._alias_sync.point(store, production, role, version, by):
                 return "preparing"
         except (CorruptModel, GateRefused) as err:
             # Only the gate's refusal depends on production; a corrupt version is so by itself.

@@ -24,14 +24,14 @@ from contracts.settings import load_settings
 from services.auth import guard as key_guard
 from services.auth.guard import Guard
 from services.bento import deployment_hook
+from services.bento.bento_context import is_followed, model_source
 from services.bento.client_api import api_methods
 from services.bento.cross_origin import cross_origin_options
 from services.bento.graceful_stop import delay_stop, name_parent, stop_with_parent
 from services.bento.json_logs import format_logs
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
 from services.bento.metrics_page import hide_ended_series
-from services.bento.packaged import is_followed, model_source
-from services.bento.packing import NOTHING, PulledModel
+from services.bento.packed_models import NOTHING, PulledModel
 from services.bento.port import check_port
 from services.edge.application import Edge
 from services.edge.asgi import App

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from contracts.decision_rule import DecisionRule, Scores
 from contracts.manifest import Metric, ScoreKind, Task
-from metrics import classification, ranking, regression, weighted
+from metrics import bootstrap_metrics, classification, ranking, regression
+from metrics.bootstrap_metrics import Resampled, WeightedMetric, Weights
 from metrics.value import Values
-from metrics.weighted import Resampled, WeightedMetric, Weights
 
 Target = NDArray[Any]
 """What a model should have predicted: class indices of a classifier, shape `(n_rows,)`; values
@@ -86,7 +86,9 @@ def _mean(
     """A metric that is the mean of one number per row."""
     return MetricDefinition(
         value=lambda target, scores, at: float(per_row(target, scores, at).mean()),
-        weighted=lambda target, scores, at: weighted.weighted_mean(per_row(target, scores, at)),
+        weighted=lambda target, scores, at: bootstrap_metrics.weighted_mean(
+            per_row(target, scores, at)
+        ),
         greater_is_better=greater_is_better,
         needs=needs,
     )
@@ -116,7 +118,9 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
     "binary": {
         "roc_auc": MetricDefinition(
             value=lambda target, scores, _: ranking.roc_auc(target, scores[:, 1]).value,
-            weighted=lambda target, scores, _: weighted.weighted_roc_auc(target, scores[:, 1]),
+            weighted=lambda target, scores, _: bootstrap_metrics.weighted_roc_auc(
+                target, scores[:, 1]
+            ),
             greater_is_better=True,
             needs="margin",
         ),
@@ -125,7 +129,7 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
             value=lambda target, scores, at: (
                 classification.f1(target, _decisions("binary", scores, at)).value
             ),
-            weighted=lambda target, scores, at: weighted.weighted_f1(
+            weighted=lambda target, scores, at: bootstrap_metrics.weighted_f1(
                 target, _decisions("binary", scores, at)
             ),
             greater_is_better=True,
@@ -143,7 +147,7 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
             value=lambda target, scores, at: (
                 classification.macro_f1(target, _decisions("multiclass", scores, at)).value
             ),
-            weighted=lambda target, scores, at: weighted.weighted_macro_f1(
+            weighted=lambda target, scores, at: bootstrap_metrics.weighted_macro_f1(
                 target, _decisions("multiclass", scores, at)
             ),
             greater_is_better=True,
@@ -153,7 +157,7 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
     "regression": {
         "rmse": MetricDefinition(
             value=lambda target, scores, _: regression.rmse(target, scores).value,
-            weighted=lambda target, scores, _: weighted.weighted_rmse(target, scores),
+            weighted=lambda target, scores, _: bootstrap_metrics.weighted_rmse(target, scores),
             greater_is_better=False,
         ),
         "mae": _mean(
@@ -162,7 +166,7 @@ METRICS: Mapping[Task, Mapping[str, MetricDefinition]] = {
         ),
         "r2": MetricDefinition(
             value=lambda target, scores, _: regression.r2(target, scores).value,
-            weighted=lambda target, scores, _: weighted.weighted_r2(target, scores),
+            weighted=lambda target, scores, _: bootstrap_metrics.weighted_r2(target, scores),
             greater_is_better=True,
         ),
     },

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate.scenarios import Scenario, blunderer, classifier, regressor, true_improvement
+from metrics.bootstrap_metrics import Resampled, Weights
 from metrics.interval import wilson
-from metrics.weighted import Resampled, Weights
 from training.evaluation.bootstrap import (
     Improvement,
     alpha_at_attempt,

@@ -24,7 +24,7 @@ from benchmarks.lifecycle.scenarios import World, lines_of, record_of, requests
 from contracts.canary import Canary, CanaryEvidence
 from registry.canary import decide_step
 from registry.split_spec import DEFAULT_REQUESTS_PER_STEP, parse_split
-from services.shadow.evidence import EvidenceCounter
+from services.shadow.canary_evidence import EvidenceCounter
 from services.shadow.log_entry import LogEntry
 
 SEED = 20260420

@@ -25,7 +25,7 @@ from benchmarks.lifecycle.processes import Step, ended, preload, start
 from benchmarks.serving import result
 from benchmarks.serving.bar import Bar, at_least, at_most, print_bars
 from benchmarks.serving.machine import this_machine
-from benchmarks.serving.workplace import ROOT, slipway
+from benchmarks.serving.testbed import ROOT, slipway
 from contracts.manifest import Pointer
 from registry.doctor import examine, repair
 from registry.production import reconcile

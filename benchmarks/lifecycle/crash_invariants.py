@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lifecycle.crash_workload import ANSWERED
-from benchmarks.serving.workplace import Workplace, environ_of, slipway
+from benchmarks.serving.testbed import Workplace, environ_of, slipway
 from contracts.errors import CorruptModel, PlatformError
 from contracts.manifest import Pointer
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, TAG_DIGEST, Layout

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.serving.workplace import ROOT, quiet_environ
+from benchmarks.serving.testbed import ROOT, quiet_environ
 
 
 @dataclass(frozen=True)

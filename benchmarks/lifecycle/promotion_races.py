@@ -29,7 +29,7 @@ from benchmarks.lifecycle.registry_actions import (
 from benchmarks.serving import result
 from benchmarks.serving.bar import Bar, at_most, print_bars
 from benchmarks.serving.machine import this_machine
-from benchmarks.serving.workplace import ROOT, Workplace, environ_of, slipway
+from benchmarks.serving.testbed import ROOT, Workplace, environ_of, slipway
 from registry.history import Event, history
 from registry.production import read_state, reconcile
 from registry.settings import RegistrySettings

@@ -23,10 +23,10 @@ from msgspec.structs import replace
 from benchmarks.gate.__main__ import say
 from benchmarks.serving.compare import bodies_of, forget_traffic
 from benchmarks.serving.machine import split_cores
-from benchmarks.serving.meter import await_calm
+from benchmarks.serving.machine_load import await_calm
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.server import Server
-from benchmarks.serving.workplace import ROOT, Workplace, prepare
+from benchmarks.serving.testbed import ROOT, Workplace, prepare
 from benchmarks.serving.wrk import Load, check_wrk, drive
 from contracts.errors import PlatformError
 from contracts.manifest import Pointer

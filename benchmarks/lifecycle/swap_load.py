@@ -22,7 +22,7 @@ from benchmarks.lifecycle.mlflow_ui_user import Hand
 from benchmarks.serving.client import OK, Line, request_of
 from benchmarks.serving.machine import Cores
 from benchmarks.serving.server import HOST, Server, free_port
-from benchmarks.serving.workplace import (
+from benchmarks.serving.testbed import (
     BENTOFILE,
     Workplace,
     environ_of,

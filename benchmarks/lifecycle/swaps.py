@@ -32,7 +32,7 @@ from benchmarks.serving import result
 from benchmarks.serving.bar import Bar, at_most, print_bars
 from benchmarks.serving.client import percentile_ms, run_client
 from benchmarks.serving.machine import Cores, split_cores, this_machine
-from benchmarks.serving.workplace import ROOT
+from benchmarks.serving.testbed import ROOT
 from benchmarks.serving.wrk import Load, check_wrk
 from slipway import output
 

@@ -21,7 +21,7 @@ from benchmarks.serving.compare import (
 from benchmarks.serving.machine import Machine, split_cores, this_machine
 from benchmarks.serving.peer import Slipway
 from benchmarks.serving.scenario import SCENARIOS
-from benchmarks.serving.workplace import ROOT, prepare
+from benchmarks.serving.testbed import ROOT, prepare
 from benchmarks.serving.wrk import check_wrk
 from contracts.errors import PlatformError
 from slipway import output

@@ -7,7 +7,7 @@ import msgspec
 
 from benchmarks.serving.peer import Peer
 from benchmarks.serving.server import Server
-from benchmarks.serving.workplace import BATCH_ROWS, Row, Work
+from benchmarks.serving.testbed import BATCH_ROWS, Row, Work
 from contracts.errors import PlatformError
 
 TOLERANCE = 1e-5

@@ -24,7 +24,7 @@ from benchmarks.serving.compare import Field, forget_traffic, setting_of
 from benchmarks.serving.machine import split_cores, this_machine
 from benchmarks.serving.peer import Slipway
 from benchmarks.serving.server import HOST, Server
-from benchmarks.serving.workplace import ROOT, prepare
+from benchmarks.serving.testbed import ROOT, prepare
 from benchmarks.serving.worst_bodies import WORST
 from contracts.errors import PlatformError
 from services.settings import ServiceSettings

@@ -11,11 +11,11 @@ from benchmarks.serving.agreement import check_answers
 from benchmarks.serving.all_peers import PEERS, peer
 from benchmarks.serving.environment import python_of
 from benchmarks.serving.machine import Cores
-from benchmarks.serving.meter import DISTURBED, Meter, await_calm, quietest
+from benchmarks.serving.machine_load import DISTURBED, Meter, await_calm, quietest
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.scenario import Scenario
 from benchmarks.serving.server import Server
-from benchmarks.serving.workplace import Work, Workplace, write_bodies
+from benchmarks.serving.testbed import Work, Workplace, write_bodies
 from benchmarks.serving.wrk import drive
 
 WARM_UP_S = 2

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from benchmarks.serving.anatomy import steps_us
 from benchmarks.serving.bar import Bar, at_most
 from benchmarks.serving.compare import Field, measure_server, medians
-from benchmarks.serving.parts import BARE, VARIANTS, WHOLE
+from benchmarks.serving.cpu_breakdown import steps_us
+from benchmarks.serving.edge_parts import BARE, VARIANTS, WHOLE
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.scenario import SCENARIOS
 from slipway import output
@@ -26,7 +26,7 @@ class Variant(Slipway):
     def command(self, setting: Setting, port: int) -> Sequence[str]:
         """Its script."""
         del setting
-        return [sys.executable, "-m", "benchmarks.serving.edge_alone", self.name, str(port)]
+        return [sys.executable, "-m", "benchmarks.serving.bare_edge", self.name, str(port)]
 
     def environ(self, setting: Setting, port: int) -> Mapping[str, str]:
         """The workplace's; keys are off, as `bentoml serve` has them on a loopback address."""

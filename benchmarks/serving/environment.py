@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.serving.peer import FOLDER
-from benchmarks.serving.workplace import quiet_environ
+from benchmarks.serving.testbed import quiet_environ
 from contracts.errors import PlatformError
 
 STAMP = "requirements.sha256"

@@ -7,7 +7,7 @@ import msgspec
 
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.server import HOST, free_port
-from benchmarks.serving.workplace import Row
+from benchmarks.serving.testbed import Row
 
 
 class Mlflow(Peer):

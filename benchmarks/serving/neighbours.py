@@ -11,14 +11,14 @@ from dataclasses import field as part
 import msgspec
 
 from benchmarks.serving.agreement import TOLERANCE
-from benchmarks.serving.bad import Badness, badnesses
+from benchmarks.serving.bad_requests import Badness, badnesses
 from benchmarks.serving.bar import Bar, at_least, at_most
 from benchmarks.serving.client import OK, Line, percentile_ms, request_of, run_client
 from benchmarks.serving.compare import Field, forget_traffic
 from benchmarks.serving.machine import Cores
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.server import Server
-from benchmarks.serving.workplace import Work
+from benchmarks.serving.testbed import Work
 
 GOOD_REQUESTS = 10_000
 GOOD_CLIENTS = 24

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.serving.bad import GONE, drip
+from benchmarks.serving.bad_requests import GONE, drip
 from benchmarks.serving.bar import Bar, at_least, at_most
 from benchmarks.serving.client import (
     Line,
@@ -19,10 +19,10 @@ from benchmarks.serving.client import (
     storm,
 )
 from benchmarks.serving.compare import Field, bodies_of, forget_traffic
-from benchmarks.serving.meter import Meter, await_calm, quietest
+from benchmarks.serving.machine_load import Meter, await_calm, quietest
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.server import Server, Weight
-from benchmarks.serving.workplace import Workplace
+from benchmarks.serving.testbed import Workplace
 from benchmarks.serving.wrk import Load, drive
 
 PEAK_CONNECTIONS = 32

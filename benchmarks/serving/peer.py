@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.server import HOST, Server, free_port
-from benchmarks.serving.workplace import Row, Workplace, quiet_environ
+from benchmarks.serving.testbed import Row, Workplace, quiet_environ
 
 FOLDER = Path(__file__).with_name("peers")
 NGINX_CONF = """

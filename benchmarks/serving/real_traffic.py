@@ -17,7 +17,7 @@ import msgspec
 
 from benchmarks.serving.bar import Bar, at_least, at_most
 from benchmarks.serving.compare import Field, bodies_of, forget_traffic
-from benchmarks.serving.meter import Meter, await_calm, quietest
+from benchmarks.serving.machine_load import Meter, await_calm, quietest
 from benchmarks.serving.peer import Peer, Setting
 from benchmarks.serving.scenario import Heads
 from benchmarks.serving.server import HOST, Server, free_port

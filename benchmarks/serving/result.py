@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.serving.bar import Bar
 from benchmarks.serving.machine import Machine
-from benchmarks.serving.workplace import ROOT
+from benchmarks.serving.testbed import ROOT
 from training.tracking import git_commit
 
 RESULTS = Path(__file__).with_name("results")

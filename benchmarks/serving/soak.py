@@ -25,7 +25,7 @@ from benchmarks.serving.compare import Field, forget_traffic, setting_of
 from benchmarks.serving.machine import split_cores, this_machine
 from benchmarks.serving.peer import Slipway
 from benchmarks.serving.server import Server
-from benchmarks.serving.workplace import ROOT, Workplace, prepare
+from benchmarks.serving.testbed import ROOT, Workplace, prepare
 from contracts.manifest import Pointer
 from contracts.names import Layout
 from contracts.times import utc_text

@@ -116,13 +116,15 @@ def _odds(
 ) -> list[Detail]:
     """The change of the log-odds of each group of bins, if it lasts through the window."""
     n, m = float(p.sum()), float(q.sum())
-    found = []
+    found: list[Detail] = []
+    if not n or not m:
+        return found
     for group in groups:
         before, now = float(p[list(group)].sum()), float(q[list(group)].sum())
         m_effective = m / design_effect
-        share, share_now = before / n, now / m if m else 0.0
+        share, share_now = before / n, now / m
         pooled = (before + now / design_effect) / (n + m_effective)
-        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / max(m_effective, 1e-9)))
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m_effective))
         change = share_now - share
         p_value = float(2 * special.ndtr(-abs(change) / error)) if error else 1.0
         # Half a row more of each, so that nothing is infinitely rare.
@@ -148,9 +150,11 @@ def _spread(column: NumericHistogram, p: _Bins, q: _Bins, design_effect: float) 
     Tested by Mood's (1954) rank test for a difference of scale.
     """
     edges = np.array(column.reference.edges)
-    spreads = [_decile_range(counts, edges) for counts in (p, q)]
     n, m = float(p.sum()), float(q.sum()) / design_effect
-    if min(spreads) <= 0 or not m:
+    if not n or not m:
+        return
+    spreads = [_decile_range(counts, edges) for counts in (p, q)]
+    if min(spreads) <= 0:
         return
     total = p + q / design_effect
     rank = (np.cumsum(total) - total / 2) / total.sum() - 0.5

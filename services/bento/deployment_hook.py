@@ -18,8 +18,8 @@ from contracts.names import Layout
 from contracts.printable import printable
 from contracts.process_error import code_of, read_error
 from contracts.pull import PullResult
+from services.bento.bento_context import is_followed, is_in_bento, model_source
 from services.bento.follower_process import start_follower
-from services.bento.packaged import is_followed, is_in_bento, model_source
 from services.inference.jsonl_log import check_writable
 from services.inference.loader import check_model
 from services.inference.model_source import ModelSource

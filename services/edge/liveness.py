@@ -1,6 +1,6 @@
 """What `/livez` says beyond BentoML's "it lives": models that stand still."""
 
-from services.inference.templates import encode
+from services.inference.json_templates import encode
 from services.serving.repository import ModelRepository
 from services.serving.watchdog import models_without_process, standing_models
 

@@ -16,7 +16,7 @@ from services.edge.model_schemas import model_schemas, with_items
 from services.edge.routes import prediction_paths
 from services.edge.statuses import STATUSES
 from services.faults import FAULTS
-from services.inference.templates import encode
+from services.inference.json_templates import encode
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import FaultBody
 from services.protocols.labels import LabelsAccepted, labels_types

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from services.auth.keys import Scope
 from services.faults import Fault
+from services.inference.json_templates import encode
 from services.inference.pending import Request, ResponseSink
-from services.inference.templates import encode
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import fault_body
 from services.protocols.open_inference import OpenInference, model_metadata

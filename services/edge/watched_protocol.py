@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from services.edge.application import Edge
 from services.edge.connections import ConnectionLimit
 from services.edge.fast_path_cycle import FastPathCycle, response_bytes
-from services.edge.flow import LeanDeque, LeanFlowControl
+from services.edge.flow_control import LeanDeque, LeanFlowControl
 from services.faults import Fault
 from services.inference.ids import new_request_id
 from services.protocols.wire_protocol import JSON

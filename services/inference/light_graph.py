@@ -12,7 +12,7 @@ The graph is a protocol buffer; only the fields that are needed here are read (o
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.inference.external_data import fields_of
+from services.inference.external_data_check import fields_of
 
 OPERATORS = frozenset(
     """

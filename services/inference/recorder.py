@@ -9,10 +9,10 @@ from services.faults import Fault
 from services.inference.batch_result import BatchClock, BatchResult
 from services.inference.batcher import DRAINED, FULL
 from services.inference.cache import ResultCache
+from services.inference.json_templates import encode
 from services.inference.jsonl_log import JsonlLog
 from services.inference.loader import ServedModel
 from services.inference.pending import PendingRequest
-from services.inference.templates import encode
 from services.metrics import Metrics, observe_all
 
 ANSWERED = "200"

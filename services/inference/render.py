@@ -11,8 +11,7 @@ from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.inference.batch_result import EMPTY_RESULT, BatchClock, BatchResult
 from services.inference.ids import new_id_tails
-from services.inference.pending import PendingRequest
-from services.inference.templates import (
+from services.inference.json_templates import (
     EMPTY_LIST,
     Column,
     constant,
@@ -21,6 +20,7 @@ from services.inference.templates import (
     object_template,
     split_template,
 )
+from services.inference.pending import PendingRequest
 
 
 class Renderer:

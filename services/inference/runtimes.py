@@ -8,7 +8,7 @@ from contracts.integrity import FETCH_AGAIN
 from contracts.manifest import Manifest
 from contracts.names import MODEL_FILE
 from contracts.scoring import load_request
-from services.inference.external_data import external_file
+from services.inference.external_data_check import external_file
 from services.inference.light_graph import reason_not_light
 from services.inference.scores import ModelRuntime
 from services.onnx_session import Session

@@ -17,10 +17,10 @@ from contracts.schema import Violation
 from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.batch_result import BatchResult
 from services.inference.json_body import invalid_request, parse_json
+from services.inference.json_templates import encode
 from services.inference.loader import ServedModel
 from services.inference.pending import Render
 from services.inference.rows import Rows
-from services.inference.templates import encode
 from services.protocols.binary_tensors import ALL_BINARY, BINARY_OUTPUT, BinaryData, TensorBody
 from services.protocols.fault_body import FaultCode
 from services.protocols.table import Table, check_size, refuse_any, valid_rows

@@ -7,8 +7,14 @@ from msgspec import Meta
 
 from contracts.manifest import Manifest
 from services.inference.batch_result import BatchResult
+from services.inference.json_templates import (
+    EMPTY_LIST,
+    constant,
+    fill,
+    object_template,
+    split_template,
+)
 from services.inference.loader import ServedModel
-from services.inference.templates import EMPTY_LIST, constant, fill, object_template, split_template
 from services.protocols.wire_protocol import ModelTypes, reference
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from services.faults import Fault
+from services.inference.json_templates import encode
 from services.inference.jsonl_log import JsonlLog
-from services.inference.templates import encode
 from services.metrics import Metrics
 from services.protocols.labels import LabelsAccepted, labels_of
 from services.settings import ServiceSettings

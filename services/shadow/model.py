@@ -10,10 +10,10 @@ from contracts.names import REFERENCE_FILE
 from contracts.reference import NumberReference, Reference
 from contracts.shadow import ShadowRecord
 from services.faults import Fault
+from services.inference.json_templates import encode
 from services.inference.loader import ServedModel
 from services.inference.rows import Rows, model_input
 from services.inference.scores import failure_text, scores_or_failures
-from services.inference.templates import encode
 from services.shadow.log_entry import LogEntry
 
 SHADOW_BATCH_ROWS = 256

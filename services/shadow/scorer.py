@@ -15,13 +15,13 @@ from contracts.manifest import Pointer
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, Layout
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
+from services.inference.json_templates import encode
 from services.inference.jsonl_log import JsonlLog
 from services.inference.loader import load_model
 from services.inference.model_source import ModelSource
-from services.inference.templates import encode
 from services.settings import ServiceSettings
+from services.shadow.canary_evidence import EvidenceCounter
 from services.shadow.cpu_budget import CpuBudget
-from services.shadow.evidence import EvidenceCounter
 from services.shadow.log_entry import LogEntry, parse_entry
 from services.shadow.model import ShadowModel
 from services.shadow.prometheus import shadow_metrics

@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.serving import bad
+from benchmarks.serving import bad_requests
 from benchmarks.serving.agreement import check_answers
 from benchmarks.serving.all_peers import PEERS
-from benchmarks.serving.bad import badnesses
+from benchmarks.serving.bad_requests import badnesses
 from benchmarks.serving.bar import at_most, speed_bars
 from benchmarks.serving.compare import Measurement, medians
 from benchmarks.serving.neighbours import KINDS_WANTED
 from benchmarks.serving.peer import FOLDER, Peer, Slipway
 from benchmarks.serving.server import Server, family, free_port
-from benchmarks.serving.workplace import Work, quiet_environ, write_bodies
+from benchmarks.serving.testbed import Work, quiet_environ, write_bodies
 from benchmarks.serving.wrk import drive
 from contracts.errors import PlatformError
 
@@ -150,7 +150,7 @@ def test_bad_clients_are_bad_in_as_many_ways_as_wanted() -> None:
 def test_a_server_that_listens_for_ever_is_not_taken_for_one_that_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bad, "LONGEST_DRIP_S", 0.5)
+    monkeypatch.setattr(bad_requests, "LONGEST_DRIP_S", 0.5)
     (drip,) = [kind for kind in badnesses("/", ROW) if kind.name == "a slow drip of the head"]
 
     # The kernel accepts the connection; nobody ever reads from it.

@@ -32,7 +32,7 @@ from training.evaluation import checks, model_version
 from training.evaluation.compare import compare_by_name, compare_versions, count_attempt
 from training.evaluation.decision_log import log_decision
 from training.evaluation.model_version import ModelVersion
-from training.evaluation.paired import evaluate_pair
+from training.evaluation.paired_predictions import evaluate_pair
 from training.onnx_session import OnnxSession
 from training.recipe import Recipe, load_recipe
 from training.run import train_recipe

@@ -19,7 +19,7 @@ from registry.rollout import Rollout
 from registry.store import Store
 from slipway.app import run_command_line
 from tests.conftest import Workplace
-from tests.registry.test_alias_pointers import passing
+from tests.registry.test_alias_sync import passing
 
 ODD_EVENTS = {
     "slipway.history.20990101T000000Z-ff": '{"document_version":1,"what":"x"}',

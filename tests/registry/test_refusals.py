@@ -20,7 +20,7 @@ from registry.pull import pull_all
 from registry.refusals import TAG_REFUSED, read_refusals
 from registry.rollout import Rollout
 from tests.conftest import Workplace
-from tests.registry.test_alias_pointers import passing
+from tests.registry.test_alias_sync import passing
 
 
 class Trial:

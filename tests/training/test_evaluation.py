@@ -28,7 +28,7 @@ from training.evaluation.bootstrap import (
 from training.evaluation.calibration import calibration_errors
 from training.evaluation.checks import calibration_check, segment_checks
 from training.evaluation.holdout import evaluation_digest
-from training.evaluation.paired import PairedEvaluation
+from training.evaluation.paired_predictions import PairedEvaluation
 from training.evaluation.predictions import Predictions
 from training.metrics import METRICS, MetricDefinition, Target
 from training.recipe import Recipe

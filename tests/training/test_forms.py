@@ -27,7 +27,7 @@ from tests.training.cases.catalog import CASES
 from tests.training.cases.table import SCHEMA, table
 from training.dataset import load_table, split
 from training.evaluation.checks import calibration_check
-from training.evaluation.paired import PairedEvaluation
+from training.evaluation.paired_predictions import PairedEvaluation
 from training.evaluation.predictions import Predictions
 from training.fitting import fit
 from training.forms import certified_model

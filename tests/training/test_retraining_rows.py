@@ -16,7 +16,7 @@ from contracts.errors import InvalidData
 from contracts.retraining import RetrainingRequest
 from tests import tiny
 from tests.monitoring.scenarios import turned
-from training.retraining.old_data import retraining_data
+from training.retraining.old_data_share import retraining_data
 from training.retraining.partition import partition
 
 REQUEST = RetrainingRequest.read(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from contracts.manifest import Task
-from metrics.weighted import Resampled, WeightedMetric, Weights
+from metrics.bootstrap_metrics import Resampled, WeightedMetric, Weights
 from training.evaluation.blocks import RowDependence, row_advantages, row_dependence
 from training.evaluation.predictions import Predictions
 from training.metrics import METRICS, Target

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.manifest import Task
-from metrics.weighted import WeightedMetric, Weights
+from metrics.bootstrap_metrics import WeightedMetric, Weights
 from training.evaluation.bootstrap import bootstrap_weights
 from training.evaluation.predictions import Predictions
 from training.metrics import Target

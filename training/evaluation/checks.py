@@ -21,7 +21,7 @@ from training.evaluation.calibration import (
 )
 from training.evaluation.latency import CALLS, latencies_ms
 from training.evaluation.model_version import ModelVersion
-from training.evaluation.paired import PairedEvaluation
+from training.evaluation.paired_predictions import PairedEvaluation
 
 MIN_SEGMENT_ROWS = 100
 """A segment with fewer rows is reported and does not decide."""

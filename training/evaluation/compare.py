@@ -24,7 +24,7 @@ from training.evaluation.checks import (
     size_check,
 )
 from training.evaluation.model_version import ModelVersion, load_model_version
-from training.evaluation.paired import PairedEvaluation, evaluate_pair
+from training.evaluation.paired_predictions import PairedEvaluation, evaluate_pair
 from training.recipe import Recipe, load_recipe
 
 TAG_ATTEMPT = "slipway.exam."

@@ -2,7 +2,7 @@
 
 The labelled traffic of a request lies in time as `earlier | recent | validation | holdout`.
 Candidates that keep more or less of the old rows (the recipe's own, and earlier traffic) are
-fitted on `old` and `recent` and compared on `validation`; see `training.retraining.old_data`.
+fitted on `old` and `recent` and compared on `validation`; see `training.retraining.old_data_share`.
 No model sees the held-out rows before the gate.
 """
 

@@ -14,7 +14,7 @@ from benchmarks.serving.clients.cpu import Cost, costs
 from benchmarks.serving.machine import this_machine
 from benchmarks.serving.peer import Setting, Slipway
 from benchmarks.serving.server import HOST
-from benchmarks.serving.workplace import ROOT, prepare
+from benchmarks.serving.testbed import ROOT, prepare
 from benchmarks.serving.wrk import check_wrk
 from slipway import output
 

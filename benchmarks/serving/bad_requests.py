@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from benchmarks.serving.client import Line, answered, request_of
-from benchmarks.serving.workplace import Row
+from benchmarks.serving.testbed import Row
 
 GONE = 0
 """The outcome of a client to whom nothing was said: it left, or the connection was closed."""

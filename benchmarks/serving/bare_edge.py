@@ -16,7 +16,7 @@ import msgspec
 import uvicorn
 import uvloop
 
-from benchmarks.serving.parts import VARIANTS, Parts
+from benchmarks.serving.edge_parts import VARIANTS, Parts
 from benchmarks.serving.server import HOST
 from contracts.names import Layout
 from contracts.schema import Schema

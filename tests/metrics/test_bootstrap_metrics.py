@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metrics import classification, ranking, regression, weighted
+from metrics import bootstrap_metrics, classification, ranking, regression
+from metrics.bootstrap_metrics import WeightedMetric
 from metrics.value import MetricValue
-from metrics.weighted import WeightedMetric
 from tests.metrics.test_values import CASES
 
 Array = NDArray[Any]
@@ -18,20 +18,20 @@ Array = NDArray[Any]
 def mean_of(
     losses: Callable[..., NDArray[np.float64]],
 ) -> Callable[[Array, Array], WeightedMetric]:
-    return lambda target, predicted: weighted.weighted_mean(losses(target, predicted))
+    return lambda target, predicted: bootstrap_metrics.weighted_mean(losses(target, predicted))
 
 
 WEIGHTED: dict[str, Callable[[Array, Array], WeightedMetric]] = {
     "accuracy": mean_of(classification.hits),
     "brier": mean_of(classification.brier_losses),
-    "f1": weighted.weighted_f1,
-    "macro_f1": weighted.weighted_macro_f1,
-    "roc_auc": weighted.weighted_roc_auc,
-    "rmse": weighted.weighted_rmse,
-    "rmse of 3": weighted.weighted_rmse,
+    "f1": bootstrap_metrics.weighted_f1,
+    "macro_f1": bootstrap_metrics.weighted_macro_f1,
+    "roc_auc": bootstrap_metrics.weighted_roc_auc,
+    "rmse": bootstrap_metrics.weighted_rmse,
+    "rmse of 3": bootstrap_metrics.weighted_rmse,
     "mae of 3": mean_of(regression.absolute_errors),
-    "r2": weighted.weighted_r2,
-    "r2 of 3": weighted.weighted_r2,
+    "r2": bootstrap_metrics.weighted_r2,
+    "r2 of 3": bootstrap_metrics.weighted_r2,
 }
 PLAIN: dict[str, Callable[[Array, Array], MetricValue]] = {
     name: CASES[name][0] for name in WEIGHTED
@@ -61,7 +61,7 @@ def test_whole_weights_are_rows_that_were_drawn_that_often(metric: str) -> None:
 def test_a_weighting_without_one_of_the_classes_has_no_auc() -> None:
     target, score = np.array([0, 1, 1]), np.array([0.2, 0.4, 0.6])
     weights = np.array([[0.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
-    got = weighted.weighted_roc_auc(target, score)(weights)
+    got = bootstrap_metrics.weighted_roc_auc(target, score)(weights)
 
     assert np.isnan(got[0])
     assert got[1] == ranking.roc_auc(target[:2], score[:2]).value == 1.0

@@ -28,7 +28,7 @@ logger = logging.getLogger("slipway.follow")
 
 
 @dataclass
-class AliasPointers:
+class AliasSync:
     """Keeps the pointers of challenger and shadow, and the split, as the registry wants them."""
 
     layout: Layout

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.serving.workplace import Workplace
+from benchmarks.serving.testbed import Workplace
 from contracts.names import Layout
 from services.inference.batch_result import BatchClock
 from services.inference.jsonl_log import JsonlLog
@@ -35,7 +35,7 @@ def steps_us(place: Workplace, folder: Path) -> dict[str, float]:
     pointer = next(p for p in source.pointers() if p.name == "loan")
     served = load_model(source.directory(pointer), pointer)
     renderer, template = served.renderer, PredictionTemplate(served)
-    log = JsonlLog(folder / "anatomy", LOG_FILE_BYTES)
+    log = JsonlLog(folder / "breakdown", LOG_FILE_BYTES)
     bodies = [msgspec.json.encode(row) for row in place.works["loan"].rows[:BATCH]]
     rows = join_rows([served.decoder.one(body) for body in bodies])
     matrix = np.array(rows.numbers, dtype=np.float32)

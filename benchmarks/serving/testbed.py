@@ -169,7 +169,7 @@ def whole_rows(recipe: Recipe, n: int) -> list[dict[str, Value]]:
     if len(whole) < n:
         raise PlatformError(
             f"rows of {recipe.name}: expected {n} without gaps in {2 * n}, got {len(whole)}",
-            remedy="draw more of them in benchmarks/serving/workplace.py",
+            remedy="draw more of them in benchmarks/serving/testbed.py",
         )
     return whole[:n]
 

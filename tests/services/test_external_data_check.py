@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from contracts.errors import CorruptModel
-from services.inference.external_data import external_file
+from services.inference.external_data_check import external_file
 from tests.services.broken import point_outside
 
 PLACE = Path("model.onnx")
