@@ -28,7 +28,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(TRACKING, "mlflow.start_run"),
         *around(FITTING, "load_table"),
         *around(FITTING, "fitted_pipeline"),
-        *around(FITTING, "onnx_of"),
+        *around(FITTING, "served_form"),
         *around(FITTING, "certify"),
         Step("shutil", "copyfile", call=1),
         Step("shutil", "copyfile", call=3),
