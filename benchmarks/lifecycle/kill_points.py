@@ -29,7 +29,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
         *around(FITTING, "load_table"),
         *around(FITTING, "fitted_pipeline"),
         *around(FITTING, "served_form"),
-        *around(FITTING, "certify"),
+        *around("training.forms", "certify_on"),
         Step("shutil", "copyfile", call=1),
         Step("shutil", "copyfile", call=3),
         *around(TRACKING, "mlflow.log_artifacts", 1, 2),
