@@ -120,7 +120,7 @@ def test_values_beyond_the_data_are_compared_relatively_or_not_at_all() -> None:
 
 
 def test_a_tolerance_of_the_recipe_decides() -> None:
-    strict = tiny.binary("strict", tolerance=1e-12)
+    strict = tiny.binary("strict", tolerance=1e-12, runtime="onnx")
     with pytest.raises(CertificateFailed, match="within 1e-12"):
         fit(strict)
     with pytest.raises(InvalidRecipe, match=r"tolerance: expected more than 0, up to 0.01, got 2"):
