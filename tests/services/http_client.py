@@ -57,7 +57,7 @@ def metric(service: Service, name: str) -> float:
     return float(lines[0].rpartition(" ")[2]) if lines else 0.0
 
 
-def eventually(claim: Callable[[], bool], log: Path, seconds: float = 40) -> None:
+def eventually(claim: Callable[[], bool], log: Path, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < until, log.read_text()[-4000:]
