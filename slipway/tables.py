@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-TRAINED_COLUMNS = (
-    "model", "version", "runtime", "metric", "value", "95 % interval", "parity", "gates",
-)  # fmt: skip
+TRAINED_COLUMNS = ("model", "runtime", "metric", "value", "95 % interval", "parity", "gates")
 TRIED_COLUMNS = ("model", "learned", "held out", "metric", "value", "baseline", "parity", "seconds")
 VERSION_COLUMNS = (
     "model", "version", "production", "aliases", "stage", "runtime", "created", "run",
@@ -51,8 +49,7 @@ def trained_row(trained: "TrainedVersion") -> Row:
     """A trained version by its first metric."""
     name, metric = next(iter(trained.metrics.items()))
     return (
-        trained.name,
-        trained.version,
+        f"{trained.name} {trained.version}",
         trained.runtime,
         name,
         metric.value,
