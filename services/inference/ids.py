@@ -2,11 +2,16 @@
 
 A prediction id is a UUID version 7 (RFC 9562, section 5.7), so it sorts by time: its head is 48
 bits of milliseconds and 32 random bits of the process, its tail a counter.
+
+What may be scored twice (a message, a row of a job) has a UUID version 8 (section 5.8) instead:
+the hash of where the row comes from, so that the second time gives the same id.
 """
 
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
+from hashlib import blake2b
 
 import numpy as np
 
@@ -47,3 +52,29 @@ def new_id_tails(count: int) -> list[bytes]:
 def new_request_id() -> str:
     """A request id of 16 hexadecimal digits, for a request that came without one."""
     return f"{_process}{_id_counter.take(1) & 0xFFFFFFFF:08x}"
+
+
+class IdsFromHash:
+    """Prediction ids that depend on nothing but a source, the version's digest and the row.
+
+    It is a `services.inference.pending.ChooseIds`. `source` names the request among all that are
+    scored: a stream, partition and offset; a job.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+
+    def __call__(self, digest: str, indices: Sequence[int], /) -> list[bytes]:
+        """The ids of the rows at `indices` of the request: UUIDs of version 8, 36 characters."""
+        # Hashed first, so that no source can be confused with another one and a row.
+        request = blake2b(self._source, digest_size=32, key=digest.encode()[:64])
+        return [_hashed_id(request.digest(), index) for index in indices]
+
+
+def _hashed_id(request: bytes, index: int) -> bytes:
+    """The UUID of a row; its version and variant replace six bits of the hash."""
+    text = blake2b(b"%d" % index, digest_size=16, key=request).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{variant}{text[17:20]}-{text[20:]}".encode()

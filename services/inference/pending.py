@@ -13,12 +13,27 @@ from services.inference.batch_result import BatchResult
 from services.inference.rows import Rows
 
 
+class ChooseIds(Protocol):
+    """Chooses the prediction ids of a request, so that scoring it again gives the same ids.
+
+    `services.inference.ids.IdsFromHash` is one.
+    """
+
+    def __call__(self, digest: str, indices: Sequence[int], /) -> Sequence[bytes]:
+        """The ids of the rows at `indices` of the request, in that order.
+
+        Each is a UUID as 36 ASCII characters, and no other row of this model has it. `digest`
+        is that of the version that scored the rows.
+        """
+
+
 class Request(msgspec.Struct, frozen=True, gc=False):
     """A prediction request as it left its transport.
 
     `unit`: for whom it is (a user, an account), empty if unknown; it decides which version of a
     split answers. `arrived`: when its last byte came, in seconds of `time.monotonic`. `trace_id`:
-    the trace that it belongs to, empty for none.
+    the trace that it belongs to, empty for none. `choose_ids`: None for new ids, which differ
+    each time that the request is scored.
     """
 
     body: bytes
@@ -26,6 +41,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     unit: bytes
     arrived: float
     trace_id: str = ""
+    choose_ids: ChooseIds | None = None
 
 
 class ResponseSink(Protocol):

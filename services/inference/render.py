@@ -27,6 +27,7 @@ class Renderer:
     """Makes the results and the traffic records of one version of a model."""
 
     def __init__(self, pointer: Pointer, manifest: Manifest) -> None:
+        self._digest = pointer.digest
         self._classes = [encode(name) for name in manifest.classes]
         self._rule = DecisionRule.of(manifest)
         names = manifest.classes or manifest.outputs
@@ -34,17 +35,18 @@ class Renderer:
         self._line = split_template(_line_template(_known_fields(pointer, names)))
 
     def result(self, batch: Sequence[PendingRequest], clock: BatchClock) -> BatchResult:
-        """The rows of scored requests, request after request, with new prediction ids."""
+        """The rows of scored requests, request after request, with their prediction ids."""
         scores = list(chain.from_iterable(pending.scores for pending in batch))
         if not scores:
             return EMPTY_RESULT
         texts = encode(list(chain.from_iterable(scores)))[1:-1].split(b",")
         columns = [texts[index :: self._n_scores] for index in range(self._n_scores)]
         predictions, monitored_scores = self.predict(scores, columns)
+        id_head, ids = self._ids(batch, clock.id_head, len(scores))
         return BatchResult(
             clock.text,
-            clock.id_head,
-            new_id_tails(len(scores)),
+            id_head,
+            ids,
             predictions,
             monitored_scores,
             columns,
@@ -68,6 +70,21 @@ class Renderer:
             result.monitored_scores, *result.scores, result.flags or EMPTY_LIST,
             _spread(waits_ms, sizes), _spread(request_ids, sizes), ends,
         )  # fmt: skip
+
+    def _ids(
+        self, batch: Sequence[PendingRequest], id_head: bytes, n_rows: int
+    ) -> tuple[bytes, Sequence[bytes]]:
+        """The common head of the ids of a batch, and the rest of each id."""
+        if not any(pending.request.choose_ids for pending in batch):
+            return id_head, new_id_tails(n_rows)
+        ids: list[bytes] = []
+        for pending in batch:
+            choose = pending.request.choose_ids
+            if choose is None:
+                ids += [id_head + tail for tail in new_id_tails(len(pending.rows))]
+            else:
+                ids += choose(self._digest, pending.rows.indices)
+        return b"", ids
 
     def predict(
         self, scores: Sequence[Sequence[float]], columns: Sequence[Sequence[bytes]]

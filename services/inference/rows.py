@@ -51,10 +51,17 @@ class Rows(msgspec.Struct, frozen=True):
             )
         ]
 
+    @property
+    def indices(self) -> Sequence[int]:
+        """The index in the request of each of these rows."""
+        n_request_rows = len(self) + len(self.refused)
+        if not self.refused:
+            return range(n_request_rows)
+        return [i for i in range(n_request_rows) if i not in self.refused]
+
     def refuse(self, faults: Mapping[int, Fault]) -> "Rows":
         """These rows without those that have a fault; `faults` by index among these rows."""
-        n_request_rows = len(self) + len(self.refused)
-        in_request = [i for i in range(n_request_rows) if i not in self.refused]
+        in_request = self.indices
         kept = [i for i in range(len(self)) if i not in faults]
         return Rows(
             [self.features[i] for i in kept],

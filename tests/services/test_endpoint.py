@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contracts.labels import label_violations
 from contracts.names import CHALLENGER, PRODUCTION, Layout
 from contracts.split import TrafficSplit
 from services.faults import Fault
 from services.inference.cache import open_cache
+from services.inference.ids import IdsFromHash
 from services.inference.loader import ServedModel, load_model
 from services.inference.model_source import ModelSource
 from services.inference.pending import Assignment, Request
@@ -86,6 +88,31 @@ def request(body: bytes, unit: bytes = b"") -> Request:
 
 def batch_body(*ages: float) -> bytes:
     return json.dumps({"rows": [tiny.GOOD | {"age": age} for age in ages]}).encode()
+
+
+def test_a_request_with_chosen_ids_gets_the_same_ids_again(
+    served: ServedModel, tmp_path: Path, metrics: Metrics
+) -> None:
+    """A row that is refused leaves the ids of the other rows as they are."""
+    choose = IdsFromHash(b"requests/0/17")
+    body = batch_body(20, POISON, 40)
+
+    async def story(endpoint: SingleEndpoint) -> list[Any]:
+        asked = msgspec.structs.replace(request(body), choose_ids=choose)
+        return [json.loads(await ask(endpoint, PredictBatch, asked)) for _ in range(2)]
+
+    def make() -> SingleEndpoint:
+        return SingleEndpoint(poisoned(served), Layout(tmp_path), ServiceSettings(), metrics)
+
+    answers = run_with(make, story)
+    given = [[row.get("prediction_id", "").encode() for row in a["results"]] for a in answers]
+    (log,) = tmp_path.glob("traffic/tiny/*/*.jsonl")
+    logged = [json.loads(line)["prediction_id"].encode() for line in log.read_text().splitlines()]
+    first, _, third = choose(served.pointer.digest, range(3))
+
+    assert given == [[first, b"", third]] * 2
+    assert logged == [first, third] * 2
+    assert not label_violations({"prediction_id": first.decode(), "truth": "yes"}, ("no", "yes"))
 
 
 def run_with(

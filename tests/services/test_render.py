@@ -6,7 +6,7 @@ from asyncio import Future, new_event_loop
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from contracts.manifest import Manifest, Pointer
 from contracts.traffic import TrafficRecord
 from services.faults import Fault
 from services.inference.batch_result import BatchClock
-from services.inference.ids import new_id_tails
+from services.inference.ids import IdsFromHash, new_id_tails
 from services.inference.loader import ServedModel
 from services.inference.pending import Assignment, FallbackSink, PendingRequest, Request
 from services.inference.render import Renderer
@@ -143,6 +143,55 @@ def test_prediction_ids_are_never_given_twice_and_sort_by_time(sizes: list[int])
     assert len(set(ids)) == sum(sizes)
     assert max(ids) < later.id_head
     assert {UUID(each.decode()).version for each in ids} == {7}
+
+
+SOURCES = st.binary(max_size=40)
+INDICES = st.lists(st.integers(0, 5000), unique=True, max_size=6)
+
+
+@given(SOURCES, INDICES)
+def test_ids_from_a_hash_are_the_same_each_time_and_valid_uuids(
+    source: bytes, indices: list[int]
+) -> None:
+    ids = IdsFromHash(source)("0" * 64, indices)
+
+    assert ids == IdsFromHash(source)("0" * 64, indices)
+    assert [str(UUID(each.decode())).encode() for each in ids] == ids
+    assert {(UUID(each.decode()).version, UUID(each.decode()).variant) for each in ids} <= {
+        (8, RFC_4122)
+    }
+
+
+@given(st.sets(st.tuples(SOURCES, st.sampled_from(["a" * 64, "b" * 64, "c"])), max_size=6))
+def test_ids_from_a_hash_differ_by_source_digest_and_row(sources: set[tuple[bytes, str]]) -> None:
+    ids = [each for source, digest in sources for each in IdsFromHash(source)(digest, range(12))]
+
+    assert len(set(ids)) == len(ids) == 12 * len(sources)
+
+
+def test_requests_with_chosen_ids_share_a_batch_with_others() -> None:
+    """The refused row 1 leaves the rows 0 and 2, which keep the ids of their places."""
+    model = served("binary")
+    choose = IdsFromHash(b"stream/0/17")
+    both = [
+        PendingRequest(
+            Rows([b"{}"] * 2, [[0.0]] * 2, [()] * 2, refused),
+            Request(b"", "r", b"", 0.0, choose_ids=chosen),
+            NOBODY,
+            NOBODY,
+            0.0,
+            scores=[[0.5, 0.5]] * 2,
+        )
+        for chosen, refused in ((choose, {1: Fault("prediction_failed")}), (None, {}))
+    ]
+
+    result = model.renderer.result(both, CLOCK)
+    lines = model.renderer.lines(result, both, [0.0, 0.0]).splitlines()
+    logged = [json.loads(line)["prediction_id"].encode() for line in lines]
+
+    assert logged[:2] == choose(POINTER.digest, [0, 2])
+    assert [UUID(each.decode()).version for each in logged] == [8, 8, 7, 7]
+    assert logged[2].startswith(CLOCK.id_head)
 
 
 @pytest.mark.parametrize(
