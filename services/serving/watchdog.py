@@ -53,6 +53,11 @@ def standing_models(repository: ModelRepository, limit_s: float) -> list[str]:
 
 
 def models_without_process(repository: ModelRepository) -> list[str]:
-    """The models whose scoring processes are all being replaced."""
-    pools = {name: e.served.pool for (name, _), e in list(repository.versions.items())}
-    return sorted(name for name, pool in pools.items() if pool is not None and not pool.n_alive)
+    """The models of which a version's scoring processes are all being replaced."""
+    return sorted(
+        {
+            name
+            for (name, _), endpoint in list(repository.versions.items())
+            if (pool := endpoint.served.pool) is not None and not pool.n_alive
+        }
+    )

@@ -8,7 +8,12 @@ from typing import Any, cast
 import pytest
 
 from services.serving.repository import ModelRepository
-from services.serving.watchdog import PATIENCE, standing_models, start_watchdog
+from services.serving.watchdog import (
+    PATIENCE,
+    models_without_process,
+    standing_models,
+    start_watchdog,
+)
 from tests.services.conftest import ROOT, Service, await_ready, start
 from tests.services.http_client import ask, changed
 
@@ -46,6 +51,24 @@ def test_only_models_whose_call_runs_for_too_long_stand_still() -> None:
     now = time.monotonic()
 
     assert standing_models(repository(idle=None, busy=now - 1, stuck=now - 9), 5.0) == ["stuck"]
+
+
+def test_a_model_lacks_processes_if_any_of_its_versions_does() -> None:
+    def endpoint(n_alive: int | None) -> Any:
+        pool = None if n_alive is None else SimpleNamespace(n_alive=n_alive)
+        return SimpleNamespace(served=SimpleNamespace(pool=pool))
+
+    versions = {
+        ("a", "production"): endpoint(0),
+        ("a", "challenger"): endpoint(1),
+        ("b", "production"): endpoint(1),
+        ("b", "challenger"): endpoint(0),
+        ("c", "production"): endpoint(1),
+        ("c", "challenger"): endpoint(None),
+    }
+    held = cast("ModelRepository", SimpleNamespace(versions=versions))
+
+    assert models_without_process(held) == ["a", "b"]
 
 
 def test_the_watchdog_gives_up_after_some_deadlines_and_not_before() -> None:
