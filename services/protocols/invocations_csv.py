@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from contracts.schema import Feature, Violation
+from contracts.schema import Feature, Violation, normalized
 from services.faults import Fault
 from services.inference.json_body import invalid_request, repeated
 from services.inference.loader import ServedModel
@@ -100,7 +100,7 @@ def _lines(body: bytes, limit: int) -> list[list[str]]:
 
     """
     try:
-        text = body.decode("utf-8-sig")
+        text = normalized(body.decode("utf-8-sig"))
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = list(islice(_not_empty(reader), limit + 2))
     except UnicodeDecodeError as err:

@@ -1,21 +1,26 @@
 """CSV to `/invocations` gets what MLflow's scoring server answers for the same table."""
 
 import json
+import unicodedata
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_fields
 
+from contracts.schema import Schema, category, number
 from services.faults import Fault
+from services.inference.decode import Decoder
 from services.protocols.invocations_csv import InvocationsCsv
 from tests import tiny
 from tests.services.conftest import Service
 from tests.services.http_client import JSON, ask
-from tests.services.test_protocols import ROWS, TINY
+from tests.services.test_protocols import MANIFEST, ROWS, TINY
 
 CSV = {"content-type": "text/csv; charset=utf-8"}
 PATH = "/models/tiny/invocations"
@@ -46,6 +51,16 @@ def test_the_same_values_are_read_as_by_pandas() -> None:
         missing = [row[name] is None for row in read]
         assert missing == frame[name].isna().tolist()
         assert [r[name] for r in read if r[name] is not None] == frame[name].dropna().tolist()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_and_categories_may_have_any_form_of_unicode(form: Literal["NFC", "NFD"]) -> None:
+    schema = Schema(features=(number("größe", 0, 10), category("straße", ["süd", "nord"])))
+    model = replace(TINY, manifest=replace_fields(MANIFEST, schema=schema), decoder=Decoder(schema))
+    text = unicodedata.normalize(form, "größe,straße\n1.5,süd\n")
+    rows, _ = InvocationsCsv(model).read(text.encode(), 10)
+
+    assert np.array(rows.numbers).tolist() == [[1.5, 0.0]]
 
 
 @pytest.mark.parametrize(
