@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, Collection[str]] = {
     "expose_headers": RESPONSE_HEADERS,
 }
 """What options that are not set allow: all that the service has."""
+VARIES = (b"vary", b"origin")
 
 
 class CrossOrigin(CORSMiddleware):
@@ -37,15 +38,17 @@ class CrossOrigin(CORSMiddleware):
 
     def __init__(self, app: App, options: Mapping[str, Any]) -> None:
         super().__init__(app, **{**DEFAULTS, **options})
+        self._same_for_all = {
+            name.lower().encode(): value.encode("latin-1")
+            for name, value in self.simple_headers.items()
+        }
 
     def response_headers(self, origin: bytes | None) -> Pairs:
         """What a response to a request from this origin says to the browser."""
-        varies = (b"vary", b"origin")
         if origin is None:
-            return (varies,)
-        headers = {name.lower(): value for name, value in self.simple_headers.items()}
-        text = origin.decode("latin-1")
+            return (VARIES,)
+        headers = dict(self._same_for_all)
         is_named = not self.allow_all_origins or self.allow_credentials
-        if is_named and self.is_allowed_origin(text):
-            headers["access-control-allow-origin"] = text
-        return (*((n.encode(), v.encode("latin-1")) for n, v in headers.items()), varies)
+        if is_named and self.is_allowed_origin(origin.decode("latin-1")):
+            headers[b"access-control-allow-origin"] = origin
+        return (*headers.items(), VARIES)

@@ -215,10 +215,8 @@ class FastPathProtocol(WatchedProtocol):
 
     def _accepts(self, route: Route, headers: Headers) -> bool:
         """Whether nothing in a head asks for what only the ordinary path can do."""
-        edge = self._edge
-        return (
-            route.method == "POST" and int(headers.get(b"content-length", b"0")) <= edge.body_bytes
-        )
+        length = int(headers.get(b"content-length", b"0"))
+        return route.method == "POST" and length <= self._edge.body_bytes
 
     def _begin_fast(
         self, path: str, route: Route, headers: Headers, *, keep_alive: bool
@@ -289,7 +287,7 @@ class FastPathProtocol(WatchedProtocol):
     def write_result(self, cycle: FastPathCycle, body: bytes) -> None:
         """Write the response to a request of the fast path that succeeded."""
         edge = self._edge
-        if not cycle.keep_alive or not edge.repository.is_open or edge.traces:
+        if not cycle.keep_alive or not edge.repository.is_open or edge.traces or edge.cors:
             self.write_response(cycle, 200, body, ())
             return
         head = self._shared.result_head.text(self.server_state.default_headers)
@@ -311,6 +309,8 @@ class FastPathProtocol(WatchedProtocol):
         """Write the response to a request of the fast path."""
         keep_alive = cycle.keep_alive and self._edge.repository.is_open and CLOSE not in extra
         headers = [*self.server_state.default_headers, *extra]
+        if self._edge.cors is not None:
+            headers += self._edge.cors.response_headers(cycle.headers.get(b"origin"))
         if self._edge.traces:
             headers += trace_headers(cycle.headers)
         self.transport.write(
@@ -329,13 +329,13 @@ class FastPathProtocol(WatchedProtocol):
         cycle.send(response.status, response.body, response.headers)
 
 
-def protocol_factory(edge: Edge, kind: type[FastPathProtocol] = FastPathProtocol) -> Any:
+def protocol_factory(edge: Edge) -> Any:
     """What uvicorn calls for each new connection, instead of its own protocol class."""
     limit = ConnectionLimit(edge.max_connections, edge.max_connections_per_address)
     shared = Shared(limit)
 
     def protocol(**uvicorn: Any) -> FastPathProtocol:
-        return kind(edge=edge, shared=shared, **uvicorn)
+        return FastPathProtocol(edge=edge, shared=shared, **uvicorn)
 
     return protocol
 

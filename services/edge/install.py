@@ -68,11 +68,10 @@ def install_fast_path(config: object, edge: Edge) -> str:
         tested = ", ".join(f"{prefix}x" for prefix in TESTED_UVICORN)
         return f"uvicorn {uvicorn.__version__} is not among the tested versions ({tested})"
     try:
-        from services.edge import fast_path, fast_path_cors, watched_protocol
+        from services.edge import fast_path, watched_protocol
     except ImportError as err:
         return f"uvicorn's protocol class has moved ({err})"
     if getattr(config, "http_protocol_class", None) is not watched_protocol.UVICORN_PROTOCOL:
         return "the server does not use uvicorn's httptools protocol"
-    kind = fast_path_cors.CrossOriginProtocol if edge.cors else fast_path.FastPathProtocol
-    config.http_protocol_class = fast_path.protocol_factory(edge, kind)  # type: ignore[attr-defined]  # checked above
+    config.http_protocol_class = fast_path.protocol_factory(edge)  # type: ignore[attr-defined]  # checked above
     return ""

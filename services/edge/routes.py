@@ -105,10 +105,10 @@ class RouteTable:
         if parts and parts[0] == "models" and len(parts) > 1 and parts[1] not in models:
             return self._repository.unknown_model(parts[1])
         if len(parts) > 3 and parts[0] == "models" and parts[2] == "versions":  # noqa: PLR2004 - models/NAME/versions/VERSION
-            known = " or ".join(map(str, sorted(models[parts[1]].versions)))
-            got = repr(parts[3][:MAX_PATH_CHARS])
-            message = f"version of {parts[1]}: expected one that is served ({known}), got {got}"
-            if parts[3] not in known.split(" or "):
+            served = [str(version) for version in sorted(models[parts[1]].versions)]
+            if parts[3] not in served:
+                known, got = " or ".join(served), repr(parts[3][:MAX_PATH_CHARS])
+                message = f"version of {parts[1]}: expected one that is served ({known}), got {got}"
                 return Fault("unknown_model", message)
         if parts and parts[0] in {"predict", "invocations", "labels"} and len(models) != 1:
             known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(models)) or "none"

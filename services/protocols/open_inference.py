@@ -26,8 +26,7 @@ from services.protocols.fault_body import FaultCode
 from services.protocols.table import Table, check_size, refuse_any, valid_rows
 from services.protocols.tensors import (
     DATATYPES,
-    FLOATS,
-    INTEGERS,
+    NUMBERS,
     RequestedOutput,
     RequestTensor,
     ResponseTensor,
@@ -202,7 +201,7 @@ class OpenInference(WireProtocol):
             expected = f"[n, {n_features}], or one tensor per feature with its name"
             location = f"{tensor.location}.shape"
             raise invalid_request([Violation(location, expected, str(tensor.shape))])
-        if tensor.datatype not in FLOATS | INTEGERS:
+        if tensor.datatype not in NUMBERS:
             location = f"{tensor.location}.datatype"
             raise invalid_request([Violation(location, "numbers", tensor.datatype)])
         check_size(tensor.shape[0], limit)

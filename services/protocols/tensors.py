@@ -22,11 +22,10 @@ from services.protocols.binary_tensors import (
     values_of,
 )
 
-FLOATS = frozenset({"FP16", "FP32", "FP64"})
-INTEGERS = frozenset({f"{u}INT{bits}" for u in ("", "U") for bits in (8, 16, 32, 64)})
+NUMBERS = frozenset(DTYPES) - {"BOOL"}
 DATATYPES: Mapping[str, frozenset[str]] = {
-    "float": FLOATS | INTEGERS,
-    "int": FLOATS | INTEGERS,
+    "float": NUMBERS,
+    "int": NUMBERS,
     "bool": frozenset({"BOOL"}),
     "category": frozenset({"BYTES"}),
 }
@@ -103,7 +102,7 @@ class Tensor:
         self.datatype = text_at(given.get("datatype"), f"{location}.datatype")
         self.shape = _shape(given.get("shape"), f"{location}.shape")
         parameters = object_at(given.get("parameters", {}), f"{location}.parameters")
-        self._bytes: memoryview | None = None
+        self._bytes = memoryview(b"")
         if "data" in given:
             self.data = _flat(given["data"])
             n_values = prod(self.shape)
@@ -125,8 +124,6 @@ class Tensor:
             Fault: `invalid_request`, for strings that do not fill the bytes, or are not UTF-8.
 
         """
-        if self._bytes is None:
-            return []
         return values_of(self.datatype, self.shape, self._bytes, self.location)
 
 

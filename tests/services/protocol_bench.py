@@ -82,6 +82,7 @@ class Bench:
             guard=self.guard,
             repository=SimpleNamespace(is_open=True),
             traces=self.traces,
+            cors=None,
             head_timeout_s=10.0,
             body_bytes=10_000,
             refuse=lambda err, *_: Response(400, str(err).encode(), headers_of(err)),

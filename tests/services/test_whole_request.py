@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.edge.cors import REQUEST_HEADERS
 from services.edge.whole_request import WholeRequestReader
 from tests.services.raw_connection import PATH, request
 
@@ -122,3 +123,12 @@ def test_a_long_head_and_a_long_body_are_left_to_their_connection() -> None:
     assert reader.read(request(extra=f"cookie: {'a' * 70_000}\r\n")) is None
     assert reader.read(request(b" " * (1 << 20))) is None
     assert reader.read(request(b" " * 100_000)) is not None
+
+
+def test_each_header_that_the_service_reads_is_read_whole() -> None:
+    lines = "".join(f"{name}: 1\r\n" for name in REQUEST_HEADERS)
+    head = f"POST /a HTTP/1.1\r\nhost: x\r\n{lines}content-length: 0\r\n\r\n"
+    whole = WholeRequestReader(128).read(head.encode())
+
+    assert whole is not None
+    assert {name.encode() for name in REQUEST_HEADERS} <= whole.headers.keys()
