@@ -27,7 +27,7 @@ DEFAULTS: Mapping[str, Collection[str]] = {
     "expose_headers": RESPONSE_HEADERS,
 }
 """What options that are not set allow: all that the service has."""
-VARIES = (b"vary", b"origin")
+VARIES_BY_ORIGIN = (b"vary", b"origin")
 
 
 class CrossOrigin(CORSMiddleware):
@@ -46,9 +46,9 @@ class CrossOrigin(CORSMiddleware):
     def response_headers(self, origin: bytes | None) -> Pairs:
         """What a response to a request from this origin says to the browser."""
         if origin is None:
-            return (VARIES,)
+            return (VARIES_BY_ORIGIN,)
         headers = dict(self._same_for_all)
         is_named = not self.allow_all_origins or self.allow_credentials
         if is_named and self.is_allowed_origin(origin.decode("latin-1")):
             headers[b"access-control-allow-origin"] = origin
-        return (*headers.items(), VARIES)
+        return (*headers.items(), VARIES_BY_ORIGIN)
