@@ -6,7 +6,7 @@ from datetime import datetime
 
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Finding, QualityFinding, Verdict, Window
+from contracts.verdict import Finding, QualityFinding, Verdict
 from monitoring.baseline import Baseline
 from monitoring.drift.attribution import SegmentCounts
 from monitoring.drift.histograms import WindowHistograms
@@ -23,7 +23,7 @@ from monitoring.reporting.sampling import Reservoir
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.projections import TypedColumns
 from monitoring.traffic.reader import read_traffic
-from monitoring.traffic.window import ReadStats, TimeWindow
+from monitoring.traffic.window import ReadStats, TimeWindow, window_read
 from monitoring.verdicts.acceptance import accepted_ids, accepted_verdicts, mark_accepted
 from monitoring.verdicts.conditions import WindowFindings, decide, judge_conditions
 from monitoring.verdicts.summary import verdict_sentence
@@ -132,7 +132,7 @@ def _found(
         sample=baseline.sample,
     )
     found = WindowFindings(
-        window=_seen(window, rows, stats),
+        window=window_read(window, rows, stats),
         is_judged=is_judged,
         torn=stats.torn_lines + len(stats.torn_files),
         performance=performance,
@@ -140,7 +140,7 @@ def _found(
     if not is_judged:
         return found
     quality = _quality(baseline, window, counted, settings, earlier)
-    accepted = accepted_verdicts(layout, baseline.name, baseline.version)
+    accepted = accepted_verdicts(layout, baseline.name, baseline.version, earlier)
     return replace(
         found,
         findings=_drift(layout, baseline, window, counted, settings, earlier),
@@ -179,16 +179,4 @@ def _quality(
         *unreadable_traffic(counted.stats, histograms.rows, settings.fault_share),
         *quality_findings(histograms, counted.quality, baseline.reference, settings, segments),
         *time_gaps(row_profile(histograms, window), histograms.rows, earlier),
-    )
-
-
-def _seen(window: TimeWindow, rows: int, stats: ReadStats) -> Window:
-    """The window as the verdict describes it."""
-    return Window(
-        start=utc_text(window.start),
-        end=utc_text(window.end),
-        rows=rows,
-        files=stats.files,
-        torn_lines=stats.torn_lines,
-        other_versions=stats.other_versions,
     )

@@ -12,7 +12,7 @@ from contracts.errors import PlatformError, Unwritable
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Condition, Verdict, Window
+from contracts.verdict import Condition, Verdict
 from monitoring.alerting import outbox
 from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
@@ -25,7 +25,7 @@ from monitoring.reporting.histograms import histogram_pair
 from monitoring.reporting.mlflow import log_to_run
 from monitoring.reporting.verdict_index import write_verdict_index
 from monitoring.settings import MonitoringSettings
-from monitoring.traffic.window import TimeWindow
+from monitoring.traffic.window import ReadStats, TimeWindow, window_read
 from monitoring.verdicts import history
 from registry.store import Store
 
@@ -183,12 +183,19 @@ def _failed(baseline: Baseline, window: TimeWindow, now: datetime, err: Exceptio
         version=baseline.version,
         run_id=baseline.manifest.run_id,
         made_at=utc_text(now),
-        window=Window(
-            start=utc_text(window.start), end=utc_text(window.end), rows=0, files=0, torn_lines=0
-        ),
+        window=window_read(window, 0, ReadStats()),
         decision="failed",
         sentence=f"{baseline.name} version {baseline.version}: could not be judged: {cause}.",
         failure=cause,
-        conditions=(Condition(kind="delivery", state="alarming", sentence=cause, confirmed=True),),
+        conditions=(
+            Condition(
+                kind="delivery",
+                state="alarming",
+                sentence=cause,
+                since=utc_text(window.start),
+                windows=1,
+                confirmed=True,
+            ),
+        ),
         manifest_digest=baseline.digest,
     )

@@ -47,7 +47,8 @@ AT_ONCE = AlertPolicy()
 class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Windows in which one condition alarms; `since` is the start of the first.
 
-    `reported` has, for a drift, the effect of each column when people last heard of it.
+    `reported` has, for a drift, the effect of each column when people last heard of it, in units of
+    its limit: another effect may be the largest next time.
     """
 
     kind: EpisodeKind
@@ -113,7 +114,7 @@ def _with_growth(alerts: Alerts, verdict: Verdict, to: Sequence[str]) -> Alerts:
     ]
     if not grown:
         return alerts
-    levels = episode.reported | {f.column: f.effect_size for f in grown}
+    levels = episode.reported | {f.column: _strength(f) for f in grown}
     episodes = tuple(replace(e, reported=levels) if e is episode else e for e in alerts.episodes)
     if episode.verdict_id == verdict.verdict_id or not episode.reported:
         # The first message of the episode names these columns already.
@@ -128,10 +129,12 @@ def _with_growth(alerts: Alerts, verdict: Verdict, to: Sequence[str]) -> Alerts:
 
 
 def _is_growth(finding: Finding, reported: float) -> bool:
-    more = finding.effect_size - reported
-    return not reported or (
-        more >= finding.effect_threshold and finding.effect_size >= GROWTH * reported
-    )
+    now = _strength(finding)
+    return not reported or (now - reported >= 1 and now >= GROWTH * reported)
+
+
+def _strength(finding: Finding) -> float:
+    return finding.effect_size / finding.effect_threshold
 
 
 def alarms_of(verdict: Verdict) -> dict[EpisodeKind, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from monitoring.drift import statistics as st
 from monitoring.drift.histograms import NumericHistogram
@@ -34,14 +34,16 @@ ATOM_FACTOR = 3
 MIN_BINS = 16
 MIN_NORMAL_ROWS = 50
 """Rows of each kind that both samples must hold for the normal approximation of their shares."""
-MIN_PERSISTENT_PARTS = 0.6
 
 _Bins = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Detail:
-    """A detail of a column that has changed: its effect, the smallest that counts, its p-value."""
+    """A detail of a column that has changed: its effect, the smallest that counts, its p-value.
+
+    The p-value of a share whose effect does not count is 1.
+    """
 
     effect: str
     size: float
@@ -91,8 +93,7 @@ def exceedance_p_value(beyond: int, n: int, reference_n: int) -> float:
     if beyond > n:
         return 0.0
     i = np.arange(beyond)
-    with np.errstate(divide="ignore"):
-        return float(np.exp(np.log((n - i) / (n + reference_n - i)).sum()))
+    return float(np.exp(np.log((n - i) / (n + reference_n - i)).sum()))
 
 
 def share_p_value(before: float, n: float, now: float, m: float) -> float:
@@ -106,9 +107,9 @@ def share_p_value(before: float, n: float, now: float, m: float) -> float:
     """
     pooled = (before + now) / (n + m)
     if min(n, m) * min(pooled, 1 - pooled) < MIN_NORMAL_ROWS:
-        k, rows, drawn = round(now), round(n + m), round(m)
-        counts = stats.hypergeom(rows, min(round(before) + k, rows), drawn)
-        return float(min(1.0, 2 * min(counts.cdf(k), counts.sf(k - 1))))
+        old, new = (round(before), round(n)), (round(now), round(m))
+        more, fewer = st.fisher_exact_greater(*new, *old), st.fisher_exact_greater(*old, *new)
+        return min(1.0, 2 * min(more, fewer))
     error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     return float(2 * special.ndtr(-abs(now / m - before / n) / error))
 
@@ -139,27 +140,31 @@ def _odds(
     found: list[Detail] = []
     if not n or not m:
         return found
-    for group in groups:
-        before, now = float(p[list(group)].sum()), float(q[list(group)].sum())
-        m_effective = m / design_effect
-        share, share_now = before / n, now / m
-        change = share_now - share
-        p_value = share_p_value(before, n, now / design_effect, m_effective)
+    for group in map(list, groups):
+        before, now = float(p[group].sum()), float(q[group].sum())
         # Half a row more of each, so that nothing is infinitely rare.
         odds = [(k + 0.5) / (total - k + 0.5) for k, total in ((before, n), (now, m))]
         size = abs(float(np.log(odds[1] / odds[0])))
-        if abs(change) < MIN_SHARE_CHANGE or not _lasts(share, change, group, parts):
+        if abs(now / m - before / n) < MIN_SHARE_CHANGE or not _lasts(p, parts, group):
             size = 0.0
-        least = MIN_LOG_ODDS[effect] + ODDS_ERROR / np.sqrt(min(before, n - before) + 1)
-        found.append(Detail(effect, size, float(least), p_value))
+        least = float(MIN_LOG_ODDS[effect] + ODDS_ERROR / np.sqrt(min(before, n - before) + 1))
+        p_value = 1.0
+        if size >= least:
+            p_value = share_p_value(before, n, now / design_effect, m / design_effect)
+        found.append(Detail(effect, size, least, p_value))
     return found
 
 
-def _lasts(share: float, change: float, group: tuple[int, ...], parts: list[_Bins]) -> bool:
-    """Whether at least two thirds of the window show half of the change."""
-    seen = [part for part in parts if part.sum()]
-    shows = [(part[list(group)].sum() / part.sum() - share) / change >= 0.5 for part in seen]  # noqa: PLR2004 - half
-    return bool(shows) and float(np.mean(shows)) >= MIN_PERSISTENT_PARTS
+def _lasts(p: _Bins, parts: list[_Bins], group: list[int]) -> bool:
+    """Whether at least two thirds of the window show half of the change of a group's share."""
+    split = [_split(part, group) for part in parts]
+    return st.persistence(_split(p, group), split, ordered=False) >= st.MIN_PERSISTENCE
+
+
+def _split(counts: _Bins, group: list[int]) -> _Bins:
+    """The rows in a group of bins, and all others."""
+    inside = int(counts[group].sum())
+    return np.array([inside, int(counts.sum()) - inside])
 
 
 def _spread(column: NumericHistogram, p: _Bins, q: _Bins, design_effect: float) -> Iterator[Detail]:

@@ -40,8 +40,6 @@ DETAIL_ALPHA = 0.5
 """The tests of details together have this part of `alpha` as their chance of a false alarm. They
 keep well below it: an effect must also be large enough, and last."""
 PERSISTENCE_PARTS = 3
-MIN_PERSISTENCE = 0.6
-"""Two of three parts; one of two is a burst."""
 MAX_BLOCKS = 24
 BLOCK_COUNTS = (24, 12, 6)
 MAX_OUTER_WIDTHS = 4
@@ -99,7 +97,7 @@ def findings_of(
     corrected = holm([e.p_value for e in evidence])
     found = [_finding(e, p, thresholds) for e, p in zip(evidence, corrected, strict=True)]
     chance = DETAIL_ALPHA * thresholds.settings.alpha / max(len(evidence), 1)
-    found = [_with_detail(f, e, chance) for f, e in zip(found, evidence, strict=True)]
+    found = [_with_detail(f, e, chance, thresholds) for f, e in zip(found, evidence, strict=True)]
     if before is not None:
         found = [_with_trend(f, before) for f in found]
     return [_with_origin(f, origins) if f.drifted and origins else f for f in found]
@@ -244,17 +242,23 @@ def _finding(evidence: _Evidence, corrected_p: float, thresholds: DriftThreshold
         effect=effect,
         effect_size=statistics[effect],
         effect_threshold=limits[effect].size,
-        drifted=is_significant and is_large and evidence.persistence >= MIN_PERSISTENCE,
+        drifted=is_significant and is_large and evidence.persistence >= st.MIN_PERSISTENCE,
         rows_effective=evidence.rows_effective,
         persistence=evidence.persistence,
         threshold_from=limits[effect].source,
     )
 
 
-def _with_detail(finding: Finding, evidence: _Evidence, chance: float) -> Finding:
+def _with_detail(
+    finding: Finding, evidence: _Evidence, chance: float, thresholds: DriftThresholds
+) -> Finding:
     """A column that has not drifted as a whole drifts in its most certain large detail."""
     certain = [
-        d for d in evidence.details if d.is_large and d.p_value < chance / len(evidence.details)
+        d
+        for d in evidence.details
+        if d.is_large
+        and d.p_value < chance / len(evidence.details)
+        and not thresholds.is_accepted(finding.column, d.effect, d.size)
     ]
     if finding.drifted or not certain:
         return finding

@@ -227,6 +227,10 @@ def categorical_design_effect(blocks: NDArray[np.int64]) -> float:
     return max(statistic / dof, 1.0) if p_value < _BLOCK_ALPHA else 1.0
 
 
+MIN_PERSISTENCE = 0.6
+"""Two of three parts; one of two is a burst."""
+
+
 def persistence(p: Counts, parts: Sequence[Counts], *, ordered: bool) -> float:
     """The share of the parts of a window that show at least half of its difference.
 

@@ -68,6 +68,11 @@ class DriftThresholds:
             limit = Limit(min(own.size, MAX_GROWTH * least), own.source)
         return usual if usual is not None and usual.size > limit.size else limit
 
+    def is_accepted(self, column: str, effect: str, size: float) -> bool:
+        """Whether a person accepted an effect of about this size."""
+        usual = self.accepted.get((column, effect))
+        return usual is not None and size < usual.size
+
 
 def calibrated_limits(
     earlier: Sequence[Verdict], window: TimeWindow, accepted: frozenset[str] = frozenset()
@@ -119,7 +124,7 @@ def accepted_limits(
         if verdict.verdict_id not in accepted:
             continue
         for finding in verdict.findings:
-            for effect in EFFECTS:
+            for effect in {*EFFECTS, finding.effect}:
                 size = ACCEPTED_GROWTH * finding.statistics.get(effect, 0.0)
                 key = finding.column, effect
                 if finding.drifted and size > (found[key].size if key in found else 0.0):

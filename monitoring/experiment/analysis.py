@@ -11,7 +11,6 @@ from contracts.experiment import Effect, Experiment, Look, VariantResult
 from contracts.manifest import Manifest
 from contracts.names import Layout, window_id
 from contracts.times import utc_text
-from contracts.verdict import Window
 from metrics.interval import Z95
 from monitoring.baseline import Baseline
 from monitoring.experiment.effect import (
@@ -31,7 +30,7 @@ from monitoring.experiment.rows import ExperimentRows, read_rows
 from monitoring.experiment.sample_ratio import mixed_units, ratio_check
 from monitoring.experiment.trial import select_trial
 from monitoring.labels.store import Labels, read_labels
-from monitoring.traffic.window import ReadStats, TimeWindow
+from monitoring.traffic.window import ReadStats, TimeWindow, window_read
 
 N_LOOKS = 30
 PLANNED_UNITS = 10_000
@@ -81,7 +80,7 @@ def analyse_experiment(
         production_version=trial.production,
         challenger_version=trial.challenger,
         made_at=utc_text(now),
-        window=_window(plan.window, len(rows), stats),
+        window=window_read(plan.window, len(rows), stats),
         started_at=_time_text(trial.rows.times[0]) if len(trial.rows) else "",
         mature_until=utc_text(due),
         outcome=outcome,
@@ -123,16 +122,6 @@ def _labels(layout: Layout, manifest: Manifest) -> Labels | None:
     if not layout.labels(manifest.name).is_dir():
         return None
     return read_labels(layout, manifest.name, manifest.classes)
-
-
-def _window(window: TimeWindow, n_rows: int, stats: ReadStats) -> Window:
-    return Window(
-        start=utc_text(window.start),
-        end=utc_text(window.end),
-        rows=n_rows,
-        files=stats.files,
-        torn_lines=stats.torn_lines,
-    )
 
 
 def _effect(labelled: TrialRows, metric: str, plan: ExperimentPlan) -> Effect | None:

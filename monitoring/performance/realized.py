@@ -102,11 +102,12 @@ def _judged(
     sample: ReferenceSample | None,
 ) -> Performance:
     """Performance with its metrics, compared with rows like the labelled ones."""
-    held_out = held_out_predictions(sample, manifest) if sample else None
+    features = tuple(mine.segment_index)
+    held_out = held_out_predictions(sample, manifest, features) if sample else None
     selection = label_selection(mine, unlabelled_scores, known.coverage, held_out, manifest)
     if selection is None:
         metrics = realized_metrics(mine, manifest, alpha)
-        segments = segment_performance(mine, sample, manifest, alpha) if sample else ()
+        segments = () if held_out is None else segment_performance(mine, held_out, manifest, alpha)
         return replace(known, status="judged", metrics=metrics, segments=tuple(segments))
     known = replace(known, selection=selection.description)
     if not selection.baselines:

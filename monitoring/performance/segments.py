@@ -16,9 +16,7 @@ from metrics.estimate import MetricEstimate, p_value_worse
 from metrics.multiple_testing import holm
 from monitoring.labels.join import LabelledPredictions
 from monitoring.labels.segment_index import segment_values
-from monitoring.performance.held_out import held_out_predictions
 from monitoring.performance.task_metrics import MIN_LABELS, compute_metrics, min_fall
-from monitoring.reference_sample import ReferenceSample
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,11 @@ class _Compared:
 
 
 def segment_performance(
-    rows: LabelledPredictions, sample: ReferenceSample, manifest: Manifest, alpha: float
+    rows: LabelledPredictions, held_out: LabelledPredictions, manifest: Manifest, alpha: float
 ) -> Sequence[SegmentPerformance]:
-    """Each segment with enough labels here and among the held-out rows, the worst first.
-
-    None where the held-out rows have no labels, as in versions of old.
-
-    Raises:
-        InvalidDocument: the held-out rows cannot be read.
-
-    """
+    """Each segment with enough labels here and among the held-out rows, the worst first."""
     metric = next(iter(compute_metrics(rows, manifest)), "")
-    held_out = held_out_predictions(sample, manifest, tuple(rows.segment_index))
-    if metric not in manifest.metrics or held_out is None:
+    if metric not in manifest.metrics:
         return ()
     greater = manifest.metrics[metric].greater_is_better
     found = list(_compared(rows, held_out, manifest, metric))

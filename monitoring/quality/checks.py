@@ -86,10 +86,12 @@ def _faults(
     settings: MonitoringSettings,
 ) -> Iterator[QualityFinding]:
     n_categorical = sum(isinstance(c, CategoricalHistogram) for c in histograms.columns.values())
+    n_numeric = sum(isinstance(c, NumberReference) for c in reference.features.values())
     # Each kind of fault has its own chance of a false alarm, over the columns it can be in.
     alphas: dict[DataFault, float] = {
         "missing": settings.alpha / len(reference.features),
         "unseen": settings.alpha / max(n_categorical, 1),
+        "out_of_range": settings.alpha / max(n_numeric, 1),
     }
     for name in reference.features:
         column = histograms.columns[name]
@@ -122,9 +124,8 @@ def _of_column(
             yield replace(found, values=_new_categories(column)) if fault == "unseen" else found
     if isinstance(column, NumericHistogram):
         varied = _constant_at_training(name, column)
-        yield from (
-            [varied] if varied else _far(name, column, counts, settings, _n_numeric(reference))
-        )
+        far = _far(name, column, counts, settings, alphas["out_of_range"])
+        yield from [varied] if varied else far
     if _is_constant(column):
         yield _fault(name, "constant", column.n, column.n, detail="one value in all rows")
 
@@ -157,16 +158,12 @@ def _new_categories(column: Histogram) -> tuple[str, ...]:
     return tuple(sorted(sorted(new, key=lambda name: -new[name])[:MAX_CATEGORIES_NAMED]))
 
 
-def _n_numeric(reference: Reference) -> int:
-    return sum(isinstance(c, NumberReference) for c in reference.features.values())
-
-
 def _far(
     name: str,
     column: NumericHistogram,
     counts: QualityCounts,
     settings: MonitoringSettings,
-    n_numeric: int,
+    alpha: float,
 ) -> Iterator[QualityFinding]:
     """Numbers far from the reference, or outside the schema's range.
 
@@ -180,7 +177,7 @@ def _far(
     sides = column.far_below, column.far - column.far_below
     by_chance = 2 * min(exceedance_p_value(beyond, n, known) for beyond in sides)
     fits = bool(factor) and column.far >= MIN_UNIT_VALUES
-    certain = column.far if fits or by_chance < settings.alpha / n_numeric else 0
+    certain = column.far if fits or by_chance < alpha else 0
     faulty = max(certain, flagged)
     if faulty < max(settings.fault_share * column.n, 2):
         return
@@ -202,14 +199,14 @@ def _constant_at_training(name: str, column: NumericHistogram) -> QualityFinding
     if not known or top < CONSTANT * known:
         return None
     values = column.n - column.missing - column.mistyped
-    usual = int(column.counts[reference.counts.index(top)])
+    place = reference.counts.index(top)
+    usual = int(column.counts[place])
     # A bin without an edge holds every number; the far ones differ from the constant for certain.
     other = column.far if not reference.edges else values - usual
     if other < max(MOST * column.n, 2):
         return None
     edges = reference.edges
     # The edges of a column of few values are the values themselves.
-    place = reference.counts.index(top)
     value = edges[place] if place < len(edges) else reference.maximum
     detail = (
         f"training saw {value:g} in {top / known:.0%} of the rows, so the model learned nothing "

@@ -15,7 +15,7 @@ from monitoring.explanation.scoring_process import ScoringProcess
 from monitoring.replay.blocks import read_blocks
 from monitoring.replay.results import ReplayResults
 from monitoring.replay.scoring import score_block
-from monitoring.traffic.window import ReadStats, TimeWindow
+from monitoring.traffic.window import ReadStats, TimeWindow, window_read
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,7 @@ def replay(layout: Layout, baseline: Baseline, request: ReplayRequest, *, now: d
             n_read += min(len(block), left)
             if max_rows and n_read >= max_rows:
                 break
-    window = Window(
-        start=utc_text(request.window.start),
-        end=utc_text(request.window.end),
-        rows=n_read,
-        files=stats.files,
-        torn_lines=stats.torn_lines,
-        other_versions=stats.other_versions,
-    )
+    window = window_read(request.window, n_read, stats)
     seconds = time.perf_counter() - began
     return _document(baseline, request, results, window, tuple(stats.torn_files), now, seconds)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from contracts.names import Layout
-from contracts.times import parse_utc
+from contracts.times import parse_utc, utc_text
 from contracts.verdict import Window
 
 
@@ -45,6 +45,18 @@ def day_folders(layout: Layout, window: TimeWindow) -> list[Path]:
     last = window.end.astimezone(UTC).date().isoformat()
     folders = layout.traffic(window.model).glob("*")
     return sorted(path for path in folders if first <= path.name <= last and path.is_dir())
+
+
+def window_read(window: TimeWindow, rows: int, stats: ReadStats) -> Window:
+    """A window as documents describe it, with what was met on the way through its traffic."""
+    return Window(
+        start=utc_text(window.start),
+        end=utc_text(window.end),
+        rows=rows,
+        files=stats.files,
+        torn_lines=stats.torn_lines,
+        other_versions=stats.other_versions,
+    )
 
 
 def window_seconds(window: Window) -> float:

@@ -3,7 +3,7 @@
 Limits of drift learn from them, and faults of the data like theirs do not alarm again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -28,10 +28,15 @@ def accepted_ids(layout: Layout, name: str) -> frozenset[str]:
     return frozenset(path.stem for path in folder.glob("*.json"))
 
 
-def accepted_verdicts(layout: Layout, name: str, version: int) -> list[Verdict]:
-    """The accepted verdicts on a version, by time; one that is gone or cut is left out."""
+def accepted_verdicts(
+    layout: Layout, name: str, version: int, known: Iterable[Verdict] = ()
+) -> list[Verdict]:
+    """The accepted verdicts on a version, by time; one that is gone or cut is left out.
+
+    Those that are `known` are not read again.
+    """
     wanted = accepted_ids(layout, name)
-    verdicts = read_verdicts(layout, name, version) if wanted else []
+    verdicts = read_verdicts(layout, name, version, known) if wanted else []
     return [verdict for verdict in verdicts if verdict.verdict_id in wanted]
 
 

@@ -37,13 +37,13 @@ def verdict_sentence(
     `title` is model and version.
     """
     rows = f"{window.rows:,} rows"
+    found = "; ".join(c.sentence for c in conditions if c.is_alarming)
     if decision == "too_few_rows":
-        return f"{title}: {rows} are too few to judge."
+        return f"{title}: {rows} are too few to judge{f'; {found}' if found else ''}."
     if decision == "stable":
         usual = [c.sentence for c in conditions if c.state == "accepted"]
         known = f", except for what was accepted: {'; '.join(usual)}" if usual else ""
         return f"{title}: {rows} like the training data{known}."
-    found = "; ".join(c.sentence for c in conditions if c.is_alarming)
     return f"{title}: {found}{f', in {rows}' if window.rows else ''}."
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from benchmarks.monitoring import scenarios
 from benchmarks.monitoring.alarms import SETTINGS, histograms_of
+from contracts.verdict import Finding
 from monitoring.drift.details import exceedance_p_value
 from monitoring.drift.rule import findings_of
-from monitoring.drift.thresholds import DriftThresholds
+from monitoring.drift.thresholds import DriftThresholds, accepted_limits
 from monitoring.quality.checks import quality_findings
 from monitoring.quality.counts import QualityCounts
+from tests.monitoring.verdict_history import verdict
 
 Columns = dict[str, np.ndarray[Any, Any]]
 Change = Callable[[Columns, np.random.Generator], None]
@@ -50,6 +52,24 @@ def wider(factor: float) -> Change:
         columns["normal"] = factor * columns["normal"]
 
     return changed
+
+
+def test_an_accepted_detail_is_usual_from_the_next_window_on() -> None:
+    rng = np.random.default_rng(5)
+    sketch = scenarios.reference_of(table(5_000, rng))
+
+    def drifted(thresholds: DriftThresholds) -> list[Finding]:
+        window = table(5_000, rng)
+        more_of_the_rare(window, rng)
+        found = findings_of(histograms_of(sketch, scenarios.rows_of(window, rng)), thresholds)
+        return [finding for finding in found if finding.drifted]
+
+    (finding,) = drifted(DriftThresholds(SETTINGS))
+    past = verdict(0, finding)
+    accepted = accepted_limits([past], frozenset({past.verdict_id}))
+
+    assert finding.effect == "category_odds"
+    assert not drifted(DriftThresholds(SETTINGS, accepted=accepted))
 
 
 def alarms(change: Change, rows: int, reference_rows: int, seed: int) -> set[tuple[str, str]]:

@@ -117,6 +117,7 @@ def test_a_window_that_cannot_be_judged_is_recorded_alerts_and_the_next_is_judge
 
     assert first.decision == "no_traffic"
     assert [v.decision for v in found] == ["failed", "stable"]
+    assert found[0].condition("delivery").since == found[0].window.start
     assert found[0].failure.startswith("ZeroDivisionError: no such column (test_odd_columns.py:")
     assert found[0].failure in found[0].sentence
     assert found[0].sentence in Path(found[0].report).read_text().replace("&#39;", "'")
