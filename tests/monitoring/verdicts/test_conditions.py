@@ -95,6 +95,16 @@ def test_a_fault_hides_neither_worse_performance_nor_drift() -> None:
     assert (trigger.reason, trigger.since) == ("performance", before.window.start)
 
 
+def test_too_few_rows_hide_no_worse_performance_of_earlier_ones() -> None:
+    blank = verdict(0)
+    findings = WindowFindings(blank.window, is_judged=False, performance=worse(1e-9))
+    conditions = judge_conditions(findings, [], SETTINGS)
+    sentence = verdict_sentence("tiny version 1", "too_few_rows", blank.window, conditions)
+
+    assert sentence.startswith("tiny version 1: 1,000 rows are too few to judge; ")
+    assert "AUC 0.71, down from 0.8" in sentence
+
+
 def test_drift_in_faulty_data_calls_for_no_retraining() -> None:
     found = judged(0, [], quality=[FAULT], findings=[replace(DRIFTED, windows=9)])
 
