@@ -4,5 +4,6 @@ collect_ignore = [
     # It reads the pointers of `var/` when it is imported.
     "services/predictor.py",
     # Programs of other environments.
+    "benchmarks/serving/clients/programs",
     "benchmarks/serving/peers",
 ]

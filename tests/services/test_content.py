@@ -86,6 +86,7 @@ def test_a_compressed_request_behind_an_unanswered_one_is_read_too(service: Serv
         ("gzip", gzip.compress(b"{"), "invalid_json", "body: expected JSON"),
         ("gzip", gzip.compress(b" " * 5_000_000), "body_too_large", "bytes unpacked"),
     ],
+    ids=["brotli", "gzip twice", "not in gzip", "half a body", "a bomb"],
 )
 def test_a_bad_coding_is_named(
     service: Service, coding: str, body: bytes, code: str, text: str
