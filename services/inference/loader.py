@@ -1,6 +1,5 @@
 """From a model directory to a model that is ready: verified, loaded, tested and warm."""
 
-import contextlib
 import hashlib
 import time
 from dataclasses import dataclass
@@ -110,7 +109,9 @@ def load_model(
             session,
             decoder,
             Renderer(pointer, manifest),
-            inline_rows(session, _warm_up(golden, decoder, manifest.schema)) if is_here else 0,
+            inline_rows(session, _warm_up(session, golden, decoder, manifest.schema))
+            if is_here
+            else 0,
             1 if is_here else limits.n_processes,
         )
     except PlatformError:
@@ -168,13 +169,26 @@ def inline_rows(session: ModelRuntime, matrix: Matrix) -> int:
     return MAX_INLINE_ROWS
 
 
-def _warm_up(golden: Rows, decoder: Decoder, schema: Schema) -> Matrix:
-    """The golden requests and the ends of the whole input range, shape `(n_rows, n_features)`."""
+def _warm_up(session: ModelRuntime, golden: Rows, decoder: Decoder, schema: Schema) -> Matrix:
+    """The golden requests, and the ends of the input range as far as the model scores them.
+
+    Shape `(n_rows, n_features)`.
+    """
     numbers = np.asarray(golden.numbers, dtype=decoder.dtype)
-    return np.concatenate([numbers, schema.matrix(boundary_rows(schema), decoder.dtype)])
+    ends = schema.matrix(_boundary_rows(schema), decoder.dtype)
+    scored = [_is_scored(session, ends[end : end + 1]) for end in range(len(ends))]
+    return np.concatenate([numbers, ends[scored]])
 
 
-def boundary_rows(schema: Schema) -> list[dict[str, Value]]:
+def _is_scored(session: ModelRuntime, matrix: Matrix) -> bool:
+    try:
+        session.run(matrix)
+    except Exception:  # noqa: BLE001 - a model may refuse what no training row had
+        return False
+    return True
+
+
+def _boundary_rows(schema: Schema) -> list[dict[str, Value]]:
     """Rows at the ends of what the schema allows: lowest, highest, missing, unseen."""
     return [{f.name: _ends(f)[end] for f in schema.features} for end in range(4)]
 
@@ -197,8 +211,7 @@ def _ends(feature: Feature) -> tuple[Value, Value, Value, Value]:
 
 def _run_time_s(session: ModelRuntime, matrix: Matrix) -> float:
     begin = time.perf_counter()
-    with contextlib.suppress(Exception):  # a model may refuse what no training row had
-        session.run(matrix)
+    session.run(matrix)
     return time.perf_counter() - begin
 
 
@@ -221,7 +234,8 @@ def _check_golden(session: ModelRuntime, manifest: Manifest, rows: Rows, locatio
     A graph with a fixed batch size scores one number of rows only, and onnxruntime raises.
     """
     expected = np.array([golden.scores for golden in manifest.golden])
-    session.run(model_input([rows, rows], session.dtype))
+    for others in ([rows.split()[0]], [rows, rows]):
+        session.run(model_input(others, session.dtype))
     got = session.run(model_input([rows], session.dtype))
     if got.shape != expected.shape:
         raise CorruptModel(

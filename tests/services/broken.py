@@ -77,6 +77,16 @@ def of_a_fixed_batch(directory: Path) -> None:
     add(directory, [helper.make_node("Mul", ["right", "ones"], ["scores"])], {"ones": ones})
 
 
+def of_an_even_batch(directory: Path) -> None:
+    """It takes rows in pairs, and no single one."""
+    nodes = [
+        helper.make_node("Reshape", ["right", "pairs"], ["paired"]),
+        helper.make_node("Reshape", ["paired", "rows"], ["scores"]),
+    ]
+    shapes = {"pairs": np.array([-1, 4], np.int64), "rows": np.array([-1, 2], np.int64)}
+    add(directory, nodes, shapes)
+
+
 def without_end(directory: Path) -> None:
     """A loop before the answer, which would be right after some centuries."""
     body = helper.make_graph(
@@ -150,6 +160,7 @@ KINDS: dict[str, tuple[Damage, str]] = {
     "empty": (empty, "expected an ONNX model that loads"),
     "all memory": (taking_all_memory, "expected scores for golden requests, got"),
     "fixed batch": (of_a_fixed_batch, "expected scores for golden requests, got"),
+    "even batch": (of_an_even_batch, "expected scores for golden requests, got"),
 }
 """How each is damaged, and what is said of it. `digest` is made after sealing."""
 
