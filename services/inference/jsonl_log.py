@@ -78,13 +78,13 @@ class JsonlLog:
 
         """
         day = now.toordinal()
-        if day != self._day or self._size >= self._max_file_bytes or self._is_replaced():
-            self._open_file(now)
-        if self._is_torn:
-            # The last write stopped in the middle of a line: end that line first.
-            data = NEWLINE + data
         written = 0
         try:
+            if day != self._day or self._size >= self._max_file_bytes or self._is_replaced():
+                self._open_file(now)
+            if self._is_torn:
+                # The last write stopped in the middle of a line: end that line first.
+                data = NEWLINE + data
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError:
@@ -172,9 +172,13 @@ def _flush(descriptor: int, start: int, stop: int) -> None:
         os.close(descriptor)
 
 
+def _probe(folder: Path) -> Path:
+    return folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+
+
 def has_space(folder: Path) -> bool:
     """Whether a file of `PROBE_BYTES` can be written in a folder."""
-    probe = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    probe = _probe(folder)
     try:
         make_folder(folder)
         probe.write_bytes(bytes(PROBE_BYTES))
@@ -193,7 +197,7 @@ def check_writable(folder: Path) -> None:
         Unwritable: no file can be created there.
 
     """
-    probe = folder / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+    probe = _probe(folder)
     try:
         make_folder(folder)
         probe.touch()

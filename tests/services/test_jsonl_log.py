@@ -192,6 +192,15 @@ def test_a_write_that_fails_leaves_nothing(
     assert path.read_bytes() == b"{1}\n{5}\n"
 
 
+def test_a_log_that_cannot_be_opened_is_not_writable(tmp_path: Path) -> None:
+    log = JsonlLog(tmp_path / "tiny", 1 << 20)
+    (tmp_path / "tiny").touch()
+    with pytest.raises(OSError, match="exists"):
+        log.append([b"{1}"], NOW)
+
+    assert not log.is_writable()
+
+
 def test_a_log_is_writable_again_once_there_is_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
