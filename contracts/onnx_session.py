@@ -18,7 +18,7 @@ PROVIDERS = ("CPUExecutionProvider",)
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 INPUT_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
-    {"tensor(float)": FLOAT32, "tensor(double)": np.dtype(np.float64)}
+    {"tensor(float)": FLOAT32, "tensor(double)": FLOAT64}
 )
 """The types of a model's input, by ONNX Runtime's name: a graph takes float32 where the
 certificate allows it, else float64 (docs/certificate.md)."""

@@ -82,14 +82,13 @@ class Batcher:
         self._alarms: dict[int, asyncio.TimerHandle] = {}
         self._running_since: dict[int, float] = {}
         self._is_scheduled = False
-        self._n_in_threads = 0
         self._reason = DRAINED
         self.waiting_rows = 0
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being scored."""
-        return not self._waiting and not self._is_scheduled and not self._n_in_threads
+        return not self._waiting and not self._is_scheduled and not self._alarms
 
     @property
     def running_since(self) -> float | None:
@@ -107,7 +106,7 @@ class Batcher:
         """
         n_rows = len(pending.rows.features)
         if self._has_no_room(n_rows):
-            if not self._n_in_threads:
+            if not self._alarms:
                 # A light model scores faster than a client retries: make room.
                 self._next_batch()
             if self._has_no_room(n_rows):
@@ -121,13 +120,13 @@ class Batcher:
 
     def _schedule(self) -> None:
         """Score the next batch in the next turn of the loop: what arrives in this one joins it."""
-        if not self._is_scheduled and self._n_in_threads < self._concurrency:
+        if not self._is_scheduled and len(self._alarms) < self._concurrency:
             self._is_scheduled = True
             self._loop.call_soon(self._scheduled_batch)
 
     def _scheduled_batch(self) -> None:
         self._is_scheduled = False
-        if self._n_in_threads < self._concurrency:
+        if len(self._alarms) < self._concurrency:
             self._next_batch()
 
     def _next_batch(self) -> None:
@@ -144,12 +143,10 @@ class Batcher:
 
     def _score_in_thread(self, batch: list[PendingRequest], n_rows: int) -> None:
         def done(future: "asyncio.Future[Failures]") -> None:
-            self._n_in_threads -= 1
             self._running_since.pop(id(batch))
             self._alarms.pop(id(batch)).cancel()
             self._finish(batch, n_rows, future.result())
 
-        self._n_in_threads += 1
         self._running_since[id(batch)] = time.monotonic()
         self._watch(batch)
         self._loop.run_in_executor(self._executor, self._score, batch).add_done_callback(done)

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +30,10 @@ RETRY_S = 1.0
 """Time without requests to a Redis that failed."""
 MAX_PENDING_WRITES = 64
 """Concurrent writes to Redis; results beyond them are not cached."""
+
+
+RowKeys = Callable[[Rows], list[bytes]]
+"""The keys of rows, one each."""
 
 
 class ResultCache(Protocol):
@@ -60,10 +65,11 @@ def open_cache(
         return None
     # The last part names how scores are stored: as float64.
     prefix = f"{pointer.name}:{pointer.version}:{pointer.digest}:f8".encode()
+    keys = partial(keys_of, prefix, dtype=dtype)
     metrics = CacheMetrics(pointer.name, outcomes)
     if settings.redis_url.reveal():
-        return RedisCache(prefix, metrics, settings, dtype)
-    return MemoryCache(prefix, metrics, settings, dtype)
+        return RedisCache(keys, metrics, settings)
+    return MemoryCache(keys, metrics, settings)
 
 
 class CacheMetrics:
@@ -78,17 +84,10 @@ class CacheMetrics:
 class MemoryCache:
     """A cache in one worker: at most `cache_rows` rows, each for `cache_ttl_s` seconds."""
 
-    def __init__(
-        self,
-        prefix: bytes,
-        metrics: CacheMetrics,
-        settings: ServiceSettings,
-        dtype: InputType,
-    ) -> None:
+    def __init__(self, keys: RowKeys, metrics: CacheMetrics, settings: ServiceSettings) -> None:
         from cachetools import TTLCache
 
-        self._prefix = prefix
-        self._dtype = dtype
+        self._keys = keys
         self._metrics = metrics
         self._known: TTLCache[bytes, CachedScores] = TTLCache(
             settings.cache_rows, settings.cache_ttl_s, timer=time.monotonic
@@ -96,7 +95,7 @@ class MemoryCache:
 
     async def get_many(self, rows: Rows) -> list[CachedScores] | None:
         """The scores of these rows; None if any is missing."""
-        known = [self._known.get(key) for key in keys_of(self._prefix, rows, self._dtype)]
+        known = [self._known.get(key) for key in self._keys(rows)]
         found = [scores for scores in known if scores is not None]
         if len(found) < len(rows):
             self._metrics.miss.inc()
@@ -106,7 +105,7 @@ class MemoryCache:
 
     def put_many(self, rows: Rows, scores: Sequence[CachedScores]) -> None:
         """Keep the scores of these rows."""
-        self._known.update(zip(keys_of(self._prefix, rows, self._dtype), scores, strict=True))
+        self._known.update(zip(self._keys(rows), scores, strict=True))
 
     async def close(self) -> None:
         """Release the memory."""
@@ -116,16 +115,9 @@ class MemoryCache:
 class RedisCache:
     """A cache shared by all replicas. A Redis that does not answer counts as empty."""
 
-    def __init__(
-        self,
-        prefix: bytes,
-        metrics: CacheMetrics,
-        settings: ServiceSettings,
-        dtype: InputType,
-    ) -> None:
+    def __init__(self, keys: RowKeys, metrics: CacheMetrics, settings: ServiceSettings) -> None:
         self._redis = connect(settings)
-        self._prefix = prefix
-        self._dtype = dtype
+        self._keys = keys
         self._metrics = metrics
         self._ttl_ms = max(1, round(settings.cache_ttl_s * 1e3))
         self._timeout_s = settings.redis_timeout_s
@@ -139,7 +131,7 @@ class RedisCache:
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
-                texts = await self._redis.mget(keys_of(self._prefix, rows, self._dtype))
+                texts = await self._redis.mget(self._keys(rows))
         except _failures() as err:
             self._pause(err)
             return None
@@ -166,7 +158,7 @@ class RedisCache:
         try:
             async with asyncio.timeout(self._timeout_s):
                 pipe = self._redis.pipeline(transaction=False)
-                for key, each in zip(keys_of(self._prefix, rows, self._dtype), scores, strict=True):
+                for key, each in zip(self._keys(rows), scores, strict=True):
                     pipe.set(key, array("d", each).tobytes(), px=self._ttl_ms)
                 await pipe.execute()
         except _failures() as err:

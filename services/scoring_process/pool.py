@@ -16,6 +16,7 @@ from contracts.errors import CorruptModel, PlatformError
 from contracts.scoring import FrameKind, LoadModel, pack_matrix
 from services.faults import ModelUnavailable
 from services.scoring_process.process import (
+    EXPLANATIONS,
     EndReason,
     ForkedScorer,
     ModelProcess,
@@ -26,11 +27,6 @@ from services.scoring_process.process import (
 RECENT_S = 60.0
 """A failed start counts this long for the pause before the next one."""
 MAX_LOAD_PAUSE_S = 60.0
-EXPLANATIONS: dict[EndReason, str] = {
-    "died": "it ended",
-    "late": "it did not answer within the deadline",
-    "memory": "it grew beyond its memory limit",
-}
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -98,7 +94,7 @@ class ScoringPool:
         except ProcessEnded as err:
             self._replace(process, err.reason)
             raise ModelUnavailable(
-                f"the model's process was replaced: {EXPLANATIONS[err.reason]}",
+                f"the model's process was replaced: {err}",
                 may_retry=err.reason != "late",
             ) from err
         except BaseException:
@@ -198,8 +194,7 @@ class ScoringPool:
             order.set_exception(_load_error(self._name, err))
             return
         self._failed_at.append(time.monotonic())
-        reason = EXPLANATIONS[err.reason] if isinstance(err, ProcessEnded) else str(err)
-        logger.error("%s: the process with the model: %s; starting it again", self._name, reason)
+        logger.error("%s: the process with the model: %s; starting it again", self._name, err)
         self._orders.put(order)
 
     def _pause_s(self) -> float:
@@ -211,8 +206,7 @@ class ScoringPool:
 def _load_error(name: str, err: Exception) -> PlatformError:
     if isinstance(err, PlatformError):
         return err
-    reason = EXPLANATIONS[err.reason] if isinstance(err, ProcessEnded) else str(err)
     return CorruptModel(
-        f"{name}: expected a scoring process that loads the model, but {reason}",
+        f"{name}: expected a scoring process that loads the model, but {err}",
         remedy="its output in the service's log says why; else train the version again",
     )

@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,7 +34,12 @@ MEMORY_POLL_S = 0.25
 """Between two looks at the memory of a process that computes."""
 
 EndReason = Literal["died", "late", "memory"]
-"""Why a process was given up: it ended, it did not answer in time, it grew beyond its limit."""
+"""Why a process was given up."""
+EXPLANATIONS: Mapping[EndReason, str] = {
+    "died": "it ended",
+    "late": "it did not answer within the deadline",
+    "memory": "it grew beyond its memory limit",
+}
 
 
 class ProcessEnded(Exception):
@@ -42,7 +47,7 @@ class ProcessEnded(Exception):
 
     def __init__(self, reason: EndReason) -> None:
         self.reason: EndReason = reason
-        super().__init__(reason)
+        super().__init__(EXPLANATIONS[reason])
 
 
 class ModelFailed(Exception):
@@ -108,7 +113,7 @@ class ModelProcess:
                 send_frame(self._channel, FrameKind.FORK)
                 socket.send_fds(self._channel, [b"\0"], [theirs.fileno()])
                 answer = _answer(self._channel)
-        except (OSError, FrameError) as err:
+        except (OSError, FrameError, ModelFailed) as err:
             ours.close()
             raise ProcessEnded("died") from err
         return ForkedScorer(self, ours, msgspec.json.decode(answer, type=Forked), limits)
