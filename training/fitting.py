@@ -82,8 +82,8 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
         check_estimator(recipe.estimator(), recipe.name)
     data = load(recipe, seed)
     rows = data.split
-    recipe, curve = learned_recipe(recipe, rows.train, rows.train_target, seed)
     dtype = input_dtype(recipe.schema, rows.train)
+    recipe, curve = learned_recipe(recipe, rows.train, rows.train_target, seed, dtype)
     pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed, dtype)
     kind = score_kind_of(pipeline, recipe)
     if curve is None:

@@ -1,8 +1,10 @@
 """What a recipe leaves to the rows that are learned: categories of strings, the threshold."""
 
 import pandas as pd
+from numpy.typing import DTypeLike
 
-from contracts.schema import Schema
+from contracts.errors import InvalidData
+from contracts.schema import Feature, Schema
 from training.metrics import Target
 from training.notes import add_note
 from training.recipe import Recipe
@@ -10,35 +12,39 @@ from training.threshold import ThresholdCurve, chosen_threshold
 
 
 def learned_recipe(
-    recipe: Recipe, train: pd.DataFrame, targets: Target, seed: int
+    recipe: Recipe, train: pd.DataFrame, targets: Target, seed: int, dtype: DTypeLike
 ) -> tuple[Recipe, ThresholdCurve | None]:
     """The recipe with what its rows decide, and the curve from which a threshold was chosen.
 
+    `dtype` is the type in which the model will be fitted.
+
     Raises:
-        InvalidData: too few rows of a class to choose a threshold on.
+        InvalidData: too few rows of a class to choose a threshold on, or no value of a `string`.
 
     """
     complete = with_learned_categories(recipe, train)
     rule = complete.threshold_rule
     if rule is None:
         return complete, None
-    curve = chosen_threshold(complete, rule, train, targets, seed)
+    curve = chosen_threshold(complete, rule, train, targets, seed, dtype)
     add_note(
         f"threshold {curve.chosen:.4g} was chosen on {curve.n_rows:,} validation rows: {rule} "
         f"gives {curve.value:.4g}, with 0.5 it would be {curve.value_at_half:.4g}"
     )
-    return Recipe(**(vars(complete) | {"threshold": curve.chosen})), curve
+    return complete.with_threshold(curve.chosen), curve
 
 
 def with_learned_categories(recipe: Recipe, rows: pd.DataFrame) -> Recipe:
     """The recipe with the most frequent values of each `string` feature as its categories.
 
     All other values are one: unseen. Of equally frequent values the first in the alphabet counts.
+
+    Raises:
+        InvalidData: a `string` feature has no value at all.
+
     """
     features = tuple(
-        feature.with_categories(_frequent(rows[feature.name], feature.max_categories))
-        if feature.max_categories
-        else feature
+        _with_frequent(recipe, feature, rows[feature.name]) if feature.max_categories else feature
         for feature in recipe.schema.features
     )
     if features == recipe.schema.features:
@@ -46,8 +52,15 @@ def with_learned_categories(recipe: Recipe, rows: pd.DataFrame) -> Recipe:
     return Recipe(**(vars(recipe) | {"schema": Schema(features=features)}))
 
 
-def _frequent(column: pd.Series, n: int) -> tuple[str, ...]:
+def _with_frequent(recipe: Recipe, feature: Feature, column: pd.Series) -> Feature:
     counts = (
         column.value_counts().sort_index(kind="stable").sort_values(ascending=False, kind="stable")
     )
-    return tuple(sorted(str(value) for value in counts.index[:n]))
+    if counts.empty:
+        raise InvalidData(
+            f"recipe {recipe.name!r}: {feature.name}: expected at least one value in the learned "
+            "rows, got missing values only",
+            remedy="leave the column out of the schema, or give rows that have it",
+        )
+    frequent = counts.index[: feature.max_categories]
+    return feature.with_categories(tuple(sorted(str(value) for value in frequent)))

@@ -1,12 +1,14 @@
 """What the scores of a fitted model are, and from which score on it decides."""
 
+import math
 from typing import Any
 
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
-from contracts.decision_rule import DEFAULT_THRESHOLD
+from contracts.decision_rule import DEFAULT_THRESHOLD, POSITIVE
+from contracts.errors import InvalidRecipe
 from contracts.manifest import ScoreKind
 from training.recipe import Recipe
 
@@ -28,21 +30,36 @@ def decision_threshold(model: Any, recipe: Recipe) -> float:
 
     That is the recipe's, unless it has the default and scikit-learn's own rule is another one:
     a threshold that the estimator has learned, or 0 for margins.
+
+    Raises:
+        InvalidRecipe: the estimator's threshold is one of margins, and its scores are
+            probabilities.
+
     """
     if recipe.task != "binary" or recipe.threshold != DEFAULT_THRESHOLD:
         return recipe.threshold
     is_margin = score_kind_of(model, recipe) == "margin"
-    learned = _learned_threshold(model)
+    classifier = _threshold_classifier(model)
+    if classifier is None:
+        return MARGIN_THRESHOLD if is_margin else recipe.threshold
+    if not is_margin and classifier.response_method == "decision_function":
+        raise InvalidRecipe(
+            f"recipe {recipe.name!r}: estimator: expected a threshold of the probabilities that "
+            f"are served, got one of decision_function in {type(classifier).__name__}",
+            remedy='set its response_method="predict_proba"',
+        )
+    learned, label = _threshold_and_label(classifier)
     if learned is None:
         return MARGIN_THRESHOLD if is_margin else recipe.threshold
-    is_positive = list(map(str, model.classes_)).index(recipe.classes[1]) == 1
-    if is_positive:
+    if label == recipe.classes[POSITIVE]:
         return learned
-    return -learned if is_margin else 1.0 - learned
+    # It decides for the other class from `learned` on, so for this one above the complement.
+    complement = -learned if is_margin else 1.0 - learned
+    return math.nextafter(complement, math.inf)
 
 
-def _learned_threshold(model: Any) -> float | None:
-    """The threshold of a classifier of thresholds, on its second class; None without one."""
+def _threshold_classifier(model: Any) -> Any:
+    """The classifier of thresholds that decides for a fitted model; None without one."""
     while not isinstance(model, _THRESHOLDS):
         if isinstance(model, Pipeline):
             model = model.steps[-1][1]
@@ -50,8 +67,16 @@ def _learned_threshold(model: Any) -> float | None:
             model = model.best_estimator_
         else:
             return None
-    if isinstance(model, TunedThresholdClassifierCV):
-        return float(model.best_threshold_)
-    if model.threshold == "auto":
-        return None
-    return float(model.threshold)
+    return model
+
+
+def _threshold_and_label(classifier: Any) -> tuple[float | None, str]:
+    """The threshold, None for scikit-learn's own, and the class whose score it is of."""
+    threshold: float | None
+    if isinstance(classifier, TunedThresholdClassifierCV):
+        threshold = float(classifier.best_threshold_)
+        label = classifier._curve_scorer._get_pos_label()  # noqa: SLF001 - see ARCHITECTURE.md, private APIs
+    else:
+        threshold = None if classifier.threshold == "auto" else float(classifier.threshold)
+        label = classifier.pos_label
+    return threshold, str(classifier.classes_[1] if label is None else label)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from contracts.decision_rule import POSITIVE
 from contracts.errors import InvalidData
 from training.metrics import Target
-from training.pipeline import fitted_pipeline, scores_of
+from training.pipeline import errors_of_the_estimator, fitted_pipeline, scores_of
 from training.recipe import Recipe
 from training.targets import encoded_targets
 from training.threshold_rule import Cost, ThresholdRule
@@ -47,16 +47,23 @@ class ThresholdCurve:
 
 
 def chosen_threshold(
-    recipe: Recipe, rule: ThresholdRule, train: pd.DataFrame, targets: Target, seed: int
+    recipe: Recipe,
+    rule: ThresholdRule,
+    train: pd.DataFrame,
+    targets: Target,
+    seed: int,
+    dtype: DTypeLike,
 ) -> ThresholdCurve:
     """The best threshold by a rule; `train` and `targets` are the rows to learn.
+
+    `dtype` is the type in which the model will be fitted.
 
     Raises:
         InvalidData: a class has fewer rows than there are folds.
 
     """
     truth = encoded_targets(recipe, targets)
-    scores = _validation_scores(recipe, train, targets, truth, seed)
+    scores = _validation_scores(recipe, train, targets, truth, seed, dtype)
     return threshold_curve(rule, truth, scores)
 
 
@@ -80,30 +87,44 @@ def threshold_curve(
     rejected = np.array([*starts, len(ranked)])
     true_positives = n_positive - missed
     false_positives = (len(ranked) - n_positive) - (rejected - missed)
-    lower = np.concatenate([[0.0], ranked[starts]])
-    upper = np.concatenate([ranked[starts], [1.0]])
     values = rule.values(true_positives, false_positives, missed)
+    value_at_half = float(values[np.searchsorted(ranked[starts], 0.5, side="left")])
+    thresholds = _between(np.array([0.0, *ranked[starts], 1.0]))
+    # None accepts a score of 0, and none refuses a score of 1.
+    is_possible = (thresholds > 0) & (thresholds < 1)
+    thresholds, values = thresholds[is_possible], values[is_possible]
     best = values.min() if isinstance(rule, Cost) else values.max()
     winners = np.flatnonzero(values == best)
     winner = int(winners[len(winners) // 2])
-    thresholds = np.clip((lower + upper) / 2, 1e-6, 1 - 1e-6)
     points = np.unique(
         np.linspace(0, len(values) - 1, min(MAX_CURVE_POINTS, len(values))).astype(int)
     )
-    at_half = int(np.searchsorted(ranked[starts], 0.5, side="left"))
     return ThresholdCurve(
         rule=rule,
         chosen=float(thresholds[winner]),
         value=float(best),
-        value_at_half=float(values[at_half]),
+        value_at_half=value_at_half,
         thresholds=tuple(thresholds[points].tolist()),
         values=tuple(values[points].tolist()),
         n_rows=len(ranked),
     )
 
 
+def _between(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A threshold for each pair of neighbours: above the lower one, at most the upper one."""
+    lower, upper = scores[:-1], scores[1:]
+    middle = (lower + upper) / 2
+    thresholds: NDArray[np.float64] = np.where(middle > lower, middle, upper)
+    return thresholds
+
+
 def _validation_scores(
-    recipe: Recipe, train: pd.DataFrame, targets: Target, truth: NDArray[np.int64], seed: int
+    recipe: Recipe,
+    train: pd.DataFrame,
+    targets: Target,
+    truth: NDArray[np.int64],
+    seed: int,
+    dtype: DTypeLike,
 ) -> NDArray[np.float64]:
     """The positive class's probability of each row, by a model that has not learned it."""
     fewest = int(np.bincount(truth, minlength=2).min())
@@ -117,6 +138,7 @@ def _validation_scores(
     for learned, validation in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(
         np.zeros(len(truth)), truth
     ):
-        pipeline = fitted_pipeline(recipe, train.iloc[learned], targets[learned], seed)
-        scores[validation] = scores_of(pipeline, train.iloc[validation], recipe)[:, POSITIVE]
+        pipeline = fitted_pipeline(recipe, train.iloc[learned], targets[learned], seed, dtype)
+        with errors_of_the_estimator(recipe, "threshold"):
+            scores[validation] = scores_of(pipeline, train.iloc[validation], recipe)[:, POSITIVE]
     return scores

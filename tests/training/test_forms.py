@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, RidgeClassifier
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.metrics import fbeta_score, make_scorer
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from contracts.errors import CertificateFailed, InvalidRecipe
 from contracts.manifest import Manifest, ScoreKind
@@ -26,6 +28,7 @@ from tests import tiny
 from tests.training.cases.catalog import CASES
 from tests.training.cases.table import SCHEMA, table
 from training.dataset import load_table, split
+from training.divergence import first_divergence
 from training.evaluation.checks import calibration_check
 from training.evaluation.paired_predictions import PairedEvaluation
 from training.evaluation.predictions import Predictions
@@ -176,17 +179,52 @@ def test_a_threshold_that_the_estimator_has_is_the_threshold_of_the_version() ->
     def estimator() -> Any:
         return FixedThresholdClassifier(tiny.linear(), threshold=0.3)
 
+    def of_the_other_class() -> Any:
+        return FixedThresholdClassifier(tiny.linear(), threshold=0.3, pos_label="no")
+
+    def tuned() -> Any:
+        scorer = make_scorer(fbeta_score, beta=2, pos_label="no")
+        return TunedThresholdClassifierCV(tiny.linear(), scoring=scorer, cv=3, thresholds=20)
+
     learned = fit(tiny.binary("fixed", estimator, threshold=0.5))
     swapped = fit(tiny.binary("swapped", estimator, threshold=0.5, classes=("yes", "no")))
     chosen = fit(tiny.binary("chosen", estimator, threshold=0.6))
+    other = fit(tiny.binary("other", of_the_other_class, threshold=0.5))
+    other_tuned = fit(tiny.binary("tuned", tuned, threshold=0.5))
 
     assert learned.recipe.threshold == 0.3
     assert swapped.recipe.threshold == pytest.approx(0.7)
     assert chosen.recipe.threshold == 0.6
-    for fitted in (learned, swapped):
+    assert other.recipe.threshold == pytest.approx(0.7)
+    for fitted in (learned, swapped, other, other_tuned):
         decided = fitted.recipe.decision_rule.class_indices(fitted.scores)
         predicted = fitted.pipeline.predict(fitted.data.split.holdout)
         assert (np.array(fitted.recipe.classes)[decided] == predicted).all()
+
+
+def test_a_threshold_of_margins_does_not_decide_on_probabilities() -> None:
+    recipe = tiny.binary(
+        "margins",
+        lambda: FixedThresholdClassifier(
+            tiny.linear(), threshold=0.8, response_method="decision_function"
+        ),
+        threshold=0.5,
+    )
+    with pytest.raises(InvalidRecipe, match="got one of decision_function in FixedThreshold"):
+        fit(recipe)
+
+
+def test_a_selection_without_columns_does_not_hide_the_step_that_differs() -> None:
+    rows = pd.DataFrame({"a": [1.0, np.nan, 3.0], "b": [0.0, 1.0, 2.0]})
+    step = ColumnTransformer(
+        [
+            ("none", StandardScaler(), []),
+            ("same", MinMaxScaler(), ["a"]),
+            ("log", FunctionTransformer(np.sinc), ["b"]),
+        ]
+    ).fit(rows)
+
+    assert first_divergence(step, rows).endswith("differs is log > FunctionTransformer")
 
 
 # Errors of an estimator

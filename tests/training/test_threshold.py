@@ -25,7 +25,8 @@ from training.threshold import threshold_curve
 from training.threshold_rule import Cost, FScore
 
 scored = st.lists(
-    st.tuples(st.booleans(), st.sampled_from([0.05, 0.2, 0.35, 0.5, 0.7, 0.9])), min_size=2
+    st.tuples(st.booleans(), st.sampled_from([0.0, 1e-9, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0])),
+    min_size=2,
 )
 
 
@@ -45,7 +46,8 @@ def test_no_threshold_is_better_than_the_chosen_one(rows: list[Any], rule: Any) 
     curve = threshold_curve(rule, truth, scores)
     sign = -1 if isinstance(rule, FScore) else 1
 
-    assert value(curve.chosen) == pytest.approx(min(map(value, np.linspace(0, 1, 101))))
+    possible = [1e-10, *np.linspace(0, 1, 101)[1:-1], 1 - 1e-10]
+    assert value(curve.chosen) == pytest.approx(min(map(value, possible)))
     assert sign * curve.value == pytest.approx(value(curve.chosen))
     assert sign * curve.value_at_half == pytest.approx(value(0.5))
     assert list(curve.thresholds) == sorted(curve.thresholds)
@@ -93,6 +95,15 @@ def test_a_class_of_two_rows_is_too_few_to_choose_on() -> None:
         threshold=FScore(), load=lambda: tiny.people(60).assign(paid=["yes"] * 2 + ["no"] * 58)
     )
     with pytest.raises(InvalidData, match="expected at least 3 learned rows of each class"):
+        fit(recipe)
+
+
+def test_a_string_without_any_value_cannot_be_learned() -> None:
+    schema = Schema(
+        features=(*tiny.SCHEMA.features, string("note", max_categories=5, nullable=True))
+    )
+    recipe = tiny.binary(schema=schema, load=lambda: tiny.people().assign(note=None))
+    with pytest.raises(InvalidData, match="note: expected at least one value in the learned rows"):
         fit(recipe)
 
 
