@@ -9,7 +9,7 @@ export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := 1
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup lock format lint type test test-fast demo train promote pull serve bento image up down bench clean
+.PHONY: help setup lock protos format lint type test test-fast demo train promote pull serve bento image up down bench clean
 
 help: ## Show the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ lock: setup ## Resolve requirements/*.in again into hash-pinned locks
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving.in -o serving.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.in platform.in -o platform.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-sklearn.in -o serving-sklearn.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-grpc.in -o serving-grpc.txt
+
+protos: setup ## Compile the .proto files of services/grpc
+	$(BIN)/python -m tests.services.grpc.compile_protos
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

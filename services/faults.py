@@ -1,6 +1,6 @@
 """Why a request is refused: a code, a message and the violations, the same on every transport.
 
-The transport decides how a code is written there: `services.edge.statuses` maps it to HTTP.
+`services.edge` writes a code as an HTTP status, `services.grpc` as a status of gRPC.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ FAULTS: Mapping[str, str] = {
     "invalid_http": "the request is not HTTP/1.1 as RFC 9112 defines it",
     "invalid_json": "the body is not one JSON document in UTF-8",
     "invalid_csv": "the body is not a table as CSV in UTF-8",
+    "invalid_protobuf": "the message is not the protobuf message of its gRPC method",
     "invalid_coding": "the body is not in the coding that content-encoding names",
     "unauthorized": "an API key is needed: authorization: Bearer KEY",
     "forbidden": "this API key lacks the required scope",
@@ -37,6 +38,34 @@ FAULTS: Mapping[str, str] = {
     "traffic_log_unavailable": "the prediction could not be recorded, so it is not given",
 }
 """The meaning of each code."""
+STATUSES: Mapping[str, int] = {
+    "invalid_http": 400,
+    "invalid_json": 400,
+    "invalid_csv": 400,
+    "invalid_protobuf": 400,
+    "invalid_coding": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "unknown_model": 404,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "body_timeout": 408,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_request": 422,
+    "headers_too_large": 431,
+    "rate_limited": 429,
+    "prediction_failed": 500,
+    "internal_error": 500,
+    "not_ready": 503,
+    "too_many_connections": 503,
+    "overloaded": 503,
+    "deadline_exceeded": 503,
+    "model_unavailable": 503,
+    "label_log_unavailable": 503,
+    "traffic_log_unavailable": 503,
+}
+"""The HTTP status of each code. Refused requests are counted by it on every transport."""
 
 
 class Fault(Exception):

@@ -6,7 +6,6 @@ never enters it. Everything else (docs page, metrics, health) goes on to BentoML
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ from services.edge.liveness import LIVENESS_PATH, liveness
 from services.edge.request_content import content_route, is_plain
 from services.edge.response_content import MAX_INLINE_BYTES, coded, content_of, is_coded
 from services.edge.routes import Page, Route, RouteTable
-from services.edge.statuses import CLOSE, STATUSES, HttpFault, Pairs, headers_of
-from services.edge.trace_context import trace_headers, trace_id_of
-from services.faults import MAX_SHOWN_CHARS, Fault
-from services.inference.ids import new_request_id
+from services.edge.statuses import CLOSE, HttpFault, Pairs, headers_of
+from services.faults import MAX_SHOWN_CHARS, STATUSES, Fault
+from services.inference.ids import new_request_id, request_id_of
 from services.inference.pending import Request
+from services.protocols.trace_context import trace_headers, trace_id_of
 from services.serving.repository import ModelRepository
 from services.settings import ServiceSettings
 
@@ -36,7 +35,6 @@ MAX_HEADERS = 128
 NO_CONTENT = 204
 OPEN_PATHS = ("/livez", "/readyz", "/healthz")
 """BentoML's paths that need no key: whoever restarts the service has none."""
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +200,3 @@ def _check_method(scope: ASGIScope, route: Route) -> None:
 def _allow(route: Route) -> tuple[bytes, bytes]:
     """The header with the methods of a route."""
     return (b"allow", b"GET, HEAD, OPTIONS" if route.method == "GET" else b"POST, OPTIONS")
-
-
-def request_id_of(headers: Headers) -> str:
-    """The client's own id of the request if it is printable ASCII, else a new one."""
-    wanted = headers.get(b"x-request-id")
-    if wanted is not None and _REQUEST_ID.fullmatch(wanted):
-        return wanted.decode()
-    return new_request_id()

@@ -24,7 +24,7 @@ import httptools
 
 from contracts.split import UNIT_HEADER
 from services.auth.guard import PendingAdmission
-from services.edge.application import MAX_HEADERS, Edge, request_id_of
+from services.edge.application import MAX_HEADERS, Edge
 from services.edge.asgi import Headers
 from services.edge.body import too_large
 from services.edge.connections import ConnectionLimit
@@ -33,11 +33,12 @@ from services.edge.http_head import MAX_HEAD_BYTES, is_oversized, malformation, 
 from services.edge.request_content import is_plain
 from services.edge.routes import Route
 from services.edge.statuses import CLOSE, Pairs
-from services.edge.trace_context import trace_headers, trace_id_of
 from services.edge.watched_protocol import WatchedProtocol
 from services.edge.whole_request import WholeRequestReader
 from services.faults import Fault
+from services.inference.ids import request_id_of
 from services.inference.pending import Request
+from services.protocols.trace_context import trace_headers, trace_id_of
 from services.protocols.wire_protocol import JSON
 
 logger = logging.getLogger("bentoml.slipway")

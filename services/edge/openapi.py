@@ -14,8 +14,7 @@ from contracts.json_schema import JsonSchema
 from contracts.manifest import Manifest, Pointer
 from services.edge.model_schemas import model_schemas, with_items
 from services.edge.routes import prediction_paths
-from services.edge.statuses import STATUSES
-from services.faults import FAULTS
+from services.faults import FAULTS, STATUSES
 from services.inference.json_templates import encode
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import FaultBody

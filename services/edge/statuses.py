@@ -1,38 +1,10 @@
-"""Faults as HTTP: the one table from code to status, and the headers that go with a fault."""
+"""Faults as HTTP: the headers that go with a fault."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from services.faults import Fault, InvalidKey
+from services.faults import STATUSES, Fault, InvalidKey
 
 Pairs = Sequence[tuple[bytes, bytes]]
-
-STATUSES: Mapping[str, int] = {
-    "invalid_http": 400,
-    "invalid_json": 400,
-    "invalid_csv": 400,
-    "invalid_coding": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "unknown_model": 404,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "body_timeout": 408,
-    "body_too_large": 413,
-    "unsupported_media_type": 415,
-    "invalid_request": 422,
-    "headers_too_large": 431,
-    "rate_limited": 429,
-    "prediction_failed": 500,
-    "internal_error": 500,
-    "not_ready": 503,
-    "too_many_connections": 503,
-    "overloaded": 503,
-    "deadline_exceeded": 503,
-    "model_unavailable": 503,
-    "label_log_unavailable": 503,
-    "traffic_log_unavailable": 503,
-}
-"""The HTTP status of each code of `services.faults.FAULTS`."""
 
 CLOSE = (b"connection", b"close")
 UNREAD_BODY = frozenset(

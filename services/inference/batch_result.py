@@ -19,7 +19,8 @@ class BatchResult(msgspec.Struct, frozen=True):
     `time`: when they were scored, RFC 3339 in UTC. `id_head` + `ids[i]` is the id of row i.
     `predictions`: classes, or the numbers themselves. `monitored_scores`: the score of each row
     that is monitored for drift. `scores`: a column per class or output. `flags`: a JSON list of
-    flags per row, or empty if no row has a flag.
+    flags per row, or empty if no row has a flag. `numbers`: the scores as numbers, shape
+    `(n_rows, n_outputs)`.
     """
 
     time: bytes
@@ -29,6 +30,7 @@ class BatchResult(msgspec.Struct, frozen=True):
     monitored_scores: Sequence[bytes]
     scores: Sequence[Sequence[bytes]]
     flags: Sequence[bytes]
+    numbers: Sequence[Sequence[float]] = ()
 
 
 EMPTY_RESULT = BatchResult(b"", b"", (), (), (), (), ())

@@ -8,12 +8,15 @@ the hash of where the row comes from, so that the second time gives the same id.
 """
 
 import os
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 
 import numpy as np
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class IdCounter:
@@ -47,6 +50,17 @@ def new_id_tails(count: int) -> list[bytes]:
         return [b"%08x" % (first & 0xFFFFFFFF)]
     numbers = np.arange(first, first + count, dtype=np.uint64).astype(">u4")
     return numbers.tobytes().hex(" ", 4).encode().split()
+
+
+def request_id_of(headers: Mapping[bytes, bytes]) -> str:
+    """The client's own id of the request, `x-request-id`, if it is printable ASCII, else a new one.
+
+    `headers`: of HTTP, or the metadata of a gRPC call, by name in lower case.
+    """
+    wanted = headers.get(b"x-request-id")
+    if wanted is not None and _REQUEST_ID.fullmatch(wanted):
+        return wanted.decode()
+    return new_request_id()
 
 
 def new_request_id() -> str:

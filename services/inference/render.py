@@ -51,6 +51,7 @@ class Renderer:
             monitored_scores,
             columns,
             _flags_of(batch),
+            scores,
         )
 
     def lines(

@@ -6,14 +6,14 @@ uint32 and then its bytes. The tensors follow each other in the order of the JSO
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from contracts.schema import Violation
+from services.inference.decode_columns import Column
 from services.inference.json_body import invalid_request
 
 BINARY_SIZE = "binary_data_size"
@@ -102,8 +102,8 @@ def check_binary_size(datatype: str, shape: Sequence[int], data: memoryview, loc
         raise _wrong_size(location, f"{size} for the shape", len(data))
 
 
-def values_of(datatype: str, shape: Sequence[int], data: memoryview, location: str) -> list[Any]:
-    """The values of a tensor as JSON has them; NaN, which stands for a missing value, is None.
+def column_of(datatype: str, shape: Sequence[int], data: memoryview, location: str) -> Column:
+    """The values of a tensor: an array, or strings.
 
     Raises:
         Fault: `invalid_request`, for strings that do not fill the bytes, or are not UTF-8.
@@ -111,22 +111,25 @@ def values_of(datatype: str, shape: Sequence[int], data: memoryview, location: s
     """
     if datatype == "BYTES":
         return _strings(prod(shape), data, location)
-    array = np.frombuffer(data, dtype=DTYPES[datatype])
+    return np.frombuffer(data, dtype=DTYPES[datatype])
+
+
+def json_values(datatype: str, column: Column) -> list[Any]:
+    """The values of a tensor as JSON has them; NaN, which stands for a missing value, is None."""
+    if isinstance(column, list):
+        return column
+    values: list[Any] = column.tolist()
     if datatype == "BOOL":
         # Any other number is no boolean of JSON, and the schema says so.
-        return [bool(value) if value in {0, 1} else value for value in array.tolist()]
-    values: list[Any] = array.tolist()
-    if array.dtype.kind == "f" and np.isnan(array).any():
+        return [bool(value) if value in {0, 1} else value for value in values]
+    if column.dtype.kind == "f" and np.isnan(column).any():
         return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN differs from itself
     return values
 
 
-def packed_values(datatype: str, texts: Sequence[bytes]) -> bytes:
-    """The bytes of a tensor, from the JSON texts of its values."""
-    if datatype == "BYTES":
-        strings = [msgspec.json.decode(text, type=str).encode() for text in texts]
-        return b"".join(_LENGTH.pack(len(each)) + each for each in strings)
-    return np.array([float(text) for text in texts], dtype=DTYPES[datatype]).tobytes()
+def packed_strings(strings: Iterable[bytes]) -> bytes:
+    """The bytes of a tensor of strings in UTF-8."""
+    return b"".join(_LENGTH.pack(len(each)) + each for each in strings)
 
 
 def _strings(n_values: int, data: memoryview, location: str) -> list[str]:

@@ -1,9 +1,7 @@
 """The Open Inference Protocol, version 2, over REST: metadata and `infer`.
 
-Source: https://github.com/kserve/open-inference-protocol (inference_rest.md). Rows come as one
-tensor per feature, named like it, of shape `[n]` or `[n, 1]`; or as one tensor of shape
-`[n, n_features]` in the order of the metadata's inputs, with each category as its index in the
-schema's list. The values of a tensor are JSON, or bytes behind it (`binary_tensors`).
+Source: https://github.com/kserve/open-inference-protocol (inference_rest.md). The values of a
+tensor are JSON, or bytes behind it (`binary_tensors`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,23 +19,26 @@ from services.inference.json_templates import encode
 from services.inference.loader import ServedModel
 from services.inference.pending import Render
 from services.inference.rows import Rows
-from services.protocols.binary_tensors import ALL_BINARY, BINARY_OUTPUT, BinaryData, TensorBody
+from services.protocols.binary_tensors import (
+    ALL_BINARY,
+    BINARY_OUTPUT,
+    BINARY_SIZE,
+    BinaryData,
+    TensorBody,
+)
 from services.protocols.fault_body import FaultCode
-from services.protocols.table import Table, check_size, refuse_any, valid_rows
+from services.protocols.output_tensors import OutputTensors
+from services.protocols.table import refuse_any
+from services.protocols.tensor_decoder import TensorDecoder
 from services.protocols.tensors import (
-    DATATYPES,
-    NUMBERS,
     RequestedOutput,
     RequestTensor,
     ResponseTensor,
     Tensor,
     TensorMetadata,
-    binary_tensor,
-    feature_value,
     input_metadata,
     object_at,
     output_metadata,
-    response_tensor,
     text_at,
 )
 from services.protocols.wire_protocol import TENSORS, ModelTypes, WireProtocol
@@ -100,10 +101,9 @@ class OpenInference(WireProtocol):
 
     def __init__(self, model: ServedModel) -> None:
         super().__init__(model)
-        self._columns = model.manifest.schema.columns
-        self._by_name = {feature.name: feature for feature in self._columns}
-        self._outputs = output_metadata(model.manifest)
-        self._names = tuple(output.name for output in self._outputs)
+        self._decoder = TensorDecoder(model)
+        self._outputs = OutputTensors(model.manifest)
+        self._names = tuple(output.name for output in self._outputs.described)
 
     def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
         """The rows of a body, and what encodes the requested outputs.
@@ -128,10 +128,13 @@ class OpenInference(WireProtocol):
         wanted = self._requested_outputs(
             request.get("outputs"), is_binary=parameters.get(ALL_BINARY) is True
         )
-        table = self._table(request["inputs"], binary, limit)
+        tensors = [
+            Tensor.from_json(tensor, f"inputs[{index}]", binary)
+            for index, tensor in enumerate(request["inputs"])
+        ]
         if binary is not None:
             binary.require_end()
-        rows = valid_rows(table, self.model.decoder)
+        rows = self._decoder.rows(tensors, limit)
 
         def render(result: BatchResult, rows: slice, refused: Mapping[int, Fault], /) -> bytes:
             del refused
@@ -158,69 +161,6 @@ class OpenInference(WireProtocol):
         del types
         return InferenceResponse
 
-    def _table(self, tensors: Sequence[object], binary: BinaryData | None, limit: int) -> Table:
-        read = [Tensor(tensor, f"inputs[{index}]", binary) for index, tensor in enumerate(tensors)]
-        if len(read) == 1 and read[0].name not in self._by_name:
-            return self._matrix(read[0], limit)
-        return self._by_feature(read, limit)
-
-    def _by_feature(self, tensors: Sequence[Tensor], limit: int) -> Table:
-        """A tensor per feature."""
-        locations = {tensor.name: tensor.location for tensor in tensors}
-        if len(locations) < len(tensors):
-            raise invalid_request([Violation("inputs", "each name once", "one more than once")])
-        n_rows = tensors[0].shape[0] if tensors else 0
-        refuse_any(v for tensor in tensors for v in self._violations(tensor, n_rows))
-        check_size(n_rows, limit)
-        rows = [
-            dict(zip(locations, row, strict=True))
-            for row in zip(*(tensor.data for tensor in tensors), strict=True)
-        ]
-        return Table(
-            rows, lambda index, name: f"{locations.get(name, f'inputs.{name}')}.data[{index}]"
-        )
-
-    def _violations(self, tensor: Tensor, n_rows: int) -> list[Violation]:
-        feature = self._by_name.get(tensor.name)
-        if feature is None:
-            got = repr(tensor.name)[:MAX_SHOWN_CHARS]
-            return [Violation(f"{tensor.location}.name", "the name of a feature", got)]
-        found = []
-        if tensor.datatype not in DATATYPES[feature.type]:
-            expected = " or ".join(sorted(DATATYPES[feature.type]))
-            found.append(Violation(f"{tensor.location}.datatype", expected, tensor.datatype))
-        if tensor.shape not in ([n_rows], [n_rows, 1]):
-            shapes = f"[{n_rows}] or [{n_rows}, 1]"
-            found.append(Violation(f"{tensor.location}.shape", shapes, str(tensor.shape)))
-        return found
-
-    def _matrix(self, tensor: Tensor, limit: int) -> Table:
-        """One tensor with all features, in which categories and booleans are numbers."""
-        n_features = len(self._columns)
-        if len(tensor.shape) != 2 or tensor.shape[1] != n_features:  # noqa: PLR2004 - a matrix
-            expected = f"[n, {n_features}], or one tensor per feature with its name"
-            location = f"{tensor.location}.shape"
-            raise invalid_request([Violation(location, expected, str(tensor.shape))])
-        if tensor.datatype not in NUMBERS:
-            location = f"{tensor.location}.datatype"
-            raise invalid_request([Violation(location, "numbers", tensor.datatype)])
-        check_size(tensor.shape[0], limit)
-        rows = [
-            {
-                feature.name: feature_value(feature, value)
-                for feature, value in zip(
-                    self._columns, tensor.data[start : start + n_features], strict=True
-                )
-            }
-            for start in range(0, len(tensor.data), n_features)
-        ]
-        order = {feature.name: index for index, feature in enumerate(self._columns)}
-
-        def locate(index: int, name: str, /) -> str:
-            return f"{tensor.location}.data[{index * n_features + order.get(name, 0)}]"
-
-        return Table(rows, locate)
-
     def _requested_outputs(self, outputs: object, *, is_binary: bool) -> Mapping[str, bool]:
         """The wanted outputs, and whether each is sent as bytes instead of JSON."""
         if not outputs:
@@ -243,18 +183,18 @@ class OpenInference(WireProtocol):
     def _response(
         self, result: BatchResult, rows: slice, client_id: str, wanted: Mapping[str, bool]
     ) -> bytes:
-        ids = [b'"%b%b"' % (result.id_head, tail) for tail in result.ids[rows]]
-        scores = zip(*(column[rows] for column in result.scores), strict=True)
-        texts = (result.predictions[rows], [text for row in scores for text in row], ids)
+        n_rows = rows.stop - rows.start
+        texts = self._outputs.texts(result, rows) if not all(wanted.values()) else None
+        packed = self._outputs.packed(result, rows) if any(wanted.values()) else None
         outputs: list[ResponseTensor] = []
         binary: list[bytes] = []
-        for output, values in zip(self._outputs, texts, strict=True):
-            if wanted.get(output.name):
-                tensor, data = binary_tensor(output, len(ids), values)
-                outputs.append(tensor)
-                binary.append(data)
-            elif output.name in wanted:
-                outputs.append(response_tensor(output, len(ids), values))
+        for index, described in enumerate(self._outputs.described):
+            is_binary = wanted.get(described.name)
+            if is_binary and packed is not None:
+                outputs.append(response_tensor(described, n_rows, size_bytes=len(packed[index])))
+                binary.append(packed[index])
+            elif is_binary is not None and texts is not None:
+                outputs.append(response_tensor(described, n_rows, texts[index]))
         pointer = self.model.pointer
         response = encode(
             InferenceResponse(
@@ -293,4 +233,23 @@ def model_metadata(model: ServedModel) -> ModelMetadata:
         platform=PLATFORM,
         inputs=[input_metadata(feature) for feature in model.manifest.schema.columns],
         outputs=list(output_metadata(model.manifest)),
+    )
+
+
+def response_tensor(
+    described: TensorMetadata, n_rows: int, texts: Sequence[bytes] = (), size_bytes: int = 0
+) -> ResponseTensor:
+    """An output tensor of `n_rows` rows.
+
+    It has the JSON texts of its values, or `size_bytes` bytes behind the document.
+    """
+    parameters = described.parameters
+    if size_bytes:
+        parameters = {**(parameters or {}), BINARY_SIZE: size_bytes}
+    return ResponseTensor(
+        name=described.name,
+        datatype=described.datatype,
+        shape=[n_rows, *described.shape[1:]],
+        parameters=parameters,
+        data=UNSET if size_bytes else msgspec.Raw(b"[%b]" % b",".join(texts)),
     )

@@ -1,6 +1,6 @@
 """Tensors of the Open Inference Protocol: how they are written, read, and described."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any
@@ -12,14 +12,15 @@ from contracts.errors import preview
 from contracts.manifest import Manifest
 from contracts.schema import MISSING_CODE, Feature, Violation, normalized
 from services.faults import MAX_SHOWN_CHARS
+from services.inference.decode_columns import Column
 from services.inference.json_body import invalid_request
 from services.protocols.binary_tensors import (
     BINARY_SIZE,
     DTYPES,
     BinaryData,
     check_binary_size,
-    packed_values,
-    values_of,
+    column_of,
+    json_values,
 )
 
 NUMBERS = frozenset(DTYPES) - {"BOOL"}
@@ -85,46 +86,86 @@ class ResponseTensor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tensor:
-    """A tensor of a request: name, datatype, shape, and its data, flat.
+    """A tensor of a request: name, datatype, shape, and its values, flat.
 
-    `binary`: what follows the JSON of the request, or None if nothing does.
+    The values are given as `listed`, which is their JSON, as `packed` bytes, or as a `column`.
 
     Raises:
-        Fault: `invalid_request`.
+        Fault: `invalid_request`, for a shape that the values do not fill.
 
     """
 
-    def __init__(self, given: object, location: str, binary: BinaryData | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        datatype: str,
+        shape: Shape,
+        location: str,
+        *,
+        listed: list[Any] | None = None,
+        packed: memoryview | None = None,
+        column: Column | None = None,
+    ) -> None:
+        self.name = normalized(name)
+        self.datatype = datatype
+        self.shape = shape
+        self.location = location
+        self._listed = listed
+        self._packed = packed
+        self._column = column
+        if packed is not None:
+            check_binary_size(datatype, shape, packed, location)
+            return
+        given = listed if column is None else column
+        n_values, n_given = prod(shape), 0 if given is None else len(given)
+        if n_given != n_values:
+            expected = f"{n_values} values, as the shape says"
+            raise invalid_request([Violation(f"{location}.data", expected, str(n_given))])
+
+    @classmethod
+    def from_json(cls, given: object, location: str, binary: BinaryData | None = None) -> "Tensor":
+        """A tensor of a JSON document; `binary` is what follows the document, or None.
+
+        Raises:
+            Fault: `invalid_request`.
+
+        """
         if not isinstance(given, dict):
             raise invalid_request([Violation(location, "a tensor", type(given).__name__)])
-        self.location = location
-        self.name = normalized(text_at(given.get("name"), f"{location}.name"))
-        self.datatype = text_at(given.get("datatype"), f"{location}.datatype")
-        self.shape = _shape(given.get("shape"), f"{location}.shape")
+        name = text_at(given.get("name"), f"{location}.name")
+        datatype = text_at(given.get("datatype"), f"{location}.datatype")
+        shape = checked_shape(given.get("shape"), f"{location}.shape")
         parameters = object_at(given.get("parameters", {}), f"{location}.parameters")
-        self._bytes = memoryview(b"")
         if "data" in given:
-            self.data = _flat(given["data"])
-            n_values = prod(self.shape)
-            if len(self.data) != n_values:
-                expected, got = f"{n_values} values, as the shape says", str(len(self.data))
-                raise invalid_request([Violation(f"{location}.data", expected, got)])
-        elif binary is not None and BINARY_SIZE in parameters:
-            self._bytes = binary.take(parameters[BINARY_SIZE], location)
-            check_binary_size(self.datatype, self.shape, self._bytes, location)
-        else:
-            expected = "the values as JSON, or binary behind inference-header-content-length bytes"
-            raise invalid_request([Violation(f"{location}.data", expected, "none")])
+            return cls(name, datatype, shape, location, listed=_flat(given["data"]))
+        if binary is not None and BINARY_SIZE in parameters:
+            packed = binary.take(parameters[BINARY_SIZE], location)
+            return cls(name, datatype, shape, location, packed=packed)
+        expected = "the values as JSON, or binary behind inference-header-content-length bytes"
+        raise invalid_request([Violation(f"{location}.data", expected, "none")])
 
     @cached_property
-    def data(self) -> list[Any]:
-        """The values; those of a binary tensor are read when they are first asked for.
+    def column(self) -> Column | None:
+        """The values as an array or as strings; None if they came as JSON.
 
         Raises:
             Fault: `invalid_request`, for strings that do not fill the bytes, or are not UTF-8.
 
         """
-        return values_of(self.datatype, self.shape, self._bytes, self.location)
+        if self._packed is None:
+            return self._column
+        return column_of(self.datatype, self.shape, self._packed, self.location)
+
+    @cached_property
+    def data(self) -> list[Any]:
+        """The values as JSON has them.
+
+        Raises:
+            Fault: as `column`.
+
+        """
+        column = self.column
+        return self._listed or [] if column is None else json_values(self.datatype, column)
 
 
 def input_metadata(feature: Feature) -> TensorMetadata:
@@ -161,34 +202,6 @@ def output_metadata(manifest: Manifest) -> tuple[TensorMetadata, TensorMetadata,
         ),
         TensorMetadata("prediction_id", "BYTES", [-1]),
     )
-
-
-def response_tensor(
-    described: TensorMetadata, n_rows: int, texts: Sequence[bytes]
-) -> ResponseTensor:
-    """An output tensor of `n_rows` rows, from the JSON texts of its values."""
-    return ResponseTensor(
-        name=described.name,
-        datatype=described.datatype,
-        shape=[n_rows, *described.shape[1:]],
-        parameters=described.parameters,
-        data=msgspec.Raw(b"[%b]" % b",".join(texts)),
-    )
-
-
-def binary_tensor(
-    described: TensorMetadata, n_rows: int, texts: Sequence[bytes]
-) -> tuple[ResponseTensor, bytes]:
-    """An output tensor of `n_rows` rows without data, and its data as bytes."""
-    data = packed_values(described.datatype, texts)
-    parameters = described.parameters or {}
-    tensor = ResponseTensor(
-        name=described.name,
-        datatype=described.datatype,
-        shape=[n_rows, *described.shape[1:]],
-        parameters={**parameters, BINARY_SIZE: len(data)},
-    )
-    return tensor, data
 
 
 def feature_value(feature: Feature, value: object) -> object:
@@ -232,8 +245,13 @@ def _category(feature: Feature, code: int) -> str | int | None:
     return feature.categories[code] if 0 <= code < len(feature.categories) else code
 
 
-def _shape(value: object, location: str) -> Shape:
-    """A shape that is cheap to multiply and to print, whatever the request says."""
+def checked_shape(value: object, location: str) -> Shape:
+    """A shape that is cheap to multiply and to print, whatever the request says.
+
+    Raises:
+        Fault: `invalid_request`.
+
+    """
     if not isinstance(value, list) or not value:
         got = type(value).__name__ if value != [] else "an empty list"
     elif len(value) > MAX_RANK:

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
 from services.faults import Fault
-from services.protocols.binary_tensors import DTYPES, TensorBody, packed_values, values_of
+from services.protocols.binary_tensors import (
+    DTYPES,
+    TensorBody,
+    column_of,
+    json_values,
+    packed_strings,
+)
 from services.protocols.open_inference import BinaryInference, OpenInference
 from tests import tiny
 from tests.services.conftest import Service
@@ -191,7 +197,7 @@ def test_a_bad_tensor_gets_the_path_of_the_error(change: dict[str, Any], where: 
 @pytest.mark.parametrize("data", [b"", b"\1\0\0\0", b"\1\0\0\0aa", b"\1\0\0\0\xff", b"\xff" * 5])
 def test_strings_that_do_not_fill_their_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(Fault, match="invalid_request"):
-        values_of("BYTES", [1], memoryview(data), "inputs[0]")
+        column_of("BYTES", [1], memoryview(data), "inputs[0]")
 
 
 def test_bytes_that_no_tensor_takes_are_refused() -> None:
@@ -202,10 +208,12 @@ def test_bytes_that_no_tensor_takes_are_refused() -> None:
 
 def test_missing_and_infinite_numbers_keep_their_meaning() -> None:
     data = memoryview(np.array([np.nan, 1.5, -np.inf], dtype="<f4").tobytes())
+    floats = column_of("FP32", [3], data, "x")
+    booleans = column_of("BOOL", [3], memoryview(b"\0\1\2"), "x")
 
-    assert values_of("FP32", [3], data, "x") == [None, 1.5, -float("inf")]
-    assert values_of("BOOL", [3], memoryview(b"\0\1\2"), "x") == [False, True, 2]
-    assert packed_values("BYTES", [b'"a\\u00e9"']) == b"\3\0\0\0a\xc3\xa9"
+    assert json_values("FP32", floats) == [None, 1.5, -float("inf")]
+    assert json_values("BOOL", booleans) == [False, True, 2]
+    assert packed_strings(["a\u00e9".encode()]) == b"\3\0\0\0a\xc3\xa9"
 
 
 @given(

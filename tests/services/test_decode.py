@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.schema import Schema, category, integer, number
-from services.edge.statuses import STATUSES
-from services.faults import FAULTS, Fault
+from services.faults import FAULTS, STATUSES, Fault
 from services.inference import json_body
 from services.inference.decode import Decoder
 from services.inference.jsonl_log import JsonlLog

@@ -12,7 +12,7 @@ import bentoml
 import numpy as np
 import pytest
 
-from services.edge.statuses import STATUSES
+from services.faults import STATUSES
 from slipway.load_client import send
 from tests import tiny
 from tests.services.conftest import Service, serving

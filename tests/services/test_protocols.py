@@ -18,8 +18,7 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from tritonclient.utils import InferenceServerException
 
 from contracts.manifest import Manifest, Pointer
-from services.edge.statuses import STATUSES
-from services.faults import Fault
+from services.faults import STATUSES, Fault
 from services.inference.decode import Decoder
 from services.inference.loader import ServedModel
 from services.inference.render import Renderer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.edge.trace_context import TRACEPARENT, trace_headers, trace_id_of
+from services.protocols.trace_context import TRACEPARENT, trace_headers, trace_id_of
 from tests.services.conftest import serving
 from tests.services.http_client import GOOD, JSON, ask
 from tests.services.protocol_bench import run_on_bench

@@ -17,8 +17,7 @@ from contracts.errors import InvalidDocument, InvalidSetting, NotFoundHere
 from contracts.settings import Secret
 from services.auth.guard import Guard, resolve_mode
 from services.auth.keys import KeyRing, create_key, read_ring, revoke_key, rotate_key
-from services.edge.statuses import STATUSES
-from services.faults import Fault
+from services.faults import STATUSES, Fault
 from services.settings import ServiceSettings
 from tests.services.conftest import serving, start
 from tests.services.http_client import JSON, ask

@@ -1,15 +1,13 @@
 """W3C Trace Context, level 1: the trace that a request belongs to, and this service's part in it.
 
-Taken in from `traceparent`; the trace id is logged with each prediction. The response hands out
-`traceparent` with the same trace id and a span id of this service. A request without a valid
-`traceparent` belongs to no trace, and none is begun for it.
+Taken in from `traceparent`, a header of HTTP or the metadata of a gRPC call; the trace id is logged
+with each prediction. The response hands out `traceparent` with the same trace id and a span id of
+this service. A request without a valid `traceparent` belongs to no trace, and none is begun for it.
 """
 
 import os
 import re
-
-from services.edge.asgi import Headers
-from services.edge.statuses import Pairs
+from collections.abc import Mapping
 
 TRACEPARENT = b"traceparent"
 _VALUE = re.compile(
@@ -21,7 +19,7 @@ SAMPLED = 1
 """The only flag of this version."""
 
 
-def trace_id_of(headers: Headers) -> str:
+def trace_id_of(headers: Mapping[bytes, bytes]) -> str:
     """The id of a request's trace, 32 hexadecimal digits; empty if it has none.
 
     >>> trace_id_of({b"traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
@@ -33,7 +31,7 @@ def trace_id_of(headers: Headers) -> str:
     return found["trace_id"].decode() if found else ""
 
 
-def trace_headers(headers: Headers) -> Pairs:
+def trace_headers(headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
     """What a response adds if its request, with these headers, belongs to a trace."""
     found = _match(headers)
     if found is None:
@@ -43,7 +41,7 @@ def trace_headers(headers: Headers) -> Pairs:
     return ((TRACEPARENT, b"%b-%b-%b-%02x" % (TRACE_VERSION, found["trace_id"], span_id, flags)),)
 
 
-def _match(headers: Headers) -> re.Match[bytes] | None:
+def _match(headers: Mapping[bytes, bytes]) -> re.Match[bytes] | None:
     """The parts of a valid `traceparent`; only a later version may have more of them."""
     value = headers.get(TRACEPARENT)
     found = None if value is None else _VALUE.fullmatch(value)

@@ -1,0 +1,208 @@
+"""From columns of numbers and strings to valid rows: what tensors and Arrow tables carry.
+
+Like the fast path of the decoder, this one only says yes or no, column by column with NumPy. What
+it does not accept is checked row by row, which lists every violation and decides. The rows that it
+accepts are those that `Decoder.exact` would make, byte for byte.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.onnx_session import FLOAT32
+from contracts.schema import FLOAT32_MAX, MISSING_CODE, UNSEEN_CODE, Feature, Schema, normalized
+from services.inference.decode import encode_lines
+from services.inference.row_types import valid_row_struct
+from services.inference.rows import NO_FLAGS, Rows
+
+Column = NDArray[Any] | list[str]
+"""The values of one feature, shape `(n_rows,)`: numbers of any type, NaN where one is missing and
+a category as its index; or the strings of a category."""
+Columns = Mapping[str, Column]
+"""Columns by the name of their feature, all of one length."""
+MAX_EXACT = 2.0**53
+"""Whole numbers beyond it are not all float64."""
+MIN_ROWS = 8
+"""Fewer rows are read faster one by one."""
+
+_Flags = tuple[str, NDArray[np.bool_]]
+"""A flag, and the rows that have it, shape `(n_rows,)`."""
+
+
+class _Accepted(msgspec.Struct, frozen=True):
+    """A column that breaks nothing.
+
+    `values`: as they are logged, shape `(n_rows,)`. `numbers`: as the model gets them, float64 of
+    the same shape. `flags`: of the rows that were clipped or flagged, or None.
+    """
+
+    values: Sequence[Any]
+    numbers: NDArray[np.float64]
+    flags: _Flags | None = None
+
+
+class ColumnDecoder:
+    """Decodes columns into rows of one schema; `dtype` is that of the model's input."""
+
+    def __init__(self, schema: Schema, dtype: np.dtype[Any] = FLOAT32) -> None:
+        self._dtype = dtype
+        self._columns = schema.columns
+        self._in_schema = [self._columns.index(feature) for feature in schema.features]
+        self._struct = valid_row_struct(self._columns)
+        self._categories = {f.name: _Categories(f) for f in self._columns if f.is_category}
+
+    def rows(self, columns: Columns, n_rows: int) -> Rows | None:
+        """The rows in some columns of length `n_rows`; None unless all of them are valid."""
+        # Casts of NaN in any of its forms are no news.
+        with np.errstate(invalid="ignore"):
+            accepted = self._accepted(columns, n_rows)
+        if accepted is None:
+            return None
+        numbers = np.empty((n_rows, len(accepted)), self._dtype)
+        for index, each in enumerate(accepted):
+            numbers[:, index] = each.numbers
+        values = zip(*(each.values for each in accepted), strict=True)
+        texts = encode_lines([self._struct(*row) for row in values]).split(b"\n")[:-1]
+        flags = [accepted[index].flags for index in self._in_schema]
+        return Rows(texts, numbers, _flags_by_row(filter(None, flags), n_rows))
+
+    def _accepted(self, columns: Columns, n_rows: int) -> list[_Accepted] | None:
+        """What each column gives, in the order of the matrix; None if any breaks the schema."""
+        accepted: list[_Accepted] = []
+        for feature in self._columns:
+            column = columns.get(feature.name)
+            read = self._missing(feature, n_rows) if column is None else self._read(feature, column)
+            if read is None:
+                return None
+            accepted.append(read)
+        return accepted
+
+    def _read(self, feature: Feature, column: Column) -> _Accepted | None:
+        if feature.is_category:
+            return self._categories[feature.name].read(column)
+        if isinstance(column, list):
+            return None
+        return _read_booleans(feature, column) if feature.type == "bool" else _read(feature, column)
+
+    def _missing(self, feature: Feature, n_rows: int) -> _Accepted | None:
+        """A column that was not sent."""
+        if not feature.nullable:
+            return None
+        number = MISSING_CODE if feature.is_category else np.nan
+        return _Accepted([None] * n_rows, np.full(n_rows, number))
+
+
+def _read(feature: Feature, column: NDArray[Any]) -> _Accepted | None:
+    """A column of a number, float or int."""
+    numbers = column.astype(np.float64)
+    missing = np.isnan(numbers)
+    if column.dtype.kind == "b" or (missing.any() and not feature.nullable):
+        return None
+    if feature.type == "int" or column.dtype.kind != "f":
+        whole = _whole(column, numbers, missing)
+        if whole is None:
+            return None
+        column = whole
+        numbers = np.where(missing, np.nan, whole)  # -0.0 is the integer 0
+    values: list[Any] = column.tolist()
+    if missing.any():
+        _replace(values, missing, [None] * len(values))
+    outside = ~((numbers >= feature.low) & (numbers <= feature.high)) & ~missing
+    if not outside.any():
+        return _Accepted(values, numbers)
+    if feature.policy == "reject" or (np.abs(numbers[outside]) > FLOAT32_MAX).any():
+        return None
+    if feature.policy == "flag":
+        return _Accepted(values, numbers, (f"out_of_range:{feature.name}", outside))
+    bounds = [_bound(feature, is_low=number < feature.low) for number in numbers[outside].tolist()]
+    _replace(values, outside, bounds)
+    numbers[outside] = bounds
+    return _Accepted(values, numbers, (f"clipped:{feature.name}", outside))
+
+
+def _whole(
+    column: NDArray[Any], numbers: NDArray[np.float64], missing: NDArray[np.bool_]
+) -> NDArray[np.int64] | None:
+    """A column as integers, 0 where one is missing; None if a number is none, or not exact."""
+    if (np.abs(numbers) >= MAX_EXACT).any():
+        return None
+    if column.dtype.kind == "f":
+        column = np.where(missing, 0, numbers)
+        if (column != np.trunc(column)).any():
+            return None
+    return column.astype(np.int64)
+
+
+def _read_booleans(feature: Feature, column: NDArray[Any]) -> _Accepted | None:
+    """A column of a boolean: 0 and 1."""
+    numbers = column.astype(np.float64)
+    missing = np.isnan(numbers)
+    if not ((numbers == 0) | (numbers == 1) | (missing & feature.nullable)).all():
+        return None
+    values: list[Any] = (numbers == 1).tolist()
+    if missing.any():
+        _replace(values, missing, [None] * len(values))
+    return _Accepted(values, numbers + 0.0)  # -0.0 is false, and the model gets 0.0
+
+
+class _Categories:
+    """Reads the columns of one category: strings, or their indices in the schema's list."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._feature = feature
+        self._codes = {category: float(i) for i, category in enumerate(feature.categories)}
+        # The last one is at index -1, MISSING_CODE.
+        self._by_code = np.array([*feature.categories, None], dtype=object)
+
+    def read(self, column: Column) -> _Accepted | None:
+        """The column; None if it breaks the schema."""
+        return self._strings(column) if isinstance(column, list) else self._indices(column)
+
+    def _strings(self, column: list[str]) -> _Accepted | None:
+        codes = self._codes
+        if codes.keys() >= set(column):
+            return _Accepted(column, np.array([codes[each] for each in column]))
+        column = [normalized(each) for each in column]
+        numbers = np.array([codes.get(each, UNSEEN_CODE) for each in column])
+        unseen = numbers == UNSEEN_CODE
+        if not unseen.any():
+            return _Accepted(column, numbers)
+        if self._feature.policy == "reject":
+            return None
+        return _Accepted(column, numbers, (f"unseen:{self._feature.name}", unseen))
+
+    def _indices(self, column: NDArray[Any]) -> _Accepted | None:
+        numbers = column.astype(np.float64)
+        numbers = np.where(np.isnan(numbers), MISSING_CODE, numbers)
+        lowest = MISSING_CODE if self._feature.nullable else 0
+        is_known = (numbers >= lowest) & (numbers < len(self._codes))
+        is_known &= numbers == np.trunc(numbers)
+        if not is_known.all():
+            return None
+        return _Accepted(self._by_code[numbers.astype(np.intp)].tolist(), numbers + 0.0)
+
+
+def _bound(feature: Feature, *, is_low: bool) -> float:
+    bound = feature.low if is_low else feature.high
+    return int(bound) if feature.type == "int" else bound
+
+
+def _replace(values: list[Any], where: NDArray[np.bool_], others: Iterable[Any]) -> None:
+    """Put one value after the other where `where` is true."""
+    for index, other in zip(np.flatnonzero(where).tolist(), others, strict=False):
+        values[index] = other
+
+
+def _flags_by_row(flags: Iterable[_Flags], n_rows: int) -> Sequence[tuple[str, ...]]:
+    """The flags of each row, in the order of the schema."""
+    flags = list(flags)
+    if not flags:
+        return NO_FLAGS * n_rows
+    by_row: list[tuple[str, ...]] = list(NO_FLAGS * n_rows)
+    for flag, where in flags:
+        for index in np.flatnonzero(where).tolist():
+            by_row[index] += (flag,)
+    return by_row

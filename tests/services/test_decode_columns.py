@@ -1,0 +1,175 @@
+"""Columns are read as the same values row by row: the same rows, or the same faults."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from msgspec.structs import replace as changed
+from numpy.typing import NDArray
+
+from contracts.onnx_session import FLOAT32, FLOAT64
+from contracts.schema import Schema, boolean, category, integer, number
+from services.faults import Fault
+from services.inference.decode import Decoder
+from services.inference.decode_columns import MIN_ROWS, ColumnDecoder
+from services.inference.rows import InputType, Rows, model_input
+from services.protocols import tensor_decoder
+from services.protocols.binary_tensors import DTYPES, json_values
+from services.protocols.tensor_decoder import TensorDecoder
+from services.protocols.tensors import DATATYPES, NUMBERS, Tensor
+from tests import tiny
+from tests.services.test_protocols import TINY
+
+WIDE = Schema(
+    features=(
+        category("flagged", ["north", "größe"], nullable=True, policy="flag"),
+        number("free"),
+        number("clipped", -1, 1.5, nullable=True, policy="clip"),
+        integer("whole", 0, 50, policy="clip"),
+        integer("counted", -3, 2**60, nullable=True, policy="flag"),
+        boolean("owner"),
+        boolean("maybe", nullable=True),
+        category("strict", ["yes", "no"]),
+    )
+)
+N_ROWS = MIN_ROWS + 3
+
+
+def model_with(schema: Schema, dtype: np.dtype[Any] = FLOAT32) -> Any:
+    decoder = Decoder(schema, dtype)
+    return changed_model(schema, decoder)
+
+
+def changed_model(schema: Schema, decoder: Decoder) -> Any:
+    from dataclasses import replace
+
+    return replace(TINY, manifest=changed(TINY.manifest, schema=schema), decoder=decoder)
+
+
+def numbers(datatype: str) -> st.SearchStrategy[NDArray[Any]]:
+    """Columns of a type, in most of which every value is valid."""
+    dtype = np.dtype(DTYPES[datatype])
+    anything = npst.from_dtype(dtype)
+    common: st.SearchStrategy[Any] = st.sampled_from([0, 1])
+    if dtype.kind == "f":
+        common = st.sampled_from([0.0, -0.0, 1.0, 0.1, 1.5, -1.0, 40.0, 1e4])
+    fair = st.one_of(common, st.integers(0, 60).map(dtype.type))
+    elements = st.one_of(fair, st.just(np.nan), anything) if dtype.kind == "f" else fair | anything
+    return st.one_of(
+        npst.arrays(dtype, N_ROWS, elements=common),
+        npst.arrays(dtype, N_ROWS, elements=fair),
+        npst.arrays(dtype, N_ROWS, elements=elements),
+    )
+
+
+def strings() -> st.SearchStrategy[list[str]]:
+    known = st.sampled_from(["north", "größe", "yes", "no"])
+    composed = st.sampled_from(["gro\u0308ße", "yes", "north"])
+    return st.one_of(
+        st.lists(st.sampled_from(each), min_size=N_ROWS, max_size=N_ROWS)
+        for each in (["yes", "no"], ["north", "größe", "gro\u0308ße"])
+    ) | st.lists(known | composed | st.text(max_size=3), min_size=N_ROWS, max_size=N_ROWS)
+
+
+@st.composite
+def by_feature(draw: st.DrawFn, schema: Schema) -> list[tuple[str, str, Any]]:
+    """Name, datatype and values of a tensor per feature; what may be missing may be left out."""
+    found = []
+    for feature in schema.features:
+        if feature.nullable and draw(st.booleans()):
+            continue
+        datatype = draw(st.sampled_from(sorted(DATATYPES[feature.type])))
+        column = draw(strings() if datatype == "BYTES" else numbers(datatype))
+        found.append((feature.name, datatype, column))
+    return found
+
+
+def outcome(decoder: TensorDecoder, tensors: Sequence[Tensor], dtype: InputType) -> Any:
+    """Everything that follows from a request: rows as they are logged and scored, or the fault."""
+    try:
+        rows = decoder.rows(tensors, 100)
+    except Fault as fault:
+        return fault.code, fault.message, fault.violations
+    matrix = model_input([rows], dtype)
+    assert isinstance(matrix, np.ndarray)
+    return [bytes(text) for text in rows.features], matrix.tobytes(), list(rows.flags)
+
+
+def check(model: Any, columns: list[tuple[str, str, Any]], shape: list[int]) -> Any:
+    decoder, dtype = TensorDecoder(model), model.decoder.dtype
+    by_column = [Tensor(n, t, shape, n, column=c) for n, t, c in columns]
+    by_row = [Tensor(n, t, shape, n, listed=json_values(t, c)) for n, t, c in columns]
+    found = outcome(decoder, by_column, dtype)
+
+    assert found == outcome(decoder, by_row, dtype)
+    return found
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+@given(data=st.data())
+def test_a_tensor_per_feature_is_read_as_its_rows(
+    dtype: np.dtype[Any], data: st.DataObject
+) -> None:
+    check(model_with(WIDE, dtype), data.draw(by_feature(WIDE)), [N_ROWS])
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+@given(data=st.data())
+def test_a_matrix_is_read_as_its_rows(dtype: np.dtype[Any], data: st.DataObject) -> None:
+    datatype = data.draw(st.sampled_from(sorted(NUMBERS)))
+    columns = [data.draw(numbers(datatype)) for _ in WIDE.columns]
+    matrix = np.stack(columns, axis=1).reshape(-1)
+
+    check(model_with(WIDE, dtype), [("x", datatype, matrix)], [N_ROWS, len(columns)])
+
+
+GOOD = {
+    "region": ["north", "west"] * N_ROWS,
+    "age": np.array([40.0, 18.5] * N_ROWS),
+    "income": np.array([2e6, np.nan] * N_ROWS),
+    "lines": np.array([3, 99] * N_ROWS),
+    "owner": np.array([1, 0] * N_ROWS, dtype=np.uint8),
+    "work": ["yes", "no"] * N_ROWS,
+}
+
+
+def direct(schema: Schema, columns: dict[str, Any]) -> Rows | None:
+    return ColumnDecoder(schema).rows(columns, len(next(iter(columns.values()))))
+
+
+def test_clipped_flagged_and_missing_values_stay_on_the_short_way() -> None:
+    """The property above would hold as well if no column were ever read directly."""
+    rows = direct(tiny.SCHEMA, GOOD)
+
+    assert rows is not None
+    assert rows.flags[:2] == [("clipped:income",), ("unseen:region", "out_of_range:lines")]
+    assert bytes(rows.features[1]) == (
+        b'{"age":18.5,"income":null,"lines":99,"owner":false,"region":"west","work":"no"}'
+    )
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_column_that_breaks_the_schema_is_left_to_the_rows(name: str) -> None:
+    bad = {
+        "age": np.full(2 * N_ROWS, 17.0),
+        "income": np.full(2 * N_ROWS, np.inf),
+        "lines": np.full(2 * N_ROWS, 0.5),
+        "owner": np.full(2 * N_ROWS, 2),
+        "region": np.full(2 * N_ROWS, 3),
+        "work": ["perhaps"] * 2 * N_ROWS,
+    }
+
+    assert direct(tiny.SCHEMA, GOOD | {name: bad[name]}) is None
+
+
+def test_few_rows_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensor_decoder, "MIN_ROWS", 0)
+    columns = [("age", "FP64", np.array([40.0])), ("income", "FP64", np.array([1.0]))]
+    columns += [("lines", "INT8", np.array([1])), ("owner", "BOOL", np.array([1], np.uint8))]
+    words: list[tuple[str, str, Any]] = [("region", "BYTES", ["east"]), ("work", "BYTES", ["no"])]
+
+    assert check(model_with(tiny.SCHEMA), [*columns, *words], [1])[2] == [()]
