@@ -10,8 +10,9 @@ import contextlib
 import gc
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 import click
@@ -28,6 +29,7 @@ from services.bento.bento_context import is_followed, model_source
 from services.bento.client_api import api_methods
 from services.bento.cross_origin import cross_origin_options
 from services.bento.graceful_stop import delay_stop, name_parent, stop_with_parent
+from services.bento.grpc_address import grpc_host, prepare_grpc
 from services.bento.json_logs import format_logs
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
 from services.bento.metrics_page import hide_ended_series
@@ -44,6 +46,9 @@ from services.serving.repository import ModelRepository
 from services.serving.watchdog import start_watchdog
 from services.serving.watcher import PointerWatcher
 from services.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from services.grpc.server import GrpcServer
 
 HOST = "127.0.0.1"
 PORT = 3000
@@ -91,6 +96,7 @@ class _Predictor:
     def __init__(self) -> None:
         self.worker: _Worker | None = None
         self.watcher: asyncio.Task[None] | None = None
+        self.grpc: GrpcServer | None = None
 
     @bentoml.on_deployment
     @staticmethod
@@ -100,10 +106,12 @@ class _Predictor:
         format_logs(SETTINGS.log_format)
         try:
             host, port = _address()
+            hosts = [host, *([grpc_host(SETTINGS, host)] if SETTINGS.grpc_port else [])]
             # The workers, which do not know the address, read the resolved mode.
-            os.environ["SLIPWAY_SERVICE_KEYS"] = key_guard.resolve_mode(SETTINGS, host)
+            os.environ["SLIPWAY_SERVICE_KEYS"] = key_guard.resolve_mode(SETTINGS, *hosts)
             if host is not None:
                 check_port(host, port)
+            prepare_grpc(SETTINGS, host, port, _options())
             remove_dead_metrics_folders()
             deployment_hook.prepare(SETTINGS)
         except PlatformError as err:
@@ -121,6 +129,11 @@ class _Predictor:
         delay_stop(repository.drain, SETTINGS.drain_s)
         stop_with_parent()
         start_watchdog(repository, SETTINGS.deadline_s)
+        if SETTINGS.grpc_port:
+            from services.grpc.server import GrpcServer
+
+            self.grpc = GrpcServer(repository, self.worker.guard, SETTINGS)
+            await self.grpc.start()
         freeze_heap()
         if is_followed(SETTINGS):
             watcher = PointerWatcher(repository, source, SETTINGS)
@@ -128,7 +141,9 @@ class _Predictor:
 
     @bentoml.on_shutdown
     async def close(self) -> None:
-        """Close the logs."""
+        """Answer the calls of gRPC that were taken, then close the logs."""
+        if self.grpc is not None:
+            await self.grpc.stop()
         if self.watcher is not None:
             self.watcher.cancel()
         if self.worker is not None:
@@ -159,13 +174,19 @@ def _address() -> tuple[str | None, int]:
     BentoML takes what no option names from its configuration, which `BENTOML_CONFIG` and
     `BENTOML_CONFIG_OPTIONS` override.
     """
-    command = click.get_current_context(silent=True)
-    if command is None or "port" not in command.params:
+    options = _options()
+    if "port" not in options:
         return None, PORT
     configured_host, configured_port = _configured_address()
-    host = command.params.get("host") or configured_host
-    port = command.params["port"] or configured_port
+    host = options.get("host") or configured_host
+    port = options["port"] or configured_port
     return (str(host) if host else None), int(port)
+
+
+def _options() -> Mapping[str, Any]:
+    """The options of the command that runs."""
+    command = click.get_current_context(silent=True)
+    return {} if command is None else command.params
 
 
 def _configured_address() -> tuple[str | None, int]:

@@ -7,6 +7,8 @@ from typing import Literal
 from contracts.errors import InvalidSetting
 from contracts.settings import Secret, setting
 
+MAX_PORT = 65535
+
 
 @dataclass(frozen=True)
 class ServiceSettings:
@@ -49,6 +51,27 @@ class ServiceSettings:
     )
     deadline_s: float = setting(
         "SLIPWAY_SERVICE_DEADLINE_S", 5.0, "seconds a row may wait for its model; then 503"
+    )
+    grpc_port: int = setting(
+        "SLIPWAY_SERVICE_GRPC_PORT", 0, "port of the service over gRPC; 0 for none"
+    )
+    grpc_host: str = setting(
+        "SLIPWAY_SERVICE_GRPC_HOST", "", "address of the service over gRPC; default: that of HTTP"
+    )
+    grpc_cert_file: str = setting(
+        "SLIPWAY_SERVICE_GRPC_CERT_FILE",
+        "",
+        "certificate chain of gRPC, PEM; default: that of bentoml serve --ssl-certfile",
+    )
+    grpc_key_file: str = setting(
+        "SLIPWAY_SERVICE_GRPC_KEY_FILE",
+        "",
+        "private key of gRPC, PEM; default: that of bentoml serve --ssl-keyfile",
+    )
+    grpc_client_ca_file: str = setting(
+        "SLIPWAY_SERVICE_GRPC_CLIENT_CA_FILE",
+        "",
+        "certificates of the authorities whose clients gRPC admits, PEM; default: all clients",
     )
     scoring_processes: int = setting(
         "SLIPWAY_SERVICE_SCORING_PROCESSES",
@@ -125,12 +148,24 @@ class ServiceSettings:
     )
 
     def __post_init__(self) -> None:
-        """Check the share of a core.
+        """Check the share of a core, and the port and the certificate of gRPC.
 
         Raises:
-            InvalidSetting: it is not above 0 and at most 1.
+            InvalidSetting: the share is not above 0 and at most 1, the port is none, or one of
+                certificate and key is missing.
 
         """
+        if not 0 <= self.grpc_port <= MAX_PORT:
+            raise InvalidSetting(
+                f"SLIPWAY_SERVICE_GRPC_PORT: expected 0 to {MAX_PORT}, got {self.grpc_port}",
+                remedy="set it to a free port, or unset it to serve HTTP only",
+            )
+        if bool(self.grpc_cert_file) != bool(self.grpc_key_file):
+            raise InvalidSetting(
+                "SLIPWAY_SERVICE_GRPC_CERT_FILE and SLIPWAY_SERVICE_GRPC_KEY_FILE: expected both "
+                "or none, got one",
+                remedy="set both to serve gRPC over TLS",
+            )
         if not 0 < self.shadow_core <= 1:
             raise InvalidSetting(
                 "SLIPWAY_SERVICE_SHADOW_CORE: expected a share above 0 and at most 1, "

@@ -5,7 +5,7 @@ import ipaddress
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -205,8 +205,8 @@ def keys_path(settings: ServiceSettings) -> Path:
     return Path(settings.keys_file) if settings.keys_file else settings.var / "keys.json"
 
 
-def resolve_mode(settings: ServiceSettings, host: str | None) -> str:
-    """Whether keys are `off` or `required` on this address: `auto` is `off` on loopback only.
+def resolve_mode(settings: ServiceSettings, *hosts: str | None) -> str:
+    """Whether keys are `off` or `required` on these addresses: `auto` is `off` on loopback only.
 
     Raises:
         InvalidSetting: keys are required, and the key file has no valid one.
@@ -214,16 +214,22 @@ def resolve_mode(settings: ServiceSettings, host: str | None) -> str:
     """
     mode: str = settings.keys
     if mode == "auto":
-        mode = "off" if _is_loopback(host) else "required"
+        mode = "off" if all(map(_is_loopback, hosts)) else "required"
     path = keys_path(settings)
     if mode == "required" and not read_ring(path).has_valid(datetime.now(UTC)):
         raise InvalidSetting(
-            f"{path}: expected an API key, because the service listens on {host or 'any address'}"
+            f"{path}: expected an API key, because the service listens on {_open_address(hosts)}"
             f" with SLIPWAY_SERVICE_KEYS={settings.keys}, got none",
             remedy="slipway keys create NAME, or listen on 127.0.0.1, "
             "or admit everyone with SLIPWAY_SERVICE_KEYS=off",
         )
     return mode
+
+
+def _open_address(hosts: Sequence[str | None]) -> str:
+    """The first address that others can reach, or the first one if there is none."""
+    reachable = [host for host in hosts if not _is_loopback(host)]
+    return [*reachable, *hosts][0] or "any address"
 
 
 def _is_loopback(host: str | None) -> bool:

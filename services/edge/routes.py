@@ -11,17 +11,20 @@ from services.inference.json_templates import encode
 from services.inference.pending import Request, ResponseSink
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import fault_body
-from services.protocols.open_inference import OpenInference, model_metadata
+from services.protocols.open_inference import (
+    EXTENSIONS,
+    PROTOCOL_VERSION,
+    SERVER_NAME,
+    OpenInference,
+    model_metadata,
+)
 from services.protocols.wire_protocol import JSON, WireProtocol
 from services.serving.endpoint import SingleEndpoint
 from services.serving.model import Model
 from services.serving.repository import ModelRepository
 
-SERVER_NAME = "slipway"
 VERSION = "/version"
 """MLflow's path for the version of the server; its clients ask for it, and have no key."""
-EXTENSIONS = ("binary_tensor_data",)
-"""Extensions of the Open Inference Protocol that the service speaks, by Triton's names."""
 MAX_PATH_CHARS = 120
 
 
@@ -105,11 +108,10 @@ class RouteTable:
         if parts and parts[0] == "models" and len(parts) > 1 and parts[1] not in models:
             return self._repository.unknown_model(parts[1])
         if len(parts) > 3 and parts[0] == "models" and parts[2] == "versions":  # noqa: PLR2004 - models/NAME/versions/VERSION
-            served = [str(version) for version in sorted(models[parts[1]].versions)]
-            if parts[3] not in served:
-                known, got = " or ".join(served), repr(parts[3][:MAX_PATH_CHARS])
-                message = f"version of {parts[1]}: expected one that is served ({known}), got {got}"
-                return Fault("unknown_model", message)
+            try:
+                models[parts[1]].version(parts[3])
+            except Fault as fault:
+                return fault
         if parts and parts[0] in {"predict", "invocations", "labels"} and len(models) != 1:
             known = ", ".join(f"/models/{name}/{parts[0]}" for name in sorted(models)) or "none"
             message = f"several models are served: expected one of {known}"
@@ -124,7 +126,9 @@ class RouteTable:
         repository = self._repository
         yield "/models", _get(lambda: encode(_listing(repository)))
         yield "/ping", _get(lambda: self._if_ready({}), scope=None)
-        server = encode({"name": SERVER_NAME, "version": "2", "extensions": EXTENSIONS})
+        server = encode(
+            {"name": SERVER_NAME, "version": PROTOCOL_VERSION, "extensions": EXTENSIONS}
+        )
         yield "/v2", _get(lambda: server, scope=None)
         yield "/v2/health/live", _get(lambda: encode({"live": True}), scope=None)
         ready = partial(self._if_ready, {"ready": True})

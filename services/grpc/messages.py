@@ -57,7 +57,7 @@ BadRequest = _message("google.rpc.BadRequest")
 ErrorInfo = _message("google.rpc.ErrorInfo")
 RequestInfo = _message("google.rpc.RequestInfo")
 RetryInfo = _message("google.rpc.RetryInfo")
-Status = _message("google.rpc.Status")
+RpcStatus = _message("google.rpc.Status")
 
 
 def parsed(message: Any, data: bytes) -> Any:

@@ -18,14 +18,14 @@ from services.inference.decode import encode_lines
 from services.inference.row_types import valid_row_struct
 from services.inference.rows import NO_FLAGS, Rows
 
-Column = NDArray[Any] | list[str]
+FeatureColumn = NDArray[Any] | list[str]
 """The values of one feature, shape `(n_rows,)`: numbers of any type, NaN where one is missing and
 a category as its index; or the strings of a category."""
-Columns = Mapping[str, Column]
-"""Columns by the name of their feature, all of one length."""
+FeatureColumns = Mapping[str, FeatureColumn]
+"""FeatureColumns by the name of their feature, all of one length."""
 MAX_EXACT = 2.0**53
 """Whole numbers beyond it are not all float64."""
-MIN_ROWS = 8
+MIN_COLUMN_ROWS = 8
 """Fewer rows are read faster one by one."""
 
 _Flags = tuple[str, NDArray[np.bool_]]
@@ -54,7 +54,7 @@ class ColumnDecoder:
         self._struct = valid_row_struct(self._columns)
         self._categories = {f.name: _Categories(f) for f in self._columns if f.is_category}
 
-    def rows(self, columns: Columns, n_rows: int) -> Rows | None:
+    def rows(self, columns: FeatureColumns, n_rows: int) -> Rows | None:
         """The rows in some columns of length `n_rows`; None unless all of them are valid."""
         # Casts of NaN in any of its forms are no news.
         with np.errstate(invalid="ignore"):
@@ -69,7 +69,7 @@ class ColumnDecoder:
         flags = [accepted[index].flags for index in self._in_schema]
         return Rows(texts, numbers, _flags_by_row(filter(None, flags), n_rows))
 
-    def _accepted(self, columns: Columns, n_rows: int) -> list[_Accepted] | None:
+    def _accepted(self, columns: FeatureColumns, n_rows: int) -> list[_Accepted] | None:
         """What each column gives, in the order of the matrix; None if any breaks the schema."""
         accepted: list[_Accepted] = []
         for feature in self._columns:
@@ -80,7 +80,7 @@ class ColumnDecoder:
             accepted.append(read)
         return accepted
 
-    def _read(self, feature: Feature, column: Column) -> _Accepted | None:
+    def _read(self, feature: Feature, column: FeatureColumn) -> _Accepted | None:
         if feature.is_category:
             return self._categories[feature.name].read(column)
         if isinstance(column, list):
@@ -157,7 +157,7 @@ class _Categories:
         # The last one is at index -1, MISSING_CODE.
         self._by_code = np.array([*feature.categories, None], dtype=object)
 
-    def read(self, column: Column) -> _Accepted | None:
+    def read(self, column: FeatureColumn) -> _Accepted | None:
         """The column; None if it breaks the schema."""
         return self._strings(column) if isinstance(column, list) else self._indices(column)
 

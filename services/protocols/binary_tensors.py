@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from contracts.schema import Violation
-from services.inference.decode_columns import Column
+from services.inference.decode_columns import FeatureColumn
 from services.inference.json_body import invalid_request
 
 BINARY_SIZE = "binary_data_size"
@@ -102,7 +102,9 @@ def check_binary_size(datatype: str, shape: Sequence[int], data: memoryview, loc
         raise _wrong_size(location, f"{size} for the shape", len(data))
 
 
-def column_of(datatype: str, shape: Sequence[int], data: memoryview, location: str) -> Column:
+def column_of(
+    datatype: str, shape: Sequence[int], data: memoryview, location: str
+) -> FeatureColumn:
     """The values of a tensor: an array, or strings.
 
     Raises:
@@ -114,7 +116,7 @@ def column_of(datatype: str, shape: Sequence[int], data: memoryview, location: s
     return np.frombuffer(data, dtype=DTYPES[datatype])
 
 
-def json_values(datatype: str, column: Column) -> list[Any]:
+def json_values(datatype: str, column: FeatureColumn) -> list[Any]:
     """The values of a tensor as JSON has them; NaN, which stands for a missing value, is None."""
     if isinstance(column, list):
         return column

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from contracts.errors import preview
 from contracts.schema import Violation
-from services.faults import MAX_SHOWN_CHARS, Fault
+from services.faults import Fault
 from services.inference.batch_result import BatchResult
 from services.inference.json_body import invalid_request, parse_json
 from services.inference.json_templates import encode
@@ -44,6 +43,10 @@ from services.protocols.tensors import (
 from services.protocols.wire_protocol import TENSORS, ModelTypes, WireProtocol
 
 PLATFORM = "onnxruntime_onnx"
+SERVER_NAME = "slipway"
+PROTOCOL_VERSION = "2"
+EXTENSIONS = ("binary_tensor_data",)
+"""Extensions of the protocol that the service speaks, by Triton's names."""
 REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})
 """`model_name` is not of the protocol, but KServe's client sends it. The path decides."""
 
@@ -103,7 +106,6 @@ class OpenInference(WireProtocol):
         super().__init__(model)
         self._decoder = TensorDecoder(model)
         self._outputs = OutputTensors(model.manifest)
-        self._names = tuple(output.name for output in self._outputs.described)
 
     def read(self, body: bytes, limit: int) -> tuple[Rows, Render]:
         """The rows of a body, and what encodes the requested outputs.
@@ -164,16 +166,11 @@ class OpenInference(WireProtocol):
     def _requested_outputs(self, outputs: object, *, is_binary: bool) -> Mapping[str, bool]:
         """The wanted outputs, and whether each is sent as bytes instead of JSON."""
         if not outputs:
-            return dict.fromkeys(self._names, is_binary)
+            return dict.fromkeys(self._outputs.names, is_binary)
         if not isinstance(outputs, list):
             raise invalid_request([Violation("outputs", "a list", type(outputs).__name__)])
         names = [each.get("name") if isinstance(each, dict) else None for each in outputs]
-        expected = " or ".join(self._names)
-        refuse_any(
-            Violation(f"outputs[{index}].name", expected, preview(name, MAX_SHOWN_CHARS))
-            for index, name in enumerate(names)
-            if name not in self._names
-        )
+        self._outputs.check_names(names)
         wanted: dict[str, bool] = {}
         for index, each in enumerate(outputs):
             parameters = object_at(each.get("parameters", {}), f"outputs[{index}].parameters")

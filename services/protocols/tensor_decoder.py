@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from contracts.schema import Violation
 from services.faults import MAX_SHOWN_CHARS
-from services.inference.decode_columns import MIN_ROWS, ColumnDecoder
+from services.inference.decode_columns import MIN_COLUMN_ROWS, ColumnDecoder
 from services.inference.json_body import invalid_request
 from services.inference.loader import ServedModel
 from services.inference.rows import Rows
@@ -51,7 +51,7 @@ class TensorDecoder:
         refuse_any(v for tensor in tensors for v in self._violations(tensor, n_rows))
         check_size(n_rows, limit)
         columns = {each.name: each.column for each in tensors if each.column is not None}
-        if n_rows >= MIN_ROWS and len(columns) == len(tensors):
+        if n_rows >= MIN_COLUMN_ROWS and len(columns) == len(tensors):
             found = self._decode_columns(columns, n_rows)
             if found is not None:
                 return found
@@ -91,7 +91,7 @@ class TensorDecoder:
         n_rows = tensor.shape[0]
         check_size(n_rows, limit)
         column = tensor.column
-        if n_rows >= MIN_ROWS and column is not None and not isinstance(column, list):
+        if n_rows >= MIN_COLUMN_ROWS and column is not None and not isinstance(column, list):
             by_feature = zip(self._by_name, column.reshape(n_rows, n_features).T, strict=True)
             found = self._decode_columns(dict(by_feature), n_rows)
             if found is not None:

@@ -12,7 +12,7 @@ from contracts.errors import preview
 from contracts.manifest import Manifest
 from contracts.schema import MISSING_CODE, Feature, Violation, normalized
 from services.faults import MAX_SHOWN_CHARS
-from services.inference.decode_columns import Column
+from services.inference.decode_columns import FeatureColumn
 from services.inference.json_body import invalid_request
 from services.protocols.binary_tensors import (
     BINARY_SIZE,
@@ -104,7 +104,7 @@ class Tensor:
         *,
         listed: list[Any] | None = None,
         packed: memoryview | None = None,
-        column: Column | None = None,
+        column: FeatureColumn | None = None,
     ) -> None:
         self.name = normalized(name)
         self.datatype = datatype
@@ -145,7 +145,7 @@ class Tensor:
         raise invalid_request([Violation(f"{location}.data", expected, "none")])
 
     @cached_property
-    def column(self) -> Column | None:
+    def column(self) -> FeatureColumn | None:
         """The values as an array or as strings; None if they came as JSON.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a wire protocol is.
+"""What a codec of predictions is, and a wire protocol, which is one over HTTP.
 
 To add one, add a file with a subclass of `WireProtocol`, and its name to
 `services.protocols.catalog`. Its paths, its documentation and the shape of its errors follow from
@@ -55,24 +55,12 @@ class ModelTypes:
     prediction: type[msgspec.Struct]
 
 
-class WireProtocol(ABC):
-    """One way to write prediction requests and responses, bound to one version of a model.
+class PredictionCodec(ABC):
+    """Reads prediction requests and renders the responses to them, for one version of a model.
 
     The class itself is the `operation` of `Endpoint.submit`; each version has an instance.
     """
 
-    paths: ClassVar[tuple[str, ...]]
-    """Paths under which HTTP serves it, by POST: `{model}` and `{version}` are filled in. A path
-    without `{model}` is served while the service has a single model."""
-    tag: ClassVar[str]
-    summary: ClassVar[str]
-    """Heading and summary in the OpenAPI document."""
-    description: ClassVar[str] = ""
-    """What the OpenAPI document says beyond the summary and the types."""
-    media_type: ClassVar[bytes] = JSON
-    """What request bodies are."""
-    fault_type: ClassVar[type[msgspec.Struct]] = FaultBody
-    """What `fault_body` encodes."""
     is_one_row: ClassVar[bool] = False
     """Whether a body is one JSON object of features: a split may find its unit there."""
     is_partial: ClassVar[bool] = False
@@ -90,6 +78,23 @@ class WireProtocol(ABC):
                 rows.
 
         """
+
+
+class WireProtocol(PredictionCodec):
+    """A codec that HTTP serves: its paths, its media type, its documentation."""
+
+    paths: ClassVar[tuple[str, ...]]
+    """Paths under which HTTP serves it, by POST: `{model}` and `{version}` are filled in. A path
+    without `{model}` is served while the service has a single model."""
+    tag: ClassVar[str]
+    summary: ClassVar[str]
+    """Heading and summary in the OpenAPI document."""
+    description: ClassVar[str] = ""
+    """What the OpenAPI document says beyond the summary and the types."""
+    media_type: ClassVar[bytes] = JSON
+    """What request bodies are."""
+    fault_type: ClassVar[type[msgspec.Struct]] = FaultBody
+    """What `fault_body` encodes."""
 
     @staticmethod
     def fault_body(fault: Fault, request_id: str) -> bytes:

@@ -15,14 +15,14 @@ from services.inference.loader import ServedModel
 from services.inference.pending import Assignment, PendingRequest, Request, ResponseSink
 from services.inference.recorder import Recorder
 from services.metrics import Metrics
-from services.protocols.wire_protocol import WireProtocol
+from services.protocols.wire_protocol import PredictionCodec
 from services.serving.pool_metrics import observe_pool
 from services.settings import ServiceSettings
 
 RETIRE_POLL_S = 0.02
 NO_ROWS = slice(0, 0)
 
-Operation = type[WireProtocol]
+Operation = type[PredictionCodec]
 
 
 class Endpoint(Protocol):
@@ -52,7 +52,7 @@ class SingleEndpoint:
         pointer = served.pointer
         self.served = served
         self._request_rows = settings.request_rows
-        self._protocols: dict[Operation, WireProtocol] = {}
+        self._codecs: dict[Operation, PredictionCodec] = {}
         self._cache = cache
         self._lookups: set[asyncio.Task[None]] = set()
         self._log = JsonlLog(layout.traffic(pointer.name), settings.log_file_bytes)
@@ -100,8 +100,8 @@ class SingleEndpoint:
     ) -> None:
         """Answer a request; see `Endpoint`. `assignment` is recorded with its predictions."""
         try:
-            protocol = self._protocols.get(operation) or self._bind(operation)
-            rows, render = protocol.read(request.body, self._request_rows)
+            codec = self._codecs.get(operation) or self._bind(operation)
+            rows, render = codec.read(request.body, self._request_rows)
             if not rows.features:
                 sink.set_result(render(EMPTY_RESULT, NO_ROWS, rows.refused))
                 return
@@ -135,9 +135,9 @@ class SingleEndpoint:
         self._executor.shutdown()
         self._log.close()
 
-    def _bind(self, operation: Operation) -> WireProtocol:
-        protocol = self._protocols[operation] = operation(self.served)
-        return protocol
+    def _bind(self, operation: Operation) -> PredictionCodec:
+        codec = self._codecs[operation] = operation(self.served)
+        return codec
 
     def _has_fallback(self, assignment: Assignment | None) -> bool:
         return (

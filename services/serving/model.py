@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from contracts.manifest import Manifest, Metric, Runtime
 from contracts.schema import Schema
+from services.faults import MAX_SHOWN_CHARS, Fault
 from services.inference.loader import ServedModel
 from services.serving.endpoint import Endpoint, SingleEndpoint
 from services.serving.label_log import LabelLog
@@ -69,6 +70,23 @@ class Model:
         """The endpoints that answer, by version; production's, if both have the same version."""
         endpoints = (self.challenger, self.production)
         return {each.version: each for each in endpoints if each is not None}
+
+    def version(self, version: str) -> SingleEndpoint:
+        """The endpoint of the version that a request names, or of production if it names none.
+
+        Raises:
+            Fault: `unknown_model`, listing the versions that are served.
+
+        """
+        if not version:
+            return self.production
+        for number, endpoint in self.versions.items():
+            if version == str(number):
+                return endpoint
+        known = " or ".join(map(str, sorted(self.versions)))
+        got = repr(version[:MAX_SHOWN_CHARS])
+        message = f"version of {self.served.pointer.name}: expected one that is served ({known})"
+        raise Fault("unknown_model", f"{message}, got {got}")
 
     def accept_labels(self, body: bytes) -> bytes:
         """Write the labels of a body; see `LabelLog.accept`."""

@@ -1,6 +1,7 @@
 """Columns are read as the same values row by row: the same rows, or the same faults."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from contracts.onnx_session import FLOAT32, FLOAT64
 from contracts.schema import Schema, boolean, category, integer, number
 from services.faults import Fault
 from services.inference.decode import Decoder
-from services.inference.decode_columns import MIN_ROWS, ColumnDecoder
+from services.inference.decode_columns import MIN_COLUMN_ROWS, ColumnDecoder
 from services.inference.rows import InputType, Rows, model_input
 from services.protocols import tensor_decoder
 from services.protocols.binary_tensors import DTYPES, json_values
@@ -36,18 +37,12 @@ WIDE = Schema(
         category("strict", ["yes", "no"]),
     )
 )
-N_ROWS = MIN_ROWS + 3
+N_ROWS = MIN_COLUMN_ROWS + 3
 
 
 def model_with(schema: Schema, dtype: np.dtype[Any] = FLOAT32) -> Any:
-    decoder = Decoder(schema, dtype)
-    return changed_model(schema, decoder)
-
-
-def changed_model(schema: Schema, decoder: Decoder) -> Any:
-    from dataclasses import replace
-
-    return replace(TINY, manifest=changed(TINY.manifest, schema=schema), decoder=decoder)
+    manifest = changed(TINY.manifest, schema=schema)
+    return replace(TINY, manifest=manifest, decoder=Decoder(schema, dtype))
 
 
 def numbers(datatype: str) -> st.SearchStrategy[NDArray[Any]]:
@@ -69,10 +64,11 @@ def numbers(datatype: str) -> st.SearchStrategy[NDArray[Any]]:
 def strings() -> st.SearchStrategy[list[str]]:
     known = st.sampled_from(["north", "größe", "yes", "no"])
     composed = st.sampled_from(["gro\u0308ße", "yes", "north"])
+    choices = st.sampled_from(["yes", "no"]), st.sampled_from(["north", "größe", "gro\u0308ße"])
+    anything = known | composed | st.text(max_size=3)
     return st.one_of(
-        st.lists(st.sampled_from(each), min_size=N_ROWS, max_size=N_ROWS)
-        for each in (["yes", "no"], ["north", "größe", "gro\u0308ße"])
-    ) | st.lists(known | composed | st.text(max_size=3), min_size=N_ROWS, max_size=N_ROWS)
+        *(st.lists(each, min_size=N_ROWS, max_size=N_ROWS) for each in (*choices, anything))
+    )
 
 
 @st.composite
@@ -167,7 +163,7 @@ def test_a_column_that_breaks_the_schema_is_left_to_the_rows(name: str) -> None:
 
 
 def test_few_rows_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensor_decoder, "MIN_ROWS", 0)
+    monkeypatch.setattr(tensor_decoder, "MIN_COLUMN_ROWS", 0)
     columns = [("age", "FP64", np.array([40.0])), ("income", "FP64", np.array([1.0]))]
     columns += [("lines", "INT8", np.array([1])), ("owner", "BOOL", np.array([1], np.uint8))]
     words: list[tuple[str, str, Any]] = [("region", "BYTES", ["east"]), ("work", "BYTES", ["no"])]
