@@ -1,5 +1,7 @@
 """What a recipe leaves to the rows that are learned: categories of strings, the threshold."""
 
+from dataclasses import replace
+
 import pandas as pd
 from numpy.typing import DTypeLike
 
@@ -49,7 +51,7 @@ def with_learned_categories(recipe: Recipe, rows: pd.DataFrame) -> Recipe:
     )
     if features == recipe.schema.features:
         return recipe
-    return Recipe(**(vars(recipe) | {"schema": Schema(features=features)}))
+    return replace(recipe, schema=Schema(features=features))
 
 
 def _with_frequent(recipe: Recipe, feature: Feature, column: pd.Series) -> Feature:

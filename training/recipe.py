@@ -5,7 +5,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -183,11 +183,7 @@ class Recipe:
 
     def with_threshold(self, threshold: float) -> "Recipe":
         """This recipe with another threshold, such as one that the estimator has learned."""
-        return (
-            self
-            if threshold == self.threshold
-            else Recipe(**(vars(self) | {"threshold": threshold}))
-        )
+        return self if threshold == self.threshold else replace(self, threshold=threshold)
 
     def check(self) -> None:
         """Refuse a recipe that cannot become a service.
@@ -316,7 +312,7 @@ def load_recipe(name: str) -> Recipe:
             remedy="see docs/add-a-model.md",
         )
     try:
-        named = Recipe(**(vars(recipe) | {"name": name}))
+        named = replace(recipe, name=name)
         named.check()
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise InvalidRecipe(

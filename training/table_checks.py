@@ -33,7 +33,7 @@ def checked_table(recipe: Recipe, table: pd.DataFrame) -> pd.DataFrame:
     for feature in recipe.schema.features:
         values = typed_values(table[feature.name], feature)
         if isinstance(values, ColumnFault):
-            faults.append((_described(values, feature), values.remedy))
+            faults.append((values.described(feature.name), values.remedy))
         else:
             columns[feature.name] = values
     if faults:
@@ -42,10 +42,12 @@ def checked_table(recipe: Recipe, table: pd.DataFrame) -> pd.DataFrame:
             f"recipe {recipe.name!r}: load{source}: {shown}",
             remedy="; ".join(dict.fromkeys(remedy for _, remedy in faults[:MAX_FAULTS_SHOWN])),
         )
-    typed = table.assign(**columns)
+    typed = table.copy(deep=False)
+    for name, values in columns.items():
+        typed[name] = values
     _check_rows(recipe, typed, source)
     for target in recipe.targets:
-        typed = typed.assign(**{target: typed_target(recipe, target, table[target])})
+        typed[target] = typed_target(recipe, target, table[target])
     for feature in recipe.schema.features:
         _note_doubts(typed[feature.name], feature)
     return typed
@@ -84,13 +86,6 @@ def _check_rows(recipe: Recipe, table: pd.DataFrame, source: str) -> None:
             f"recipe {recipe.name!r}: {len(suspects)} rows{source} break the schema: {shown}",
             remedy="fix the loader, or the schema (range, nullable, policy)",
         )
-
-
-def _described(fault: ColumnFault, feature: Feature) -> str:
-    if fault.row is None:
-        return f"column {feature.name!r}: expected {fault.expected}, got {fault.got}"
-    more = f" (and {fault.n_rows - 1} more rows)" if fault.n_rows > 1 else ""
-    return f"rows[{fault.row}].{feature.name}: expected {fault.expected}, got {fault.got}{more}"
 
 
 def _note_doubts(column: pd.Series, feature: Feature) -> None:

@@ -79,9 +79,6 @@ def _class_of(recipe: Recipe, value: object) -> str:
 def _values(target: str, column: pd.Series) -> pd.Series:
     values = number_values(column, "a finite number")
     if isinstance(values, ColumnFault):
-        where = f"rows[{values.row}].{target}" if values.row is not None else target
-        raise InvalidData(
-            f"{where}: expected {values.expected}, got {values.got}", remedy=values.remedy
-        )
+        raise InvalidData(values.described(target), remedy=values.remedy)
     # The digest of an evaluation is of the values as they came.
     return column if types.is_numeric_dtype(column.dtype) else values

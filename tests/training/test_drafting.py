@@ -143,6 +143,24 @@ def test_columns_become_what_they_hold_and_every_doubt_is_said(tmp_path: Path) -
     assert "will the model see new ones?" in doubts
 
 
+def test_a_target_of_customers_and_columns_of_lists_are_no_groups(tmp_path: Path) -> None:
+    path = tmp_path / "shop.parquet"
+    rng = np.random.default_rng(0)
+    table = shop(600).rename(columns={"customer_id": "visits"})
+    customers = [f"c{i}" for i in rng.integers(0, 60, 600)]
+    table.assign(customer_id=customers, user_id=[[1]] * 600).set_index(
+        np.arange(600) + 7
+    ).to_parquet(path)
+    draft = drafted(path, "customer_id", task="multiclass")
+    left_out = {c.name: c.left_out for c in draft.columns if c.left_out}
+
+    assert (draft.group, draft.time) == ("", "")
+    assert draft.source.table.index[0] == 0
+    assert left_out["user_id"] == "its values are lists or objects"
+    with pytest.raises(InvalidData, match="--group: expected one of the columns"):
+        drafted(path, "customer_id", task="multiclass", group="customer_id")
+
+
 def test_how_the_file_is_written_is_found_out(tmp_path: Path) -> None:
     path = tmp_path / "shop.csv"
     table = shop().drop(columns=["customer_id", "comment", "refund"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from contracts.errors import InvalidData
@@ -142,7 +143,7 @@ def test_booleans_have_documented_spellings(values: list[Any], wanted: list[Any]
     assert [None if math.isnan(v) else v for v in got.tolist()[:3]] == wanted
 
 
-@pytest.mark.parametrize("value", ["yes", "tRUE", 2, 0.5, "", "1.0", b"true"])
+@pytest.mark.parametrize("value", ["yes", "tRUE", 2, 0.5, "", "1.0", b"true", 10**400])
 def test_another_spelling_of_a_boolean_is_refused_with_its_row(value: Any) -> None:
     schema = Schema(features=(boolean("a"),))
     column = pd.Series([True] * 9 + [value] * 51, dtype=object)
@@ -181,7 +182,9 @@ def test_a_regression_of_dates_or_infinities_is_refused() -> None:
     schema = Schema(features=(number("a"),))
     dates = pd.DataFrame({"a": 1.0, "y": pd.date_range("2026-01-01", periods=N_ROWS)})
     changes = {"task": "regression", "classes": (), "gates": (Gate("rmse", maximum=1),)}
-    assert "y: expected numbers, got datetimes" in refusal(table_of(schema, dates, **changes))
+    assert "column 'y': expected numbers, got datetimes" in refusal(
+        table_of(schema, dates, **changes)
+    )
     far = pd.DataFrame({"a": 1.0, "y": [1.0] * 59 + [math.inf]})
     assert "rows[59].y: expected a finite number, got infinity" in refusal(
         table_of(schema, far, **changes)
@@ -208,6 +211,18 @@ def test_names_are_compared_in_one_form_of_unicode() -> None:
 
     assert load_table(recipe)[composed].tolist() == [1.0] * N_ROWS
     assert Schema(features=(number(apart),)).names == (composed,)
+
+
+def test_column_names_of_parquet_are_text_in_one_form_of_unicode(tmp_path: Path) -> None:
+    path = tmp_path / "names.parquet"
+    schema = Schema(features=(number("größe"), number("7"), number("self")))
+    columns = pa.table({"gro\u0308ße": [1.0] * N_ROWS, "7": [3.0] * N_ROWS, "self": [2.0] * N_ROWS})
+    pa.parquet.write_table(columns.append_column("y", [["no", "yes"] * (N_ROWS // 2)]), path)
+
+    assert load_table(table_of(schema, path))["7"].tolist() == [3.0] * N_ROWS
+    pa.parquet.write_table(pa.table([[1.0], [2.0]], names=["ö", "o\u0308"]), path)
+    with pytest.raises(InvalidData, match=r"names\.parquet: expected each column name once"):
+        read_parquet(path)
 
 
 def test_integers_that_float32_merges_are_noted_with_the_step() -> None:

@@ -14,7 +14,12 @@ from contracts.manifest import Task
 from training.drafting.features import DraftedColumn, drafted_column
 from training.drafting.source import Source, read_source
 from training.drafting.target import DraftedTarget, drafted_target
-from training.drafting.values import date_format, is_identifier_name, parsed_dates
+from training.drafting.values import (
+    date_format,
+    is_identifier_name,
+    n_distinct_of,
+    parsed_dates,
+)
 from training.leakage import LEAK_R2, LEAK_SCORE, single_feature_score
 from training.splitting import HOLDOUT_SHARE, MIN_GROUPS
 from training.table_checks import MIN_TABLE_ROWS
@@ -86,10 +91,11 @@ def draft_of(path: Path, target: str, task: Task | None, time: str, group: str) 
         if name != target and (form := date_format(table[name]))
     }
     doubts: list[str] = []
-    time = _column(table, "--time", time) or (
-        "" if group else _suggested_time(table, found, dates, doubts)
+    others = table.drop(columns=target)
+    time = _column(others, "--time", time) or (
+        "" if group else _suggested_time(others, found, dates, doubts)
     )
-    group = _column(table, "--group", group) or ("" if time else _suggested_group(table, doubts))
+    group = _column(others, "--group", group) or ("" if time else _suggested_group(others, doubts))
     columns = [
         _drafted(name, table[name], dates, time, group)
         for name in map(str, table.columns)
@@ -156,7 +162,7 @@ def _suggested_group(table: pd.DataFrame, doubts: list[str]) -> str:
         is_named = is_identifier_name(name) and _GROUP.search(name)
         if not is_named or column.isna().any() or types.is_float_dtype(column.dtype):
             continue
-        n_groups = column.nunique()
+        n_groups = n_distinct_of(column)
         if MIN_GROUPS * 5 <= n_groups <= len(column) / MIN_ROWS_PER_GROUP:
             doubts.append(
                 f"{name}: {n_groups:,} groups in {len(column):,} rows are kept on one side of the "

@@ -21,6 +21,7 @@ from training.drafting.values import (
     has_codes,
     is_identifier_name,
     is_row_number,
+    n_distinct_of,
 )
 
 MAX_LISTED_CATEGORIES = 100
@@ -45,7 +46,7 @@ class DraftedColumn:
 def drafted_column(name: str, column: pd.Series) -> DraftedColumn:
     """A column of numbers, booleans or text; datetimes are not handled here."""
     given = column.dropna()
-    n_distinct = given.nunique() if not given.map(_is_unhashable).any() else 0
+    n_distinct = n_distinct_of(given)
     reasons = {
         "it has no values": given.empty,
         "its name is empty, too long or not printable": not is_printable_name(name),
@@ -64,10 +65,6 @@ def drafted_column(name: str, column: pd.Series) -> DraftedColumn:
         return _text(name, given.astype("str"), n_distinct, nullable=nullable)
     kind = type(given.iloc[0]).__name__
     return DraftedColumn(name, left_out=f"its values are neither numbers nor text, but {kind}")
-
-
-def _is_unhashable(value: object) -> bool:
-    return isinstance(value, list | dict | set | np.ndarray)
 
 
 def _numeric(name: str, column: pd.Series, n_distinct: int, *, nullable: bool) -> DraftedColumn:

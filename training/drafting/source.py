@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from training.tables.csv_text import CsvText, csv_text, guessed_encoding
-from training.tables.files import PARQUET_SUFFIXES, read_csv, read_parquet
+from training.tables.csv_text import CsvText, csv_text, file_content, guessed_encoding
+from training.tables.files import PARQUET_SUFFIXES, read_parquet, typed_table
 from training.tables.number_text import POINT, NumberFormat
 
 NUMBER_FORMATS = (
@@ -51,8 +51,8 @@ def read_source(path: Path) -> Source:
 
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
-        return Source(path, read_parquet(path), {}, ())
-    encoding = guessed_encoding(path.read_bytes()) if path.is_file() else ""
+        return Source(path, read_parquet(path).reset_index(drop=True), {}, ())
+    encoding = guessed_encoding(file_content(path))
     text = csv_text(path, encoding=encoding)
     numbers, missing = _number_format(text)
     arguments: dict[str, str | tuple[str, ...]] = {}
@@ -66,7 +66,7 @@ def read_source(path: Path) -> Source:
         arguments["thousands"] = numbers.thousands
     if missing:
         arguments["missing"] = ("", *missing)
-    table = read_csv(path, **arguments)  # type: ignore[arg-type]  # each has the type of its name
+    table = typed_table(text, None, numbers, frozenset({"", *missing}))
     return Source(path, table, arguments, tuple(_doubts(text, arguments, missing)))
 
 

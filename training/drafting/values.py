@@ -67,6 +67,14 @@ def parsed_dates(texts: pd.Series, form: str) -> pd.Series:
     return pd.to_datetime(texts, format=form, errors="coerce", utc=form == ISO)
 
 
+def n_distinct_of(column: pd.Series) -> int:
+    """How many values a column has, missing ones aside; 0 if some are lists or other objects."""
+    try:
+        return int(column.nunique())
+    except TypeError:
+        return 0
+
+
 def is_identifier_name(name: str) -> bool:
     """Whether a name is one of identifiers, such as `customer_id`, `RowNumber`, `Unnamed: 0`."""
     return bool(

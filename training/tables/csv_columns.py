@@ -56,19 +56,15 @@ def inferred_column(texts: pd.Series, numbers: NumberFormat, name: str) -> pd.Se
     if set(given.unique()[:3]) <= BOOLEAN_WORDS and given.isin(list(BOOLEAN_WORDS)).all():
         values = booleans_of(texts)
         return pd.Series(values).astype("boolean" if np.isnan(values).any() else "bool")
-    if not numbers.matches(given.iloc[:100]).all() or not numbers.matches(given).all():
-        return texts
-    if has_leading_zeros(given).any():
+    if not numbers.matches(given.iloc[:100]).all() or has_leading_zeros(given).any():
         return texts
     values = numbers.numbers(texts)
-    if np.isinf(values).any():
+    if np.isinf(values).any() or np.isnan(values).sum() > len(texts) - len(given):
         return texts
     is_whole = given.str.fullmatch(r"\s*[+-]?[0-9]+\s*").all()
-    return (
-        _integers(texts, values, name)
-        if is_whole and len(given) == len(texts)
-        else (pd.Series(values))
-    )
+    if is_whole and len(given) == len(texts):
+        return _integers(texts, values, name)
+    return pd.Series(values)
 
 
 def has_leading_zeros(texts: pd.Series) -> Mask:

@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 from contracts.errors import InvalidData, preview
 from contracts.schema import normalized
 from training.notes import add_note
+from training.tables.column_names import repeated_name
 
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = {"\t": "TAB"}
@@ -58,7 +58,7 @@ def csv_text(path: Path, *, separator: str = "", encoding: str = "") -> CsvText:
             or fewer fields than the header.
 
     """
-    data = _content(path)
+    data = file_content(path)
     encoding = encoding or _encoding(path, data)
     text = _decoded(path, data, encoding)
     separator = separator or _separator(path, text)
@@ -96,7 +96,13 @@ def guessed_encoding(data: bytes) -> str:
     return "utf-8" if is_utf8 else "cp1252"
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InvalidData: there is no such file, or it cannot be read.
+
+    """
     if not path.is_file():
         raise InvalidData(f"{path}: expected a CSV file, got nothing", remedy="fix the path")
     try:
@@ -163,12 +169,10 @@ def _header(path: Path, reader: Any) -> tuple[str, ...]:
         )
     # As pandas names the column of row names that R and pandas write.
     names = [normalized(n) if n else f"Unnamed: {i}" for i, n in enumerate(header)]
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        places = [str(index + 1) for index, name in enumerate(names) if name == twice[0]]
+    if repeated := repeated_name(names):
+        name, places = repeated
         raise InvalidData(
-            f"{path}:1: expected each column name once, got {preview(twice[0])} in field "
-            f"{' and '.join(places)}",
+            f"{path}:1: expected each column name once, got {name} in field {places}",
             remedy="rename one of them in the file",
         )
     return tuple(names)

@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from contracts.errors import InvalidData
 from contracts.schema import Schema
+from training.tables.column_names import with_unique_names
 from training.tables.csv_columns import inferred_column, typed_column
-from training.tables.csv_text import csv_text
+from training.tables.csv_text import CsvText, csv_text
 from training.tables.number_text import NumberFormat
 
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
@@ -48,25 +49,35 @@ def read_csv(
 
     """
     text = csv_text(Path(path), separator=separator, encoding=encoding)
-    numbers = NumberFormat(decimal, thousands)
-    absent = frozenset(missing)
+    return typed_table(text, schema, NumberFormat(decimal, thousands), frozenset(missing))
+
+
+def typed_table(
+    text: CsvText, schema: Schema | None, numbers: NumberFormat, missing: frozenset[str]
+) -> pd.DataFrame:
+    """The columns of a CSV file as `read_csv` types them.
+
+    Raises:
+        InvalidData: a value that the schema's type does not have.
+
+    """
     features = {feature.name: feature for feature in schema.features} if schema else {}
     columns = {
-        name: typed_column(text, index, features[name], numbers, absent)
+        name: typed_column(text, index, features[name], numbers, missing)
         if name in features
-        else inferred_column(text.column(index, absent), numbers, name)
+        else inferred_column(text.column(index, missing), numbers, name)
         for index, name in enumerate(text.names)
     }
     table = pd.DataFrame(columns)
-    table.attrs["source"] = str(path)
+    table.attrs["source"] = str(text.path)
     return table
 
 
 def read_parquet(path: Path | str) -> pd.DataFrame:
-    """A Parquet file as a DataFrame.
+    """A Parquet file as a DataFrame; its columns are text in NFC.
 
     Raises:
-        InvalidData: no such file, or no Parquet.
+        InvalidData: no such file, no Parquet, or two columns of one name.
 
     """
     file = Path(path)
@@ -79,6 +90,10 @@ def read_parquet(path: Path | str) -> pd.DataFrame:
             f"{file}: expected Parquet, got {type(err).__name__}: {' '.join(str(err).split())}",
             remedy="write the file again",
         ) from err
+    try:
+        table = with_unique_names(table)
+    except InvalidData as err:
+        raise InvalidData(f"{file}: {err.what}", remedy=err.remedy) from err
     table.attrs["source"] = str(path)
     return table
 

@@ -23,7 +23,7 @@ def times_of(column: pd.Series) -> NDArray[Any] | ColumnFault:
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.start_time
     if types.is_datetime64_any_dtype(column.dtype):
-        parsed = column if column.dt.tz is None else column.dt.tz_convert("UTC")
+        parsed = pd.to_datetime(column, utc=True)
     else:
         parsed = pd.to_datetime(column.map(str), format="ISO8601", utc=True, errors="coerce")
     bad = parsed.isna().to_numpy()

@@ -34,6 +34,13 @@ class ColumnFault:
     remedy: str
     n_rows: int = 0
 
+    def described(self, column: str) -> str:
+        """What is wrong with the column of this name: where, what was expected, what came."""
+        if self.row is None:
+            return f"column {column!r}: expected {self.expected}, got {self.got}"
+        more = f" (and {self.n_rows - 1} more rows)" if self.n_rows > 1 else ""
+        return f"rows[{self.row}].{column}: expected {self.expected}, got {self.got}{more}"
+
 
 def typed_values(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
     """A column as its feature's type; missing values are NaN.
@@ -102,10 +109,12 @@ def _booleans(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
     elif isinstance(column.dtype, pd.StringDtype):
         values = booleans_of(column)
     else:
-        spelled = column.map(lambda v: BOOLEAN_SPELLINGS.get(v, v) if isinstance(v, str) else v)
+        # `map` fails at integers that no float holds.
+        flags = [BOOLEAN_SPELLINGS.get(v, v) if isinstance(v, str) else v for v in column]
+        spelled = pd.Series(flags, index=column.index, dtype=object)
         is_flag = _all_are(spelled, bool | np.bool_ | numbers.Real) | missing
         values = np.full(len(column), np.nan)
-        values[is_flag & ~missing] = spelled[is_flag & ~missing].astype(float)
+        values[is_flag & ~missing] = [_float(value) for value in spelled[is_flag & ~missing]]
     bad = ~missing & ~np.isin(values, (0.0, 1.0))
     if bad.any():
         return _first(column, feature.expected, bad, remedy)
