@@ -16,10 +16,11 @@ class TrafficRecord(Document, frozen=True, kw_only=True):
     `latency_ms` is the time from the last byte of the request to this record. `request_id` is
     the id that the client or the edge gave the request.
 
-    Three fields are there only while a `TrafficSplit` is in force. `unit` is the unit's
-    pseudonym (see `bucket_of`). `assigned` is the variant that the unit was assigned to; it
-    differs from `variant` if the challenger failed and production answered in its place.
-    `weight` is the challenger's share at that time. `trace_id` (W3C Trace Context, 32 hexadecimal
+    `unit` is the pseudonym (see `bucket_of`) of the user or account that the request names, and
+    always there under a `TrafficSplit`. Two fields are there only under a split. `assigned` is
+    the variant that the unit was assigned to; it differs from `variant` if the challenger failed
+    and production answered in its place. `weight` is the challenger's share at that time.
+    `trace_id` (W3C Trace Context, 32 hexadecimal
     digits) is there if the request belonged to a trace and the service takes part in traces.
     """
 

@@ -1,5 +1,7 @@
 """Histograms of a window in the bins of its reference: every row, in memory that does not grow."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
 from monitoring.drift.timeline import TIME_BINS, Rebin, Timeline
 from monitoring.traffic.batch import TrafficBatch
+from monitoring.traffic.units import UNIT_GROUPS, UnitGroups
 
 FAR_SPANS = 1.0
 """A number is far if it lies beyond the reference's ends by more than this many of its spans."""
@@ -85,6 +88,7 @@ class NumericHistogram:
         self.reference = reference
         self._bins = Bins(np.array(reference.edges))
         self._counts = np.zeros((TIME_BINS, self._bins.n_bins), dtype=np.int64)
+        self._unit_counts = np.zeros((UNIT_GROUPS, self._bins.n_bins), dtype=np.int64)
         self._low, self._high = near_range(reference)
         self.n = 0
         self.missing = 0
@@ -108,24 +112,36 @@ class NumericHistogram:
         """Rows by time bin and bin, shape `(TIME_BINS, n_bins)`."""
         return self._counts
 
+    def by_unit_group(self) -> NDArray[np.int64]:
+        """Rows that name their unit, by its group and bin; shape `(UNIT_GROUPS, n_bins)`."""
+        return self._unit_counts
+
     def rebin(self, change: Rebin) -> None:
         """Follow a change of the time bins."""
         self._counts = change.apply(self._counts)
 
-    def add(self, values: pl.Series, time_bins: NDArray[np.int64]) -> None:
-        """Count more rows; `time_bins` has the time bin of each."""
+    def add(
+        self, values: pl.Series, time_bins: NDArray[np.int64], units: UnitGroups | None
+    ) -> None:
+        """Count more rows; `time_bins` has the time bin of each, `units` the group of its unit."""
         numbers = values.to_numpy()
         self.n += len(numbers)
         for start in range(0, len(numbers), _PIECE_ROWS):
             piece = slice(start, start + _PIECE_ROWS)
-            self._add(numbers[piece], time_bins[piece])
+            self._add(numbers[piece], time_bins[piece], None if units is None else units[piece])
 
-    def _add(self, numbers: NDArray[np.float64], time_bins: NDArray[np.int64]) -> None:
+    def _add(
+        self,
+        numbers: NDArray[np.float64],
+        time_bins: NDArray[np.int64],
+        units: UnitGroups | None,
+    ) -> None:
         finite = np.isfinite(numbers)
         n_finite = int(np.count_nonzero(finite))
         if n_finite < len(numbers):
             self.missing += len(numbers) - n_finite
             numbers, time_bins = numbers[finite], time_bins[finite]
+            units = None if units is None else units[finite]
         if not n_finite:
             return
         low, high = float(numbers.min()), float(numbers.max())
@@ -139,6 +155,10 @@ class NumericHistogram:
         first, last = int(time_bins.min()), int(time_bins.max())
         keys = self._bins.index(numbers)
         n_bins = self._bins.n_bins
+        if units is not None:
+            named = units >= 0
+            found = np.bincount(units[named] * n_bins + keys[named], minlength=UNIT_GROUPS * n_bins)
+            self._unit_counts += found.reshape(-1, n_bins)
         if last > first:
             keys = keys + (time_bins - first) * n_bins
         found = np.bincount(keys, minlength=(last - first + 1) * n_bins)
@@ -162,6 +182,7 @@ class CategoricalHistogram:
         self.categories = list(reference.counts)
         self._index = {name: i for i, name in enumerate(self.categories)}
         self._counts = np.zeros((TIME_BINS, max(len(self.categories), 1)), dtype=np.int64)
+        self._unit_counts = np.zeros((UNIT_GROUPS, self._counts.shape[1]), dtype=np.int64)
         self.n = 0
         self.missing = 0
         self.mistyped = 0
@@ -176,23 +197,30 @@ class CategoricalHistogram:
         """Rows by time bin and category, shape `(TIME_BINS, n_categories)`."""
         return self._counts[:, : max(len(self.categories), 1)]
 
+    def by_unit_group(self) -> NDArray[np.int64]:
+        """Rows that name their unit, by its group and category: `(UNIT_GROUPS, n_categories)`."""
+        return self._unit_counts[:, : max(len(self.categories), 1)]
+
     def rebin(self, change: Rebin) -> None:
         """Follow a change of the time bins."""
         self._counts = change.apply(self._counts)
 
-    def add(self, values: pl.Series, time_bins: NDArray[np.int64]) -> None:
-        """Count more rows; `time_bins` has the time bin of each."""
+    def add(
+        self, values: pl.Series, time_bins: NDArray[np.int64], units: UnitGroups | None
+    ) -> None:
+        """Count more rows; `time_bins` has the time bin of each, `units` the group of its unit."""
         self.n += len(values)
+        self.missing += values.null_count()
         keys = values if values.dtype == pl.Boolean else values.cast(pl.Categorical)
-        found = pl.DataFrame({"value": keys, "bin": time_bins}).group_by("value", "bin").len()
-        for value, time_bin, n in found.iter_rows():
-            if value is None:
-                self.missing += n
-            else:
-                # A boolean is spelt as in JSON.
-                name = str(value).lower() if value is True or value is False else value
-                column = self._column(name)
-                self._counts[time_bin, column] += n
+        for name, time_bin, n in _counted(keys, time_bins):
+            # The column first: a new one replaces the counts.
+            column = self._column(name)
+            self._counts[time_bin, column] += n
+        if units is not None:
+            for name, group, n in _counted(keys, units):
+                if group >= 0:
+                    column = self._column(name)
+                    self._unit_counts[group, column] += n
 
     def _column(self, name: str) -> int:
         """The column of a category in `_counts`, which is replaced where it has no room."""
@@ -206,9 +234,20 @@ class CategoricalHistogram:
         self._index[name] = len(self.categories)
         self.categories.append(name)
         if len(self.categories) > self._counts.shape[1]:
-            more = np.zeros((TIME_BINS, len(self.categories)), dtype=np.int64)
-            self._counts = np.hstack([self._counts, more])
+            self._counts = _with_more_columns(self._counts, len(self.categories))
+            self._unit_counts = _with_more_columns(self._unit_counts, len(self.categories))
         return self._index[name]
+
+
+def _with_more_columns(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    return np.hstack([counts, np.zeros((len(counts), n), dtype=np.int64)])
+
+
+def _counted(keys: pl.Series, groups: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
+    """Each category, group, and the number of rows with both; a boolean is spelt as in JSON."""
+    found = pl.DataFrame({"value": keys, "group": groups}).group_by("value", "group").len()
+    for value, group, n in found.drop_nulls("value").iter_rows():
+        yield str(value).lower() if isinstance(value, bool) else value, group, n
 
 
 Histogram = NumericHistogram | CategoricalHistogram
@@ -236,7 +275,7 @@ class WindowHistograms:
         self.rows += len(batch)
         self.rows_by_time_bin += np.bincount(time_bins, minlength=TIME_BINS)
         for name, column in self.columns.items():
-            column.add(batch.columns[name], time_bins)
+            column.add(batch.columns[name], time_bins, batch.unit_groups)
             mistyped = batch.mistyped.get(name, 0)
             # A value of the wrong type is null in the series, and not missing.
             column.mistyped += mistyped

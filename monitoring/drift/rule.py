@@ -43,6 +43,8 @@ PERSISTENCE_PARTS = 3
 MAX_BLOCKS = 24
 BLOCK_COUNTS = (24, 12, 6)
 MAX_OUTER_WIDTHS = 4
+MIN_UNIT_GROUPS = 8
+"""With units in fewer groups, they are not the users of the model but, for example, services."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ def _numeric_evidence(
     reference = column.reference
     p, q = np.array(reference.counts), column.counts
     blocks = time_blocks(column)
-    design_effect = _design_effect(blocks, st.numeric_design_effect)
+    design_effect = max(
+        _design_effect(blocks, st.numeric_design_effect),
+        _unit_design_effect(column, st.numeric_cluster_effect),
+    )
     distance, p_any = st.kolmogorov_smirnov(p, q, design_effect)
     shift, p_shift = st.mann_whitney(p, q, design_effect)
     edges, (low, high) = np.array(reference.edges), outer_ends(reference)
@@ -142,7 +147,10 @@ def _categorical_evidence(
 ) -> _Evidence:
     p, q = reference_counts(column), column.by_time_bin().sum(axis=0)
     blocks = time_blocks(column)
-    design_effect = _design_effect(blocks, st.categorical_design_effect)
+    design_effect = max(
+        _design_effect(blocks, st.categorical_design_effect),
+        _unit_design_effect(column, st.categorical_cluster_effect),
+    )
     _, p_value = st.chi_square(p, q, design_effect)
     n, n_reference = int(q.sum()), int(p.sum())
     parts = list(merged(blocks, PERSISTENCE_PARTS))
@@ -173,6 +181,13 @@ def _design_effect(blocks: NDArray[np.int64], of_blocks: _BlockEffect) -> float:
     each other, which only longer blocks show (batch means, Conway 1963).
     """
     return max(of_blocks(merged(blocks, n)) for n in BLOCK_COUNTS)
+
+
+def _unit_design_effect(column: Histogram, of_groups: _BlockEffect) -> float:
+    """The design effect of rows that name their unit; 1 with units in too few groups."""
+    groups = column.by_unit_group()
+    is_filled = groups.sum(axis=1) > 0
+    return of_groups(groups) if np.count_nonzero(is_filled) >= MIN_UNIT_GROUPS else 1.0
 
 
 def outer_ends(reference: NumberReference) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Labels are joined to the predictions of a window, by hashes of the prediction ids."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,8 @@ class LabelledPredictions:
     `targets` and `predictions` are class indices, or values; `scores` are the monitored ones;
     `true_class_scores` are the scores of the class that was true (NaN for a regression).
     `group_index` is a place in `groups`. `segment_index` has, for each segment feature, the
-    place of each row's value in `segment_values`.
+    place of each row's value in `segment_values`. `units` has a number for the unit of each row,
+    such as its user, and for each row that names none a number of its own; None if no row does.
     """
 
     targets: NDArray[np.float64]
@@ -38,6 +39,7 @@ class LabelledPredictions:
     group_index: NDArray[np.int16]
     groups: Sequence[Group]
     segment_index: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
+    units: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -52,6 +54,7 @@ class LabelledPredictions:
             self.group_index[mask],
             self.groups,
             {feature: index[mask] for feature, index in self.segment_index.items()},
+            None if self.units is None else self.units[mask],
         )
 
     def of_version(self, version: int) -> "LabelledPredictions":
@@ -115,7 +118,8 @@ def join(
     groups: dict[Group, int] = {}
     predictions: dict[int, int] = {}
     unlabelled: dict[int, ScoreSample] = {}
-    projection = NamedColumns(("variant", "prediction", "score", "scores"), segments)
+    names_units = False
+    projection = NamedColumns(("variant", "prediction", "score", "scores", "unit"), segments)
     for frame in read_traffic(layout, window, projection, ReadStats()):
         for version, n in frame["version"].value_counts().iter_rows():
             predictions[version] = predictions.get(version, 0) + n
@@ -125,14 +129,19 @@ def join(
         usable = ~np.isnan(targets)
         if usable.any():
             found = frame.drop("prediction_id")[rows[usable]]
-            pieces.append(_labelled(found, targets[usable], manifest, groups, segments))
+            ids = labels.id_hashes[places[usable]]
+            pieces.append(_labelled(found, targets[usable], ids, manifest, groups, segments))
+            names_units |= found["unit"].null_count() < len(found)
         is_labelled = np.zeros(len(frame), dtype=bool)
         is_labelled[rows[usable]] = True
         for version in frame["version"].unique().to_list():
             mine = (frame["version"] == version).to_numpy() & ~is_labelled
             sample = unlabelled.setdefault(version, ScoreSample())
             sample.add(frame["score"].to_numpy()[mine])
-    return Join(_concatenated(pieces, list(groups)), predictions, is_matched, unlabelled)
+    labelled = _concatenated(pieces, list(groups))
+    if not names_units:
+        labelled = replace(labelled, units=None)
+    return Join(labelled, predictions, is_matched, unlabelled)
 
 
 def matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -151,6 +160,7 @@ def matches(ids: pl.Series, labels: Labels) -> tuple[NDArray[np.int64], NDArray[
 def _labelled(
     frame: pl.DataFrame,
     targets: NDArray[np.float64],
+    ids: NDArray[np.uint64],
     manifest: Manifest,
     groups: dict[Group, int],
     segments: Sequence[str],
@@ -164,7 +174,16 @@ def _labelled(
         _group_index(frame, groups),
         (),
         {name: segment_index(frame[feature_key(name)], manifest, name) for name in segments},
+        _units(frame["unit"], ids),
     )
+
+
+def _units(names: pl.Series, ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The hash of each row's unit, or of its own id where it names none."""
+    if names.null_count() == len(names):
+        return ids
+    hashes = hash_ids(names.cast(pl.String).fill_null(""))
+    return np.where(names.is_null().to_numpy(), ids, hashes)
 
 
 def _group_index(frame: pl.DataFrame, groups: dict[Group, int]) -> NDArray[np.int16]:
@@ -198,4 +217,5 @@ def _concatenated(
             name: np.concatenate([p.segment_index[name] for p in pieces])
             for name in pieces[0].segment_index
         },
+        np.concatenate([p.units for p in pieces if p.units is not None]),
     )

@@ -1,11 +1,13 @@
 """The metrics of a task on labelled predictions, and from which change one counts as worse."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.manifest import Manifest, Metric
-from metrics.classification import brier_losses, log_losses
+from metrics.classification import accuracy, brier, brier_losses, log_loss, log_losses
 from metrics.estimate import (
     MetricEstimate,
+    clustered_estimate,
     estimate_accuracy,
     estimate_mean,
     estimate_rmse,
@@ -13,6 +15,9 @@ from metrics.estimate import (
     p_value_worse,
 )
 from metrics.interval import Z95
+from metrics.ranking import roc_auc
+from metrics.regression import mae, rmse
+from metrics.value import Values
 from monitoring.labels.join import LabelledPredictions
 
 MIN_LABELS = 100
@@ -26,7 +31,42 @@ MIN_RELATIVE_FALL = 0.1
 
 
 def compute_metrics(rows: LabelledPredictions, manifest: Manifest) -> dict[str, MetricEstimate]:
-    """The metrics of the model's task by name; the first is the task's main metric."""
+    """The metrics of the model's task by name; the first is the task's main metric.
+
+    If rows name their units, such as users, the errors are those of clustered rows.
+    """
+    found = _of_independent_rows(rows, manifest)
+    if rows.units is None:
+        return found
+    return {
+        name: clustered_estimate(
+            estimate, _influence(name, rows), rows.units[_is_defined(name, rows)]
+        )
+        for name, estimate in found.items()
+    }
+
+
+def _influence(metric: str, rows: LabelledPredictions) -> Values:
+    """The influence of each row on a metric, for the rows on which it is defined."""
+    return {
+        "rmse": lambda: rmse(rows.targets, rows.predictions),
+        "mae": lambda: mae(rows.targets, rows.predictions),
+        "roc_auc": lambda: roc_auc(rows.targets, rows.scores),
+        "brier": lambda: brier(rows.targets, rows.scores),
+        "accuracy": lambda: accuracy(rows.targets, rows.predictions),
+        "log_loss": lambda: log_loss(rows.true_class_scores[_is_defined(metric, rows)]),
+    }[metric]().influence
+
+
+def _is_defined(metric: str, rows: LabelledPredictions) -> NDArray[np.bool_]:
+    if metric == "log_loss":
+        return np.isfinite(rows.true_class_scores)
+    return np.ones(len(rows), dtype=bool)
+
+
+def _of_independent_rows(
+    rows: LabelledPredictions, manifest: Manifest
+) -> dict[str, MetricEstimate]:
     if manifest.task == "regression":
         residuals = rows.predictions - rows.targets
         return {"rmse": estimate_rmse(residuals), "mae": estimate_mean(np.abs(residuals))}
@@ -37,7 +77,7 @@ def compute_metrics(rows: LabelledPredictions, manifest: Manifest) -> dict[str, 
             found["roc_auc"] = estimate_roc_auc(rows.targets, rows.scores)
         found["brier"] = estimate_mean(brier_losses(rows.targets, rows.scores))
     found["accuracy"] = estimate_accuracy(rows.predictions == rows.targets)
-    known = rows.true_class_scores[np.isfinite(rows.true_class_scores)]
+    known = rows.true_class_scores[_is_defined("log_loss", rows)]
     if len(known):
         found["log_loss"] = estimate_mean(log_losses(known))
     return found

@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from monitoring.traffic.units import UnitGroups
+
 Times = NDArray[np.int64]
 """Microseconds since 1970 in UTC, shape `(n_rows,)`."""
 
@@ -20,7 +22,7 @@ class TrafficBatch:
     and `false`; null is missing. A value of another type is null there and counted in
     `mistyped`, by column; `unknown_features` counts the values of features that the reference
     does not know; `flags` counts flags. `frame` is the table of the same rows, in which
-    features are named `features.<name>`.
+    features are named `features.<name>`. `unit_groups` is None if no row names its unit.
     """
 
     times: Times
@@ -30,6 +32,7 @@ class TrafficBatch:
     unknown_features: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
     frame: pl.DataFrame = field(default_factory=pl.DataFrame)
+    unit_groups: UnitGroups | None = None
 
     def __len__(self) -> int:
         return len(self.times)

@@ -36,6 +36,8 @@ def table_of(records: Sequence[TrafficRecord], times: pl.Series) -> pl.DataFrame
         "request_id": pl.Series([r.request_id for r in records], dtype=pl.String),
         "model": pl.Series([r.model for r in records], dtype=pl.String),
     }
+    if any(r.unit for r in records):
+        columns["unit"] = pl.Series([r.unit or None for r in records], dtype=pl.String)
     if any(r.assigned for r in records):
         columns |= _assignments(records)
     if any(r.trace_id for r in records):
@@ -113,7 +115,6 @@ def record_of(row: Mapping[str, Any]) -> TrafficRecord:
 def _assignments(records: Sequence[TrafficRecord]) -> dict[str, pl.Series]:
     """What is known of a split, where one was in force; null elsewhere."""
     return {
-        "unit": pl.Series([r.unit or None for r in records], dtype=pl.String),
         "assigned": pl.Series([r.assigned or None for r in records], dtype=pl.String),
         "weight": pl.Series(
             [None if r.weight is UNSET else r.weight for r in records], dtype=pl.Float64

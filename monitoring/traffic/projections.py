@@ -26,6 +26,7 @@ from monitoring.traffic.decode import (
 )
 from monitoring.traffic.flags import joined_flags
 from monitoring.traffic.parquet import table_of
+from monitoring.traffic.units import UnitGroups, unit_groups
 
 _ALWAYS = ("prediction_id", "time", "version")
 _FIELDS: Mapping[str, tuple[Any, ...]] = {
@@ -64,7 +65,7 @@ class TypedColumns:
 
     def columns(self, stored: Sequence[str]) -> Sequence[str]:
         """All features, whether the reference knows them or not, and what is counted."""
-        wanted = {*_ALWAYS, "variant", "flags", *self._reference.predictions}
+        wanted = {*_ALWAYS, "variant", "flags", "unit", *self._reference.predictions}
         return [c for c in stored if c in wanted or c.startswith(("features.", "mixed."))]
 
     def from_records(self, records: Sequence[Any], times: pl.Series) -> TrafficBatch:
@@ -92,7 +93,8 @@ class TypedColumns:
             for name, column in known.items():
                 values = [getattr(f, self._fields[name]) for f in features]
                 columns[feature_key(name)] = trusted_series(column, values)
-        return self._batch(pl.DataFrame(columns), mistyped, unknown)
+        units = pl.Series([r.unit or None for r in records], dtype=pl.String)
+        return self._batch(pl.DataFrame(columns), mistyped, unknown, unit_groups(units))
 
     def from_table(self, table: pl.DataFrame) -> TrafficBatch:
         """Rows of a Parquet file as a batch."""
@@ -104,10 +106,15 @@ class TypedColumns:
             key = feature_key(name)
             columns[key], mistyped[name] = stored_series(column, table, key)
         unknown = unknown_columns(table, self._reference)
-        return self._batch(pl.DataFrame(columns), mistyped, unknown)
+        groups = unit_groups(table["unit"]) if "unit" in table.columns else None
+        return self._batch(pl.DataFrame(columns), mistyped, unknown, groups)
 
     def _batch(
-        self, frame: pl.DataFrame, mistyped: Mapping[str, int], unknown: Mapping[str, int]
+        self,
+        frame: pl.DataFrame,
+        mistyped: Mapping[str, int],
+        unknown: Mapping[str, int],
+        groups: UnitGroups | None,
     ) -> TrafficBatch:
         features = {name: frame[feature_key(name)] for name in self._reference.features}
         predictions = {name: frame[name] for name in self._reference.predictions}
@@ -119,6 +126,7 @@ class TypedColumns:
             unknown_features=unknown,
             flags=count_flags(frame["flags"]),
             frame=frame,
+            unit_groups=groups,
         )
 
     def _record_type(self) -> type[Any]:
@@ -145,6 +153,7 @@ class TypedColumns:
                 ("score", float),
                 ("variant", str, "production"),
                 ("flags", tuple[str, ...], ()),
+                ("unit", str | None, None),
             ],
             gc=False,
         )

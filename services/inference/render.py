@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from contracts.decision_rule import DecisionRule
 from contracts.manifest import Manifest, Pointer
+from contracts.split import bucket_of
 from contracts.traffic import TrafficRecord
 from services.inference.batch_result import EMPTY_RESULT, BatchClock, BatchResult
 from services.inference.ids import new_id_tails
@@ -22,6 +23,9 @@ from services.inference.json_templates import (
 )
 from services.inference.pending import PendingRequest
 
+MAX_CACHED_PSEUDONYMS = 4096
+"""Units whose pseudonym is kept; when there are more, all are dropped and computed again."""
+
 
 class Renderer:
     """Makes the results and the traffic records of one version of a model."""
@@ -32,6 +36,8 @@ class Renderer:
         self._rule = DecisionRule.of(manifest)
         names = manifest.classes or manifest.outputs
         self._n_scores = len(names)
+        self._model = pointer.name
+        self._pseudonyms: dict[bytes, str] = {}
         self._line = split_template(_line_template(_known_fields(pointer, names)))
 
     def result(self, batch: Sequence[PendingRequest], clock: BatchClock) -> BatchResult:
@@ -63,9 +69,8 @@ class Renderer:
         sizes = [len(pending.rows.features) for pending in batch]
         features = [text for pending in batch for text in pending.rows.features]
         ends: Column = b""
-        have_more = [pending.assignment or pending.request.trace_id for pending in batch]
-        if any(have_more):
-            ends = _spread([_last_fields(pending) for pending in batch], sizes)
+        if any(map(_has_more, batch)):
+            ends = _spread([self._last_fields(pending) for pending in batch], sizes)
         return fill(
             self._line, result.id_head, result.ids, result.time, features, result.predictions,
             result.monitored_scores, *result.scores, result.flags or EMPTY_LIST,
@@ -86,6 +91,30 @@ class Renderer:
             else:
                 ids += choose(self._digest, pending.rows.indices)
         return b"", ids
+
+    def _last_fields(self, pending: PendingRequest) -> bytes:
+        """The fields of a record that only some requests have: unit, split, trace."""
+        added: dict[str, str | float] = {}
+        assignment, request = pending.assignment, pending.request
+        if assignment is not None:
+            added = {
+                "unit": assignment.unit,
+                "assigned": assignment.assigned,
+                "weight": assignment.weight,
+            }
+        elif request.unit:
+            added["unit"] = self._pseudonym_of(request.unit)
+        if request.trace_id:
+            added["trace_id"] = request.trace_id
+        return b"," + encode(added)[1:-1] if added else b""
+
+    def _pseudonym_of(self, unit: bytes) -> str:
+        known = self._pseudonyms.get(unit)
+        if known is None:
+            if len(self._pseudonyms) >= MAX_CACHED_PSEUDONYMS:
+                self._pseudonyms.clear()
+            known = self._pseudonyms[unit] = bucket_of(self._model, unit)[1]
+        return known
 
     def predict(
         self, scores: Sequence[Sequence[float]], columns: Sequence[Sequence[bytes]]
@@ -130,19 +159,9 @@ def _line_template(known: Mapping[str, bytes]) -> bytes:
     return line[:-1] + b"%b}\n"
 
 
-def _last_fields(pending: PendingRequest) -> bytes:
-    """The fields of a record that only some requests have: those of a split, and the trace."""
-    added: dict[str, str | float] = {}
-    assignment = pending.assignment
-    if assignment is not None:
-        added = {
-            "unit": assignment.unit,
-            "assigned": assignment.assigned,
-            "weight": assignment.weight,
-        }
-    if pending.request.trace_id:
-        added["trace_id"] = pending.request.trace_id
-    return b"," + encode(added)[1:-1] if added else b""
+def _has_more(pending: PendingRequest) -> bool:
+    request = pending.request
+    return bool(pending.assignment or request.unit or request.trace_id)
 
 
 def _flags_of(batch: Sequence[PendingRequest]) -> Sequence[bytes]:

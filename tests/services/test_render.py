@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.manifest import Manifest, Pointer
+from contracts.split import bucket_of
 from contracts.traffic import TrafficRecord
 from services.faults import Fault
 from services.inference.batch_result import BatchClock
@@ -73,7 +74,7 @@ def batches(draw: st.DrawFn, task: str) -> list[PendingRequest]:
         batch.append(
             PendingRequest(
                 rows,
-                Request(b"", name, b"", time.monotonic()),
+                Request(b"", name, draw(st.sampled_from([b"", b"ada"])), time.monotonic()),
                 NOBODY,
                 NOBODY,
                 time.monotonic(),
@@ -121,7 +122,8 @@ def test_lines_and_answers_say_what_was_asked_and_scored(
         assert record.request_id == pending.request.request_id
         assert record.latency_ms == pytest.approx(waits[id(pending)] * 1e3)
         assert (record.model, record.version) == (POINTER.name, POINTER.version)
-        split = pending.assignment or Assignment("", "", 0.0)
+        user = bucket_of(POINTER.name, b"ada")[1] if pending.request.unit else ""
+        split = pending.assignment or Assignment(user, "", 0.0)
         assert (record.unit or "", record.assigned or "") == (split.unit, split.assigned)
         assert (record.weight or 0.0) == split.weight
         assert (b'"assigned"' in line) == (pending.assignment is not None)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from benchmarks.monitoring.alarms import decision_on
+from benchmarks.monitoring.hard_windows import UNDRIFTED, Rows, alarms_on, n_false_alarms
 from contracts.reference import NumberReference, Reference
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.rule import findings_of
@@ -73,3 +74,18 @@ def test_five_percent_missing_are_a_fault_and_not_drift() -> None:
         seen += fires(reference, data) == "quality"
 
     assert seen == 40
+
+
+@pytest.mark.parametrize("name", ["200 users x 25 rows", "400 users, a few heavy"])
+def test_rows_of_few_users_are_not_taken_for_independent_ones(name: str) -> None:
+    assert n_false_alarms(UNDRIFTED[name], repetitions=25, seed=7) <= 1
+
+
+def test_a_shift_of_all_users_is_seen() -> None:
+    rng = np.random.default_rng(8)
+    reference = reference_of(rng.normal(size=(20_000, 3)))
+    users = rng.permutation(np.repeat(np.arange(500), 10))
+    values = rng.normal(scale=0.8, size=(500, 3))[users] + rng.normal(scale=0.6, size=(5_000, 3))
+    rows = Rows({f"x{i}": values[:, i] + 0.5 * (i == 0) for i in range(3)}, users.astype(str))
+
+    assert alarms_on(reference, rows, rng)

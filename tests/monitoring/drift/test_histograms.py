@@ -69,7 +69,7 @@ def test_categories_beyond_the_limit_are_counted_together() -> None:
     reference = CategoryReference(counts={"a": 1}, missing=0)
     column = CategoricalHistogram(reference)
     names = [f"w{i}" for i in range(histograms.MAX_CATEGORIES + 5)]
-    column.add(pl.Series(["a", *names]), np.zeros(len(names) + 1, dtype=np.int64))
+    column.add(pl.Series(["a", *names]), np.zeros(len(names) + 1, dtype=np.int64), None)
 
     assert column.counts["a"] == 1
     assert column.counts[OTHERS] == 5

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from contracts.manifest import Manifest, Metric
 from contracts.names import Layout
@@ -44,13 +45,18 @@ def manifest(**changes: Any) -> Manifest:
 
 
 def write_labelled_day(
-    tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0
+    tmp_path: Path, n: int, *, flipped: float = 0.0, seed: int = 0, n_users: int = 0
 ) -> tuple[Layout, Any]:
-    """Write predictions of two versions and their labels; a share of `flipped` ones is wrong."""
+    """Write predictions of two versions and their labels; a share of `flipped` ones is wrong.
+
+    With `n_users`, all rows of a user have one truth.
+    """
     rng = np.random.default_rng(seed)
     layout = Layout(tmp_path)
     scores = 1 / (1 + np.exp(-1.6 * rng.normal(size=n)))
-    truths = rng.random(n) < np.where(rng.random(n) < flipped, 1 - scores, scores)
+    users = np.arange(n) * n_users // n
+    luck = rng.random(n_users)[users] if n_users else rng.random(n)
+    truths = luck < np.where(rng.random(n) < flipped, 1 - scores, scores)
     folder = layout.traffic("loan") / "2026-01-31"
     folder.mkdir(parents=True)
     records = [
@@ -64,6 +70,7 @@ def write_labelled_day(
             prediction="yes" if s >= 0.5 else "no",
             score=float(s),
             scores={"no": float(1 - s), "yes": float(s)},
+            unit=f"user-{users[i]}" if n_users else UNSET,
         )
         for i, s in enumerate(scores)
     ]

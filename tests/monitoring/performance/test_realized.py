@@ -46,6 +46,21 @@ def test_a_model_that_has_become_worse_is_reported_and_one_that_has_not_is_not(
     assert {m.metric for m in judged(layout).metrics if m.worse} == {"roc_auc", "accuracy"}
 
 
+def test_rows_of_one_user_are_not_independent_labels(tmp_path: Path) -> None:
+    """The error of accuracy is that of the users' sums, by the bootstrap of whole users."""
+    layout, (scores, truths) = write_labelled_day(tmp_path, 3_000, n_users=50)
+    mine = np.flatnonzero(np.arange(3_000) % 5 != 4)
+    right = (truths[mine] == (scores[mine] >= 0.5)).astype(float)
+    by_user = np.array([right[mine * 50 // 3_000 == user].sum() for user in range(50)])
+    rng = np.random.default_rng(1)
+    drawn = [by_user[rng.integers(0, 50, 50)].sum() / len(mine) for _ in range(2_000)]
+    found = {m.metric: m for m in judged(layout).metrics}["accuracy"]
+
+    assert found.value == pytest.approx(right.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.1)
+    assert found.high - found.low > 1.5 * 2 * 1.96 * np.sqrt(np.var(right) / len(right))
+
+
 def test_a_window_is_judged_when_its_labels_are_due_and_not_before(tmp_path: Path) -> None:
     layout, _ = write_labelled_day(tmp_path, 1_000)
     early = judged(layout, now=SPAN.end + timedelta(hours=23))

@@ -115,6 +115,25 @@ def test_what_is_torn_is_counted_alike_by_all_and_after_compaction(
     assert part.name in torn.torn_files[0]
 
 
+def test_units_are_in_the_same_group_from_lines_and_from_parquet(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    users = [None if i % 5 == 0 else f"u{i % 3}" for i in range(1, 20)]
+    write(layout, [record(i, **({} if u is None else {"unit": u})) for i, u in enumerate(users)])
+
+    def groups() -> list[int]:
+        (batch,) = read_traffic(layout, WINDOW, PROJECTIONS[0], ReadStats())
+        assert batch.unit_groups is not None
+        places = batch.ids.str.slice(3).cast(pl.Int64).arg_sort()
+        return [int(group) for group in batch.unit_groups[places.to_numpy()]]
+
+    before = groups()
+    compact_traffic(layout, "tiny", now=LATER)
+
+    assert groups() == before
+    assert [group == -1 for group in before] == [user is None for user in users]
+    assert len({(user, group) for user, group in zip(users, before, strict=True)}) == 4
+
+
 def test_named_columns_are_the_same_from_lines_and_from_parquet(tmp_path: Path) -> None:
     """Also a feature of several types, which Parquet holds as JSON."""
     layout = Layout(tmp_path)
