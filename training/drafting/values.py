@@ -68,7 +68,7 @@ def parsed_dates(texts: pd.Series, form: str) -> pd.Series:
 
 
 def n_distinct_of(column: pd.Series) -> int:
-    """How many values a column has, missing ones aside; 0 if some are lists or other objects."""
+    """The number of values in a column, missing ones aside; 0 if some are lists or objects."""
     try:
         return int(column.nunique())
     except TypeError:
