@@ -3,6 +3,8 @@ PYTHON ?= python3
 PORT ?= 3000
 # Tests mostly wait for the servers they start; all tests of a file run in one process.
 PROCESSES ?= 2
+# Frameworks to install in addition: make setup EXTRAS="xgboost lightgbm"
+EXTRAS ?=
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
@@ -14,7 +16,7 @@ export ORT_DISABLE_TELEMETRY := 1
 help: ## Show the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(BIN)/.ready ## Create .venv from the hash-pinned lock
+setup: $(BIN)/.ready $(EXTRAS:%=$(BIN)/.extra-%) ## Create .venv from the hash-pinned lock; EXTRAS="xgboost" adds one
 
 $(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requirements/environment.pth pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("expected Python >= 3.11, got " + sys.version.split()[0] + "\nhelp: make PYTHON=python3.11 ...")'
@@ -26,12 +28,19 @@ $(BIN)/.ready: requirements/bootstrap.txt requirements/development.txt requireme
 	@cp requirements/environment.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
+# A new .venv, or one that was synchronised again, has no extras.
+$(BIN)/.extra-%: requirements/%.txt $(BIN)/.ready
+	@echo "Adding requirements/$*.txt"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/$*.txt
+	@touch $@
+
 lock: setup ## Resolve requirements/*.in again into hash-pinned locks
 	cd requirements && for name in bootstrap development; do ../$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --override overrides.in $$name.in -o $$name.txt; done
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving.in -o serving.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.in platform.in -o platform.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-sklearn.in -o serving-sklearn.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-grpc.in -o serving-grpc.txt
+	cd requirements && for name in xgboost lightgbm; do ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt $$name.in -o $$name.txt; done
 
 protos: setup ## Compile the .proto files of services/grpc
 	$(BIN)/python -m tests.services.grpc.compile_protos

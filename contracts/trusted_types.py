@@ -2,7 +2,9 @@
 
 skops refuses types that it does not know. MLflow lets a model bring its own list of
 exceptions, which trusts whoever wrote the model. Our list is fixed here: classes of
-scikit-learn and numpy that hold numbers and run no code when they are loaded. Training refuses
+scikit-learn and numpy that hold numbers and run no code when they are loaded, and models of
+gradient boosting libraries, which are read from the library's own text or binary format. Training
+refuses
 to store any other type, and the scoring process refuses to load one.
 """
 
@@ -10,7 +12,12 @@ from collections.abc import Collection, Iterable
 
 TRUSTED = frozenset(
     {
+        "collections.OrderedDict",
+        "collections.defaultdict",
         "functools.partial",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "numpy.clip",
         "numpy.dtype",
         "numpy.mean",
@@ -89,6 +96,11 @@ TRUSTED = frozenset(
         "sklearn.utils.validation.check_array",
         "sklearn.utils._metadata_requests.MetadataRequest",
         "sklearn.utils._metadata_requests.MethodMetadataRequest",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRFClassifier",
+        "xgboost.sklearn.XGBRFRegressor",
+        "xgboost.sklearn.XGBRegressor",
     }
 )
 

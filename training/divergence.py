@@ -8,6 +8,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from contracts.names import MODEL_INPUT, MODEL_OUTPUT
+from training.frameworks.catalog import translations
+from training.frameworks.class_numbers import without_numbers
 from training.onnx_session import onnx_scores
 from training.translation.composition import column_positions
 from training.translation.translate import translated_step, unwrapped
@@ -23,7 +25,7 @@ def first_divergence(model: Any, rows: pd.DataFrame) -> str:
     `rows` are the model's input. Each step is compared on what scikit-learn's steps before it
     return, so one step is named even if all later ones differ because of it.
     """
-    path = _divergent(unwrapped(model), rows)
+    path = _divergent(unwrapped(without_numbers(model)), rows)
     return f"the first step that differs is {' > '.join(path)}"
 
 
@@ -69,7 +71,7 @@ def _translates(step: Any, rows: Any, expected: Any) -> bool:
     """Whether the translation of a transformer returns what scikit-learn's returned."""
     matrix, wanted = _dense(rows), _dense(expected)
     try:
-        graph = translated_step(step, matrix.shape[1], (MODEL_INPUT, MODEL_OUTPUT))
+        graph = translated_step(step, matrix.shape[1], (MODEL_INPUT, MODEL_OUTPUT), translations())
     except Untranslatable:
         return False
     got = onnx_scores(graph, matrix).astype(np.float64)

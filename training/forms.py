@@ -21,8 +21,9 @@ from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 from contracts.schema import Schema
 from training.dataset import Split
 from training.export import onnx_of
+from training.frameworks.catalog import frameworks_of, translations
 from training.parity import certify_on, probes_of
-from training.pipeline import in_dtype
+from training.pipeline import estimators_within, in_dtype
 from training.recipe import Recipe
 from training.rows import n_merged_in_float32
 from training.score_kind import score_kind_of
@@ -62,6 +63,9 @@ def certified_model(
     failures: list[PlatformError] = []
     if learned is np.float64:
         refused["float32"] = "the training rows have numbers that float32 merges"
+    foreign = [each.extra.name for each in frameworks_of(estimators_within(pipeline))]
+    if foreign:
+        refused["float32"] = f"skl2onnx does not convert {' and '.join(foreign)}"
     for form in _FORMS:
         if form in refused:
             continue
@@ -126,6 +130,7 @@ def float64_graph(pipeline: Pipeline, recipe: Recipe) -> bytes:
             n_outputs=len(recipe.classes or recipe.targets),
             order=[] if order == sorted(order) else order,
             ends=(MODEL_INPUT, MODEL_OUTPUT),
+            more=translations(),
         )
     except Untranslatable as err:
         raise InvalidRecipe(

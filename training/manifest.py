@@ -8,7 +8,8 @@ from contracts.manifest import DataIdentity, GateResult, GoldenRequest, Manifest
 from contracts.times import utc_text
 from training.dataset import frame_of, plain_rows
 from training.fitting import FittedModel
-from training.pipeline import scores_of
+from training.frameworks.catalog import framework_versions
+from training.pipeline import estimators_within, scores_of
 from training.recipe import Recipe
 from training.versions import all_versions
 
@@ -39,7 +40,7 @@ def manifest_of(
             n_train=len(rows.train),
             n_holdout=len(rows.holdout),
         ),
-        libraries=all_versions(),
+        libraries=all_versions() | framework_versions(estimators_within(fitted.pipeline)),
         metrics=fitted.metrics,
         gates=gate_results(recipe, fitted.metrics),
         importance=fitted.importance.share,

@@ -20,6 +20,9 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from contracts.errors import InvalidRecipe, PlatformError
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Schema
+from training.frameworks.catalog import framework_of, frameworks_of, splits_of
+from training.frameworks.class_numbers import numbered
+from training.frameworks.extras import not_installed
 from training.metrics import Target
 from training.recipe import Recipe
 from training.score_kind import score_kind_of
@@ -46,6 +49,8 @@ def fitted_pipeline(
     with errors_of_the_estimator(recipe, "estimator"):
         model = recipe.estimator()
         model.set_params(**_own_parameters(model, recipe, seed))
+        if recipe.is_classifier and _learns_numbers(model):
+            model = numbered(model)
     is_natural = recipe.runtime == "sklearn"
     with errors_of_the_estimator(recipe, "fit"):
         encode = natural_encoder(recipe.schema) if is_natural else encoder(recipe.schema, dtype)
@@ -63,6 +68,12 @@ def _own_parameters(model: Any, recipe: Recipe, seed: int) -> dict[str, Any]:
     if recipe.task == "multiclass":
         ours |= {name: True for name, last in names if last == "break_ties"}
     return ours
+
+
+def _learns_numbers(model: Any) -> bool:
+    """Whether a classifier within a model learns numbers instead of class names."""
+    parts = [model, *model.get_params().values()]
+    return not all(each.takes_class_names for each in frameworks_of(parts))
 
 
 def in_dtype(pipeline: Pipeline, schema: Schema, features: pd.DataFrame, dtype: Any) -> Pipeline:
@@ -111,7 +122,7 @@ def errors_of_the_estimator(recipe: Recipe, action: str) -> Iterator[None]:
         raise
     except Exception as err:
         step = failing_step(err)
-        raise InvalidRecipe(
+        raise not_installed(err, recipe.name) or InvalidRecipe(
             f"recipe {recipe.name!r}: {action}: expected an estimator that fits and predicts the "
             f"training rows, got {failed_at(err)}{f' in the step {step}' if step else ''}",
             remedy=f"fix the estimator in training/recipes/{recipe.name}.py",
@@ -185,6 +196,7 @@ def thresholds_of(pipeline: Pipeline) -> dict[int, NDArray[np.float64]]:
             inner_nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
             pairs = zip(inner_nodes["feature_idx"], inner_nodes["num_threshold"], strict=True)
             _collect(found, pairs)
+        _collect(found, splits_of(part))
     return {column: np.unique(values) for column, values in found.items()}
 
 
@@ -199,11 +211,18 @@ def estimators_within(estimator: Any) -> Iterator[Any]:
     yield from _within(estimator, set())
 
 
+def is_estimator(value: Any) -> bool:
+    """Whether a value is an estimator of scikit-learn or of a framework."""
+    if isinstance(value, BaseEstimator):
+        return True
+    return framework_of(value) is not None and hasattr(value, "get_params")
+
+
 def _within(value: Any, seen: set[int]) -> Iterator[Any]:
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, BaseEstimator):
+    if is_estimator(value):
         yield value
         for inner in vars(value).values():
             yield from _within(inner, seen)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from contracts.schema import FLOAT32_MAX, Feature
+from training.frameworks.catalog import framework_of
 from training.pipeline import estimators_within, scores_of, thresholds_of
 from training.recipe import Recipe
 
@@ -72,7 +73,8 @@ def adversarial_rows(
 
 def _has_steps(part: Any) -> bool:
     """Whether a fitted estimator compares numbers with thresholds of its own."""
-    return any(hasattr(part, name) for name in ("tree_", "_predictors", "bin_edges_", "threshold"))
+    names = ("tree_", "_predictors", "bin_edges_", "threshold")
+    return any(hasattr(part, name) for name in names) or framework_of(part) is not None
 
 
 def rows_at_jumps(
@@ -154,13 +156,19 @@ def _replaced(rows: pd.DataFrame, names: list[str], values: NDArray[np.float64])
 
 
 def _around(feature: Feature, thresholds: NDArray[np.float64]) -> list[float]:
-    """Each threshold, and one float32 step to each side; of an integer, the nearest integers."""
+    """Each threshold, and one float32 step to each side; of an integer, the nearest integers.
+
+    A threshold that is no float32 is probed as it is, too, with one float64 step above it.
+    """
     if feature.type == "int":
         whole = np.floor(thresholds)
         return [*map(float, whole), *map(float, whole + 1.0)]
     exact = thresholds.astype(np.float32)
     steps = [np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf)]
-    return [float(v) for v in np.concatenate([exact, *steps])]
+    inexact = thresholds[exact.astype(np.float64) != thresholds]
+    return [
+        float(v) for v in np.concatenate([exact, *steps, inexact, np.nextafter(inexact, np.inf)])
+    ]
 
 
 def _edges(feature: Feature, seen: pd.Series) -> list[float]:

@@ -19,6 +19,7 @@ from contracts.errors import InvalidRecipe, PlatformError
 from contracts.manifest import Task
 from contracts.names import check_model_name
 from contracts.schema import Schema, normalized
+from training.frameworks.extras import not_installed
 from training.metrics import METRICS
 from training.threshold_rule import Cost, FScore, ThresholdRule
 from training.user_code import failed_at
@@ -329,7 +330,8 @@ def _imported(name: str) -> ModuleType:
     except PlatformError:
         raise
     except Exception as err:
-        raise InvalidRecipe(
+        missing = not_installed(err, name)
+        raise missing or InvalidRecipe(
             f"training/recipes/{name}.py: expected a file that runs, got {failed_at(err)}",
             remedy="fix the recipe",
         ) from err

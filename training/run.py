@@ -69,6 +69,7 @@ def train_recipe(
         model_uri = tracking.log_pipeline(
             fitted.recipe, fitted.pipeline, rows.holdout, rows.holdout_target
         )
+        tracking.log_framework_model(fitted.pipeline)
         version = register_version(
             store,
             name=recipe.name,

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
@@ -10,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from contracts.decision_rule import DEFAULT_THRESHOLD, POSITIVE
 from contracts.errors import InvalidRecipe
 from contracts.manifest import ScoreKind
+from training.frameworks.class_numbers import without_numbers
 from training.recipe import Recipe
 
 MARGIN_THRESHOLD = 0.0
@@ -51,6 +53,9 @@ def decision_threshold(model: Any, recipe: Recipe) -> float:
     learned, label = _threshold_and_label(classifier)
     if learned is None:
         return MARGIN_THRESHOLD if is_margin else recipe.threshold
+    if np.issubdtype(classifier.classes_.dtype, np.integer):
+        # It has learned numbers in place of the names (`class_numbers`).
+        label = sorted(recipe.classes)[int(label)]
     if label == recipe.classes[POSITIVE]:
         return learned
     # It decides for the other class from `learned` on, so for this one above the complement.
@@ -65,6 +70,8 @@ def _threshold_classifier(model: Any) -> Any:
             model = model.steps[-1][1]
         elif isinstance(model, BaseSearchCV):
             model = model.best_estimator_
+        elif without_numbers(model) is not model:
+            model = without_numbers(model)
         else:
             return None
     return model

@@ -21,8 +21,9 @@ from contracts.manifest import Certificate, Runtime
 from contracts.names import PIPELINE_FILE
 from contracts.scoring import LoadModel
 from training.feature_code import feature_code_of
+from training.frameworks.catalog import framework_versions
 from training.parity import probes_of, unpredictable_row
-from training.pipeline import scores_of
+from training.pipeline import estimators_within, scores_of
 from training.pipeline_process import MAX_CALL_ROWS, PipelineProcess
 from training.recipe import Recipe
 from training.rows import plain_rows
@@ -32,7 +33,7 @@ from training.versions import versions_of
 
 RUNTIME: Runtime = "sklearn"
 REQUIREMENTS = ("scikit-learn", "pandas", "skops")
-"""What a scoring process needs in addition to the service's own libraries."""
+"""What a scoring process needs in addition to the service's own libraries and frameworks."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def sklearn_form(pipeline: Pipeline, recipe: Recipe) -> SklearnForm:
     code = feature_code_of(types, recipe.name)
     check_types(types, recipe.name, code)
     kind = score_kind_of(pipeline, recipe)
-    return SklearnForm({PIPELINE_FILE: stored, **code}, versions_of(REQUIREMENTS), kind)
+    requirements = versions_of(REQUIREMENTS) | framework_versions(estimators_within(pipeline))
+    return SklearnForm({PIPELINE_FILE: stored, **code}, requirements, kind)
 
 
 def certify_stored(

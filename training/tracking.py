@@ -1,5 +1,6 @@
 """The only import of MLflow in training: one run, and what is logged to it."""
 
+import importlib
 import logging
 import os
 import socket
@@ -32,7 +33,10 @@ from contracts.names import (
 from contracts.trusted_types import TRUSTED
 from training.dataset import Split
 from training.feature_code import feature_code_of
+from training.frameworks.catalog import fitted_parts, framework_versions, frameworks_of
+from training.frameworks.class_numbers import without_numbers
 from training.metrics import Target
+from training.pipeline import estimators_within
 from training.recipe import Recipe
 from training.trust import check_types, stored_pipeline
 from training.versions import versions_of
@@ -76,7 +80,7 @@ def log_data(recipe: Recipe, split: Split) -> None:
 
 def log_facts(recipe: Recipe, pipeline: Pipeline, metrics: Mapping[str, Metric]) -> None:
     """Log the estimator's parameters, and each metric with the ends of its interval."""
-    model = pipeline.named_steps["model"]
+    model = without_numbers(pipeline.named_steps["model"])
     plain = {k: v for k, v in model.get_params().items() if isinstance(v, str | int | float | bool)}
     names = {"estimator": type(model).__name__, "task": recipe.task, "threshold": recipe.threshold}
     mlflow.log_params(names | plain)
@@ -143,11 +147,38 @@ def log_pipeline(
             name="pipeline",
             serialization_format="skops",
             skops_trusted_types=sorted(TRUSTED.union(types)),
-            pip_requirements=[f"{n}=={v}" for n, v in versions_of(NEEDED_TO_LOAD).items()],
+            pip_requirements=requirements_of(pipeline),
             signature=signature_of(recipe, model.predict(features.head())),
             code_paths=_write_package(code, Path(folder)),
         )
     return str(info.model_uri)
+
+
+def log_framework_model(pipeline: Pipeline) -> None:
+    """Log the estimator of a framework by MLflow's own flavour, named by its package.
+
+    It is the bare model: without the steps before it, the class names and the threshold. Nothing
+    is logged for scikit-learn's estimators, nor of a model that has several of a framework.
+    """
+    for framework in frameworks_of(estimators_within(pipeline)):
+        fitted = fitted_parts(framework, estimators_within(pipeline))
+        if len(fitted) != 1:
+            continue
+        flavour = importlib.import_module(f"mlflow.{framework.flavour}")
+        with warnings.catch_warnings():
+            # MLflow warns of a missing signature: the steps before the model make its input.
+            warnings.simplefilter("ignore")
+            flavour.log_model(
+                framework.loggable(fitted[0]),
+                name=framework.extra.package,
+                pip_requirements=requirements_of(pipeline),
+            )
+
+
+def requirements_of(pipeline: Pipeline) -> list[str]:
+    """What must be installed to load the pipeline, as pip takes it."""
+    needed = versions_of(NEEDED_TO_LOAD) | framework_versions(estimators_within(pipeline))
+    return [f"{name}=={version}" for name, version in needed.items()]
 
 
 def deciding_model(

@@ -9,8 +9,14 @@ from sklearn.base import BaseEstimator
 from contracts.errors import InvalidRecipe, first_line
 from contracts.names import feature_module
 from contracts.trusted_types import untrusted
+from training.frameworks.catalog import FRAMEWORKS, framework_of
 
-OWN_MODULES = ("sklearn.", "training.features.")
+OWN_MODULES = (
+    "sklearn.",
+    "training.features.",
+    "training.frameworks.",
+    *(f"{package}." for package in FRAMEWORKS),
+)
 """Modules whose estimators may be in a recipe."""
 
 
@@ -57,9 +63,11 @@ def check_estimator(model: Any, recipe_name: str) -> None:
         InvalidRecipe: with its class, and that of the part which is foreign.
 
     """
-    if not isinstance(model, BaseEstimator) or isinstance(model, type):
+    known = isinstance(model, BaseEstimator) or framework_of(model) is not None
+    if not known or isinstance(model, type):
         raise InvalidRecipe(
-            f"recipe {recipe_name!r}: estimator: expected an unfitted estimator of scikit-learn, "
+            f"recipe {recipe_name!r}: estimator: expected an unfitted estimator of scikit-learn "
+            "or of a framework (docs/frameworks.md), "
             f"got {type(model).__name__}",
             remedy="return an estimator: estimator=lambda: LogisticRegression()",
         )

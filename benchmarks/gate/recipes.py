@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from training.available import base_recipes
 from training.dataset import encoded_targets, load_table, split
 from training.evaluation.bootstrap import (
     alpha_at_attempt,
@@ -20,7 +21,7 @@ from training.evaluation.bootstrap import (
 from training.evaluation.predictions import Predictions
 from training.metrics import METRICS
 from training.pipeline import fitted_pipeline, scores_of
-from training.recipe import Recipe, load_recipe, recipe_names
+from training.recipe import Recipe, load_recipe
 
 ATTEMPTS = (1, 5, 20)
 
@@ -53,7 +54,7 @@ def line(recipe: Recipe) -> list[str]:
 def main() -> None:
     """Print the table; recipes with several targets have no boosted model, and are left out."""
     shown = ["recipe", "metric", "value", "rows", "error", *(f"attempt {k}" for k in ATTEMPTS)]
-    recipes = [recipe for recipe in map(load_recipe, recipe_names()) if len(recipe.targets) == 1]
+    recipes = [recipe for recipe in map(load_recipe, base_recipes()) if len(recipe.targets) == 1]
     for cells in (shown, ["---"] * len(shown), *map(line, recipes)):
         sys.stdout.write("| " + " | ".join(cells) + " |\n")
 

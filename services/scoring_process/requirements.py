@@ -3,9 +3,11 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from contracts.errors import CorruptModel
+from contracts.extras import extra_that_installs
 from contracts.scoring import LoadModel
 
-INSTALL = "pip install --require-hashes -r requirements/serving-sklearn.txt"
+INSTALL = "pip install --require-hashes -r {}"
+LOCK = "requirements/serving-sklearn.txt"
 
 
 def check_requirements(load: LoadModel) -> None:
@@ -19,7 +21,8 @@ def check_requirements(load: LoadModel) -> None:
         try:
             version(name)
         except PackageNotFoundError as err:
+            extra = extra_that_installs(name)
             raise CorruptModel(
                 f"{load.directory}: expected {name} {wanted} in this environment, got nothing",
-                remedy=INSTALL,
+                remedy=INSTALL.format(extra.lock if extra else LOCK),
             ) from err

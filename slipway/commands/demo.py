@@ -114,12 +114,13 @@ def _reporter(*, quiet: bool) -> ReportProgress:
 
 def _train_all(report: ReportProgress) -> list["TrainedVersion"]:
     report("train", "loading scikit-learn and MLflow")
-    from training.recipe import load_recipe, recipe_names
+    from training.available import base_recipes
+    from training.recipe import load_recipe
     from training.run import train_recipe
 
     store = context.store()
     trained = []
-    for name in recipe_names():
+    for name in base_recipes():
         report("train", f"{name} ...")
         trained.append(train_recipe(load_recipe(name), store))
         report("train", f"{name} is version {trained[-1].version}, certified and registered")

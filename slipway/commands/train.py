@@ -30,7 +30,9 @@ def train_command(
     recipes: Annotated[
         list[str] | None, typer.Argument(help="Names of recipes.", metavar="RECIPE")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Train every recipe.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Train every recipe whose framework is installed.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the model.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try each recipe on a sample, and register nothing.")
@@ -43,7 +45,7 @@ def train_command(
     """
     from training.recipe import recipe_names
 
-    names = list(dict.fromkeys(recipe_names() if every else recipes or []))
+    names = list(dict.fromkeys(_all_names() if every else recipes or []))
     if not names:
         raise InvalidUsage(
             f"RECIPE: expected one or more of {', '.join(recipe_names())}, or --all, got none",
@@ -56,6 +58,21 @@ def train_command(
     _print(results, failures, as_json=json)
     if failures:
         raise typer.Exit(next(iter(failures.values())).exit_code)
+
+
+def _all_names() -> list[str]:
+    """The recipes whose frameworks are installed; the others are named on standard error."""
+    from training.available import missing_extras
+    from training.recipe import recipe_names
+
+    names = []
+    for name in recipe_names():
+        missing = missing_extras(name)
+        if missing:
+            output.warn(f"{name}: skipped; it needs {missing[0].name}: {missing[0].install}")
+        else:
+            names.append(name)
+    return names
 
 
 def _read_all(names: Sequence[str]) -> "list[Recipe]":

@@ -20,7 +20,7 @@ def test_a_bento_holds_contracts_services_and_pointers_and_nothing_else(bento: B
         and name
         not in {
             "bentofile.yaml",
-            "requirements/serving-sklearn.txt",
+            *(f"requirements/{each}.txt" for each in ("serving-sklearn", "lightgbm", "xgboost")),
             f"var/models/{MODEL}/production.json",
         }
     }

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from contracts.errors import PlatformError
+from contracts.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -75,13 +76,26 @@ def test_every_library_that_a_package_imports_is_required() -> None:
         "pages": ("monitoring",),
         "registry": ("training",),
         "services": ("serving", "serving-grpc", "serving-sklearn"),
-        "training": ("training",),
+        "training": ("training", *EXTRAS),
         "monitoring": ("monitoring",),
     }
     for package in PACKAGES:
         required = {name_of(each) for each in declared(*groups[package])}
-        for module in sorted(imported(package)):
+        for module in sorted(imported(package) - missing_frameworks()):
             assert distributions_of(module) & required, f"{package} imports {module}"
+
+
+def missing_frameworks() -> set[str]:
+    """The packages of the optional frameworks that are not installed here."""
+    return {package for package, extra in EXTRAS.items() if not extra.is_installed}
+
+
+def test_each_framework_is_an_extra_with_a_lock_of_its_own() -> None:
+    for package, extra in EXTRAS.items():
+        assert declared(package) - set(PROJECT["dependencies"]) == listed(package)
+        assert {name_of(each) for each in listed(package)} <= set(extra.distributions)
+        assert f"{extra.distributions[0]}==" in (ROOT / extra.lock).read_text()
+        assert "--hash=sha256:" in (ROOT / extra.lock).read_text()
 
 
 def imported(package: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a person brings: ordinary estimators of scikit-learn, from the fit to the service's answer.
+"""What a person brings: ordinary estimators, from the fit to the service's answer.
 
 Each case is fitted, certified in its fastest form, written as a model directory, loaded by the
 service's own loader, and asked for 1,000 rows as JSON. The oracle is the fitted pipeline.
@@ -7,6 +7,7 @@ service's own loader, and asked for 1,000 rows as JSON. The oracle is the fitted
 import hashlib
 import json
 import warnings
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from contracts.names import MANIFEST_FILE, MODEL_FILE
 from services.inference.light_graph import reason_not_light
 from services.inference.loader import load_model
 from services.inference.scores import finite_scores
-from tests.training.cases.catalog import CASES
+from tests.frameworks import needs
+from tests.training.cases import catalog
+from tests.training.cases.frameworks import EXTRA_OF_CASE, FRAMEWORK_CASES
 from tests.training.cases.table import SCHEMA, Case, table
 from training.dataset import Split, load_table, split
+from training.feature_code import feature_code_of
 from training.forms import CertifiedModel, certified_model
 from training.parity import TOLERANCE
 from training.pipeline import fitted_pipeline, scores_of
@@ -32,19 +36,37 @@ from training.score_kind import decision_threshold, score_kind_of
 from training.served_form import served_form
 from training.trust import check_types, stored_pipeline
 
+CASES = catalog.CASES | FRAMEWORK_CASES
 N_ROWS = 1_000
 MIN_SHARE = 0.8
 WITHOUT_ONNX = {
     "gaussian_process": "GaussianProcessClassifier",
     "gaussian_process_regressor": "GaussianProcessRegressor",
     "impute_knn": "KNNImputer",
+    "lgbm_linear_leaves": "LightGBM with linear_tree=True",
+    "lgbm_zero_is_missing": "LightGBM with zero_as_missing=True",
     "nearest_centroid": "NearestCentroid",
     "nmf": "NMF",
     "quantile_normal": "QuantileTransformer to a normal distribution",
+    "xgb_linear": "XGBoost with booster='gblinear'",
+    "xgb_vector_leaves": "XGBoost with multi_strategy='multi_output_tree'",
 }
 """Cases that have no form in ONNX, and what the refusal names."""
-SLOW_AS_PIPELINE = {"gaussian_process", "gaussian_process_regressor"}
-"""Cases that take half a minute to certify in a scoring process; by hand they pass."""
+SLOW_AS_PIPELINE = {
+    "gaussian_process",
+    "gaussian_process_regressor",
+    "lgbm_zero_is_missing",
+    "xgb_vector_leaves",
+}
+"""Cases that are slow to certify in a scoring process, or like another one; by hand they pass."""
+
+
+def cases(names: Collection[str]) -> list[Any]:
+    """The names, those of frameworks that are not installed marked to be skipped."""
+    return [
+        pytest.param(name, marks=needs(EXTRA_OF_CASE[name]) if name in EXTRA_OF_CASE else ())
+        for name in sorted(names)
+    ]
 
 
 @cache
@@ -115,7 +137,7 @@ def rows_of_recipe(recipe: Recipe) -> list[dict[str, Any]]:
     return [row | (gap if index % 7 == 0 else {}) for index, row in enumerate(requests())]
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - WITHOUT_ONNX.keys()))
+@pytest.mark.parametrize("name", cases(CASES.keys() - WITHOUT_ONNX.keys()))
 def test_the_service_answers_like_the_fitted_pipeline(name: str, tmp_path: Path) -> None:
     recipe, found = certified(name, CASES[name])
     served = load_model(tmp_path, directory_of(recipe, found, tmp_path))
@@ -128,7 +150,8 @@ def test_the_service_answers_like_the_fitted_pipeline(name: str, tmp_path: Path)
 
     assert (np.abs(got - expected) <= TOLERANCE * np.maximum(1.0, np.abs(expected))).all()
     assert reason_not_light(found.model) == "" or found.certificate.form == "float32"
-    check_types(stored_pipeline(found.pipeline, name)[1], name, {})
+    types = stored_pipeline(found.pipeline, name)[1]
+    check_types(types, name, feature_code_of(types, name))
     if recipe.is_classifier:
         decided = recipe.decision_rule.class_indices(got)
         classes = np.array(recipe.classes)[decided]
@@ -139,16 +162,16 @@ def test_the_service_answers_like_the_fitted_pipeline(name: str, tmp_path: Path)
         assert (classes == predicted)[clear].all()
 
 
-@pytest.mark.parametrize(("name", "reason"), WITHOUT_ONNX.items())
-def test_what_has_no_onnx_form_is_refused_by_the_name_of_its_step(name: str, reason: str) -> None:
+@pytest.mark.parametrize("name", cases(WITHOUT_ONNX))
+def test_what_has_no_onnx_form_is_refused_by_the_name_of_its_step(name: str) -> None:
     with pytest.raises(PlatformError, match=r"expected .* got none") as caught:
         certified(name, CASES[name])
 
-    assert reason in caught.value.what
+    assert WITHOUT_ONNX[name] in caught.value.what
     assert "docs/certificate.md" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", sorted(WITHOUT_ONNX.keys() - SLOW_AS_PIPELINE))
+@pytest.mark.parametrize("name", cases(WITHOUT_ONNX.keys() - SLOW_AS_PIPELINE))
 def test_what_has_no_onnx_form_is_served_as_the_pipeline_itself(name: str) -> None:
     case = CASES[name]
     recipe, rows = case.recipe(name), rows_of(case.kind, gaps=case.gaps)

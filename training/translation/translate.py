@@ -28,7 +28,12 @@ from training.translation import (
     trees,
 )
 from training.translation.graph import Graph, GraphTensor
-from training.translation.translator import Translate, TranslateWith, Untranslatable
+from training.translation.translator import (
+    Translate,
+    TranslateWith,
+    Translations,
+    Untranslatable,
+)
 
 TWO = 2
 """Two classes have one margin."""
@@ -78,22 +83,30 @@ def unwrapped(model: Any) -> Any:
 
 
 class _ByClass:
-    """Translates an estimator by its exact class, since a subclass may do something else."""
+    """Translates an estimator by its exact class, since a subclass may do something else.
+
+    `more` are the translations of libraries other than scikit-learn.
+    """
+
+    def __init__(self, more: Translations) -> None:
+        self._transforms = {**_TRANSFORMS, **more.transforms}
+        self._regressors = {**_REGRESSORS, **more.regressors}
+        self._probabilities = {**_PROBABILITIES, **more.probabilities}
 
     def transform(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
-        return self._translated(unwrapped(estimator), x, _TRANSFORMS, _TRANSFORMS_WITH)
+        return self._translated(unwrapped(estimator), x, self._transforms, _TRANSFORMS_WITH)
 
     def predict(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
         model = unwrapped(estimator)
         if type(model) is Pipeline:
             return self.predict(model.steps[-1][1], self._before_last(model, x))
-        return self._translated(model, x, _REGRESSORS, _REGRESSORS_WITH)
+        return self._translated(model, x, self._regressors, _REGRESSORS_WITH)
 
     def probabilities(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
         model = unwrapped(estimator)
         if type(model) is Pipeline:
             return self.probabilities(model.steps[-1][1], self._before_last(model, x))
-        return self._translated(model, x, _PROBABILITIES, ensembles.PROBABILITIES)
+        return self._translated(model, x, self._probabilities, ensembles.PROBABILITIES)
 
     def margins(self, estimator: Any, x: GraphTensor, /) -> GraphTensor:
         model = unwrapped(estimator)
@@ -134,7 +147,9 @@ class _ByClass:
         raise Untranslatable(kind.__name__)
 
 
-def translated_step(step: Any, n_features: int, ends: tuple[str, str]) -> bytes:
+def translated_step(
+    step: Any, n_features: int, ends: tuple[str, str], more: Translations | None = None
+) -> bytes:
     """A fitted transformer as an ONNX file; its columns are rounded to float32 at the end.
 
     Raises:
@@ -142,7 +157,8 @@ def translated_step(step: Any, n_features: int, ends: tuple[str, str]) -> bytes:
 
     """
     graph = Graph(ends[0])
-    return graph.model(_ByClass().transform(step, graph.input), ends[1], n_features, None)
+    to = _ByClass(more or Translations())
+    return graph.model(to.transform(step, graph.input), ends[1], n_features, None)
 
 
 def translated_model(
@@ -153,18 +169,20 @@ def translated_model(
     n_outputs: int,
     order: list[int],
     ends: tuple[str, str],
+    more: Translations | None = None,
 ) -> bytes:
     """A fitted model as an ONNX file: float64 `(n_rows, n_features)` in, float32 scores out.
 
     `order` has the position of each output among the model's classes, empty if it is theirs;
-    `ends` are the names of the input and of the output.
+    `ends` are the names of the input and of the output, `more` the translations of libraries
+    other than scikit-learn.
 
     Raises:
         Untranslatable: a step has no translation; the text names it.
 
     """
     graph = Graph(ends[0])
-    to = _ByClass()
+    to = _ByClass(more or Translations())
     if scores == "value":
         result = to.predict(model, graph.input)
     elif scores == "probability":

@@ -1,6 +1,7 @@
 """The seam between families: an estimator may contain one of another family."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from training.translation.graph import GraphTensor
@@ -33,3 +34,19 @@ Translate = Callable[[Any, GraphTensor], GraphTensor]
 """Translates an estimator that has no other one inside."""
 TranslateWith = Callable[[Translator, Any, GraphTensor], GraphTensor]
 """Translates an estimator with the help of the translator for those inside it."""
+
+
+@dataclass(frozen=True)
+class Translations:
+    """How estimators of a library are translated, by their exact classes."""
+
+    transforms: Mapping[type, Translate] = field(default_factory=dict)
+    regressors: Mapping[type, Translate] = field(default_factory=dict)
+    probabilities: Mapping[type, Translate] = field(default_factory=dict)
+
+    def __or__(self, other: "Translations") -> "Translations":
+        return Translations(
+            transforms={**self.transforms, **other.transforms},
+            regressors={**self.regressors, **other.regressors},
+            probabilities={**self.probabilities, **other.probabilities},
+        )

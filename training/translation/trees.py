@@ -1,97 +1,25 @@
 """Trees, forests and boosted trees, as one `TreeEnsemble` node each."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from sklearn import ensemble, tree
 
-from training.translation.graph import ML_DOMAIN, GraphTensor
+from training.translation.graph import GraphTensor
 from training.translation.translator import Untranslatable
+from training.translation.tree_nodes import TreeNodes
 
-BRANCH_LEQ, BRANCH_MEMBER = 0, 6
-SUM = 1
-NO_TRANSFORM = 0
 BITS = 32
-_NEVER = np.inf
-"""A value that no request has, for sets without members."""
 
 
-@dataclass
-class _Nodes:
-    """The attributes of a `TreeEnsemble` node, grown tree by tree."""
-
-    features: list[int] = field(default_factory=list)
-    splits: list[float] = field(default_factory=list)
-    modes: list[int] = field(default_factory=list)
-    missing_true: list[int] = field(default_factory=list)
-    true: list[tuple[int, int]] = field(default_factory=list)
-    false: list[tuple[int, int]] = field(default_factory=list)
-    members: list[float] = field(default_factory=list)
-    roots: list[int] = field(default_factory=list)
-    leaf_targets: list[int] = field(default_factory=list)
-    leaf_weights: list[float] = field(default_factory=list)
-
-    def leaf(self, target: int, weight: float) -> tuple[int, int]:
-        """Add a leaf; returns its reference: its index, and 1 for a leaf."""
-        self.leaf_targets.append(target)
-        self.leaf_weights.append(weight)
-        return len(self.leaf_weights) - 1, 1
-
-    def split(self, feature: int, threshold: float, *, missing_true: bool) -> int:
-        """Add a node that asks `x <= threshold`; its children are set later."""
-        return self._node(feature, threshold, BRANCH_LEQ, missing_true=missing_true)
-
-    def member_of(self, feature: int, members: Sequence[float]) -> int:
-        """Add a node that asks whether a value is one of some; a missing one is not."""
-        self.members += [*(members or [_NEVER]), np.nan]
-        return self._node(feature, 0.0, BRANCH_MEMBER, missing_true=False)
-
-    def _node(self, feature: int, split: float, mode: int, *, missing_true: bool) -> int:
-        self.features.append(feature)
-        self.splits.append(split)
-        self.modes.append(mode)
-        self.missing_true.append(int(missing_true))
-        self.true.append((0, 1))
-        self.false.append((0, 1))
-        return len(self.features) - 1
-
-    def value(self, x: GraphTensor, n_targets: int) -> GraphTensor:
-        """The node applied to a matrix: a sum of leaves per target, `(n_rows, n_targets)`."""
-        attributes: dict[str, Any] = {
-            "n_targets": n_targets,
-            "aggregate_function": SUM,
-            "post_transform": NO_TRANSFORM,
-            "tree_roots": self.roots,
-            "nodes_featureids": self.features,
-            "nodes_splits": _tensor(np.array(self.splits)),
-            "nodes_modes": _tensor(np.array(self.modes, dtype=np.uint8)),
-            "nodes_missing_value_tracks_true": self.missing_true,
-            "nodes_truenodeids": [index for index, _ in self.true],
-            "nodes_trueleafs": [is_leaf for _, is_leaf in self.true],
-            "nodes_falsenodeids": [index for index, _ in self.false],
-            "nodes_falseleafs": [is_leaf for _, is_leaf in self.false],
-            "leaf_targetids": self.leaf_targets,
-            "leaf_weights": _tensor(np.array(self.leaf_weights)),
-        }
-        if self.members:
-            attributes["membership_values"] = _tensor(np.array(self.members))
-        return x.apply("TreeEnsemble", domain=ML_DOMAIN, **attributes)
-
-
-def _tensor(array: NDArray[Any]) -> Any:
-    return numpy_helper.from_array(array, "")
-
-
-def _grow(nodes: _Nodes, part: Any, target: int, weights: NDArray[np.float64]) -> None:
+def _grow(nodes: TreeNodes, part: Any, target: int, weights: NDArray[np.float64]) -> None:
     """Add a tree of scikit-learn whose leaves have these weights, one per node of the tree."""
     left, right = part.children_left, part.children_right
     go_left = np.asarray(part.missing_go_to_left, dtype=bool)
     if left[0] < 0:
-        _grow_stump(nodes, target, float(weights[0]))
+        nodes.stump(target, float(weights[0]))
         return
     own = {
         int(i): nodes.split(
@@ -108,13 +36,6 @@ def _grow(nodes: _Nodes, part: Any, target: int, weights: NDArray[np.float64]) -
     nodes.roots.append(own[0])
 
 
-def _grow_stump(nodes: _Nodes, target: int, weight: float) -> None:
-    """A tree without splits; ONNX has none, so both sides of a split have the same leaf."""
-    index = nodes.split(0, 0.0, missing_true=True)
-    nodes.true[index] = nodes.false[index] = nodes.leaf(target, weight)
-    nodes.roots.append(index)
-
-
 def _total(x: GraphTensor, parts: Sequence[Any]) -> GraphTensor:
     """The sum over trees of their leaves' values, `(n_rows, n_outputs)`; `x` as float32.
 
@@ -122,7 +43,7 @@ def _total(x: GraphTensor, parts: Sequence[Any]) -> GraphTensor:
     which is looked up in a table.
     """
     rounded = x.rounded()
-    nodes = _Nodes()
+    nodes = TreeNodes()
     values = [part.value.reshape(part.node_count, -1) for part in parts]
     n_outputs = values[0].shape[1]
     if n_outputs == 1:
@@ -142,7 +63,7 @@ def _total(x: GraphTensor, parts: Sequence[Any]) -> GraphTensor:
 
 def _second_class(x: GraphTensor, parts: Sequence[Any]) -> GraphTensor:
     """The sum over trees of two classes of the second one's share."""
-    nodes = _Nodes()
+    nodes = TreeNodes()
     for part in parts:
         _grow(nodes, part, 0, part.value[:, 0, 1])
     return nodes.value(x.rounded(), 1)
@@ -174,7 +95,7 @@ def boosted_raw(model: Any, x: GraphTensor) -> GraphTensor:
     if model.init is not None and model.init_ != "zero":
         raise Untranslatable("gradient boosting with an estimator as init")
     start = model._raw_predict_init(np.zeros((1, model.n_features_in_)))[0]  # noqa: SLF001 - see ARCHITECTURE.md, private APIs
-    nodes = _Nodes()
+    nodes = TreeNodes()
     for stage in model.estimators_:
         for target, part in enumerate(stage):
             _grow(nodes, part.tree_, target, part.tree_.value[:, 0, 0] * model.learning_rate)
@@ -215,7 +136,7 @@ def _histogram_columns(model: Any) -> tuple[list[int], list[NDArray[np.float64]]
 
 
 def _grow_histogram(
-    nodes: _Nodes,
+    nodes: TreeNodes,
     predictor: Any,
     target: int,
     columns: list[int],
@@ -223,7 +144,7 @@ def _grow_histogram(
 ) -> None:
     records = predictor.nodes
     if records[0]["is_leaf"]:
-        _grow_stump(nodes, target, float(records[0]["value"]))
+        nodes.stump(target, float(records[0]["value"]))
         return
     own: dict[int, tuple[int, bool]] = {}
     for i in np.flatnonzero(records["is_leaf"] == 0).tolist():
@@ -251,7 +172,7 @@ def _grow_histogram(
 def histogram_raw(model: Any, x: GraphTensor) -> GraphTensor:
     """The sum of the trees of `HistGradientBoosting*`, before its link."""
     columns, categories = _histogram_columns(model)
-    nodes = _Nodes()
+    nodes = TreeNodes()
     for stage in model._predictors:  # noqa: SLF001 - see ARCHITECTURE.md, private APIs
         for target, predictor in enumerate(stage):
             _grow_histogram(nodes, predictor, target, columns, categories)
