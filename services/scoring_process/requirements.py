@@ -7,7 +7,7 @@ from contracts.extras import extra_that_installs
 from contracts.scoring import LoadModel
 
 INSTALL = "pip install --require-hashes -r {}"
-LOCK = "requirements/serving-sklearn.txt"
+PIPELINE_LOCK = "requirements/serving-sklearn.txt"
 
 
 def check_requirements(load: LoadModel) -> None:
@@ -24,5 +24,5 @@ def check_requirements(load: LoadModel) -> None:
             extra = extra_that_installs(name)
             raise CorruptModel(
                 f"{load.directory}: expected {name} {wanted} in this environment, got nothing",
-                remedy=INSTALL.format(extra.lock if extra else LOCK),
+                remedy=INSTALL.format(extra.lock if extra else PIPELINE_LOCK),
             ) from err

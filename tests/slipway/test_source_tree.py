@@ -18,12 +18,14 @@ from tests.slipway.source_tree import (
 )
 
 ONE_MEANING = {
+    "FRAMEWORK": "the door of a framework, in its own file; the catalog reads it by this name",
     "MARGINS": "the translations of a family of estimators, by class",
     "PROBABILITIES": "the translations of a family of estimators, by class",
     "REGRESSORS": "the translations of a family of estimators, by class",
     "TRANSFORMS": "the translations of a family of estimators, by class",
     "T": "a type variable without a bound",
     "app": "the Typer application of a module of commands; slipway.app joins them",
+    "estimator": "returns the unfitted estimator of a recipe, in the recipe's own file",
     "load": "reads the table of a recipe, in the recipe's own file",
     "logger": "the logger of a module",
     "main": "the entry point of a process",

@@ -150,7 +150,7 @@ def test_a_threshold_around_xgboost_is_that_of_the_class_that_it_names(
         # Within, "no" is 0 and "yes" is 1.
         return FixedThresholdClassifier(xgboost_model(), threshold=0.3, pos_label=1)
 
-    fitted = fit(tiny.binary("tuned", tuned, classes=classes))
+    fitted = fit(tiny.binary("tuned", tuned, classes=classes, threshold=0.5))
     inner = without_numbers(fitted.pipeline.named_steps["model"])
     rows = fitted.pipeline.named_steps["encode"].transform(fitted.data.split.holdout)
     decided = fitted.recipe.decision_rule.class_indices(fitted.scores)
@@ -166,7 +166,7 @@ def test_a_threshold_around_xgboost_is_that_of_the_class_that_it_names(
     ],
 )
 def test_a_door_names_what_it_accepts(door: Any, name: str) -> None:
-    found: Translations = door.translations()
+    found: Translations = door.FRAMEWORK.translations()
 
     assert name in {kind.__name__ for kind in found.probabilities}
 

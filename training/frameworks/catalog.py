@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from training.features.native_categories import NativeCategories
 from training.frameworks import lightgbm, xgboost
-from training.frameworks.framework import Framework, Split
+from training.frameworks.framework import Framework, SplitPoint
 from training.frameworks.native_categories import native_categories
 from training.translation.translator import Translations
 
@@ -43,7 +43,7 @@ def frameworks_of(parts: Iterable[Any]) -> list[Framework]:
     return list(found.values())
 
 
-def splits_of(part: Any) -> list[Split]:
+def splits_of(part: Any) -> list[SplitPoint]:
     """The thresholds of a fitted estimator of a framework; none of any other."""
     framework = framework_of(part)
     return list(framework.splits(part)) if framework and _is_fitted(part) else []

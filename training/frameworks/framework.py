@@ -7,7 +7,7 @@ from typing import Any
 from contracts.extras import Extra
 from training.translation.translator import Translations
 
-Split = tuple[int, float]
+SplitPoint = tuple[int, float]
 """The column of a number, and a threshold with which it is compared."""
 
 
@@ -32,6 +32,6 @@ class Framework:
     extra: Extra
     flavour: str
     translations: Callable[[], Translations]
-    splits: Callable[[Any], Iterator[Split]]
+    splits: Callable[[Any], Iterator[SplitPoint]]
     takes_class_names: bool = True
     loggable: Callable[[Any], Any] = itself

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from contracts.extras import LIGHTGBM
-from training.frameworks.framework import Framework, Split
+from training.frameworks.framework import Framework, SplitPoint
 from training.translation.graph import GraphTensor
 from training.translation.translator import Translations, Untranslatable
 from training.translation.tree_nodes import TreeNodes
 
-EXPONENTIAL = frozenset({"gamma", "poisson", "tweedie"})
-IDENTITY = frozenset(
+_EXPONENTIAL = frozenset({"gamma", "poisson", "tweedie"})
+_IDENTITY = frozenset(
     {"fair", "huber", "mape", "quantile", "regression", "regression_l1", "regression_l2"}
 )
-SIGMOID = frozenset({"binary", "cross_entropy", "multiclassova"})
+_SIGMOID = frozenset({"binary", "cross_entropy", "multiclassova"})
 
 ZERO = float(np.float32(1e-35))
 """LightGBM takes smaller numbers for zero when it predicts (`kZeroThreshold`)."""
@@ -112,7 +112,7 @@ def _leaves(tree: Node) -> Iterator[Node]:
             yield node
 
 
-def predicted(estimator: Any, x: GraphTensor) -> GraphTensor:
+def _predicted(estimator: Any, x: GraphTensor) -> GraphTensor:
     """`LGBMRegressor.predict`, `(n_rows, 1)`.
 
     Raises:
@@ -124,29 +124,29 @@ def predicted(estimator: Any, x: GraphTensor) -> GraphTensor:
     sums = _sums(dumped, x)
     if "sqrt" in parameters:
         return sums.apply("Sign") * sums * sums
-    if objective in IDENTITY:
+    if objective in _IDENTITY:
         return sums
-    if objective in EXPONENTIAL:
+    if objective in _EXPONENTIAL:
         return sums.apply("Exp")
-    if objective in SIGMOID:
+    if objective in _SIGMOID:
         return sums.apply("Sigmoid")
     raise Untranslatable(f"LightGBM with objective={objective!r}")
 
 
-def probabilities(estimator: Any, x: GraphTensor) -> GraphTensor:
-    """`LGBMClassifier.predict_proba`, `(n_rows, n_classes)`; raises as `predicted`."""
+def _probabilities(estimator: Any, x: GraphTensor) -> GraphTensor:
+    """`LGBMClassifier.predict_proba`, `(n_rows, n_classes)`; raises as `_predicted`."""
     dumped = _dump(estimator)
     objective, parameters = _objective(dumped)
     sums = _sums(dumped, x)
     if objective == "multiclass":
         return sums.softmax()
-    if objective not in SIGMOID:
+    if objective not in _SIGMOID:
         raise Untranslatable(f"LightGBM with objective={objective!r}")
     single = (sums * float(parameters.get("sigmoid", 1.0))).apply("Sigmoid")
     return single if objective == "multiclassova" else single.two_classes()
 
 
-def splits(estimator: Any) -> Iterator[Split]:
+def _splits(estimator: Any) -> Iterator[SplitPoint]:
     """The thresholds of a fitted estimator."""
     for tree in _dump(estimator)["tree_info"]:
         waiting = [tree["tree_structure"]]
@@ -164,20 +164,20 @@ def _booster(estimator: Any) -> Any:
     return estimator.booster_
 
 
-def translations() -> Translations:
+def _translations() -> Translations:
     """How the estimators of LightGBM are translated."""
     import lightgbm
 
     return Translations(
-        regressors={lightgbm.LGBMRegressor: predicted},
-        probabilities={lightgbm.LGBMClassifier: probabilities},
+        regressors={lightgbm.LGBMRegressor: _predicted},
+        probabilities={lightgbm.LGBMClassifier: _probabilities},
     )
 
 
 FRAMEWORK = Framework(
     extra=LIGHTGBM,
     flavour="lightgbm",
-    translations=translations,
-    splits=splits,
+    translations=_translations,
+    splits=_splits,
     loggable=_booster,
 )

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.extras import XGBOOST
-from training.frameworks.framework import Framework, Split
+from training.frameworks.framework import Framework, SplitPoint
 from training.translation.graph import GraphTensor
 from training.translation.translator import Translations, Untranslatable
 from training.translation.tree_nodes import TreeNodes
 
-EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie"})
-SIGMOID = frozenset({"binary:logistic", "reg:logistic"})
-SOFTMAX = frozenset({"multi:softprob", "multi:softmax"})
-IDENTITY = frozenset(
+_EXPONENTIAL = frozenset({"count:poisson", "reg:gamma", "reg:tweedie"})
+_SIGMOID = frozenset({"binary:logistic", "reg:logistic"})
+_SOFTMAX = frozenset({"multi:softprob", "multi:softmax"})
+_IDENTITY = frozenset(
     {
         "reg:absoluteerror",
         "reg:pseudohubererror",
@@ -77,9 +77,9 @@ def _model(estimator: Any) -> _Model:
 
 def _unlinked(base: NDArray[np.float64], objective: str) -> NDArray[np.float64]:
     """The start of the sums: the stored start is a probability or a rate where there is a link."""
-    if objective in SIGMOID:
+    if objective in _SIGMOID:
         return np.log(base / (1.0 - base))
-    return np.log(base) if objective in EXPONENTIAL else base
+    return np.log(base) if objective in _EXPONENTIAL else base
 
 
 def _sums(estimator: Any, x: GraphTensor) -> tuple[GraphTensor, str]:
@@ -140,7 +140,7 @@ def _sets(tree: Mapping[str, Any]) -> dict[int, list[float]]:
     }
 
 
-def predicted(estimator: Any, x: GraphTensor) -> GraphTensor:
+def _predicted(estimator: Any, x: GraphTensor) -> GraphTensor:
     """`XGBRegressor.predict`, `(n_rows, n_outputs)`.
 
     Raises:
@@ -148,26 +148,26 @@ def predicted(estimator: Any, x: GraphTensor) -> GraphTensor:
 
     """
     sums, objective = _sums(estimator, x)
-    if objective in IDENTITY:
+    if objective in _IDENTITY:
         return sums
-    if objective in EXPONENTIAL:
+    if objective in _EXPONENTIAL:
         return sums.apply("Exp")
-    if objective in SIGMOID:
+    if objective in _SIGMOID:
         return sums.apply("Sigmoid")
     raise Untranslatable(f"XGBoost with objective={objective!r}")
 
 
-def probabilities(estimator: Any, x: GraphTensor) -> GraphTensor:
-    """`XGBClassifier.predict_proba`, `(n_rows, n_classes)`; raises as `predicted`."""
+def _probabilities(estimator: Any, x: GraphTensor) -> GraphTensor:
+    """`XGBClassifier.predict_proba`, `(n_rows, n_classes)`; raises as `_predicted`."""
     sums, objective = _sums(estimator, x)
-    if objective in SIGMOID:
+    if objective in _SIGMOID:
         return sums.apply("Sigmoid").two_classes()
-    if objective in SOFTMAX:
+    if objective in _SOFTMAX:
         return sums.softmax()
     raise Untranslatable(f"XGBoost with objective={objective!r}")
 
 
-def splits(estimator: Any) -> Iterator[Split]:
+def _splits(estimator: Any) -> Iterator[SplitPoint]:
     """The thresholds of a fitted estimator."""
     try:
         trees = _model(estimator).trees
@@ -179,15 +179,15 @@ def splits(estimator: Any) -> Iterator[Split]:
                 yield int(tree["split_indices"][i]), float(np.float32(tree["split_conditions"][i]))
 
 
-def translations() -> Translations:
+def _translations() -> Translations:
     """How the estimators of XGBoost are translated."""
     import xgboost
 
     return Translations(
-        regressors={xgboost.XGBRegressor: predicted, xgboost.XGBRFRegressor: predicted},
+        regressors={xgboost.XGBRegressor: _predicted, xgboost.XGBRFRegressor: _predicted},
         probabilities={
-            xgboost.XGBClassifier: probabilities,
-            xgboost.XGBRFClassifier: probabilities,
+            xgboost.XGBClassifier: _probabilities,
+            xgboost.XGBRFClassifier: _probabilities,
         },
     )
 
@@ -195,7 +195,7 @@ def translations() -> Translations:
 FRAMEWORK = Framework(
     extra=XGBOOST,
     flavour="xgboost",
-    translations=translations,
-    splits=splits,
+    translations=_translations,
+    splits=_splits,
     takes_class_names=False,
 )
