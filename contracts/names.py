@@ -186,6 +186,18 @@ class _ServiceLayout:
 
 
 @dataclass(frozen=True)
+class _JobLayout:
+    """The paths of jobs."""
+
+    var: Path
+
+    @property
+    def jobs(self) -> Path:
+        """The database of jobs: what was accepted, and the results."""
+        return self.var / "jobs" / "jobs.db"
+
+
+@dataclass(frozen=True)
 class _MonitoringLayout:
     """The paths that monitoring writes."""
 
@@ -231,5 +243,5 @@ class _MonitoringLayout:
 
 
 @dataclass(frozen=True)
-class Layout(_ServiceLayout, _MonitoringLayout):
+class Layout(_ServiceLayout, _JobLayout, _MonitoringLayout):
     """Where files are below `var/`: paths only, nothing is read or written."""

@@ -38,10 +38,13 @@ from services.bento.port import check_port
 from services.edge.application import Edge
 from services.edge.asgi import App
 from services.edge.install import EdgeInstaller
+from services.edge.job_routes import JobRoutes
 from services.edge.openapi import OpenApiPage
 from services.edge.routes import VERSION, Page, TextBody
 from services.inference.loader import load_manifest
 from services.inference.model_source import ModelSource
+from services.jobs.queue import JobQueue
+from services.jobs.stores import open_queue
 from services.serving.repository import ModelRepository
 from services.serving.watchdog import start_watchdog
 from services.serving.watcher import PointerWatcher
@@ -85,6 +88,7 @@ class _Worker:
 
     repository: ModelRepository
     guard: Guard
+    jobs: JobQueue
 
 
 _WORKERS: list[_Worker] = []
@@ -124,7 +128,7 @@ class _Predictor:
         hide_ended_series()
         source = model_source(SETTINGS)
         repository = ModelRepository.open(SETTINGS, source)
-        self.worker = _Worker(repository, Guard(SETTINGS))
+        self.worker = _Worker(repository, Guard(SETTINGS), open_queue(SETTINGS))
         _WORKERS.append(self.worker)
         delay_stop(repository.drain, SETTINGS.drain_s)
         stop_with_parent()
@@ -148,6 +152,7 @@ class _Predictor:
             self.watcher.cancel()
         if self.worker is not None:
             await self.worker.guard.close()
+            await asyncio.to_thread(self.worker.jobs.close)
             await self.worker.repository.close()
 
     async def __is_ready__(self) -> bool:
@@ -207,7 +212,8 @@ def _make_edge(inner: App) -> Edge:
         VERSION: lambda: TextBody(_version().encode()),
     }
     cors = cross_origin_options()
-    return Edge(inner, worker.repository, worker.guard, SETTINGS, pages, cors)
+    jobs = JobRoutes(worker.jobs, worker.repository, SETTINGS)
+    return Edge(inner, worker.repository, worker.guard, SETTINGS, pages, cors, jobs)
 
 
 def _version() -> str:

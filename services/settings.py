@@ -146,6 +146,42 @@ class ServiceSettings:
     cache_rows: int = setting(
         "SLIPWAY_SERVICE_CACHE_ROWS", 100_000, "results cached in process, per model and worker"
     )
+    jobs_workers: int = setting(
+        "SLIPWAY_SERVICE_JOBS_WORKERS",
+        1,
+        "processes next to the service that score jobs; 0 for none on this machine",
+    )
+    jobs_niceness: int = setting(
+        "SLIPWAY_SERVICE_JOBS_NICENESS",
+        19,
+        "niceness of these processes; 19 leaves them only idle cores",
+    )
+    jobs_body_bytes: int = setting(
+        "SLIPWAY_SERVICE_JOBS_BODY_BYTES", 16 * 1024 * 1024, "largest body of a job; more get 413"
+    )
+    jobs_rows: int = setting("SLIPWAY_SERVICE_JOBS_ROWS", 1_000_000, "maximum rows of a job")
+    jobs_open: int = setting(
+        "SLIPWAY_SERVICE_JOBS_OPEN", 1000, "open jobs of an API key; more get 429"
+    )
+    jobs_chunk_rows: int = setting(
+        "SLIPWAY_SERVICE_JOBS_CHUNK_ROWS", 1000, "rows of a job in one model call"
+    )
+    jobs_chunk_timeout_s: float = setting(
+        "SLIPWAY_SERVICE_JOBS_CHUNK_TIMEOUT_S", 60.0, "seconds for a chunk; then it is tried again"
+    )
+    jobs_lease_s: float = setting(
+        "SLIPWAY_SERVICE_JOBS_LEASE_S",
+        15.0,
+        "seconds after which the job of a worker that is silent goes to another",
+    )
+    jobs_attempts: int = setting(
+        "SLIPWAY_SERVICE_JOBS_ATTEMPTS", 3, "attempts at a chunk before its job has failed"
+    )
+    jobs_retention_s: float = setting(
+        "SLIPWAY_SERVICE_JOBS_RETENTION_S",
+        7 * 86400.0,
+        "seconds for which a job and its results are kept after its end",
+    )
 
     def __post_init__(self) -> None:
         """Check the share of a core, and the port and the certificate of gRPC.

@@ -109,6 +109,20 @@ class Guard:
             await pending.wait_s
             pending.check()
 
+    def owner(self, headers: RequestHeaders) -> str:
+        """Whose jobs an admitted request may see: its key's, empty where keys are off.
+
+        A key that was made by rotation has the jobs of the key that it replaces.
+
+        Raises:
+            Fault: `unauthorized`, for a key that was revoked since.
+
+        """
+        if self.is_off:
+            return ""
+        key = self._authorize(headers, "predict")
+        return key.owner or key.id
+
     async def close(self) -> None:
         """Close the connection to Redis, if there is one."""
         await self._close()

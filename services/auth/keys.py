@@ -33,7 +33,10 @@ LIST_COMMAND = "slipway keys list"
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key in the file. Times are UTC, RFC 3339; `rate` is like `100/second`, or empty."""
+    """A key in the file. Times are UTC, RFC 3339; `rate` is like `100/second`, or empty.
+
+    `owner`: the id of the first key of a series of rotations; empty for that key itself.
+    """
 
     id: str
     name: str
@@ -43,6 +46,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     expires_at: str = ""
     revoked_at: str = ""
+    owner: str = ""
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key is neither revoked nor expired at that time."""
@@ -130,7 +134,9 @@ def rotate_key(path: Path, key_id: str, grace: timedelta) -> tuple[Key, str]:
             )
         until = utc_text(now + grace, "seconds")
         ends = min(until, old.expires_at) if old.expires_at else until
-        made.append(_generate_key(old.name, old.scopes, old.rate, old.expires_at))
+        made.append(
+            _generate_key(old.name, old.scopes, old.rate, old.expires_at, old.owner or old.id)
+        )
         ending = msgspec.structs.replace(old, expires_at=ends)
         return KeyRing(keys=(*_with_key(ring, ending).keys, made[0][0]))
 
@@ -158,7 +164,7 @@ def revoke_key(path: Path, key_id: str) -> Key:
 
 
 def _generate_key(
-    name: str, scopes: tuple[Scope, ...], rate: str, expires_at: str
+    name: str, scopes: tuple[Scope, ...], rate: str, expires_at: str, owner: str = ""
 ) -> tuple[Key, str]:
     """A new key, and its text."""
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
@@ -170,6 +176,7 @@ def _generate_key(
         rate=rate,
         created_at=utc_text(datetime.now(UTC), "seconds"),
         expires_at=expires_at,
+        owner=owner,
     )
     return key, f"{KEY_PREFIX}_{key_id}_{secret}"
 

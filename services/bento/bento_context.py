@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from contracts.manifest import Pointer
 from contracts.names import Layout
-from services.bento.model_store import stored_directory
 from services.inference.model_source import ModelSource
 from services.settings import ServiceSettings
 
@@ -27,4 +27,11 @@ def model_source(settings: ServiceSettings) -> ModelSource:
     """The models of this service: below `var`, or in the Bento if it does not follow."""
     is_frozen = is_in_bento() and settings.follow != "on"
     layout = Layout(_CODE / "var") if is_frozen else Layout(settings.var)
-    return ModelSource(layout, stored_directory)
+    return ModelSource(layout, _stored_directory)
+
+
+def _stored_directory(pointer: Pointer) -> Path | None:
+    """The model directory in BentoML's store; without a call, BentoML is not loaded."""
+    from services.bento.model_store import stored_directory
+
+    return stored_directory(pointer)

@@ -20,6 +20,7 @@ from contracts.process_error import code_of, read_error
 from contracts.pull import PullResult
 from services.bento.bento_context import is_followed, is_in_bento, model_source
 from services.bento.follower_process import start_follower
+from services.bento.job_worker_processes import start_job_workers
 from services.inference.jsonl_log import check_writable
 from services.inference.loader import check_model
 from services.inference.model_source import ModelSource
@@ -49,6 +50,7 @@ def prepare(settings: ServiceSettings) -> None:
     _check_servable(source)
     if is_followed(settings) and not is_in_bento():
         start_follower()
+    start_job_workers(settings.jobs_workers)
 
 
 def _check_servable(source: ModelSource) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 COMMAND = (sys.executable, "-m", "registry", "follow")
 MIN_RESTART_PAUSE_S = 1.0
@@ -30,20 +30,29 @@ def start_follower() -> None:
 
 
 def supervise(
-    command: Sequence[str], stop: threading.Event, restart_pause_s: float = MIN_RESTART_PAUSE_S
+    command: Sequence[str],
+    stop: threading.Event,
+    restart_pause_s: float = MIN_RESTART_PAUSE_S,
+    *,
+    max_pause_s: float = MAX_RESTART_PAUSE_S,
+    name: str = "follower",
+    environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command again and again until `stop` is set, with a pause that grows to a minute."""
+    """Run a command again and again until `stop` is set, with a pause that grows.
+
+    `name`: what the log calls it. `environ`: its environment if that is not this process's.
+    """
     pause_s = restart_pause_s
     while not stop.is_set():
         began = time.monotonic()
         try:
             # Its exit code says nothing: BentoML's process manager may collect it first.
-            subprocess.Popen(command, stdin=subprocess.DEVNULL).wait()
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environ).wait()
             reason = "it ended"
         except OSError as err:
             reason = str(err)
         if time.monotonic() - began >= STEADY_S:
             pause_s = restart_pause_s
-        logger.error("follower: %s; it starts again in %g s", reason, pause_s)
+        logger.error("%s: %s; it starts again in %g s", name, reason, pause_s)
         stop.wait(pause_s)
-        pause_s = min(2 * pause_s, MAX_RESTART_PAUSE_S)
+        pause_s = min(2 * pause_s, max_pause_s)

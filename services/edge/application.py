@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from contracts.split import UNIT_HEADER
@@ -17,11 +17,13 @@ from services.auth.keys import Scope
 from services.edge.asgi import App, ASGIScope, Headers, Receive, Send
 from services.edge.body import BodyReader, ClientLeft
 from services.edge.cors import CrossOrigin
+from services.edge.job_routes import JobCall, JobRoutes
 from services.edge.liveness import LIVENESS_PATH, liveness
 from services.edge.request_content import content_route, is_plain
+from services.edge.response import Response
 from services.edge.response_content import MAX_INLINE_BYTES, coded, content_of, is_coded
 from services.edge.routes import Page, Route, RouteTable
-from services.edge.statuses import CLOSE, HttpFault, Pairs, headers_of
+from services.edge.statuses import CLOSE, HttpFault, headers_of
 from services.faults import MAX_SHOWN_CHARS, STATUSES, Fault
 from services.inference.ids import new_request_id, request_id_of
 from services.inference.pending import Request
@@ -37,20 +39,12 @@ OPEN_PATHS = ("/livez", "/readyz", "/healthz")
 """BentoML's paths that need no key: whoever restarts the service has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An HTTP response; `headers` beyond those of its body, and the request id."""
-
-    status: int
-    body: bytes
-    headers: Pairs = ()
-
-
 class Edge:
     """Answers our paths, and passes all other requests on to `inner`.
 
     `pages`: what GET requests to further paths answer. `cors`: options of Starlette's
-    `CORSMiddleware`, or None to say nothing to browsers about other origins.
+    `CORSMiddleware`, or None to say nothing to browsers about other origins. `jobs`: what answers
+    the paths of jobs.
     """
 
     def __init__(
@@ -61,6 +55,7 @@ class Edge:
         settings: ServiceSettings,
         pages: Mapping[str, Page] | None = None,
         cors: Mapping[str, Any] | None = None,
+        jobs: JobRoutes | None = None,
     ) -> None:
         self.repository = repository
         self.guard = guard
@@ -72,6 +67,7 @@ class Edge:
         self.cors = None if cors is None else CrossOrigin(self._serve, cors)
         self.traces = settings.trace
         self._inner = inner
+        self._jobs = jobs
         self._deadline_s = settings.deadline_s
         self._read_body = BodyReader(settings.body_bytes, settings.body_timeout_s).read
 
@@ -91,16 +87,19 @@ class Edge:
             await self._send(send, Response(*live), new_request_id(), {})
             return
         route = self.routes.find(path)
-        is_foreign = route is None and not self.routes.is_ours(path)
+        headers = dict(scope["headers"])
+        job_call = None if self._jobs is None else self._jobs.find(path, headers)
+        is_foreign = route is None and job_call is None and not self.routes.is_ours(path)
         if is_foreign and (self.guard.is_off or path in OPEN_PATHS):
             await self._inner(scope, receive, send)
             return
-        headers = dict(scope["headers"])
         request_id = request_id_of(headers)
         try:
             if is_foreign:
                 await self.guard.aadmit(headers, _scope_of(path))
                 response = None
+            elif self._jobs is not None and job_call is not None:
+                response = await self._answer_job(self._jobs, job_call, scope, receive, headers)
             else:
                 response = await self._answer(route, scope, receive, request_id, headers)
         except ClientLeft:
@@ -131,6 +130,8 @@ class Edge:
     async def _send(self, send: Send, response: Response, request_id: str, asked: Headers) -> None:
         """Send a response to a request with the headers `asked`."""
         content = content_of(response.body)
+        if response.media_type:
+            content = replace(content, media_type=response.media_type)
         if is_coded(content, asked):
             is_short = len(content.body) <= MAX_INLINE_BYTES
             content = coded(content) if is_short else await asyncio.to_thread(coded, content)
@@ -147,6 +148,28 @@ class Edge:
             headers.append(CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": content.body})
+
+    async def _answer_job(
+        self,
+        jobs: JobRoutes,
+        call: JobCall,
+        scope: ASGIScope,
+        receive: Receive,
+        headers: Headers,
+    ) -> Response:
+        """The response to a request for a path of jobs; counts it.
+
+        Raises:
+            Fault: the request is refused.
+            ClientLeft: nobody waits for the response any more.
+
+        """
+        if len(scope["headers"]) > MAX_HEADERS:
+            raise Fault("headers_too_large")
+        await self.guard.aadmit(headers, "predict")
+        response = await jobs.answer(call, scope, receive, headers, self.guard.owner(headers))
+        self.repository.metrics.requests.labels(call.model, response.status).inc()
+        return response
 
     async def _answer(
         self,

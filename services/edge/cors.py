@@ -13,13 +13,15 @@ from services.edge.asgi import App
 from services.edge.request_content import JSON_LENGTH
 from services.edge.statuses import Pairs
 
-METHODS = ("GET", "HEAD", "OPTIONS", "POST")
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT")
 REQUEST_HEADERS = (
-    "authorization", "content-encoding", "traceparent", "x-api-key", "x-request-id",
+    "authorization", "content-encoding", "prefer", "traceparent", "x-api-key", "x-request-id",
     UNIT_HEADER.decode(), JSON_LENGTH.decode(),
 )  # fmt: skip
 """Headers that the service reads, beyond those that every origin may send."""
-RESPONSE_HEADERS = ("retry-after", "x-request-id", JSON_LENGTH.decode())
+RESPONSE_HEADERS = (
+    "link", "location", "preference-applied", "retry-after", "x-request-id", JSON_LENGTH.decode(),
+)  # fmt: skip
 """Headers of responses that scripts may read, beyond those that they always may."""
 DEFAULTS: Mapping[str, Collection[str]] = {
     "allow_methods": METHODS,

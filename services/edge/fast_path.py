@@ -217,7 +217,8 @@ class FastPathProtocol(WatchedProtocol):
     def _accepts(self, route: Route, headers: Headers) -> bool:
         """Whether nothing in a head asks for what only the ordinary path can do."""
         length = int(headers.get(b"content-length", b"0"))
-        return route.method == "POST" and length <= self._edge.body_bytes
+        is_short = length <= self._edge.body_bytes
+        return route.method == "POST" and is_short and b"prefer" not in headers
 
     def _begin_fast(
         self, path: str, route: Route, headers: Headers, *, keep_alive: bool

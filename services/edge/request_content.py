@@ -66,9 +66,14 @@ def _handle(
     handle(msgspec.structs.replace(request, body=body), sink)
 
 
+def media_type_of(headers: Headers) -> bytes:
+    """The media type of a request, which is JSON if it says nothing; empty if it is not UTF-8."""
+    return _media_type(headers.get(b"content-type", JSON))
+
+
 def _handler(route: Route, headers: Headers) -> tuple[Handler, int]:
     """What reads the media type of a request, and the length of the JSON before tensors, or 0."""
-    media_type = _media_type(headers.get(b"content-type", JSON))
+    media_type = media_type_of(headers)
     if TENSORS in route.media_handlers and media_type in {JSON, TENSORS}:
         length = headers.get(JSON_LENGTH)
         if length is not None:

@@ -232,7 +232,9 @@ def _metadata_body(endpoint: SingleEndpoint) -> bytes:
 
 def _roots(protocols: tuple[type[WireProtocol], ...]) -> Mapping[str, FaultBodyWriter]:
     """The first parts of our paths, and how faults are encoded below each."""
-    roots: dict[str, FaultBodyWriter] = dict.fromkeys(("models", "labels", "ping"), fault_body)
+    roots: dict[str, FaultBodyWriter] = dict.fromkeys(
+        ("models", "labels", "ping", "jobs"), fault_body
+    )
     for protocol in protocols:
         for template in protocol.paths:
             roots.setdefault(_root_of(template), protocol.fault_body)

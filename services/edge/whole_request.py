@@ -32,7 +32,7 @@ _HEADERS = re.compile(
     % _any_case(
         "content-(?:encoding|length|type)|host|x-(?:api-key|request-id|user-id)"
         "|a(?:ccept-encoding|uthorization)|t(?:raceparent|ransfer-encoding)|expect|upgrade|origin"
-        "|inference-header-content-length"
+        "|inference-header-content-length|prefer"
     )
 )
 _FOR_A_PARSER = frozenset({b"transfer-encoding", b"expect", b"upgrade"})

@@ -4,7 +4,7 @@ A bad row has an error in its place and harms no other row.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +18,14 @@ from services.inference.pending import Render
 from services.inference.rows import Rows
 from services.protocols.fault_body import RowFault, row_fault
 from services.protocols.prediction import PredictionTemplate
-from services.protocols.table import UNLISTED, checked_rows, from_columns, from_rows, only_key
+from services.protocols.table import (
+    UNLISTED,
+    checked_rows,
+    from_columns,
+    from_rows,
+    only_key,
+    table_from,
+)
 from services.protocols.wire_protocol import ModelTypes, WireProtocol, reference
 
 READERS = {"rows": from_rows, "columns": from_columns}
@@ -33,7 +40,7 @@ these bytes."""
 class PredictBatch(WireProtocol):
     """Rows or columns in, a prediction or an error per row out."""
 
-    paths = ("/models/{model}/predict/batch", "/predict/batch")
+    paths: ClassVar[tuple[str, ...]] = ("/models/{model}/predict/batch", "/predict/batch")
     tag = "Predictions"
     summary = "A prediction or an error for each row."
     is_partial = True
@@ -85,11 +92,20 @@ def _object(name: str, field: str, content: Any) -> Any:
     return msgspec.defstruct(name, [(field, content)], forbid_unknown_fields=True)
 
 
-def batch_rows(body: bytes, decoder: Decoder, limit: int, *, lists_all: bool = False) -> Rows:
+def batch_rows(
+    body: bytes,
+    decoder: Decoder,
+    limit: int,
+    *,
+    lists_all: bool = False,
+    first_row: int = 0,
+    is_part: bool = False,
+) -> Rows:
     """The valid rows of a body, and the faults of the others in `Rows.refused`.
 
     With `lists_all` each of these has its violations, however many there are: for a body of our
-    own, not of a client.
+    own, not of a client. `first_row`: the number of the first row in messages. `is_part`: the
+    body is a part of a larger one, which is not refused for the errors in this part.
 
     Raises:
         Fault: `invalid_json`, `invalid_request`, or `body_too_large` for more than `limit` rows.
@@ -103,8 +119,10 @@ def batch_rows(body: bytes, decoder: Decoder, limit: int, *, lists_all: bool = F
     document = parse_json(body)
     key = only_key(document, READERS)
     table = READERS[key](document[key], key, limit)  # type: ignore[index]  # `only_key` proves that it is an object
+    if first_row:
+        table = table_from(table, first_row)
     rows = checked_rows(table, decoder, lists_all=lists_all)
-    if not lists_all and (
+    if not (lists_all or is_part) and (
         len(rows.refused) * len(row_fault(UNLISTED))
         > MAX_ANSWER_FACTOR * len(body) + MAX_EXTRA_BYTES
     ):

@@ -7,7 +7,7 @@ valid as a whole or refused, and the response is the same as to JSON.
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any
 
@@ -61,19 +61,7 @@ class InvocationsCsv(Invocations):
                 rows.
 
         """
-        lines = _lines(body, limit)
-        names, records = lines[0], lines[1:]
-        check_size(len(records), limit)
-        # Without `index=False`, pandas writes the index as a first column without a name.
-        start = 1 if not names[0] else 0
-        names = names[start:]
-        refuse_any(Violation(f"columns.{n}", "each name once", "it twice") for n in repeated(names))
-        refuse_any(
-            Violation(f"rows[{index}]", f"{len(names) + start} values", f"{len(record)}")
-            for index, record in enumerate(records)
-            if len(record) != len(names) + start
-        )
-        rows = [self._row(names, record[start:]) for record in records]
+        rows = csv_rows(body, self._features, limit)
         table = Table(rows, lambda index, name: f"rows[{index}]" + (f".{name}" if name else ""))
         return valid_rows(table, self.model.decoder), self.render
 
@@ -85,11 +73,35 @@ class InvocationsCsv(Invocations):
             str, Meta(min_length=1, description="A line of names, then a line per row")
         ]
 
-    def _row(self, names: Sequence[str], record: Sequence[str]) -> Mapping[str, Any]:
-        return {
-            name: _value(self._features.get(name), text)
-            for name, text in zip(names, record, strict=True)
+
+def csv_rows(body: bytes, features: Mapping[str, Feature], limit: int) -> list[Mapping[str, Any]]:
+    """The rows of a table as CSV, with values as JSON would have them.
+
+    Raises:
+        Fault: `invalid_csv`, `invalid_request` where lines and names do not match, or
+            `body_too_large` for more than `limit` rows.
+
+    """
+    lines = _lines(body, limit)
+    names, records = lines[0], lines[1:]
+    check_size(len(records), limit)
+    # Without `index=False`, pandas writes the index as a first column without a name.
+    start = 1 if not names[0] else 0
+    names = names[start:]
+    refuse_any(Violation(f"columns.{n}", "each name once", "it twice") for n in repeated(names))
+    refuse_any(
+        Violation(f"rows[{index}]", f"{len(names) + start} values", f"{len(record)}")
+        for index, record in enumerate(records)
+        if len(record) != len(names) + start
+    )
+    found = [features.get(name) for name in names]
+    return [
+        {
+            name: _value(feature, text)
+            for name, feature, text in zip(names, found, record[start:], strict=True)
         }
+        for record in records
+    ]
 
 
 def _lines(body: bytes, limit: int) -> list[list[str]]:

@@ -19,9 +19,9 @@ from services.protocols.wire_protocol import ModelTypes, reference
 
 
 class PredictionTemplate:
-    """Writes the predictions of one version of a model."""
+    """Writes the predictions of one version of a model; of several, `separator` is between them."""
 
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, model: ServedModel, separator: bytes = b",") -> None:
         pointer, manifest = model.pointer, model.manifest
         scores = object_template(dict.fromkeys(manifest.classes or manifest.outputs, b"%b"))
         self._template = object_template(
@@ -36,7 +36,7 @@ class PredictionTemplate:
                 "flags": b"%b",
             }
         )
-        self._pieces = split_template(self._template + b",")
+        self._pieces = split_template(self._template + separator)
 
     def one(self, result: BatchResult, index: int) -> bytes:
         """The prediction of one row of a result."""
@@ -47,7 +47,7 @@ class PredictionTemplate:
         return self._template % row
 
     def many(self, result: BatchResult, rows: slice) -> bytes:
-        """The predictions of the rows of a result, separated by commas."""
+        """The predictions of the rows of a result, with the separator between them."""
         flags = result.flags[rows] if result.flags else EMPTY_LIST
         scores = (column[rows] for column in result.scores)
         return fill(

@@ -102,6 +102,11 @@ def from_split(names: object, data: object, key: str, limit: int) -> Table:
     return Table(rows, lambda index, name: f"{key}.data[{index}].{name}")
 
 
+def table_from(table: Table, first_row: int) -> Table:
+    """The rows of a table as part of a larger one, in which the first of them is `first_row`."""
+    return Table(table.rows, lambda row, name: table.locate(row + first_row, name))
+
+
 def refuse_any(violations: Iterable[Violation]) -> None:
     """Refuse a request if it has violations; no more are searched than an answer lists.
 

@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import time
-from contextlib import suppress
 
 from contracts.errors import PlatformError
 from contracts.files import try_lock
@@ -18,11 +17,11 @@ from contracts.names import SHADOW, Layout
 from contracts.printable import log_to_stderr
 from contracts.settings import load_settings
 from services.inference.model_source import ModelSource
+from services.process_priority import LOWEST_NICENESS, lower_priority
 from services.settings import ServiceSettings
 from services.shadow.scorer import ShadowScorer
 
 SHADOW_POLL_INTERVAL_S = 0.25
-SHADOW_NICENESS = 19
 
 logger = logging.getLogger("slipway.shadow")
 
@@ -38,22 +37,13 @@ def main() -> None:
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
-    lower_priority()
+    lower_priority(LOWEST_NICENESS)
     layout = Layout(own.var)
     with try_lock(layout.locks / f"{SHADOW}.lock") as lock:
         scorers: dict[str, ShadowScorer] = {}
         while lock is not None and os.getppid() == parent:
             poll(scorers, layout, own)
             time.sleep(SHADOW_POLL_INTERVAL_S)
-
-
-def lower_priority() -> None:
-    """Run on idle cores only: niceness alone does not yield a core at once."""
-    os.nice(SHADOW_NICENESS)
-    if sys.platform == "linux":
-        # A container may forbid it; the niceness above stays in force.
-        with suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def poll(scorers: dict[str, ShadowScorer], layout: Layout, own: ServiceSettings) -> None:

@@ -1,4 +1,4 @@
-"""`slipway serve`, `pull` and `follow`: the Production models on this machine."""
+"""`slipway serve`, `pull`, `follow` and `worker`: the Production models on this machine."""
 
 import os
 from typing import Annotated
@@ -61,3 +61,16 @@ def follow_command(json: JsonOption = False) -> None:
     from registry.__main__ import follow
 
     follow(context.registry_settings(), os.getppid())
+
+
+@app.command("worker", rich_help_panel=SERVE, epilog="Example: slipway worker")
+def worker_command(json: JsonOption = False) -> None:
+    """Score the jobs that the service has accepted, until Ctrl+C.
+
+    `bentoml serve` starts a worker by itself (SLIPWAY_SERVICE_JOBS_WORKERS). Log lines go to
+    standard error; `--json` changes errors only.
+    """
+    del json
+    from services.job_worker import run_worker
+
+    run_worker(os.getppid())

@@ -111,6 +111,8 @@ def start(
                 **environ,
                 "PYTHONPATH": str(ROOT),
                 "SLIPWAY_SERVICE_PULL": "false",
+                # Idle cores are rare where tests run.
+                "SLIPWAY_SERVICE_JOBS_NICENESS": "0",
                 "BENTOML_HOME": str(folder / "bentoml"),
                 **settings,
             },

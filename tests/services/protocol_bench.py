@@ -4,9 +4,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from services.edge.application import Response
 from services.edge.connections import ConnectionLimit
 from services.edge.fast_path import FastPathProtocol, Shared
+from services.edge.response import Response
 from services.edge.routes import Route
 from services.edge.statuses import headers_of
 from services.inference.pending import Request, ResponseSink

@@ -1,0 +1,1 @@
+"""Jobs: accepted, scored next to the service, fetched later."""
