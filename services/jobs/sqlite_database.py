@@ -88,6 +88,9 @@ REASONS = (
 )
 """By a part of SQLite's message, what a client reads; the log has the whole message."""
 
+_CREATING = threading.Lock()
+"""Held while a thread makes the file or opens it: see `JobDatabase._create`."""
+
 logger = logging.getLogger("bentoml.slipway")
 
 
@@ -160,9 +163,11 @@ class JobDatabase:
 
     def _open(self) -> sqlite3.Connection:
         make_folder(self.path.parent)
-        is_new = not self.path.exists()
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, FILE_MODE))
-        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
+        is_new = self._create()
+        with _CREATING:
+            connection = sqlite3.connect(
+                self.path, timeout=self._busy_timeout_s, isolation_level=None
+            )
         try:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -173,6 +178,22 @@ class JobDatabase:
         if is_new:
             flush(self.path.parent)
         return connection
+
+    def _create(self) -> bool:
+        """Make an empty file if there is none, with our mode; whether it was made.
+
+        A file that exists is never opened but by SQLite: POSIX drops all locks that a process has
+        on a file when it closes any descriptor of it. Another process would then take itself for
+        the last user, and remove the write-ahead log
+        (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
+        """
+        with _CREATING:
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            except FileExistsError:
+                return False
+            os.close(descriptor)
+            return True
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
