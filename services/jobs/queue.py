@@ -16,7 +16,7 @@ from services.jobs.job import InputKind, Job, NewJob
 from services.jobs.store import Chunk, JobAcceptance, JobPage, QueueFigures
 from services.settings import ServiceSettings
 
-Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 
 
 class JobQueue:
@@ -70,8 +70,8 @@ class JobQueue:
         return await self._read(lambda: self._store.list_open(owner, after, limit))
 
     async def results(
-        self, job: Job, first_row: int, n_rows: int, render: Callable[[list[bytes]], Answer]
-    ) -> Answer:
+        self, job: Job, first_row: int, n_rows: int, render: Callable[[list[bytes]], Reply]
+    ) -> Reply:
         """What `render` makes, in a thread, of the lines of these rows of a finished job.
 
         Raises:
@@ -81,7 +81,7 @@ class JobQueue:
         if job.state != "finished":
             raise Fault("job_unfinished", f"job: expected a finished one, got a {job.state} one")
 
-        def rendered() -> Answer:
+        def rendered() -> Reply:
             chunks = self._store.chunks(job, first_row, n_rows)
             return render([line for chunk in chunks for line in _lines(chunk, first_row, n_rows)])
 
@@ -110,10 +110,10 @@ class JobQueue:
         self._writer.shutdown()
         self._reader.shutdown()
 
-    async def _write(self, call: Callable[[], Answer]) -> Answer:
+    async def _write(self, call: Callable[[], Reply]) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
-    async def _read(self, call: Callable[[], Answer]) -> Answer:
+    async def _read(self, call: Callable[[], Reply]) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(self._reader, call)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -162,13 +163,14 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     leases.write_chunk(slow, chunk(0), 0, 0)
     time.sleep(0.3)
     fast = claimed(leases)
-    for write in (
+    writes: list[Callable[[], None]] = [
         lambda: leases.write_chunk(slow, chunk(2), 1, 0),
         lambda: leases.finish(slow),
         lambda: leases.fail(slow, Fault("internal_error")),
         lambda: leases.give_back(slow, 0, is_attempt=True),
         lambda: leases.renew(slow),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(LeaseLost):
             write()
     leases.write_chunk(fast, chunk(2), 1, 1)
