@@ -12,6 +12,7 @@ The workflow `.github/workflows/release-model.yml` runs them; they run on your m
 in the environment is the API key for `smoke`. Standard library only, apart from `slipway` itself.
 """
 
+import inspect
 import json
 import os
 import re
@@ -46,12 +47,13 @@ def slipway(*words: str) -> Any:
     done = subprocess.run(
         ["slipway", *words, "--json"], stdout=subprocess.PIPE, text=True, check=False
     )
+    failed = f"slipway {' '.join(words)}: exit code {done.returncode}"
     try:
         answer = json.loads(done.stdout)
-    except ValueError:
-        answer = {"error": {"message": f"slipway {' '.join(words)}: exit code {done.returncode}"}}
+    except ValueError as err:
+        raise StepFailed(failed) from err
     if done.returncode:
-        raise StepFailed(str(answer.get("error", answer)))
+        raise StepFailed(answer["error"]["message"] if "error" in answer else failed)
     return answer
 
 
@@ -163,11 +165,13 @@ def main(arguments: list[str]) -> int:
     if step is None:
         sys.stderr.write(f"error: STEP: expected one of {', '.join(STEPS)}\n")
         return 2
+    expected = [name.upper() for name in inspect.signature(step).parameters]
+    if len(arguments) - 1 != len(expected):
+        got = " ".join(arguments[1:]) or "nothing"
+        sys.stderr.write(f"error: {arguments[0]}: expected {' '.join(expected)}, got {got}\n")
+        return 2
     try:
         step(*arguments[1:])
-    except TypeError:
-        sys.stderr.write(f"error: {arguments[0]}: expected other arguments\nhelp: {__doc__}")
-        return 2
     except (StepFailed, subprocess.CalledProcessError) as err:
         sys.stderr.write(f"error: {err}\n")
         return 1

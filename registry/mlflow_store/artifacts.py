@@ -101,8 +101,10 @@ class Artifacts:
     def check(self) -> None:
         """List the folder of a new run's artifacts, as a client would."""
         with self._connection.errors():
-            (experiment, *_) = self._client.search_experiments(max_results=1)
-            location = experiment.artifact_location
+            experiments = self._client.search_experiments(max_results=1)
+        if not experiments:
+            return  # without an experiment there is no location of artifacts yet
+        location = experiments[0].artifact_location
         try:
             self._opened(location, "").list_artifacts(None)
         except Exception as err:

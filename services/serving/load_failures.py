@@ -28,34 +28,50 @@ class LoadFailure(msgspec.Struct, frozen=True):
     reason: str
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A failure, and the pointer that named the version; None where it cannot be read.
+
+    `is_lasting`: the same files fail again, unlike files that could not be read.
+    """
+
+    failure: LoadFailure
+    pointer: Pointer | None
+    is_lasting: bool = True
+
+
 @dataclass
 class LoadFailures:
     """At most one failure for each model and role; a version that loads ends it."""
 
     metrics: Metrics
-    _failures: dict[tuple[str, str], tuple[LoadFailure, Pointer | None]] = field(
-        default_factory=dict
-    )
+    _failures: dict[tuple[str, str], _Known] = field(default_factory=dict)
 
     def record(self, pointer: Pointer, err: Exception) -> None:
         """Log, count and list a version that has a pointer and failed to load."""
         failure = LoadFailure(pointer.name, pointer.version, pointer.alias, failure_reason(err))
-        self._record(failure, pointer)
+        self._record(_Known(failure, pointer, is_lasting=not isinstance(err, OSError)))
         logger.error("refused %s version %d: %s", failure.name, pointer.version, failure.reason)
 
     def record_unreadable(self, name: str, err: InvalidDocument) -> None:
-        """Log, count and list a model whose pointer to production cannot be read."""
+        """Log, count and list a model whose pointer to production cannot be read, once."""
         failure = LoadFailure(name, None, PRODUCTION, failure_reason(err))
-        self._record(failure, None)
-        logger.error("refused %s: %s", name, failure.reason)
+        known = self._failures.get((name, PRODUCTION))
+        if known is None or known.failure != failure:
+            self._record(_Known(failure, None))
+            logger.error("refused %s: %s", name, failure.reason)
 
     def listing(self) -> list[LoadFailure]:
         """The present failures, by name of the model."""
-        return [failure for _, (failure, _) in sorted(self._failures.items())]
+        return [known.failure for _, known in sorted(self._failures.items())]
 
-    def pointers(self) -> list[Pointer]:
-        """The pointers of the versions that failed."""
-        return [pointer for _, pointer in self._failures.values() if pointer is not None]
+    def lasting_pointers(self) -> list[Pointer]:
+        """The pointers of the versions that fail again unless their files change."""
+        return [
+            known.pointer
+            for known in self._failures.values()
+            if known.pointer is not None and known.is_lasting
+        ]
 
     def has(self, name: str) -> bool:
         """Whether a model's production version failed."""
@@ -64,21 +80,22 @@ class LoadFailures:
     def end(self, name: str, variant: str) -> None:
         """Forget the failure of a model and role, if there is one: another version is in force."""
         if (name, variant) in self._failures:
-            failure, _ = self._failures.pop((name, variant))
-            self._gauge(failure).set(0)
+            self._gauge(self._failures.pop((name, variant)).failure).set(0)
 
     def keep(self, wanted: Collection[Pointer], unreadable: Collection[str]) -> None:
         """Forget what none of the `wanted` pointers names, and pointers that can be read again.
 
         `unreadable` are the names of the models whose pointer still cannot be read.
         """
-        for (name, variant), (_, pointer) in list(self._failures.items()):
-            if pointer not in wanted and (pointer is not None or name not in unreadable):
+        for (name, variant), known in list(self._failures.items()):
+            is_unreadable = known.pointer is None and name in unreadable
+            if known.pointer not in wanted and not is_unreadable:
                 self.end(name, variant)
 
-    def _record(self, failure: LoadFailure, pointer: Pointer | None) -> None:
+    def _record(self, known: _Known) -> None:
+        failure = known.failure
         self.end(failure.name, failure.variant)
-        self._failures[failure.name, failure.variant] = (failure, pointer)
+        self._failures[failure.name, failure.variant] = known
         self._gauge(failure).set(1)
         self.metrics.versions_refused.labels(failure.name).inc()
 

@@ -50,7 +50,8 @@ class PointerWatcher:
         self._counted_refusals: FileIdentities = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._absent: set[VersionKey] = set()
-        self._failed = {p: self._directory_files(p) for p in repository.failures.pointers()}
+        lasting = repository.failures.lasting_pointers()
+        self._failed = {pointer: self._directory_files(pointer) for pointer in lasting}
         self._last_error = ""
 
     async def run(self) -> None:
@@ -104,7 +105,10 @@ class PointerWatcher:
                     await self._swap(pointer)
                 except Exception as err:  # noqa: BLE001 - it must not keep other models from loading
                     failures.append(err)
-        repository.failures.keep(pointers, self._source.unreadable_pointers())
+        unreadable = self._source.unreadable_pointers()
+        repository.failures.keep(pointers, unreadable)
+        for name, reason in unreadable.items():
+            repository.failures.record_unreadable(name, reason)
         self._failed = {p: seen for p, seen in self._failed.items() if p in pointers}
         wanted = {(pointer.name, pointer.alias) for pointer in pointers}
         unwanted = repository.versions.keys() - wanted

@@ -125,6 +125,21 @@ def test_the_fields_that_are_read_are_those_that_slipway_prints() -> None:
     assert {"errors", "statuses"} <= names(LoadResult)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["smoke", "loan"], "error: smoke: expected MODEL URL, got loan"),
+        (["train"], "error: train: expected MODEL, got nothing"),
+        (["fly"], "error: STEP: expected one of train, bom"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path: Path, words: list[str], expected: str) -> None:
+    done = run_step(tmp_path, *words)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(expected)
+
+
 def test_training_prints_the_new_version(tmp_path: Path) -> None:
     known = [version(7, is_production=False), version(6, is_production=True)]
     done = run_step(tmp_path, "train", "loan", answers={"versions": known})
@@ -192,7 +207,7 @@ def test_the_list_of_parts_has_every_package_of_the_image(tmp_path: Path) -> Non
     [
         (["deploy", "production", "image:tag"], 1, "expected one by its digest"),
         (["smoke", "loan", "http://127.0.0.1:1"], 1, "expected 200, got"),
-        (["canary", "loan"], 2, "other arguments"),
+        (["canary", "loan"], 2, "canary: expected MODEL VERSION, got loan"),
         (["fly"], 2, "expected one of train"),
     ],
 )

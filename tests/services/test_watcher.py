@@ -1,6 +1,7 @@
 """The pointer watcher: only a positive statement unloads a model, and no error ends it."""
 
 import asyncio
+import errno
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from contracts.names import Layout
 from services.inference.loader import load_model
 from services.inference.model_source import ModelSource
 from services.metrics import Metrics
+from services.serving import repository as repository_module
 from services.serving import watcher as watcher_module
 from services.serving.repository import ModelRepository
 from services.serving.watcher import PointerWatcher
@@ -122,12 +124,47 @@ def test_a_pointer_must_be_absent_in_two_polls(run_with: RunWith) -> None:
 
 def test_an_unreadable_pointer_stops_no_other_model(run_with: RunWith) -> None:
     async def story(worker: Worker) -> None:
-        (worker.models / "tiny" / "production.json").write_text("nonsense")
+        path = worker.models / "tiny" / "production.json"
+        good, before = path.read_bytes(), refusals()
+        path.write_text("nonsense")
         (worker.models / "tiny3" / "production.json").unlink()
         await polls(worker, 2)
         assert set(worker.repository.models) == ALL - {"tiny3"}
+        (failure,) = worker.repository.failures.listing()
+        assert (failure.name, failure.version) == ("tiny", None)
+        assert "production.json" in failure.reason
+        assert refusals() == before + 1
+        write_whole(path, good)
+        await worker.watcher.poll()
+        assert worker.repository.failures.listing() == []
 
     run_with(story)
+
+
+def test_a_version_whose_files_could_not_be_read_at_the_start_is_tried_again(
+    models: Path, metrics: Metrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unlike one that is corrupt, it may be readable though its files have not changed."""
+    var = tmp_path / "var"
+    shutil.copytree(models, var)
+    settings = ServiceSettings(var=var, keys="off")
+    source = ModelSource(Layout(var))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def play() -> None:
+        repository = ModelRepository(settings, metrics)
+        with monkeypatch.context() as patch:
+            patch.setattr(repository_module, "load_model", fail)
+            repository.load_all(source)
+        assert {failure.name for failure in repository.failures.listing()} == ALL
+        await PointerWatcher(repository, source, settings).poll()
+        assert set(repository.models) == ALL
+        assert repository.failures.listing() == []
+        await repository.close()
+
+    asyncio.run(play())
 
 
 def test_a_version_that_fails_to_load_is_listed_until_another_is_in_force(
