@@ -20,6 +20,7 @@ to do about it.
   x PortTaken            an address that another process listens on
   x NotFoundHere         a thing named on the command line that does not exist
   x InvalidUsage         a command line with an unknown or missing option, argument or command
+  x TooManyRejected      more rows of a file are rejected than is allowed
 """
 
 from math import isinf
@@ -117,6 +118,12 @@ class InvalidUsage(PlatformError):
     """The command line has an unknown or missing command, option or argument."""
 
     exit_code = 2
+
+
+class TooManyRejected(PlatformError):
+    """More rows of files are rejected than the command line allows."""
+
+    exit_code = 7
 
 
 def preview(value: object, max_chars: int = 60) -> str:

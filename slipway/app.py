@@ -21,6 +21,7 @@ from slipway.commands import (
     promote,
     replay,
     retrain,
+    score,
     serving,
     simulate,
     size,
@@ -34,7 +35,8 @@ from slipway.usage import is_help, usage_error
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 error; 2 wrong usage; 3 refused by the gate, or nothing calls for a "
-    "retraining; 4 not registered; 5 registry unreachable; 6 corrupt model; 130 interrupted."
+    "retraining; 4 not registered; 5 registry unreachable; 6 corrupt model; 7 too many rejected "
+    "rows; 130 interrupted."
 )
 
 OUR_PACKAGES = frozenset(
@@ -53,7 +55,7 @@ app = typer.Typer(
 )
 for command in (
     *(new, train, promote, versions),
-    *(serving, status, simulate, traffic_split),
+    *(serving, score, status, simulate, traffic_split),
     *(monitor, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo, size),
 ):

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.monitoring import scenarios
+from contracts.compaction import COMPACTION_FILE, CompactionManifest
 from contracts.manifest import Manifest, Metric
 from contracts.names import SAMPLE_FILE, Layout
 from contracts.reference import Reference
@@ -35,7 +36,6 @@ from monitoring.reporting.evidently import evidently_report
 from monitoring.reporting.histograms import histogram_pair
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.compaction import compact_traffic
-from monitoring.traffic.compaction_manifest import COMPACTION_FILE, CompactionManifest
 from monitoring.traffic.jsonl import JsonlReader
 from monitoring.traffic.projections import TypedColumns
 from monitoring.traffic.window import TimeWindow

@@ -7,17 +7,13 @@ from secrets import token_hex
 import polars as pl
 from msgspec.structs import replace
 
+from contracts.compaction import COMPACTION_FILE, CompactionManifest
 from contracts.files import open_new, write_whole
 from contracts.labels import Label
 from contracts.names import Layout
 from monitoring.labels.ingest import ADDED_PREFIX
 from monitoring.labels.store import read_compacted_labels, tables_of
-from monitoring.traffic.compaction_manifest import (
-    COMPACTION_FILE,
-    CompactionManifest,
-    read_compaction_manifest,
-    removal_lock,
-)
+from monitoring.traffic.compaction_manifest import read_compaction_manifest, removal_lock
 from monitoring.traffic.compaction_steps import (
     Compaction,
     commit,

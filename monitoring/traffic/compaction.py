@@ -9,13 +9,10 @@ from secrets import token_hex
 
 import polars as pl
 
+from contracts.compaction import CompactionManifest
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
-from monitoring.traffic.compaction_manifest import (
-    CompactionManifest,
-    read_compaction_manifest,
-    removal_lock,
-)
+from monitoring.traffic.compaction_manifest import read_compaction_manifest, removal_lock
 from monitoring.traffic.compaction_steps import (
     Compaction,
     LogFiles,

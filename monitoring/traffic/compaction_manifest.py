@@ -10,26 +10,10 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
-from contracts.documents import Document
+from contracts.compaction import COMPACTION_FILE, CompactionManifest
 from contracts.files import try_lock
 
-COMPACTION_FILE = "compacted.json"
 LOCK = ".lock"
-
-
-class CompactionManifest(Document, frozen=True, kw_only=True):
-    """A day that was compacted.
-
-    `files` are its Parquet files with `rows` rows in all, `torn_lines` the lines that were left
-    out. `log_files` says how many bytes of each log file are in Parquet, by file name.
-    """
-
-    files: tuple[str, ...] = ()
-    rows: int = 0
-    torn_lines: int = 0
-    log_files: dict[str, int] = msgspec.field(default_factory=dict, name="segments")
 
 
 def read_compaction_manifest(folder: Path) -> CompactionManifest:

@@ -13,14 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 
+from contracts.compaction import COMPACTION_FILE, CompactionManifest
 from contracts.errors import PlatformError, Unwritable
 from contracts.files import flush, try_lock, write_whole
-from monitoring.traffic.compaction_manifest import (
-    COMPACTION_FILE,
-    CompactionManifest,
-    open_log_files,
-    read_compaction_manifest,
-)
+from monitoring.traffic.compaction_manifest import open_log_files, read_compaction_manifest
 
 SEALED_AFTER = timedelta(minutes=10)
 """A log file that nobody has written to for this long will not grow."""

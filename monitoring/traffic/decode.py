@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from contracts.flags import split_flags
 from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
-from monitoring.traffic.flags import split_flags
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 

@@ -14,9 +14,10 @@ import polars as pl
 from msgspec import UNSET
 
 from contracts.files import open_new
+from contracts.flags import split_flags
 from contracts.times import utc_text
 from contracts.traffic import TrafficRecord
-from monitoring.traffic.flags import joined_flags, split_flags
+from monitoring.traffic.flags import joined_flags
 
 MAX_ENCODED_VALUES = 10_000
 """A column of more distinct texts is stored as text, not as categories."""

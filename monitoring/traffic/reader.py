@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
+from contracts.compaction import CompactionManifest
 from contracts.names import Layout
 from contracts.times import utc_text
 from monitoring.traffic.compaction_manifest import (
-    CompactionManifest,
     open_log_files,
     read_compaction_manifest,
     reading_lock,

@@ -6,7 +6,6 @@ valid as a whole or refused, and the response is the same as to JSON.
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any
@@ -19,29 +18,10 @@ from services.inference.json_body import invalid_request, repeated
 from services.inference.loader import ServedModel
 from services.inference.pending import Render
 from services.inference.rows import Rows
+from services.inference.text_values import value_of_text
 from services.protocols.invocations import Invocations
 from services.protocols.table import Table, check_size, refuse_any, valid_rows
 from services.protocols.wire_protocol import CSV, ModelTypes
-
-MISSING_TEXTS = frozenset(
-    {
-        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-        "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
-    }
-)  # fmt: skip
-"""What `pandas.read_csv` takes for a missing value."""
-BOOLEANS = {
-    "True": True,
-    "TRUE": True,
-    "true": True,
-    "False": False,
-    "FALSE": False,
-    "false": False,
-}
-MAX_NUMBER_CHARS = 64
-"""A longer text is no number that anybody measured, and takes long to read as one."""
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
 class InvocationsCsv(Invocations):
@@ -97,7 +77,7 @@ def csv_rows(body: bytes, features: Mapping[str, Feature], limit: int) -> list[M
     found = [features.get(name) for name in names]
     return [
         {
-            name: _value(feature, text)
+            name: value_of_text(feature, text)
             for name, feature, text in zip(names, found, record[start:], strict=True)
         }
         for record in records
@@ -126,20 +106,3 @@ def _lines(body: bytes, limit: int) -> list[list[str]]:
 
 def _not_empty(lines: Iterator[list[str]]) -> Iterator[list[str]]:
     return (line for line in lines if line)
-
-
-def _value(feature: Feature | None, text: str) -> object:
-    """A text as JSON would have the value; what is no such value stays text, and is refused."""
-    if feature is None:
-        return text
-    if feature.is_category:
-        return None if text in MISSING_TEXTS and text not in feature.categories else text
-    text = text.strip()
-    if text in MISSING_TEXTS:
-        return None
-    if feature.type == "bool":
-        return BOOLEANS.get(text, text)
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    is_number = len(text) <= MAX_NUMBER_CHARS and _NUMBER.fullmatch(text)
-    return float(text) if is_number else text

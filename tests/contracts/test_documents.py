@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.canary import Canary, CanaryEvidence
+from contracts.compaction import CompactionManifest
 from contracts.decision import Decision
 from contracts.documents import Document
 from contracts.errors import InvalidDocument
@@ -18,6 +19,7 @@ from contracts.pull import PullResult
 from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
 from contracts.retraining import Retraining, RetrainingRequest
+from contracts.scored_output import ScoredFile, ScoredOutput
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
@@ -28,6 +30,7 @@ KINDS: dict[str, type[Document]] = {
     "acceptance": Acceptance,
     "canary": Canary,
     "canaryevidence": CanaryEvidence,
+    "compactionmanifest": CompactionManifest,
     "decision": Decision,
     "experiment": Experiment,
     "manifest": Manifest,
@@ -40,6 +43,8 @@ KINDS: dict[str, type[Document]] = {
     "refusal": Refusal,
     "replay": Replay,
     "scored": Scored,
+    "scoredfile": ScoredFile,
+    "scoredoutput": ScoredOutput,
     "retraining": Retraining,
     "traffic": TrafficRecord,
     "trafficsplit": TrafficSplit,

@@ -65,6 +65,7 @@ def test_the_service_loads_no_training_library(tmp_path: Path) -> None:
         "pandas",
         "evidently",
         "polars",
+        "pyarrow",
         "matplotlib",
     }
 

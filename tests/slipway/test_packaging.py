@@ -75,7 +75,7 @@ def test_every_library_that_a_package_imports_is_required() -> None:
         "metrics": ("training",),
         "pages": ("monitoring",),
         "registry": ("training",),
-        "services": ("serving", "serving-grpc", "serving-sklearn"),
+        "services": ("serving", "serving-grpc", "serving-sklearn", "batch"),
         "training": ("training", *EXTRAS),
         "monitoring": ("monitoring",),
     }

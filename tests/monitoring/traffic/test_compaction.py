@@ -15,17 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.compaction import COMPACTION_FILE
 from contracts.errors import PlatformError
 from contracts.names import Layout
 from contracts.traffic import TrafficRecord
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.quality.counts import QualityCounts
 from monitoring.traffic.compaction import compact_day, compact_traffic
-from monitoring.traffic.compaction_manifest import (
-    COMPACTION_FILE,
-    read_compaction_manifest,
-    reading_lock,
-)
+from monitoring.traffic.compaction_manifest import read_compaction_manifest, reading_lock
 from monitoring.traffic.compaction_steps import Compaction, compaction_lock
 from monitoring.traffic.decode import parse_times
 from monitoring.traffic.jsonl import JsonlReader

@@ -1,0 +1,109 @@
+"""The files of an input: one file, a folder, or a dataset partitioned by folders (`key=value`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Literal
+from urllib.parse import unquote
+
+from pyarrow import fs
+
+from contracts.errors import InvalidData
+from services.batch.row_ids import RowSource
+from services.batch.storage import Storage, not_found
+
+FileFormat = Literal["parquet", "csv", "jsonl"]
+SUFFIXES: Mapping[str, FileFormat] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+COMPRESSIONS = (".gz", ".zst", ".bz2")
+"""Suffixes of compressed CSV and JSON lines files."""
+HIDDEN = ("_", ".")
+"""Files and folders with these prefixes are not data: markers, checksums, temporary files."""
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+FINGERPRINT_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to score: where it is, its path within the input, and its columns from folders."""
+
+    location: str
+    path: str
+    size_bytes: int
+    format: FileFormat
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def input_files(storage: Storage, text: str) -> list[InputFile]:
+    """The files of an input in the order of their paths; `text` is the argument, for errors.
+
+    Raises:
+        NotFoundHere: there is nothing, or no file.
+        InvalidData: a file is neither Parquet nor CSV nor JSON lines.
+
+    """
+    info = storage.info(storage.root)
+    if info.type == fs.FileType.File:
+        return [_input_file(info, storage.root.rpartition("/")[2])]
+    if info.type == fs.FileType.NotFound:
+        raise not_found(text)
+    found = [
+        _input_file(each, path)
+        for each in storage.listed(storage.root)
+        if not _is_hidden(path := each.path.removeprefix(f"{storage.root}/"))
+    ]
+    if not found:
+        raise not_found(f"{text}/*.parquet")
+    return found
+
+
+def format_of(path: str) -> FileFormat | None:
+    """The format that a path's suffix names."""
+    name = path.rpartition("/")[2]
+    for compression in COMPRESSIONS:
+        name = name.removesuffix(compression)
+    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def row_source(storage: Storage, file: InputFile) -> RowSource:
+    """What the ids of a file's rows derive from.
+
+    The fingerprint hashes the size, the beginning and the end of the file (a Parquet file has the
+    places and statistics of its columns there). So the same name with other contents, such as
+    tomorrow's file, gives other ids.
+    """
+    fingerprint = blake2b(b"%d\n" % file.size_bytes, digest_size=16)
+    with storage.filesystem.open_input_file(file.location) as stream:
+        fingerprint.update(stream.read(FINGERPRINT_BYTES))
+        if file.size_bytes > FINGERPRINT_BYTES:
+            stream.seek(max(FINGERPRINT_BYTES, file.size_bytes - FINGERPRINT_BYTES))
+            fingerprint.update(stream.read(FINGERPRINT_BYTES))
+    return RowSource(file.path, fingerprint.hexdigest())
+
+
+def _input_file(info: fs.FileInfo, path: str) -> InputFile:
+    kind = format_of(path)
+    if kind is None:
+        raise InvalidData(
+            f"{info.path}: expected a file named {', '.join(SUFFIXES)}, got another name",
+            remedy="rename it, or begin its name with _ to have it ignored",
+        )
+    return InputFile(info.path, path, info.size, kind, _partitions(path.split("/")[:-1]))
+
+
+def _partitions(folders: Sequence[str]) -> dict[str, str | None]:
+    """The columns that folders such as `region=north` stand for."""
+    pairs = [folder.partition("=") for folder in folders if "=" in folder]
+    return {
+        unquote(key): None if value == NULL_PARTITION else unquote(value) for key, _, value in pairs
+    }
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(HIDDEN) for part in path.split("/"))

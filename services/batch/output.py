@@ -1,0 +1,236 @@
+"""The folder of an output: where its files are, and whether a run may continue there."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.compaction import COMPACTION_FILE, CompactionManifest
+from contracts.errors import InvalidDocument, InvalidUsage, PlatformError
+from contracts.files import TEMPORARY_PREFIX, try_lock
+from contracts.scored_output import SCORED_FILE, TRAFFIC_FOLDER, ScoredFile, ScoredOutput
+from services.batch.input_files import FileFormat, InputFile, format_of
+from services.batch.storage import Storage
+
+PREDICTIONS = "predictions"
+REJECTED = "rejected"
+FILE_RECORDS = "files"
+DETAILS_SUFFIX = ".details"
+"""Suffix of the folder next to an output that is one file: its rejected rows, its manifest."""
+OURS = (PREDICTIONS, REJECTED, FILE_RECORDS, TRAFFIC_FOLDER)
+"""The folders that a run makes, and removes where it may overwrite them."""
+LOCK_NAME = ".lock"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class OutputPaths:
+    """Where the files of an output are; `single` if the output is one file of predictions."""
+
+    storage: Storage
+    format: FileFormat
+    single: bool
+
+    @property
+    def details(self) -> str:
+        """The folder of everything but the predictions."""
+        return self.storage.root + (DETAILS_SUFFIX if self.single else "")
+
+    @property
+    def manifest(self) -> str:
+        """The `ScoredOutput`."""
+        return f"{self.details}/{SCORED_FILE}"
+
+    def predictions(self, file: InputFile) -> str:
+        """The predictions of a file: named like it, with a suffix where the format differs."""
+        if self.single:
+            return self.storage.root
+        suffix = "" if file.path.endswith(f".{self.format}") else f".{self.format}"
+        return self.storage.path(PREDICTIONS, file.path + suffix)
+
+    def rejected(self, file: InputFile) -> str:
+        """The rejected rows of a file."""
+        suffix = "" if file.path.endswith(".jsonl") else ".jsonl"
+        return f"{self.details}/{REJECTED}/{file.path}{suffix}"
+
+    def record(self, file: InputFile) -> str:
+        """The `ScoredFile` of a file."""
+        return f"{self.details}/{FILE_RECORDS}/{file.path}.json"
+
+    def traffic(self, output: ScoredOutput) -> str:
+        """The folder of the records of traffic: that of the day on which the run was started."""
+        return f"{self.details}/{TRAFFIC_FOLDER}/{output.model}/{output.started_at[:10]}"
+
+
+def output_paths(
+    storage: Storage, text: str, wanted: FileFormat | None, files: list[InputFile], *, is_file: bool
+) -> OutputPaths:
+    """Where an output goes; its format is the wanted one, or that of its suffix, or Parquet.
+
+    Raises:
+        InvalidUsage: a folder of input for one file of output, or output within the input.
+
+    """
+    named = format_of(text)
+    if named is not None and not is_file:
+        raise InvalidUsage(
+            f"{text}: expected a folder for the {len(files)} files of the input, got one file",
+            remedy=f"{text.rpartition('.')[0]} --format {named}",
+        )
+    if named is not None and wanted not in (None, named):
+        raise InvalidUsage(
+            f"{text}: expected a name that ends with .{wanted}, got .{named}",
+            remedy="leave out --format, or rename the output",
+        )
+    return OutputPaths(storage, wanted or named or "parquet", single=named is not None)
+
+
+def check_apart(inputs: Storage, outputs: Storage) -> None:
+    """Refuse an output within the input: a second run would score what the first one wrote.
+
+    Raises:
+        InvalidUsage: it is there.
+
+    """
+    same_place = inputs.is_local == outputs.is_local
+    if same_place and f"{outputs.root}/".startswith(f"{inputs.root}/"):
+        raise InvalidUsage(
+            f"{outputs.root}: expected an output outside of the input, got one within the input",
+            remedy="choose a folder next to it",
+        )
+
+
+def check_kept(keep: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse to keep columns with names of the output's own, or one twice.
+
+    Raises:
+        InvalidUsage: naming the column.
+
+    """
+    for name in keep:
+        if name in names or list(keep).count(name) > 1:
+            raise InvalidUsage(
+                f"--keep {name}: expected each column once, and none of {', '.join(names)}",
+                remedy="rename the column in the input",
+            )
+
+
+@contextmanager
+def output_lock(paths: OutputPaths) -> Iterator[None]:
+    """Let one run at a time write to an output; an object store has no locks.
+
+    Raises:
+        PlatformError: another run writes to it.
+
+    """
+    if not paths.storage.is_local:
+        yield
+        return
+    with try_lock(Path(paths.details) / LOCK_NAME) as descriptor:
+        if descriptor is None:
+            raise PlatformError(
+                f"{paths.storage.root}: another run is writing to this output",
+                remedy="wait until it ends, or choose another output",
+            )
+        yield
+
+
+def begin_output(paths: OutputPaths, wanted: ScoredOutput, *, overwrite: bool) -> ScoredOutput:
+    """The manifest of the run: that of an interrupted run which it continues, or a new one.
+
+    Raises:
+        InvalidUsage: the output is of another version, input or form, or is not ours at all.
+
+    """
+    data = paths.storage.read(paths.manifest)
+    if data is not None and not overwrite:
+        found = ScoredOutput.read(data, paths.manifest)
+        _check_same(paths, found, wanted)
+        _remove_temporary(paths)
+        return found
+    if data is None:
+        _check_empty(paths)
+    for folder in OURS:
+        paths.storage.remove_folder(f"{paths.details}/{folder}")
+    if paths.single:
+        paths.storage.remove(paths.storage.root)
+    _remove_temporary(paths)
+    paths.storage.write_whole(paths.manifest, wanted.write_pretty())
+    return wanted
+
+
+def finished_file(paths: OutputPaths, file: InputFile) -> ScoredFile | None:
+    """The record of a file that is scored already; None if it is not."""
+    data = paths.storage.read(paths.record(file))
+    if data is None:
+        return None
+    try:
+        return ScoredFile.read(data)
+    except InvalidDocument:
+        return None
+
+
+def end_output(
+    paths: OutputPaths, run: ScoredOutput, files: list[ScoredFile], finished_at: str
+) -> ScoredOutput:
+    """Write that all files are scored, and which files of traffic count."""
+    if run.with_traffic:
+        names = tuple(name for file in files for name in file.traffic)
+        rows = sum(file.rows - file.rejected for file in files)
+        compacted = CompactionManifest(files=names, rows=rows)
+        path = f"{paths.traffic(run)}/{COMPACTION_FILE}"
+        paths.storage.write_whole(path, compacted.write_pretty())
+    ended = ScoredOutput(
+        model=run.model,
+        version=run.version,
+        digest=run.digest,
+        input=run.input,
+        format=run.format,
+        keep=run.keep,
+        with_traffic=run.with_traffic,
+        started_at=run.started_at,
+        finished_at=finished_at,
+        files=len(files),
+        rows=sum(file.rows for file in files),
+        rejected=sum(file.rejected for file in files),
+    )
+    paths.storage.write_whole(paths.manifest, ended.write_pretty())
+    return ended
+
+
+def _check_same(paths: OutputPaths, found: ScoredOutput, wanted: ScoredOutput) -> None:
+    for name in ("model", "version", "digest", "input", "format", "keep", "with_traffic"):
+        old, new = getattr(found, name), getattr(wanted, name)
+        if old != new:
+            raise InvalidUsage(
+                f"{paths.storage.root}: expected predictions of {name} {new!r}, got those of "
+                f"{old!r}",
+                remedy="choose another output, or --overwrite this one",
+            )
+
+
+def _check_empty(paths: OutputPaths) -> None:
+    """Refuse a folder with files of others: nothing of them is ever removed."""
+    found = [info.path for info in paths.storage.listed(paths.details)]
+    if paths.single and paths.storage.read(paths.storage.root) is not None:
+        found.append(paths.storage.root)
+    strangers = [
+        path for path in found if not path.rpartition("/")[2].startswith((TEMPORARY_PREFIX, "."))
+    ]
+    if strangers:
+        raise InvalidUsage(
+            f"{paths.storage.root}: expected a new or empty output, or one of slipway score, got "
+            f"{strangers[0]}",
+            remedy="choose another output",
+        )
+
+
+def _remove_temporary(paths: OutputPaths) -> None:
+    """Remove the files that a killed run has not finished."""
+    roots = [paths.details]
+    if paths.single:
+        roots.append(paths.storage.root.rpartition("/")[0])
+    for info in paths.storage.listed(paths.details):
+        if info.path.rpartition("/")[2].startswith(TEMPORARY_PREFIX):
+            paths.storage.remove(info.path)

@@ -1,0 +1,59 @@
+"""Parquet files as record batches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.batch.file_batches import FileBatch, WantedColumns, with_kept, with_partitions
+from services.batch.input_files import InputFile
+from services.batch.storage import Storage
+
+BUFFER_BYTES = 1_048_576
+"""A column is read through a buffer of this size, so that a row group of any size fits."""
+
+
+def parquet_batches(
+    storage: Storage, file: InputFile, wanted: WantedColumns
+) -> Iterator[FileBatch]:
+    """The rows of a Parquet file; text of features comes as dictionaries, which is faster."""
+    categories = {feature.name for feature in wanted.schema.features if feature.is_category}
+    with storage.filesystem.open_input_file(file.location) as stream:
+        metadata = pq.read_metadata(stream)
+        found = metadata.schema.to_arrow_schema().names
+        opened = pq.ParquetFile(
+            stream,
+            metadata=metadata,
+            read_dictionary=[name for name in found if name in categories],
+            pre_buffer=False,
+            buffer_size=BUFFER_BYTES,
+        )
+        columns = wanted.names([*found, *file.partitions], file.location)
+        here = [name for name in columns if name in found]
+        n_rows = metadata.num_rows
+        start = 0
+        batches = opened.iter_batches(wanted.batch_rows, columns=here, use_threads=True)
+        for batch in batches:
+            stop = start + batch.num_rows
+            complete = with_kept(wanted, with_partitions(file, wanted, _top_level(batch, here)))
+            yield FileBatch(complete, np.arange(start, stop), {}, stop / max(n_rows, 1))
+            start = stop
+        if not n_rows:
+            empty = opened.schema_arrow.empty_table().select(here).to_batches()
+            none = pa.RecordBatch.from_pylist([], schema=opened.schema_arrow).select(here)
+            batch = empty[0] if empty else none
+            yield FileBatch(
+                with_kept(wanted, with_partitions(file, wanted, batch)), np.arange(0), {}, 1.0
+            )
+
+
+def parquet_rows(storage: Storage, file: InputFile) -> int:
+    """The number of rows of a Parquet file, from its footer."""
+    with storage.filesystem.open_input_file(file.location) as stream:
+        return int(pq.read_metadata(stream).num_rows)
+
+
+def _top_level(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    """The batch with these columns only: a name with a dot also selects a nested column."""
+    return batch if batch.schema.names == names else batch.select(names)

@@ -1,0 +1,143 @@
+"""Where files are: a folder of this machine, or a bucket of an S3-compatible store."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from contracts.errors import InvalidUsage, NotFoundHere, PlatformError
+from contracts.files import FILE_MODE, flush, make_folder, temporary_path
+
+S3 = "s3://"
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Variables that name an S3-compatible store other than Amazon's, the first one first."""
+
+
+class StorageUnreachable(PlatformError):
+    """A store does not answer, or refuses."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder or file and the filesystem that it is in; `root` is its path there."""
+
+    filesystem: Any
+    root: str
+    is_local: bool
+
+    def path(self, *parts: str) -> str:
+        """The path of something below the root."""
+        return "/".join([self.root, *filter(None, parts)])
+
+    def info(self, path: str) -> Any:
+        """The `pyarrow.fs.FileInfo` of a path.
+
+        Raises:
+            StorageUnreachable: the store does not answer, or refuses.
+
+        """
+        return _asked(path, lambda: self.filesystem.get_file_info(path))
+
+    def listed(self, path: str) -> list[Any]:
+        """The `FileInfo` of all files below a folder, by path; none if there is no such folder."""
+        selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+        found = _asked(path, lambda: self.filesystem.get_file_info(selector))
+        files = [info for info in found if info.type == fs.FileType.File]
+        return sorted(files, key=lambda info: str(info.path))
+
+    def read(self, path: str) -> bytes | None:
+        """The contents of a file; None if there is none."""
+        try:
+            with self.filesystem.open_input_stream(path, compression=None) as stream:
+                contents: bytes = stream.read()
+                return contents
+        except FileNotFoundError:
+            return None
+
+    def temporary(self, path: str) -> str:
+        """A path next to another one, for a file that is still being written."""
+        folder, _, _ = path.rpartition("/")
+        return f"{folder}/{temporary_path(Path(folder)).name}"
+
+    def open_new(self, path: str) -> Any:
+        """A stream to a new file; makes its folder."""
+        if self.is_local:
+            make_folder(Path(path).parent)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE))
+        return self.filesystem.open_output_stream(path, compression=None)
+
+    def put_in_place(self, temporary: str, path: str) -> None:
+        """Give a written file its name; whoever looks sees all of it or nothing."""
+        if self.is_local:
+            flush(Path(temporary))
+            Path(temporary).replace(path)
+        else:
+            self.filesystem.move(temporary, path)
+
+    def write_whole(self, path: str, data: bytes) -> None:
+        """Replace the contents of a file."""
+        temporary = self.temporary(path)
+        with self.open_new(temporary) as stream:
+            stream.write(data)
+        self.put_in_place(temporary, path)
+
+    def remove(self, path: str) -> None:
+        """Remove a file if it is there."""
+        if self.info(path).type == fs.FileType.File:
+            self.filesystem.delete_file(path)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder with everything in it if it is there."""
+        if self.info(path).type == fs.FileType.Directory:
+            self.filesystem.delete_dir(path)
+
+
+def open_storage(text: str, environ: Mapping[str, str] = os.environ) -> Storage:
+    """The storage that an argument of the command line names: a path, or `s3://bucket/path`.
+
+    Raises:
+        InvalidUsage: it is an address of another kind.
+
+    """
+    if text.startswith(S3):
+        return Storage(_s3(environ), text.removeprefix(S3).rstrip("/"), is_local=False)
+    if "://" in text:
+        raise InvalidUsage(
+            f"{text}: expected a path or {S3}bucket/path", remedy="copy the files to one of them"
+        )
+    return Storage(fs.LocalFileSystem(), str(Path(text).absolute()), is_local=True)
+
+
+def _s3(environ: Mapping[str, str]) -> Any:
+    """An S3 filesystem; credentials and region come from the environment, as AWS defines them."""
+    endpoint = next((environ[name] for name in ENDPOINTS if environ.get(name)), "")
+    options: dict[str, Any] = {}
+    if endpoint:
+        url = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
+        options = {"endpoint_override": url.netloc, "scheme": url.scheme}
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    if region or endpoint:
+        options["region"] = region or "us-east-1"
+    return fs.S3FileSystem(**options)
+
+
+def _asked(path: str, ask: Any) -> Any:
+    try:
+        return ask()
+    except (OSError, pa.ArrowException) as err:
+        raise StorageUnreachable(
+            f"{path}: expected to be read, got {str(err).splitlines()[0][:300]}",
+            remedy=f"check the path, its rights, the credentials AWS_..., and {ENDPOINTS[0]}",
+        ) from err
+
+
+def not_found(text: str) -> NotFoundHere:
+    """The error for an input that does not exist."""
+    return NotFoundHere(
+        f"{text}: expected a file or a folder, got nothing", remedy="check the path"
+    )
