@@ -67,6 +67,7 @@ def test_the_service_loads_no_training_library(tmp_path: Path) -> None:
         "polars",
         "pyarrow",
         "matplotlib",
+        "grpc",
     }
 
 
