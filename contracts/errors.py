@@ -10,6 +10,7 @@ to do about it.
   x InvalidData          rows or files that do not fit the schema
   x CertificateFailed    the exported model does not answer like the fitted one
   x GateRefused          a version that may not be promoted
+    + EvaluationTooSmall   a version on which too few rows could decide
   x NotJustified         a retraining without a reason, or one that must wait
   x InvalidSplit         a traffic split that cannot be parsed
   x NotRegistered        no such model, version or production version
@@ -68,6 +69,10 @@ class GateRefused(PlatformError):
     """A version may not be promoted."""
 
     exit_code = 3
+
+
+class EvaluationTooSmall(GateRefused):
+    """Too few held-out rows to show what the evaluation must: more rows may decide."""
 
 
 class NotJustified(PlatformError):

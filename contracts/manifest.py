@@ -85,9 +85,11 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
     """Why a version was retrained, and on what; from the `RetrainingRequest`.
 
     It was trained on `rows_old` rows of the recipe's data and of earlier traffic, a share of
-    `old_share`, and on `rows_recent` labelled predictions from before `learned_until` (UTC).
-    Its held-out rows are labelled predictions from then on; `evaluation_series` names the
-    series of evaluations that they belong to.
+    `old_share`, and on `rows_recent` labelled predictions from before `learned_until` (UTC); or,
+    with `newest_rows`, on that number of the newest of these rows. Its held-out rows are labelled
+    predictions from then on; `evaluation_series` names the series of evaluations that they belong
+    to. `candidates` has the gate's metric, on validation rows, of every choice of rows that was
+    tried. `sought` is the improvement that its evaluation must be able to see.
     """
 
     retraining_id: str
@@ -99,6 +101,9 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
     old_share: float
     rows_old: int
     rows_recent: int
+    newest_rows: int = 0
+    candidates: dict[str, float] = msgspec.field(default_factory=dict)
+    sought: float = 0.0
 
 
 class Manifest(Document, frozen=True, kw_only=True):

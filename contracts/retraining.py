@@ -7,7 +7,7 @@ import msgspec
 from contracts.documents import Document
 
 Reason = Literal["performance", "drift", "schedule", "person", "forced"]
-State = Literal["started", "trained", "promoted", "refused", "failed", "abandoned"]
+State = Literal["started", "trained", "promoted", "refused", "failed", "abandoned", "waiting"]
 
 
 class RetrainingRequest(Document, frozen=True, kw_only=True):
@@ -23,7 +23,8 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
     production are compared on them. `evaluation_series` names the series of overlapping
     evaluations against one production version, whose comparisons count as attempts at the same
     evaluation. `episode` is the start of the alarm that this request responds to. `left_out`
-    counts the labels that were not used, by reason.
+    counts the labels that were not used, by reason. `sought` is the improvement of `metric` that
+    the evaluation must be able to see before it counts as an attempt; zero asks for nothing.
     """
 
     retraining_id: str
@@ -47,6 +48,8 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
     evaluation_end: str = msgspec.field(name="exam_end")
     evaluation_series: str = msgspec.field(name="exam")
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
+    metric: str = ""
+    sought: float = 0.0
 
 
 class Retraining(Document, frozen=True, kw_only=True):
@@ -54,7 +57,8 @@ class Retraining(Document, frozen=True, kw_only=True):
 
     `version` and `run_id` are the challenger's. `sentence` says in words where it stands.
     `owner` is `<host>:<pid>` of the process that runs it; `abandoned` means that this process
-    died before the end.
+    died before the end, and `waiting` that the evaluation turned out too small to see what it had
+    to, so that nothing was decided.
     """
 
     request: RetrainingRequest = msgspec.field(name="order")
@@ -65,3 +69,22 @@ class Retraining(Document, frozen=True, kw_only=True):
     version: int | None = None
     run_id: str = ""
     decision_id: str = ""
+
+
+class RetrainingWait(Document, frozen=True, kw_only=True):
+    """A retraining that waits for labelled rows; `waiting.json` until the next one begins.
+
+    The evaluation needs `rows_needed` rows from `rows_since` on, and there are `rows` of them.
+    `because` is the reason for the retraining and `episode` the start of the alarm it answers.
+    """
+
+    model: str
+    production_version: int
+    because: str
+    verdict_id: str = ""
+    episode: str = ""
+    rows_since: str
+    rows: int
+    rows_needed: int
+    sentence: str
+    made_at: str

@@ -31,6 +31,11 @@ class Baseline:
     reference: Reference
     is_served: bool = True
 
+    @property
+    def gate_metric(self) -> str:
+        """The metric by which the gate compares versions, or nothing."""
+        return self.manifest.gates[0].metric if self.manifest.gates else ""
+
     @cached_property
     def sample(self) -> ReferenceSample:
         """The version's held-out rows with their labels and predictions."""

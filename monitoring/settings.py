@@ -72,7 +72,9 @@ class MonitoringSettings:
         "minimum seconds between two retrainings of a model",
     )
     retrain_attempts: int = setting(
-        "SLIPWAY_MONITORING_RETRAIN_ATTEMPTS", 3, "maximum number of retrainings per alert"
+        "SLIPWAY_MONITORING_RETRAIN_ATTEMPTS",
+        3,
+        "refusals of one alarm from which on each further retraining waits for twice the rows",
     )
     retrain_rows: int = setting(
         "SLIPWAY_MONITORING_RETRAIN_ROWS",

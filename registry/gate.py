@@ -26,11 +26,13 @@ EVIDENCE_ORDER: tuple[Subject, ...] = (
 class Comparison:
     """What was measured of challenger and production on the same rows.
 
-    `evaluation` is None where they could not be compared; a check says why.
+    `evaluation` is None where they could not be compared; a check says why. It is `undecided`
+    if the rows are too few to show what they must: more rows may decide it.
     """
 
     checks: tuple[Check, ...]
     evaluation: Evaluation | None = None
+    undecided: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Judgement:
 
     checks: tuple[Check, ...]
     evaluation: Evaluation | None = None
+    undecided: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -77,7 +80,9 @@ def judge_version(
         checks += comparison.checks
     elif production is not None:
         checks += _intervals(candidate, production)
-    return Judgement(tuple(checks), comparison.evaluation if comparison else None)
+    if comparison is None:
+        return Judgement(tuple(checks))
+    return Judgement(tuple(checks), comparison.evaluation, comparison.undecided)
 
 
 def not_compared(subject: Subject, path: str, expected: str, why: PlatformError) -> Comparison:

@@ -12,6 +12,7 @@ from typing import Protocol
 from contracts.decision import Decision, PromotionOutcome
 from contracts.errors import (
     CorruptModel,
+    EvaluationTooSmall,
     GateRefused,
     InvalidData,
     NotRegistered,
@@ -249,7 +250,8 @@ def _evidence(judgement: Judgement, kept: Decision | None) -> tuple[str, ...]:
 
 def _refusal(request: _Request, case: _Case, decision: Decision) -> GateRefused:
     document = f"; see {decision.decision_id}.html of run {decision.run_id}" if request.keep else ""
-    return GateRefused(
+    undecided = case.judgement.undecided and len(case.judgement.reasons) == 1
+    return (EvaluationTooSmall if undecided else GateRefused)(
         f"{request.name} version {request.target} is not promoted: "
         + "; ".join(case.judgement.reasons),
         remedy=f'train a better version, or: slipway promote --force --because "..."{document}',

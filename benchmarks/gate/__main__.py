@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate.scenarios import Scenario, blunderer, classifier, regressor, true_improvement
+from metrics.alpha_spending import alpha_at_attempt
 from metrics.bootstrap_metrics import Resampled, Weights
 from metrics.interval import wilson
 from training.evaluation.bootstrap import (
     Improvement,
-    alpha_at_attempt,
     bootstrap_weights,
     degrees_of_freedom,
     improvement,

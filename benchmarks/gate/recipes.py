@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from metrics.alpha_spending import alpha_at_attempt
 from training.available import base_recipes
 from training.dataset import encoded_targets, load_table, split
 from training.evaluation.bootstrap import (
-    alpha_at_attempt,
     detectable_improvement,
     paired_improvement,
 )

@@ -3,30 +3,44 @@
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from contracts.errors import NotJustified
 from contracts.files import write_whole
 from contracts.names import Layout
-from contracts.retraining import Retraining, RetrainingRequest
+from contracts.retraining import Retraining, RetrainingRequest, RetrainingWait
 from contracts.times import parse_utc, utc_text
 from monitoring.labels.training_rows import TrainingRows, read_training_rows
+from monitoring.retraining.evaluation_plan import (
+    EvaluationNeeds,
+    Micros,
+    ReportedFall,
+    evaluation_needs,
+    evaluation_start,
+    reported_fall,
+)
 from monitoring.retraining.proposal import RetrainingProposal
 from monitoring.retraining.records import REQUEST_FILE, retraining_folder
 from monitoring.settings import MonitoringSettings
 
 ROWS_FILE = "labelled.parquet"
-EVALUATION_SHARE = 0.3
-"""Share of the recent labelled rows, the newest, on which both versions are compared."""
-CUT_TOLERANCE = 0.15
-"""By which share of the recent rows the cut may move, so that it lies between two times."""
-MAX_EVALUATION_ROWS = 20_000
-"""The held-out rows that a version carries at most."""
+
+
+@dataclass(frozen=True)
+class PlannedEvaluation:
+    """The recent rows, and the first of them on which both versions are compared.
+
+    `wait` says what is missing, if there are too few; `fall` is what the evaluation must see.
+    """
+
+    recent: pl.DataFrame
+    start: int
+    fall: ReportedFall | None = None
+    wait: RetrainingWait | None = None
 
 
 def read_labelled(
@@ -43,28 +57,93 @@ def read_labelled(
     )
 
 
-def check_labels(
-    proposal: RetrainingProposal, labelled: TrainingRows, settings: MonitoringSettings
-) -> RetrainingProposal:
-    """The proposal with the time from which rows are recent, and an objection if they are few."""
+def with_start(proposal: RetrainingProposal) -> RetrainingProposal:
+    """The proposal with the time from which rows are recent: since when production learned none."""
     manifest, trigger = proposal.baseline.manifest, proposal.trigger
     learned = manifest.retrained.learned_until if manifest.retrained else manifest.created_at
-    since = trigger.since or learned
-    n_recent = len(labelled.since(parse_utc(since)))
-    objections = list(proposal.objections)
+    return replace(proposal, trigger=replace(trigger, since=trigger.since or learned))
+
+
+def plan_evaluation(
+    proposal: RetrainingProposal,
+    labelled: TrainingRows,
+    settings: MonitoringSettings,
+    now: datetime,
+) -> PlannedEvaluation:
+    """Which rows are recent, which of them are the evaluation, and whether there are enough."""
+    since = proposal.trigger.since
+    recent = labelled.since(parse_utc(since))
+    n_recent = len(recent)
     if n_recent < settings.retrain_labels:
         left_out = ", ".join(f"{n:,} {why}" for why, n in labelled.left_out.items() if n)
-        objections.append(
+        sentence = (
             f"labels: expected at least {settings.retrain_labels:,} predictions with a label "
             f"since {since}, got {n_recent:,}" + (f" ({left_out})" if left_out else "")
         )
-    return replace(proposal, trigger=replace(trigger, since=since), objections=tuple(objections))
+        wait = _wait(proposal, since, (n_recent, settings.retrain_labels), sentence, now)
+        start = evaluation_start(_times(recent), EvaluationNeeds()) if n_recent else 0
+        return PlannedEvaluation(recent, start, wait=wait)
+    fall, needs = _needs(proposal, settings)
+    start = evaluation_start(_times(recent), needs)
+    rows = n_recent - start
+    if rows >= needs.rows and rows:
+        return PlannedEvaluation(recent, start, fall)
+    begin = max(since, utc_text(datetime.fromtimestamp(needs.not_before / 1e6, UTC)))
+    needed = max(needs.rows, 1)
+    sentence = (
+        f"exam: expected at least {needed:,} labelled predictions since {begin} that no exam has "
+        f"held{_seen_in(fall)}, got {rows:,}"
+    )
+    wait = _wait(proposal, begin, (rows, needed), sentence, now)
+    start = evaluation_start(_times(recent), EvaluationNeeds())
+    return PlannedEvaluation(recent, start, wait=wait)
+
+
+def _needs(
+    proposal: RetrainingProposal, settings: MonitoringSettings
+) -> tuple[ReportedFall | None, EvaluationNeeds]:
+    """What the evaluation must hold; nothing in particular where no verdict calls for it."""
+    trigger, baseline = proposal.trigger, proposal.baseline
+    if trigger.verdict is None or trigger.reason not in {"performance", "drift"}:
+        return None, EvaluationNeeds()
+    fall = None
+    if trigger.reason == "performance":
+        fall = reported_fall(trigger.verdict, baseline.gate_metric, trigger.since)
+    needs = evaluation_needs(
+        fall, proposal.before, baseline.digest, proposal.alarm_start, settings.retrain_attempts
+    )
+    return fall, needs
+
+
+def _seen_in(fall: ReportedFall | None) -> str:
+    if fall is None:
+        return ""
+    return f", to see half of the fall of {fall.size:.2g} in {fall.metric}"
+
+
+def _wait(
+    proposal: RetrainingProposal, since: str, rows: tuple[int, int], sentence: str, now: datetime
+) -> RetrainingWait:
+    trigger, baseline = proposal.trigger, proposal.baseline
+    return RetrainingWait(
+        model=baseline.name,
+        production_version=baseline.version,
+        because=trigger.because,
+        verdict_id=trigger.verdict_id,
+        episode=proposal.alarm_start,
+        rows_since=since,
+        rows=rows[0],
+        rows_needed=rows[1],
+        sentence=sentence,
+        made_at=utc_text(now),
+    )
 
 
 def write_request(
     layout: Layout,
     proposal: RetrainingProposal,
     labelled: TrainingRows,
+    plan: PlannedEvaluation,
     now: datetime,
     actor: str,
     *,
@@ -78,11 +157,18 @@ def write_request(
 
     """
     trigger, baseline = proposal.trigger, proposal.baseline
-    recent = labelled.since(parse_utc(trigger.since))
-    evaluated = _evaluation_rows(recent, proposal)
+    evaluated = plan.recent[plan.start :]
+    if not len(evaluated):
+        objections = proposal.objections or (
+            f"labels: expected some since {trigger.since}, got none",
+        )
+        raise NotJustified(
+            "; ".join(objections), remedy="send labels: slipway labels FILE, or POST /labels"
+        )
     data = io.BytesIO()
     labelled.rows.write_parquet(data)
     start, end = (utc_text(t) for t in (evaluated["time"][0], evaluated["time"][-1]))
+    is_of_gate = plan.fall is not None and plan.fall.metric == baseline.gate_metric
     request = RetrainingRequest(
         retraining_id=f"{baseline.name}-{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z",
         model=baseline.name,
@@ -98,13 +184,15 @@ def write_request(
         rows_file=ROWS_FILE,
         rows_sha256=hashlib.sha256(data.getbuffer()).hexdigest(),
         rows=len(labelled.rows),
-        recent_rows=len(recent),
+        recent_rows=len(plan.recent),
         evaluation_rows=len(evaluated),
         recent_start=trigger.since,
         evaluation_start=start,
         evaluation_end=end,
         evaluation_series=evaluation_series(proposal.before, baseline.digest, start),
         left_out={why: n for why, n in labelled.left_out.items() if n},
+        metric=plan.fall.metric if plan.fall else "",
+        sought=plan.fall.sought if plan.fall and is_of_gate else 0.0,
     )
     folder = retraining_folder(layout, request)
     write_whole(folder / ROWS_FILE, data.getvalue())
@@ -123,21 +211,6 @@ def evaluation_series(before: Sequence[Retraining], production_digest: str, star
     return f"{production_digest[:12]}-{start}"
 
 
-def _evaluation_rows(recent: pl.DataFrame, proposal: RetrainingProposal) -> pl.DataFrame:
-    """The newest of the recent rows.
-
-    The rows of a batch have one time, so the cut lies between two times if there is a change
-    near enough; a single batch is cut through.
-    """
-    if not len(recent):
-        since = proposal.trigger.since
-        objections = proposal.objections or (f"labels: expected some since {since}, got none",)
-        raise NotJustified(
-            "; ".join(objections), remedy="send labels: slipway labels FILE, or POST /labels"
-        )
-    wanted = len(recent) - max(round(EVALUATION_SHARE * len(recent)), 1)
-    times = recent["time"].to_physical().to_numpy()
-    changes = np.flatnonzero(np.diff(times)) + 1
-    near = changes[np.abs(changes - wanted) <= CUT_TOLERANCE * len(recent)]
-    cut = int(near[np.argmin(np.abs(near - wanted))]) if len(near) else wanted
-    return recent[max(cut, len(recent) - MAX_EVALUATION_ROWS) :]
+def _times(rows: pl.DataFrame) -> Micros:
+    times: Micros = rows["time"].dt.epoch("us").to_numpy()
+    return times

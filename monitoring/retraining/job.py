@@ -5,6 +5,7 @@ training. Whether the challenger is promoted is decided by the gate, through the
 the caller passes.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +13,20 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from contracts.errors import GateRefused, NotJustified, PlatformError
+from contracts.errors import EvaluationTooSmall, GateRefused, NotJustified, PlatformError
 from contracts.names import Layout
 from contracts.retraining import Retraining, RetrainingRequest, State
 from contracts.times import utc_text
 from monitoring.retraining import records
-from monitoring.retraining.dataset import check_labels, read_labelled, write_request
+from monitoring.retraining.dataset import (
+    PlannedEvaluation,
+    plan_evaluation,
+    read_labelled,
+    with_start,
+    write_request,
+)
 from monitoring.retraining.process import Train, run_training
-from monitoring.retraining.proposal import propose
+from monitoring.retraining.proposal import RetrainingProposal, propose
 from monitoring.settings import MonitoringSettings
 from registry.promote import Promotion
 from registry.store import Store
@@ -54,8 +61,8 @@ def retrain(
     `promote` the challenger becomes Production if the gate allows it; without, it waits.
 
     Raises:
-        NotJustified: nothing calls for it, it is too soon, or there are too few labels, and
-            `force` was not given; or another process is retraining the model.
+        NotJustified: nothing calls for it, it is too soon, or it waits for labels, and `force`
+            was not given; or another process is retraining the model.
         GateRefused: the challenger is not better beyond chance; it stays registered.
         NotRegistered: nothing of that name is in production.
         InvalidData, InvalidDocument, NotFoundHere: `because` cannot be understood or read.
@@ -65,12 +72,12 @@ def retrain(
     store.models.get(name)
     with records.retraining_lock(layout, name) as lock:
         records.close_abandoned(layout, name, store.versions.of(name), now=now)
-        proposal = propose(store, layout, name, because, settings, now)
+        proposal = with_start(propose(store, layout, name, because, settings, now))
         labelled = read_labelled(layout, proposal, settings, now)
-        proposal = check_labels(proposal, labelled, settings)
-        if proposal.objections and not force:
-            raise _not_justified(proposal.objections)
-        request, path = write_request(layout, proposal, labelled, now, actor, force=force)
+        plan = plan_evaluation(proposal, labelled, settings, now)
+        proposal = _checked(layout, proposal, plan, force=force)
+        request, path = write_request(layout, proposal, labelled, plan, now, actor, force=force)
+        records.remove_wait(layout, name)
         started = _started(layout, request, now)
         trained = _trained(layout, started, path, train, settings.retrain_timeout_s, lock)
         return _promoted(layout, trained, promote)
@@ -94,6 +101,26 @@ def require_justified(
     objections = propose(store, layout, name, because, settings, now).objections
     if objections:
         raise _not_justified(objections)
+
+
+def _checked(
+    layout: Layout, proposal: RetrainingProposal, plan: PlannedEvaluation, *, force: bool
+) -> RetrainingProposal:
+    """The proposal with everything against it; a retraining that only lacks rows is recorded.
+
+    Raises:
+        NotJustified: there is something against it, and `force` was not given.
+
+    """
+    if plan.wait is None:
+        objections = proposal.objections
+    else:
+        objections = (*proposal.objections, plan.wait.sentence)
+        if not proposal.objections and not force:
+            records.write_wait(layout, plan.wait)
+    if objections and not force:
+        raise _not_justified(objections)
+    return dataclasses.replace(proposal, objections=objections)
 
 
 def _not_justified(objections: Sequence[str]) -> NotJustified:
@@ -138,6 +165,9 @@ def _promoted(layout: Layout, trained: Retraining, promote: Promote | None) -> R
     because = f"retraining {request.retraining_id}: {request.because}"[:MAX_REASON]
     try:
         promotion = promote(trained.version, because)
+    except EvaluationTooSmall as err:
+        _changed(layout, trained, "waiting", err.what)
+        raise
     except GateRefused as err:
         _changed(layout, trained, "refused", err.what)
         raise

@@ -18,7 +18,6 @@ from monitoring.retraining.trigger import (
     RetrainingTrigger,
     TriggerEvaluation,
     evaluate_trigger,
-    too_often,
     too_soon,
 )
 from monitoring.settings import MonitoringSettings
@@ -74,8 +73,6 @@ def propose(
     before = read_retrainings(layout, name)
     if trigger.reason != "person":
         objections.append(too_soon(before, settings.retrain_pause_s, now=now))
-    if alarm:
-        objections.append(too_often(before, alarm, version, settings.retrain_attempts))
     return RetrainingProposal(trigger, baseline, alarm, before, tuple(filter(None, objections)))
 
 

@@ -1,7 +1,8 @@
 """The records of a model's retrainings, and the lock that allows one at a time.
 
 Each lies in `var/retrainings/<model>/<id>/`: the request in `order.json`, the rows that it names,
-and `retraining.json`, which holds the state and is replaced as a whole at each step.
+and `retraining.json`, which holds the state and is replaced as a whole at each step. What a
+model's next retraining waits for is in `var/retrainings/<model>/waiting.json`.
 """
 
 import contextlib
@@ -16,12 +17,13 @@ from msgspec.structs import replace
 from contracts.errors import NotJustified
 from contracts.files import try_lock, write_whole
 from contracts.names import TAG_RETRAINING, Layout
-from contracts.retraining import Retraining, RetrainingRequest
+from contracts.retraining import Retraining, RetrainingRequest, RetrainingWait
 from contracts.times import utc_text
 from registry.mlflow_store.versions import StoredVersion
 
 RECORD_FILE = "retraining.json"
 REQUEST_FILE = "order.json"
+WAIT_FILE = "waiting.json"
 LOCK_FILE = ".lock"
 
 
@@ -80,6 +82,21 @@ def read_retrainings(layout: Layout, name: str) -> list[Retraining]:
     """
     paths = sorted(layout.retrainings(name).glob(f"*/{RECORD_FILE}"))
     return [Retraining.read(path.read_bytes(), str(path)) for path in paths]
+
+
+def write_wait(layout: Layout, wait: RetrainingWait) -> None:
+    """Record that a model's retraining waits for labelled rows.
+
+    Raises:
+        Unwritable: the folder cannot be written.
+
+    """
+    write_whole(layout.retrainings(wait.model) / WAIT_FILE, wait.write_pretty())
+
+
+def remove_wait(layout: Layout, name: str) -> None:
+    """Remove the record of a model's wait, if there is one."""
+    (layout.retrainings(name) / WAIT_FILE).unlink(missing_ok=True)
 
 
 def close_abandoned(

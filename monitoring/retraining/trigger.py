@@ -124,21 +124,3 @@ def too_soon(before: Sequence[Retraining], pause_s: float, *, now: datetime) -> 
         f"retraining: the last one began at {utc_text(last)}; the next is allowed from "
         f"{utc_text(allowed)} on (pause: {pause_s:g} s)"
     )
-
-
-def too_often(
-    before: Sequence[Retraining], alarm_start: str, version: int, max_attempts: int
-) -> str:
-    """An objection if enough retrainings of a version answered an alarm already, or nothing."""
-    answers = [
-        r
-        for r in before
-        if r.request.episode == alarm_start and r.request.production_version == version
-    ]
-    if len(answers) < max_attempts:
-        return ""
-    states = ", ".join(r.state for r in answers)
-    return (
-        f"retraining: expected at most {max_attempts} for the alarm since {alarm_start}, got "
-        f"{len(answers)} already ({states})"
-    )

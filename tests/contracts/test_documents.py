@@ -18,7 +18,7 @@ from contracts.process_error import ProcessError
 from contracts.pull import PullResult
 from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
-from contracts.retraining import Retraining, RetrainingRequest
+from contracts.retraining import Retraining, RetrainingRequest, RetrainingWait
 from contracts.scored_output import ScoredFile, ScoredOutput
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
@@ -46,6 +46,7 @@ KINDS: dict[str, type[Document]] = {
     "scoredfile": ScoredFile,
     "scoredoutput": ScoredOutput,
     "retraining": Retraining,
+    "retrainingwait": RetrainingWait,
     "traffic": TrafficRecord,
     "trafficsplit": TrafficSplit,
     "verdict": Verdict,

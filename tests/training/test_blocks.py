@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from metrics.alpha_spending import alpha_at_attempt
 from training.evaluation.blocks import row_advantages, row_dependence
 from training.evaluation.bootstrap import (
     CHUNK,
-    alpha_at_attempt,
     bootstrap_weights,
     paired_improvement,
 )

@@ -13,11 +13,11 @@ from sklearn import metrics as sk
 
 from benchmarks.gate.__main__ import NO_BETTER, compared
 from contracts.manifest import Task
+from metrics.alpha_spending import alpha_at_attempt
 from tests import tiny
 from training.dataset import encoded_targets, targets_of
 from training.evaluation.bootstrap import (
     Improvement,
-    alpha_at_attempt,
     bootstrap_weights,
     detectable_improvement,
     improvement,
@@ -284,3 +284,13 @@ def test_several_targets_have_a_column_each() -> None:
 
     assert encoded(tiny.pair(), table).shape == (60, 2)
     assert set(encoded(tiny.binary(), table)) == {0, 1}
+
+
+def test_what_an_evaluation_can_see_does_not_depend_on_who_is_better() -> None:
+    better = Improvement(0.02, low=0.001, high=0.04, standard_error=0.01, dof=99)
+    worse = Improvement(-0.02, low=-0.04, high=0.0, standard_error=0.01, dof=99)
+    blind = better.without_result(100)
+
+    assert blind == worse.without_result(100)
+    assert blind.difference == 0
+    assert blind.standard_error == pytest.approx(np.hypot(0.01, 0.002))

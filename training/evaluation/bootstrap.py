@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from contracts.manifest import Task
+from metrics.alpha_spending import ALPHA, detectable_difference
 from metrics.bootstrap_metrics import Resampled, WeightedMetric, Weights
 from training.evaluation.blocks import RowDependence, row_advantages, row_dependence
 from training.evaluation.predictions import Predictions
 from training.metrics import METRICS, Target
 
-ALPHA = 0.05
-"""The share of worthless challengers that may be promoted, over all attempts at one evaluation."""
-POWER = 0.8
 RESAMPLES = 2000
 """The standard error moves by 1 / sqrt(2 * 2000) = 1.6 % from seed to seed, the skewness by
 sqrt(6 / 2000) = 0.055."""
@@ -48,20 +46,14 @@ class Improvement:
     standard_error: float
     dof: float
 
+    def without_result(self, n_rows: int) -> "Improvement":
+        """This uncertainty about no difference, whoever is better on these rows.
 
-def alpha_at_attempt(attempt: int) -> float:
-    """The part of `ALPHA` that this attempt may spend: alpha * 6 / (pi^2 k^2).
-
-    The terms add up to alpha over any number of attempts (Euler 1735). By Bonferroni's
-    inequality no series of attempts promotes a worthless challenger more often than that,
-    however the series ends: alpha-spending, Foster and Stine (2008), JRSS B 70.
-
-    >>> round(alpha_at_attempt(1), 4)
-    0.0304
-    >>> round(sum(alpha_at_attempt(k) for k in range(1, 100_000)), 4)
-    0.05
-    """
-    return float(ALPHA * 6 / (np.pi * attempt) ** 2)
+        The squared differences of rows are kept, so `standard_error` is that of rows whose mean
+        is zero: it does not depend on the sign of the difference.
+        """
+        error = float(np.hypot(self.standard_error, self.difference / np.sqrt(max(n_rows, 1))))
+        return Improvement(0.0, 0.0, 0.0, error, self.dof)
 
 
 def bootstrap_weights(n_rows: int, seed: int = SEED, block: int = 1) -> Iterator[Weights]:
@@ -137,16 +129,13 @@ def _skewed(quantile: float, resampled: Resampled) -> float:
 
 
 def detectable_improvement(found: Improvement, alpha: float) -> float:
-    """The true improvement whose lower bound is above zero in `POWER` of such evaluations.
-
-    In standard errors it is the sum of two quantiles, here 1.875 and 0.842:
+    """The true improvement whose lower bound is above zero in 80 of 100 such evaluations.
 
     >>> many_rows = Improvement(0.0, 0.0, 0.0, standard_error=1.0, dof=1e9)
-    >>> round(detectable_improvement(many_rows, alpha_at_attempt(1)), 2)
+    >>> round(detectable_improvement(many_rows, 0.0304), 2)
     2.72
     """
-    quantiles = stats.t.isf(alpha, found.dof) + stats.t.ppf(POWER, found.dof)
-    return float(found.standard_error * quantiles)
+    return detectable_difference(found.standard_error, found.dof, alpha)
 
 
 def is_better(found: Improvement, margin: float) -> bool:

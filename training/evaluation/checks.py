@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.decision import Check, Subject
+from metrics.alpha_spending import ALPHA, alpha_at_attempt
 from training.evaluation.bootstrap import (
-    ALPHA,
     Improvement,
-    alpha_at_attempt,
     detectable_improvement,
     is_better,
     paired_improvement,
@@ -48,6 +47,19 @@ def metric_check(evaluation: PairedEvaluation, found: Improvement, attempt: int)
         least = detectable_improvement(found, alpha)
         sentence += f"; this exam detects an improvement of {least:.2g} in 80 of 100 cases"
     return _check("metric", evaluation.metric, expected, got, sentence, passed=passed)
+
+
+def blind_check(evaluation: PairedEvaluation, detectable: float, sought: float) -> Check:
+    """Refuses: the evaluation has too few rows to see what it must, so it decides nothing."""
+    n_rows = len(evaluation.rows)
+    expected = f"an improvement of {sought:.2g} in {evaluation.metric} to be detected"
+    got = f"{detectable:.2g} in 80 of 100 cases on {n_rows} rows"
+    needed = int(np.ceil(n_rows * (detectable / sought) ** 2))
+    sentence = (
+        f"exam: expected {expected}, got {got}; nothing is decided, and no attempt is counted: "
+        f"about {needed:,} rows are needed"
+    )
+    return _check("exam", "exam", expected, got, sentence, passed=False)
 
 
 def segment_checks(evaluation: PairedEvaluation) -> Iterator[Check]:

@@ -3,19 +3,20 @@
 import tempfile
 from pathlib import Path
 
-from contracts.decision import Evaluation
+from contracts.decision import Check, Evaluation
 from contracts.errors import CorruptModel, InvalidData, InvalidRecipe, NotRegistered
 from contracts.names import Layout
+from metrics.alpha_spending import alpha_at_attempt
 from registry.gate import Comparison, not_compared
 from registry.store import Store
 from training.evaluation.bootstrap import (
     RESAMPLES,
     Improvement,
-    alpha_at_attempt,
     detectable_improvement,
     paired_improvement,
 )
 from training.evaluation.checks import (
+    blind_check,
     calibration_check,
     latency_checks,
     metric_check,
@@ -74,6 +75,9 @@ def compare_versions(
             evaluation = evaluate_pair(recipe, ours, theirs)
         except (InvalidData, InvalidRecipe, CorruptModel) as err:
             return not_compared("exam", "exam", "rows that both versions held out", err)
+        blind = _blind_check(store, evaluation, ours, theirs)
+        if blind is not None:
+            return Comparison((blind,), undecided=True)
         # Counted before any result is known, so that a bad one counts too.
         attempt = count_attempt(store, evaluation.digest, ours, theirs)
         found = _improvement(evaluation, alpha_at_attempt(attempt))
@@ -97,13 +101,47 @@ def count_attempt(
     result cannot differ.
     """
     name = challenger.manifest.name
+    with store.lock(name):
+        attempt, key = _attempt(store, evaluation, challenger, production)
+        if key not in store.models.get(name).tags:
+            store.models.set_tag(name, key, str(attempt))
+        return attempt
+
+
+def _attempt(
+    store: Store, evaluation: str, challenger: ModelVersion, production: ModelVersion
+) -> tuple[int, str]:
+    """The number of an attempt, counted or to come, and the tag that counts it."""
     prefix = f"{TAG_ATTEMPT}{evaluation[:16]}."
     key = f"{prefix}{challenger.digest[:12]}-{production.digest[:12]}"
-    with store.lock(name):
-        counted = {k: v for k, v in store.models.get(name).tags.items() if k.startswith(prefix)}
-        if key not in counted:
-            store.models.set_tag(name, key, str(len(counted) + 1))
-        return int(counted.get(key, len(counted) + 1))
+    tags = store.models.get(challenger.manifest.name).tags
+    counted = {k: v for k, v in tags.items() if k.startswith(prefix)}
+    return int(counted.get(key, len(counted) + 1)), key
+
+
+def _blind_check(
+    store: Store,
+    evaluation: PairedEvaluation,
+    challenger: ModelVersion,
+    production: ModelVersion,
+) -> Check | None:
+    """A check that refuses, if the evaluation cannot see what its retraining must show.
+
+    Only the standard error is looked at, which says nothing about who is better, so nothing is
+    spent. An attempt that is counted already is decided as it was.
+    """
+    retrained = challenger.manifest.retrained
+    if retrained is None or not retrained.sought:
+        return None
+    attempt, key = _attempt(store, evaluation.digest, challenger, production)
+    if key in store.models.get(challenger.manifest.name).tags:
+        return None
+    alpha = alpha_at_attempt(attempt)
+    found = _improvement(evaluation, alpha)
+    detectable = detectable_improvement(found.without_result(len(evaluation.rows)), alpha)
+    if detectable <= retrained.sought:
+        return None
+    return blind_check(evaluation, detectable, retrained.sought)
 
 
 def _improvement(evaluation: PairedEvaluation, alpha: float) -> Improvement:

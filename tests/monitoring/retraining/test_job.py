@@ -1,26 +1,31 @@
 """A retraining trains a challenger on recent labelled traffic, and the gate decides on it."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.decision_rule import Scores
-from contracts.errors import GateRefused
-from contracts.retraining import Retraining
+from contracts.errors import EvaluationTooSmall, GateRefused, NotJustified
+from contracts.retraining import Retraining, RetrainingRequest, RetrainingWait
 from contracts.schema import Value
 from monitoring.baseline import find_baseline
+from monitoring.retraining.process import Trained
 from monitoring.retraining.records import read_retrainings
 from registry.lineage import lineage
 from registry.production import reconcile
 from tests import tiny
 from tests.conftest import Workplace
 from tests.monitoring.retraining.scenario import (
+    HOUR,
     START,
     judge_hour,
     log_hour,
     manifest_of,
     promote_through_gate,
     retrain_tiny,
+    train_in_process,
 )
 from tests.monitoring.scenarios import turned
 from training.dataset import plain_rows
@@ -33,6 +38,11 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
 ) -> None:
     log_hour(served, turned(1_200, 5), START)
     verdict = judge_hour(served, START)
+    with pytest.raises(NotJustified, match="no exam has held, to see half of the fall of"):
+        retrain_tiny(served, verdict.verdict_id)
+    waiting = served.layout.retrainings("tiny") / "waiting.json"
+    wait = RetrainingWait.read(waiting.read_bytes())
+    log_hour(served, turned(600, 6), START + HOUR)
     done = retrain_tiny(served, verdict.verdict_id, promote=partial(promote_through_gate, served))
     made = manifest_of(served, 2).retrained
     fresh = turned(2_000, 77)
@@ -42,6 +52,11 @@ def test_a_world_that_turned_is_learned_and_promoted_and_names_its_verdict(
     before, after = (auc(truth, _scores(served, v, rows), 0.6) for v in (1, 2))
 
     assert verdict.decision == "performance"
+    # The hour that showed the fall is no evidence for a challenger that learned it.
+    assert (wait.rows, wait.rows_since) == (0, f"{START + HOUR:%Y-%m-%dT%H:%M:%S.%f}Z")
+    assert wait.rows_needed >= 100
+    assert not waiting.exists()
+    assert done.request.evaluation_rows <= 600
     assert (done.state, done.version, done.request.reason) == ("promoted", 2, "performance")
     assert reconcile(served.store, "tiny") == 2
     assert before < 0.5
@@ -86,3 +101,24 @@ def test_where_the_world_is_as_it_was_old_rows_stay_and_the_gate_refuses(
     assert reconcile(served.store, "tiny") == 1
     assert made is not None
     assert made.old_share == 1.0
+
+
+def test_an_exam_that_cannot_see_what_it_must_decides_nothing_and_is_no_attempt(
+    served: Workplace,
+) -> None:
+    """The challenger would pass; what must be seen is far below what these rows can show."""
+    log_hour(served, turned(1_200, 5), START)
+
+    def train(path: Path, timeout_s: float, lock: int) -> Trained:
+        request = RetrainingRequest.read(path.read_bytes())
+        path.write_bytes(replace(request, metric="roc_auc", sought=0.001).write_pretty())
+        return train_in_process(served, path, timeout_s, lock)
+
+    promoting = partial(promote_through_gate, served)
+    with pytest.raises(EvaluationTooSmall, match="nothing is decided, and no attempt is counted"):
+        retrain_tiny(served, "the world turned", train=train, promote=promoting)
+    (done,) = read_retrainings(served.layout, "tiny")
+
+    assert (done.state, done.version) == ("waiting", 2)
+    assert reconcile(served.store, "tiny") == 1
+    assert not [tag for tag in served.store.models.get("tiny").tags if "slipway.exam" in tag]

@@ -12,6 +12,7 @@ from tests import tiny
 from tests.conftest import Workplace
 from tests.monitoring.retraining.scenario import (
     GOLDEN,
+    HOUR,
     NOW,
     START,
     judge_hour,
@@ -41,6 +42,7 @@ def test_it_is_refused_with_numbers_and_done_with_force(served: Workplace) -> No
 
 def test_a_verdict_on_another_version_calls_for_nothing(served: Workplace) -> None:
     log_hour(served, turned(1_200, 5), START)
+    log_hour(served, turned(600, 6), START + HOUR)
     verdict = judge_hour(served, START)
     retrain_tiny(served, verdict.verdict_id, promote=partial(promote_through_gate, served))
     with pytest.raises(NotJustified, match="on version 2, which is in production, got one on ver"):

@@ -15,6 +15,7 @@ from monitoring.retraining.process import Trained
 from monitoring.retraining.records import read_retrainings, retraining_lock
 from tests.conftest import Workplace
 from tests.monitoring.retraining.scenario import (
+    HOUR,
     NOW,
     START,
     judge_hour,
@@ -73,6 +74,7 @@ def test_a_training_process_keeps_the_lock_of_a_starter_that_was_killed(tmp_path
 
 def test_a_retraining_whose_process_died_is_called_abandoned_and_counts(served: Workplace) -> None:
     log_hour(served, turned(1_200, 5), START)
+    log_hour(served, turned(600, 6), START + HOUR)
     verdict = judge_hour(served, START)
 
     def killed(*_: object) -> Trained:
