@@ -16,8 +16,9 @@ from contracts.errors import InvalidData
 from contracts.retraining import RetrainingRequest
 from tests import tiny
 from tests.monitoring.scenarios import turned
-from training.retraining.old_data_share import retraining_data
+from training.retraining.dataset import retraining_data
 from training.retraining.partition import partition
+from training.retraining.row_choice import RowChoice
 
 REQUEST = RetrainingRequest.read(
     (Path(__file__).parents[1] / "contracts/golden/order.v1.json").read_bytes(), "golden"
@@ -131,3 +132,34 @@ def test_rows_that_today_refuses_are_left_out_and_new_features_are_missing() -> 
 def test_too_few_rows_are_refused(recipe: Any, traffic: pd.DataFrame, says: str) -> None:
     with pytest.raises(InvalidData, match=says):
         partition(recipe, request(len(traffic), len(traffic), len(traffic) // 3), traffic)
+
+
+def test_windows_of_the_newest_rows_reach_as_far_back_as_traffic() -> None:
+    """The world turned in the traffic before: the newest rows are right, the older ones wrong."""
+    recipe = replace(RECIPE, load=lambda: tiny.people(3_000, 99))
+    traffic = as_traffic(pd.concat([tiny.people(1_000, 7), turned(2_000, 8)], ignore_index=True))
+    asked = request(3_000, 1_000, 300)
+    parts = partition(recipe, asked, traffic)
+    made = retraining_data(recipe, asked, parts, 0).retrained
+
+    # Rows that are copies of others by chance are left out.
+    assert 1_990 <= parts.earlier_rows <= 2_000
+    assert made is not None
+    tried, n = made.candidates, len(parts.recent)
+    assert {"a constant", "100% of the older rows", f"the newest {2 * n:,} rows"} <= set(tried)
+    # A window of eight times the recent rows would reach into the recipe's table.
+    assert f"the newest {4 * n:,} rows" in tried
+    assert f"the newest {8 * n:,} rows" not in tried
+    assert tried["a constant"] == 0.5
+    assert tried[f"the newest {4 * n:,} rows"] > tried["100% of the older rows"] + 0.1
+    # All of these rows are from the world as it is, and nearly none of them is missing.
+    assert made.newest_rows == made.rows_old + made.rows_recent == 4 * n
+
+
+def test_a_candidate_learns_the_newest_rows_in_their_order() -> None:
+    old, recent = (pd.DataFrame({"x": range(*ends)}) for ends in ((0, 10), (10, 14)))
+
+    assert RowChoice(newest=6).learned(old, recent, 0).x.tolist() == [8, 9, 10, 11, 12, 13]
+    assert RowChoice(newest=3).learned(old, recent, 0).x.tolist() == [11, 12, 13]
+    assert RowChoice(0.0).learned(old, recent, 0).x.tolist() == [10, 11, 12, 13]
+    assert len(RowChoice(0.5).learned(old, recent, 0)) == 9

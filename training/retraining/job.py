@@ -12,7 +12,7 @@ from contracts.retraining import RetrainingRequest
 from registry.store import Store
 from training.dataset import TrainingData
 from training.recipe import Recipe
-from training.retraining.old_data_share import retraining_data
+from training.retraining.dataset import retraining_data
 from training.retraining.partition import partition
 from training.run import TrainedVersion, train_recipe
 

@@ -2,7 +2,7 @@
 
 The labelled traffic of a request lies in time as `earlier | recent | validation | holdout`.
 Candidates that keep more or less of the old rows (the recipe's own, and earlier traffic) are
-fitted on `old` and `recent` and compared on `validation`; see `training.retraining.old_data_share`.
+fitted on `old` and `recent` and compared on `validation`; see `training.retraining.row_choice`.
 No model sees the held-out rows before the gate.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contracts.errors import InvalidData
 from contracts.retraining import RetrainingRequest
@@ -24,12 +25,16 @@ MIN_CLASS_ROWS = 10
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of a retraining, with features and targets; no row is in two of them."""
+    """The rows of a retraining, with features and targets; no row is in two of them.
+
+    The last `earlier_rows` of the old ones are traffic, in the order of time.
+    """
 
     old: pd.DataFrame
     recent: pd.DataFrame
     validation: pd.DataFrame
     holdout: pd.DataFrame
+    earlier_rows: int = 0
 
 
 def partition(recipe: Recipe, request: RetrainingRequest, labelled: pd.DataFrame) -> Partition:
@@ -52,7 +57,14 @@ def partition(recipe: Recipe, request: RetrainingRequest, labelled: pd.DataFrame
     old = pd.concat([table, earlier], ignore_index=True)
     validation = _without(recipe, before.iloc[cut:], holdout)
     recent = _without(recipe, before.iloc[:cut], holdout, validation)
-    found = Partition(_without(recipe, old, holdout, validation), recent, validation, holdout)
+    is_kept = ~_are_copies(recipe, old, holdout, validation)
+    found = Partition(
+        old[is_kept].reset_index(drop=True),
+        recent,
+        validation,
+        holdout,
+        earlier_rows=int(is_kept[len(table) :].sum()),
+    )
     _check_enough(recipe, request, found)
     return found
 
@@ -81,8 +93,12 @@ def _as_table(recipe: Recipe, labelled: pd.DataFrame) -> pd.DataFrame:
 
 def _without(recipe: Recipe, rows: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
     """The rows without copies of others: of each as many as the others have of it."""
+    return rows[~_are_copies(recipe, rows, *others)].reset_index(drop=True)
+
+
+def _are_copies(recipe: Recipe, rows: pd.DataFrame, *others: pd.DataFrame) -> NDArray[np.bool_]:
     known = np.concatenate([_keys(recipe, other) for other in others])
-    return rows[~copies(_keys(recipe, rows), known)].reset_index(drop=True)
+    return copies(_keys(recipe, rows), known)
 
 
 def _keys(recipe: Recipe, rows: pd.DataFrame) -> Keys:
