@@ -42,6 +42,10 @@ class PlannedEvaluation:
     fall: ReportedFall | None = None
     wait: RetrainingWait | None = None
 
+    def sought_in(self, metric: str) -> float:
+        """The improvement of a metric that the evaluation must see; 0 if the fall is in another."""
+        return self.fall.sought if self.fall and self.fall.metric == metric else 0.0
+
 
 def read_labelled(
     layout: Layout, proposal: RetrainingProposal, settings: MonitoringSettings, now: datetime
@@ -159,16 +163,10 @@ def write_request(
     trigger, baseline = proposal.trigger, proposal.baseline
     evaluated = plan.recent[plan.start :]
     if not len(evaluated):
-        objections = proposal.objections or (
-            f"labels: expected some since {trigger.since}, got none",
-        )
-        raise NotJustified(
-            "; ".join(objections), remedy="send labels: slipway labels FILE, or POST /labels"
-        )
+        raise _no_label(proposal)
     data = io.BytesIO()
     labelled.rows.write_parquet(data)
     start, end = (utc_text(t) for t in (evaluated["time"][0], evaluated["time"][-1]))
-    is_of_gate = plan.fall is not None and plan.fall.metric == baseline.gate_metric
     request = RetrainingRequest(
         retraining_id=f"{baseline.name}-{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z",
         model=baseline.name,
@@ -192,12 +190,20 @@ def write_request(
         evaluation_series=evaluation_series(proposal.before, baseline.digest, start),
         left_out={why: n for why, n in labelled.left_out.items() if n},
         metric=plan.fall.metric if plan.fall else "",
-        sought=plan.fall.sought if plan.fall and is_of_gate else 0.0,
+        sought=plan.sought_in(baseline.gate_metric),
     )
     folder = retraining_folder(layout, request)
     write_whole(folder / ROWS_FILE, data.getvalue())
     write_whole(folder / REQUEST_FILE, request.write_pretty())
     return request, folder / REQUEST_FILE
+
+
+def _no_label(proposal: RetrainingProposal) -> NotJustified:
+    nothing = f"labels: expected some since {proposal.trigger.since}, got none"
+    return NotJustified(
+        "; ".join(proposal.objections or (nothing,)),
+        remedy="send labels: slipway labels FILE, or POST /labels",
+    )
 
 
 def evaluation_series(before: Sequence[Retraining], production_digest: str, start: str) -> str:

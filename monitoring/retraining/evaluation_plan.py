@@ -28,7 +28,7 @@ MAX_EVALUATION_ROWS = 20_000
 RECOVERABLE_SHARE = 0.5
 """Share of the reported fall that an evaluation must be able to see: a challenger seldom wins all
 of it back, since the world may also have become harder to predict."""
-ANSWERED: frozenset[str] = frozenset({"trained", "promoted", "refused"})
+EVALUATED_STATES: frozenset[str] = frozenset({"trained", "promoted", "refused"})
 """States of retrainings whose evaluation may have been looked at."""
 MAX_DOUBLINGS = 10
 GROWTH_OF_BLIND = 1.5
@@ -133,7 +133,7 @@ def evaluation_needs(
       evaluation needs twice the rows of the previous one.
     """
     same = [r for r in answers if r.request.production_digest == production_digest]
-    seen = [r for r in same if r.state in ANSWERED]
+    seen = [r for r in same if r.state in EVALUATED_STATES]
     blind = [r.request for r in same if r.state == "waiting" and r.request.episode == alarm_start]
     refused = [r for r in seen if r.request.episode == alarm_start and r.state == "refused"]
     rows = rows_to_see(fall) if fall else 0

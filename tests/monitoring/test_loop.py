@@ -131,6 +131,15 @@ def judged_right(layout: Layout, version: int) -> bool:
     )
 
 
+def is_served_with_traffic(service: Service, version: int, seed: int) -> bool:
+    """Whether a version answers; traffic goes on: a window's lesson is examined on later ones."""
+    more = turned(150, seed)
+    answers, _ = asked(service, more)
+    tell_truth(service, answers, more)
+    time.sleep(1)
+    return int(ask(service, "/models/tiny", None, "GET")[1]["version"]) == version
+
+
 def test_the_world_turns_and_the_service_becomes_right_again_automatically(
     checkout: Checkout, tmp_path: Path
 ) -> None:
@@ -151,19 +160,8 @@ def test_the_world_turns_and_the_service_becomes_right_again_automatically(
         answers, wrong = asked(service, world)
         tell_truth(service, answers, world)
 
-        def version() -> int:
-            return int(ask(service, "/models/tiny", None, "GET")[1]["version"])
-
-        def is_replaced() -> bool:
-            """Traffic goes on: what is learned from one window is examined on later ones."""
-            more = turned(150, next(seeds))
-            answers, _ = asked(service, more)
-            tell_truth(service, answers, more)
-            time.sleep(1)
-            return version() == 2
-
         seeds = itertools.count(100)
-        awaited(is_replaced, logs, 240)
+        awaited(lambda: is_served_with_traffic(service, 2, next(seeds)), logs, 240)
         fresh = turned(1_500, 7)
         answers, right = asked(service, fresh)
         tell_truth(service, answers, fresh)

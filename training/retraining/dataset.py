@@ -18,7 +18,7 @@ from training.notes import add_note
 from training.recipe import Recipe
 from training.retraining.partition import Partition
 from training.retraining.row_choice import (
-    CONSTANT,
+    CONSTANT_BASELINE,
     RowChoice,
     Selection,
     can_be_learned,
@@ -64,7 +64,7 @@ def _selection(recipe: Recipe, found: Partition, seed: int) -> Selection:
     metric = recipe.gates[0].metric
     sign = METRICS[recipe.task][metric].sign
     ours = selection.metrics.get(selection.choice.name)
-    constant = selection.metrics[CONSTANT]
+    constant = selection.metrics[CONSTANT_BASELINE]
     if ours is not None and sign * ours <= sign * constant:
         add_note(
             f"{metric} is {ours:.4g} on {len(found.validation):,} validation rows and "

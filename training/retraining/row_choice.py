@@ -28,7 +28,7 @@ WINDOWS = (8.0, 4.0, 2.0, 0.5, 0.25)
 """The lengths of windows of the newest rows that are tried, in lengths of the recent rows."""
 MIN_WINDOW_ROWS = 4 * MIN_TABLE_ROWS
 """A shorter window is not tried: its model would be noise."""
-CONSTANT = "a constant"
+CONSTANT_BASELINE = "a constant"
 """The name of the simple baseline: the shares of the classes, or the mean, of the recent rows."""
 
 
@@ -89,7 +89,7 @@ def select_rows(recipe: Recipe, found: Partition, seed: int) -> Selection:
     }
     constant = _constant(recipe, found, len(target))
     named = {choice.name: float(value) for choice, value in values.items()}
-    named[CONSTANT] = float(metric.value(target, constant.scores, constant.threshold))
+    named[CONSTANT_BASELINE] = float(metric.value(target, constant.scores, constant.threshold))
     if not candidates:
         return Selection(RowChoice(), named)
     best = max(values, key=lambda choice: metric.sign * values[choice])
