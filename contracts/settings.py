@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from contracts.errors import InvalidSetting
 
 PREFIX = "SLIPWAY_"
-PACKAGES = ("SERVICE", "TRAINING", "REGISTRY", "MONITORING")
+PACKAGES = ("SERVICE", "STREAM", "TRAINING", "REGISTRY", "MONITORING")
 SHARED = ("SLIPWAY_VAR",)
 """Variables that more than one package reads."""
 

@@ -26,6 +26,7 @@ from slipway.commands import (
     simulate,
     size,
     status,
+    stream,
     traffic_split,
     train,
     versions,
@@ -55,7 +56,7 @@ app = typer.Typer(
 )
 for command in (
     *(new, train, promote, versions),
-    *(serving, score, status, simulate, traffic_split),
+    *(serving, score, stream, status, simulate, traffic_split),
     *(monitor, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo, size),
 ):

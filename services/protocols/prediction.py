@@ -22,20 +22,7 @@ class PredictionTemplate:
     """Writes the predictions of one version of a model; of several, `separator` is between them."""
 
     def __init__(self, model: ServedModel, separator: bytes = b",") -> None:
-        pointer, manifest = model.pointer, model.manifest
-        scores = object_template(dict.fromkeys(manifest.classes or manifest.outputs, b"%b"))
-        self._template = object_template(
-            {
-                "prediction_id": b'"%b%b"',
-                "model": constant(pointer.name),
-                "version": constant(pointer.version),
-                "variant": constant(pointer.alias),
-                "time": b'"%b"',
-                "prediction": b"%b",
-                manifest.scores_name: scores,
-                "flags": b"%b",
-            }
-        )
+        self._template = object_template(prediction_fields(model))
         self._pieces = split_template(self._template + separator)
 
     def one(self, result: BatchResult, index: int) -> bytes:
@@ -54,6 +41,23 @@ class PredictionTemplate:
             self._pieces, result.id_head, result.ids[rows], result.time,
             result.predictions[rows], *scores, flags,
         )[:-1]  # fmt: skip
+
+
+def prediction_fields(model: ServedModel) -> dict[str, bytes]:
+    """The fields of a prediction in their order, as `object_template` takes them."""
+    pointer, manifest = model.pointer, model.manifest
+    return {
+        "prediction_id": b'"%b%b"',
+        "model": constant(pointer.name),
+        "version": constant(pointer.version),
+        "variant": constant(pointer.alias),
+        "time": b'"%b"',
+        "prediction": b"%b",
+        manifest.scores_name: object_template(
+            dict.fromkeys(manifest.classes or manifest.outputs, b"%b")
+        ),
+        "flags": b"%b",
+    }
 
 
 def model_types(manifest: Manifest) -> ModelTypes:

@@ -14,6 +14,7 @@ from services.inference.jsonl_log import JsonlLog
 from services.inference.loader import ServedModel
 from services.inference.pending import Assignment, PendingRequest, Request, ResponseSink
 from services.inference.recorder import Recorder
+from services.inference.scores import RunModel
 from services.metrics import Metrics
 from services.protocols.wire_protocol import PredictionCodec
 from services.serving.pool_metrics import observe_pool
@@ -39,7 +40,10 @@ class Endpoint(Protocol):
 
 
 class SingleEndpoint:
-    """One version of a model in one worker: decode, batch, score, record, answer."""
+    """One version of a model in one worker: decode, batch, score, record, answer.
+
+    `run`: scores in place of the version's own session, which it asks in turn.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class SingleEndpoint:
         settings: ServiceSettings,
         metrics: Metrics,
         cache: ResultCache | None = None,
+        run: RunModel | None = None,
     ) -> None:
         pointer = served.pointer
         self.served = served
@@ -61,7 +66,7 @@ class SingleEndpoint:
         self._recorder = Recorder(served, self._log, metrics, cache, must_log=must_log)
         self._executor = ThreadPoolExecutor(served.concurrency, pointer.name)
         self._batcher = Batcher(
-            served.session.run,
+            run or served.session.run,
             self._recorder,
             batch_rows=settings.batch_rows,
             queue_rows=settings.queue_rows,

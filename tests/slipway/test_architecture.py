@@ -27,6 +27,7 @@ PACKAGES = (
 SETTINGS = {
     "registry.settings": "RegistrySettings",
     "services.settings": "ServiceSettings",
+    "services.streams.settings": "StreamSettings",
     "monitoring.settings": "MonitoringSettings",
 }
 

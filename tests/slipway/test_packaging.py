@@ -48,7 +48,9 @@ def name_of(requirement: str) -> str:
 
 
 def test_the_project_requires_what_the_locks_are_made_from() -> None:
-    everything = declared("serving", "serving-grpc", "training", "monitoring", "tracking-server")
+    everything = declared(
+        "serving", "serving-grpc", "training", "monitoring", "kafka", "tracking-server"
+    )
 
     assert everything == listed("platform") - OF_INSTALLING
     assert everything | declared("dev") == listed("development") - OF_INSTALLING
@@ -75,7 +77,7 @@ def test_every_library_that_a_package_imports_is_required() -> None:
         "metrics": ("training",),
         "pages": ("monitoring",),
         "registry": ("training",),
-        "services": ("serving", "serving-grpc", "serving-sklearn", "batch"),
+        "services": ("serving", "serving-grpc", "serving-sklearn", "batch", "kafka"),
         "training": ("training", *EXTRAS),
         "monitoring": ("monitoring",),
     }

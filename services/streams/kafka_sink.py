@@ -1,0 +1,118 @@
+"""Kafka as a sink: an idempotent producer, flushed after each batch."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from services.streams.address import StreamAddress
+from services.streams.broker import BrokerUnavailable
+from services.streams.kafka_client import (
+    START_BROKER,
+    broker_error,
+    check_topic,
+    client_config,
+    require_kafka,
+)
+from services.streams.message import StreamAnswer
+from services.streams.settings import StreamSettings
+
+MAX_FORWARDED_HEADERS = 100
+"""Headers of a message that its dead letter has too."""
+
+logger = logging.getLogger("slipway.stream")
+
+
+class KafkaSink:
+    """Publishes answers to a topic, with the keys of their messages."""
+
+    def __init__(self, address: StreamAddress, settings: StreamSettings) -> None:
+        require_kafka()
+        self._address = address
+        self._timeout_s = settings.timeout_s
+        self._config = {
+            **client_config(address, settings),
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "message.timeout.ms": int(settings.timeout_s * 1e3),
+        }
+        self._producer: Any = None
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            NotFoundHere: there is no such topic.
+            BrokerUnavailable: no broker answers.
+
+        """
+        self._producer = self._new_producer()
+        check = partial(check_topic, self._producer, self._address, self._timeout_s)
+        await asyncio.to_thread(check)
+
+    async def publish(self, answers: Sequence[StreamAnswer]) -> None:
+        """Send a message per answer, and wait until every in-sync replica has all of them."""
+        await asyncio.to_thread(self._publish, answers)
+
+    async def close(self) -> None:
+        """Disconnect; nothing waits to be sent."""
+        self._producer = None
+
+    def _new_producer(self) -> Any:
+        from confluent_kafka import Producer
+
+        return Producer(self._config, logger=logger)
+
+    def _publish(self, answers: Sequence[StreamAnswer]) -> None:
+        from confluent_kafka import KafkaException
+
+        failures: list[Any] = []
+
+        def delivered(error: Any, _record: Any) -> None:
+            if error is not None:
+                failures.append(error)
+
+        producer, topic = self._producer, self._address.name
+        try:
+            for answer in answers:
+                self._produce(producer, topic, answer, delivered)
+            n_left = producer.flush(self._timeout_s + 1)
+        except KafkaException as err:
+            failures.append(err.args[0])
+            n_left = 0
+        if not failures and not n_left:
+            return
+        # What is still queued would be sent later, out of order: a new producer begins again.
+        producer.purge()
+        self._producer = self._new_producer()
+        if failures:
+            raise broker_error(self._address, failures[0])
+        raise BrokerUnavailable(
+            f"{self._address}: {n_left} messages were not acknowledged within "
+            f"{self._timeout_s:g} s",
+            remedy=START_BROKER,
+        )
+
+    def _produce(self, producer: Any, topic: str, answer: StreamAnswer, delivered: Any) -> None:
+        message = answer.message
+        headers: list[tuple[str, bytes]] = [
+            ("request_id", message.correlation.encode()),
+            ("source", message.position.encode()),
+        ]
+        if answer.error:
+            own = {"request_id", "source", "error"}
+            forwarded = [(n.decode(), v) for n, v in message.headers[:MAX_FORWARDED_HEADERS]]
+            headers += [each for each in forwarded if each[0] not in own]
+            headers.append(("error", answer.error))
+        while True:
+            try:
+                producer.produce(
+                    topic, answer.body, message.key, headers=headers, on_delivery=delivered
+                )
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                return

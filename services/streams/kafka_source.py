@@ -1,0 +1,327 @@
+"""Kafka as a source: a consumer group whose commits name the version of what follows.
+
+A pin is the metadata of a committed offset: `<bound>:<version>-<digest>` says which version
+scores the next `bound` messages of the partition. It is committed before the first of them is
+scored. A worker that takes the partition over reads it together with the offset, and scores as
+many messages with that version, however far the dead worker had got.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from services.streams.address import StreamAddress
+from services.streams.kafka_client import (
+    broker_error,
+    check_topic,
+    client_config,
+    logger,
+    require_kafka,
+)
+from services.streams.message import StreamMessage, VersionPin, correlation_id
+from services.streams.settings import StreamSettings
+
+KAFKA_READ_WAIT_S = 0.5
+"""The longest time for which a read waits for a message."""
+DRAIN_S = 0.001
+"""The time for which a read waits for more messages once it has one."""
+NOTHING_IN_HAND = "0:"
+MIN_SESSION_MS = 6_000
+"""What brokers accept by default."""
+CORRELATION_HEADERS = (b"x-request-id", b"request_id")
+
+
+class _Partition(msgspec.Struct):
+    """What the committed offset of a partition says: `pin` scores the next `bound` messages.
+
+    `is_taken_over`: they may have been published by a worker that died. `pin` is None where
+    nothing is known to be committed. `next_offset`: None while messages are in hand.
+    """
+
+    pin: VersionPin | None
+    bound: int = 0
+    is_taken_over: bool = False
+    next_offset: int | None = None
+
+    def metadata(self) -> str:
+        return f"{self.bound}:{self.pin}"
+
+
+class KafkaSource:
+    """The messages of a topic for one worker of a consumer group."""
+
+    def __init__(self, address: StreamAddress, group: str, settings: StreamSettings) -> None:
+        require_kafka()
+        from confluent_kafka import Consumer
+
+        self.n_redelivered = 0
+        self._limit = 1
+        self._has_metadata: bool | None = None
+        self._address = address
+        self._topic = address.name
+        self._timeout_s = settings.timeout_s
+        self._is_broken = False
+        self._partitions: dict[int, _Partition] = {}
+        self._thread = ThreadPoolExecutor(1, "kafka-source")
+        session_ms = max(MIN_SESSION_MS, int(settings.takeover_s * 1e3))
+        self._consumer: Any = Consumer(
+            {
+                **client_config(address, settings),
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": session_ms,
+                "heartbeat.interval.ms": min(3000, session_ms // 3),
+                "fetch.wait.max.ms": 100,
+                "error_cb": self._note_error,
+            },
+            logger=logger,
+        )
+
+    async def open(self) -> None:
+        """Join the consumer group.
+
+        Raises:
+            NotFoundHere: there is no such topic.
+            BrokerUnavailable: no broker answers.
+
+        """
+        await self._call(check_topic, self._consumer, self._address, self._timeout_s)
+        hooks = {"on_assign": self._forget, "on_revoke": self._give_up, "on_lost": self._forget}
+        await self._call(partial(self._consumer.subscribe, [self._topic], **hooks))
+
+    async def read(self, limit: int, pin: VersionPin) -> list[StreamMessage]:
+        """The next messages of the partitions that this worker has; see `MessageSource.read`."""
+        return await self._call(self._read, limit, pin)
+
+    async def acknowledge(self, messages: Sequence[StreamMessage], next_pin: VersionPin) -> None:
+        """Commit the offsets after these messages, and the pin of what follows."""
+        if messages:
+            await self._call(self._acknowledge, messages, next_pin)
+
+    async def lag(self) -> dict[int, int]:
+        """By partition of this worker, how many messages are after its position."""
+        return await self._call(self._lag)
+
+    async def close(self) -> None:
+        """Leave the consumer group, so that others have the partitions at once."""
+        # It calls `_give_up`.
+        await self._call(self._consumer.close)
+        self._thread.shutdown()
+
+    async def _call(self, function: Any, *arguments: Any) -> Any:
+        """Run something that waits in the thread of the consumer."""
+        from confluent_kafka import KafkaException
+
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, partial(function, *arguments))
+        except KafkaException as err:
+            raise broker_error(self._address, err.args[0]) from err
+
+    def _note_error(self, error: Any) -> None:
+        from confluent_kafka import KafkaError
+
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes are named so
+            self._is_broken = True
+
+    def _forget(self, _consumer: Any, partitions: Sequence[Any]) -> None:
+        """What is committed for these partitions is no longer known, or not yet.
+
+        This runs within a read, when nothing is in hand.
+        """
+        for each in partitions:
+            self._partitions.pop(each.partition, None)
+
+    def _give_up(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        """Say to whoever gets these partitions that nothing was in hand."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        known = {each.partition: self._partitions.get(each.partition) for each in partitions}
+        commits = [
+            TopicPartition(self._topic, number, state.next_offset, NOTHING_IN_HAND)
+            for number, state in known.items()
+            if state is not None and state.next_offset is not None
+        ]
+        try:
+            if commits:
+                consumer.commit(offsets=commits, asynchronous=False)
+        except KafkaException as err:
+            # Then they get the pin instead, which is as good.
+            logger.info("%s: not committed: %s", self._topic, err.args[0].str())
+        self._forget(consumer, partitions)
+
+    def _read(self, limit: int, pin: VersionPin) -> list[StreamMessage]:
+        self._limit = limit
+        if self._is_broken:
+            check_topic(self._consumer, self._address, self._timeout_s)
+            self._is_broken = False
+        found = self._consumer.consume(1, KAFKA_READ_WAIT_S)
+        if found and limit > 1:
+            found += self._consumer.consume(limit - 1, DRAIN_S)
+        received = [m for m in found if m.error() is None]
+        first: dict[int, int] = {}
+        counts: dict[int, int] = {}
+        for each in received:
+            first.setdefault(each.partition(), each.offset())
+            counts[each.partition()] = counts.get(each.partition(), 0) + 1
+        try:
+            self._report(found)
+            self._learn(first)
+            self._pin(first, counts, limit, pin)
+        except Exception:
+            self._go_back(first)
+            raise
+        for number in first:
+            self._partitions[number].next_offset = None
+        pins = {p: self._partitions[p].pin or pin for p in first}
+        self.n_redelivered += sum(counts[p] for p in first if self._partitions[p].is_taken_over)
+        return [_message(each, pins[each.partition()]) for each in received]
+
+    def _report(self, found: Sequence[Any]) -> None:
+        """Raise what the broker says about the topic; what passes is only logged."""
+        from confluent_kafka import KafkaError
+
+        for error in filter(None, (m.error() for m in found)):
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                check_topic(self._consumer, self._address, self._timeout_s)
+            logger.warning("%s: %s", self._address, error.str())
+
+    def _learn(self, first: dict[int, int]) -> None:
+        """Read what is committed for partitions of which it is not known."""
+        from confluent_kafka import TopicPartition
+
+        new = [TopicPartition(self._topic, p) for p in first if p not in self._partitions]
+        if not new:
+            return
+        for each in self._consumer.committed(new, timeout=self._timeout_s):
+            bound, _, text = (each.metadata or "").partition(":")
+            pin = VersionPin.parse(text) if bound.isdecimal() else None
+            self._partitions[each.partition] = (
+                _Partition(pin, int(bound), is_taken_over=True) if pin else _Partition(None)
+            )
+
+    def _pin(
+        self, first: dict[int, int], counts: dict[int, int], limit: int, pin: VersionPin
+    ) -> None:
+        """Commit the pins of messages where what is committed does not cover them."""
+        from confluent_kafka import TopicPartition
+
+        commits = []
+        for number, offset in first.items():
+            known = self._partitions[number]
+            wanted = known.pin if known.is_taken_over and known.pin else pin
+            if known.pin == wanted and counts[number] <= known.bound:
+                continue
+            bound = max(counts[number], known.bound if known.is_taken_over else limit)
+            known.pin, known.bound = wanted, bound
+            commits.append(TopicPartition(self._topic, number, offset, known.metadata()))
+        if commits:
+            try:
+                self._consumer.commit(offsets=commits, asynchronous=False)
+            except Exception:
+                for each in commits:
+                    self._partitions.pop(each.partition, None)
+                raise
+            if self._has_metadata is None:
+                self._check_metadata(commits[0])
+
+    def _check_metadata(self, commit: Any) -> None:
+        """Warn, once, of a broker that does not keep what a commit says."""
+        (kept,) = self._consumer.committed([commit], timeout=self._timeout_s)
+        self._has_metadata = kept.metadata == commit.metadata
+        if not self._has_metadata:
+            logger.warning(
+                "%s: this broker keeps no metadata of offsets: if a worker dies while production "
+                "moves, its last messages may get a second prediction id", self._address,
+            )  # fmt: skip
+
+    def _go_back(self, first: dict[int, int]) -> None:
+        """Read again from these offsets, of the partitions that this worker still has."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        for number, offset in first.items():
+            try:
+                self._consumer.seek(TopicPartition(self._topic, number, offset))
+            except KafkaException as err:
+                logger.info("%s: partition %d: %s", self._topic, number, err.args[0].str())
+
+    def _acknowledge(self, messages: Sequence[StreamMessage], next_pin: VersionPin) -> None:
+        from confluent_kafka import KafkaException, TopicPartition
+
+        ends: dict[int, int] = {}
+        counts: dict[int, int] = {}
+        for each in messages:
+            ends[each.partition] = int(each.offset) + 1
+            counts[each.partition] = counts.get(each.partition, 0) + 1
+        after = {}
+        for number, known in self._partitions.items():
+            if number in ends:
+                left = known.bound - counts[number] if known.is_taken_over else 0
+                still = left > 0 and known.pin is not None
+                after[number] = (
+                    _Partition(known.pin, left, is_taken_over=True)
+                    if still
+                    else _Partition(next_pin, self._limit)
+                )
+                after[number].next_offset = None if still else ends[number]
+        commits = [
+            TopicPartition(self._topic, number, ends[number], state.metadata())
+            for number, state in after.items()
+        ]
+        if not commits:
+            return
+        try:
+            self._consumer.commit(offsets=commits, asynchronous=False)
+        except KafkaException as err:
+            if not _is_left(err.args[0]):
+                raise
+            # Another worker has the partitions, or gets them: it answers again, by the same pin.
+            logger.warning("%s: not committed: %s", self._topic, err.args[0].str())
+            self._partitions.update(dict.fromkeys(after, _Partition(None)))
+            return
+        self._partitions.update(after)
+
+    def _lag(self) -> dict[int, int]:
+        assigned = self._consumer.assignment()
+        found = {}
+        for place in self._consumer.position(assigned):
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if place.offset >= 0 and high >= 0:
+                found[place.partition] = max(0, high - place.offset)
+        return found
+
+
+def _is_left(error: Any) -> bool:
+    """Whether a commit was refused because the group gives partitions to others."""
+    from confluent_kafka import KafkaError
+
+    return error.code() in {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001 - librdkafka's own codes are named so
+        KafkaError._NO_OFFSET,  # noqa: SLF001 - as above
+    }
+
+
+def _message(record: Any, pin: VersionPin) -> StreamMessage:
+    headers = tuple((name.encode(), value or b"") for name, value in record.headers() or ())
+    wanted = next((value for name, value in headers if name in CORRELATION_HEADERS), record.key())
+    return StreamMessage(
+        stream=record.topic(),
+        partition=record.partition(),
+        offset=str(record.offset()),
+        time_ms=max(0, record.timestamp()[1]),
+        body=record.value() or b"",
+        correlation=correlation_id(wanted),
+        pin=pin,
+        key=record.key(),
+        headers=headers,
+    )

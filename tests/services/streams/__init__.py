@@ -1,0 +1,1 @@
+"""Streams of messages, answered through real brokers."""
