@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from contracts.errors import InvalidData
 from services.batch.row_ids import RowSource
-from services.batch.storage import Storage, not_found
+from services.batch.storage import Storage, asking, not_found
 
 FileFormat = Literal["parquet", "csv", "jsonl"]
 SUFFIXES: Mapping[str, FileFormat] = {
@@ -50,11 +50,11 @@ def input_files(storage: Storage, text: str) -> list[InputFile]:
     """
     info = storage.info(storage.root)
     if info.type == fs.FileType.File:
-        return [_input_file(info, storage.root.rpartition("/")[2])]
+        return [input_file(info.path, storage.root.rpartition("/")[2], info.size)]
     if info.type == fs.FileType.NotFound:
         raise not_found(text)
     found = [
-        _input_file(each, path)
+        input_file(each.path, path, each.size)
         for each in storage.listed(storage.root)
         if not _is_hidden(path := each.path.removeprefix(f"{storage.root}/"))
     ]
@@ -79,7 +79,7 @@ def row_source(storage: Storage, file: InputFile) -> RowSource:
     tomorrow's file, gives other ids.
     """
     fingerprint = blake2b(b"%d\n" % file.size_bytes, digest_size=16)
-    with storage.filesystem.open_input_file(file.location) as stream:
+    with asking(file.location), storage.filesystem.open_input_file(file.location) as stream:
         fingerprint.update(stream.read(FINGERPRINT_BYTES))
         if file.size_bytes > FINGERPRINT_BYTES:
             stream.seek(max(FINGERPRINT_BYTES, file.size_bytes - FINGERPRINT_BYTES))
@@ -87,14 +87,20 @@ def row_source(storage: Storage, file: InputFile) -> RowSource:
     return RowSource(file.path, fingerprint.hexdigest())
 
 
-def _input_file(info: fs.FileInfo, path: str) -> InputFile:
+def input_file(location: str, path: str, size_bytes: int) -> InputFile:
+    """A file of the input by its location and its path within the input.
+
+    Raises:
+        InvalidData: its name says neither Parquet nor CSV nor JSON lines.
+
+    """
     kind = format_of(path)
     if kind is None:
         raise InvalidData(
-            f"{info.path}: expected a file named {', '.join(SUFFIXES)}, got another name",
+            f"{location}: expected a file named {', '.join(SUFFIXES)}, got another name",
             remedy="rename it, or begin its name with _ to have it ignored",
         )
-    return InputFile(info.path, path, info.size, kind, _partitions(path.split("/")[:-1]))
+    return InputFile(location, path, size_bytes, kind, _partitions(path.split("/")[:-1]))
 
 
 def _partitions(folders: Sequence[str]) -> dict[str, str | None]:

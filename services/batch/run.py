@@ -94,6 +94,7 @@ def score_files(
         InvalidUsage: the output is of another version or input, or not ours.
         TooManyRejected: more rows were rejected than `max_rejected` allows.
         StorageUnreachable: a store does not answer.
+        Unwritable: the output cannot be written; what is finished stays.
 
     """
     inputs, outputs = open_storage(options.input), open_storage(options.output)

@@ -31,8 +31,12 @@ NO_FINITE_SCORE = "a finite score"
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """Record batches: the predictions, the rejected rows, and the traffic if it is wanted."""
+    """Record batches: the predictions, the rejected rows, and the traffic if it is wanted.
 
+    `rows` has the number of each row of the predictions in its file.
+    """
+
+    rows: NDArray[np.int64]
     predictions: Any
     rejected: Any
     traffic: Any = None
@@ -123,6 +127,7 @@ class RecordBatchScorer:
                 features = {n: c.filter(pa.array(is_scored)) for n, c in features.items()}
             traffic = traffic_batch(model.served, scored, features, self.time)
         return ScoredBatch(
+            rows[places],
             predictions_batch(model.served, scored, kept),
             rejected_batch(source.path, sorted(rejected, key=lambda each: each[0])),
             traffic,

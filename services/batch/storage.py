@@ -1,7 +1,8 @@
 """Where files are: a folder of this machine, or a bucket of an S3-compatible store."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import pyarrow as pa
 from pyarrow import fs
 
 from contracts.errors import InvalidUsage, NotFoundHere, PlatformError
-from contracts.files import FILE_MODE, flush, make_folder, temporary_path
+from contracts.files import FILE_MODE, flush, make_folder, temporary_path, unwritable
 
 S3 = "s3://"
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Variables that name an S3-compatible store other than Amazon's, the first one first."""
+S3_CONNECT_TIMEOUT_S = 5.0
+S3_REQUEST_TIMEOUT_S = 60.0
+MAX_S3_TRIES = 4
 
 
 class StorageUnreachable(PlatformError):
@@ -41,23 +45,29 @@ class Storage:
             StorageUnreachable: the store does not answer, or refuses.
 
         """
-        return _asked(path, lambda: self.filesystem.get_file_info(path))
+        with asking(path):
+            return self.filesystem.get_file_info(path)
 
     def listed(self, path: str) -> list[Any]:
         """The `FileInfo` of all files below a folder, by path; none if there is no such folder."""
         selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
-        found = _asked(path, lambda: self.filesystem.get_file_info(selector))
+        with asking(path):
+            found = self.filesystem.get_file_info(selector)
         files = [info for info in found if info.type == fs.FileType.File]
         return sorted(files, key=lambda info: str(info.path))
 
     def read(self, path: str) -> bytes | None:
-        """The contents of a file; None if there is none."""
-        try:
+        """The contents of a file; None if there is none.
+
+        Raises:
+            StorageUnreachable: the store does not answer, or refuses.
+
+        """
+        with asking(path), suppress(FileNotFoundError):
             with self.filesystem.open_input_stream(path, compression=None) as stream:
                 contents: bytes = stream.read()
-                return contents
-        except FileNotFoundError:
-            return None
+            return contents
+        return None
 
     def temporary(self, path: str) -> str:
         """A path next to another one, for a file that is still being written."""
@@ -80,11 +90,17 @@ class Storage:
             self.filesystem.move(temporary, path)
 
     def write_whole(self, path: str, data: bytes) -> None:
-        """Replace the contents of a file."""
+        """Replace the contents of a file.
+
+        Raises:
+            Unwritable: it cannot be written; its old contents are unchanged.
+
+        """
         temporary = self.temporary(path)
-        with self.open_new(temporary) as stream:
-            stream.write(data)
-        self.put_in_place(temporary, path)
+        with writing(path):
+            with self.open_new(temporary) as stream:
+                stream.write(data)
+            self.put_in_place(temporary, path)
 
     def remove(self, path: str) -> None:
         """Remove a file if it is there."""
@@ -116,24 +132,52 @@ def open_storage(text: str, environ: Mapping[str, str] = os.environ) -> Storage:
 def _s3(environ: Mapping[str, str]) -> Any:
     """An S3 filesystem; credentials and region come from the environment, as AWS defines them."""
     endpoint = next((environ[name] for name in ENDPOINTS if environ.get(name)), "")
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {
+        "connect_timeout": S3_CONNECT_TIMEOUT_S,
+        "request_timeout": S3_REQUEST_TIMEOUT_S,
+        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=MAX_S3_TRIES),
+    }
     if endpoint:
         url = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-        options = {"endpoint_override": url.netloc, "scheme": url.scheme}
+        options |= {"endpoint_override": url.netloc, "scheme": url.scheme}
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     if region or endpoint:
         options["region"] = region or "us-east-1"
     return fs.S3FileSystem(**options)
 
 
-def _asked(path: str, ask: Any) -> Any:
+@contextmanager
+def asking(path: str) -> Iterator[None]:
+    """Turn the errors of reading a path into ours; a missing file stays a FileNotFoundError.
+
+    Raises:
+        StorageUnreachable: the store does not answer, or refuses.
+
+    """
     try:
-        return ask()
+        yield
+    except FileNotFoundError:
+        raise
     except (OSError, pa.ArrowException) as err:
         raise StorageUnreachable(
             f"{path}: expected to be read, got {str(err).splitlines()[0][:300]}",
             remedy=f"check the path, its rights, the credentials AWS_..., and {ENDPOINTS[0]}",
         ) from err
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turn the errors of writing a path into ours.
+
+    Raises:
+        Unwritable: it cannot be written.
+
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as err:
+        reason = getattr(err, "strerror", None) or str(err).splitlines()[0][:300]
+        raise unwritable(Path(path), reason) from err
 
 
 def not_found(text: str) -> NotFoundHere:

@@ -11,7 +11,7 @@ from pyarrow import csv as arrow_csv
 
 from services.batch.input_files import FileFormat
 from services.batch.json_lines import encoded_lines
-from services.batch.storage import Storage
+from services.batch.storage import Storage, writing
 
 ROW_GROUP_ROWS = 262_144
 PLAIN = frozenset({"prediction_id"})
@@ -111,24 +111,27 @@ class UnfinishedFile:
 
     def write(self, batch: Any) -> None:
         """Write a `pyarrow.RecordBatch`; the first one, which may be empty, gives the columns."""
-        if self._writer is None:
-            self._stream = self._storage.open_new(self._temporary)
-            self._writer = MAKE_WRITER[self._kind](self._stream, batch.schema)
-        if batch.num_rows:
-            self._writer.write(batch)
+        with writing(self.path):
+            if self._writer is None:
+                self._stream = self._storage.open_new(self._temporary)
+                self._writer = MAKE_WRITER[self._kind](self._stream, batch.schema)
+            if batch.num_rows:
+                self._writer.write(batch)
 
     def finish(self) -> None:
         """Write everything; the name is still the temporary one."""
         if self._writer is not None:
-            self._writer.close()
-            self._stream.close()
+            with writing(self.path):
+                self._writer.close()
+                self._stream.close()
 
     def commit(self) -> None:
         """Give the finished file its name; without a batch no file stays there, old or new."""
         if self._writer is None:
             self._storage.remove(self.path)
         else:
-            self._storage.put_in_place(self._temporary, self.path)
+            with writing(self.path):
+                self._storage.put_in_place(self._temporary, self.path)
 
     def discard(self) -> None:
         """Remove what was written."""

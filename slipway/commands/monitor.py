@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import InvalidUsage
+from contracts.names import Layout
 from contracts.printable import log_to_stderr
 from slipway import context, output, tables
 from slipway.durations import parse_duration, time_range
@@ -50,20 +52,24 @@ def monitor_command(
         list[str] | None,
         typer.Option(help="Break drift down by this feature; default: those of the recipe."),
     ] = None,
+    scored: Annotated[
+        str, typer.Option(help="Judge an output of `slipway score` instead of a window of time.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Judge a window of traffic against the model's reference, and draw the report."""
-    if retrain and not every:
-        raise InvalidUsage(
-            "--retrain: expected --every with it, got none",
-            remedy=f"for example: slipway monitor {model} --every 15m --retrain",
-        )
+    _check_options(model, every, scored, retrain=retrain)
     if every:
         judge = partial(judge_window, model, segments=segment, workspace=workspace)
         _judge_every(model, every, judge, retrain=retrain, json_wanted=json)
         return
-    window = time_range(last, start, end, datetime.now(UTC))
-    verdict = judge_window(model, *window, version=version, segments=segment, workspace=workspace)
+    if scored:
+        verdict = judge_scored(model, Path(scored), segments=segment, workspace=workspace)
+    else:
+        window = time_range(last, start, end, datetime.now(UTC))
+        verdict = judge_window(
+            model, *window, version=version, segments=segment, workspace=workspace
+        )
     _warn_of_unsent(model)
     if json:
         output.as_json(verdict)
@@ -104,13 +110,17 @@ def judge_window(
     version: int | None = None,
     segments: Sequence[str] | None = None,
     workspace: bool = False,
+    layout: Layout | None = None,
 ) -> "Verdict":
-    """The verdict on a window of a model's traffic; its report is drawn and logged."""
+    """The verdict on a window of a model's traffic; its report is drawn and logged.
+
+    `layout` is where the traffic is; None for that of this machine.
+    """
     from monitoring.monitor import run
 
     return run(
         context.store(),
-        context.layout(),
+        layout or context.layout(),
         model,
         start=start,
         end=end,
@@ -120,6 +130,43 @@ def judge_window(
         segments=segments,
         workspace=workspace,
     )
+
+
+def judge_scored(
+    model: str, scored: Path, *, segments: Sequence[str] | None = None, workspace: bool = False
+) -> "Verdict":
+    """The verdict on an output of `slipway score`, by the version that made it."""
+    from monitoring.traffic.scored import scored_window
+
+    window = scored_window(context.layout(), model, scored)
+    return judge_window(
+        model,
+        window.start,
+        window.end,
+        version=window.version,
+        segments=segments,
+        workspace=workspace,
+        layout=window.layout,
+    )
+
+
+def _check_options(model: str, every: str, scored: str, *, retrain: bool) -> None:
+    """Refuse options that exclude or need each other.
+
+    Raises:
+        InvalidUsage: naming them.
+
+    """
+    if retrain and not every:
+        raise InvalidUsage(
+            "--retrain: expected --every with it, got none",
+            remedy=f"for example: slipway monitor {model} --every 15m --retrain",
+        )
+    if scored and every:
+        raise InvalidUsage(
+            "--scored: expected no --every with it: an output is one window",
+            remedy=f"slipway monitor {model} --scored {scored}",
+        )
 
 
 def _judge_every(

@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from importlib.metadata import packages_distributions, requires
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from contracts.extras import EXTRAS
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/py.typed"))
+ENGINES = ("pyspark", "ray")
+"""Engines of clusters, extras that the development environment does not have."""
 OF_INSTALLING = {"setuptools"}
 """Needed to install the project itself, not by its code."""
 
@@ -77,7 +80,15 @@ def test_every_library_that_a_package_imports_is_required() -> None:
         "metrics": ("training",),
         "pages": ("monitoring",),
         "registry": ("training",),
-        "services": ("serving", "serving-grpc", "serving-sklearn", "batch", "kafka"),
+        "services": (
+            "serving",
+            "serving-grpc",
+            "serving-sklearn",
+            "batch",
+            "kafka",
+            "spark",
+            "ray",
+        ),
         "training": ("training", *EXTRAS),
         "monitoring": ("monitoring",),
     }
@@ -88,8 +99,9 @@ def test_every_library_that_a_package_imports_is_required() -> None:
 
 
 def missing_frameworks() -> set[str]:
-    """The packages of the optional frameworks that are not installed here."""
-    return {package for package, extra in EXTRAS.items() if not extra.is_installed}
+    """The packages of the optional frameworks and engines that are not installed here."""
+    engines = {name for name in ENGINES if find_spec(name) is None}
+    return {package for package, extra in EXTRAS.items() if not extra.is_installed} | engines
 
 
 def test_each_framework_is_an_extra_with_a_lock_of_its_own() -> None:
