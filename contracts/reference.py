@@ -1,6 +1,6 @@
 """The reference: what the training data looked like, small enough to travel with the model.
 
-It is `reference.json` in the model directory. Numeric columns are histograms of at most 64
+It is `reference.json` in the model directory. Numeric columns are histograms of at most 68
 bins, whose inner edges are quantiles of the training rows; categorical columns are counts.
 """
 

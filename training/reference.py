@@ -12,6 +12,8 @@ from training.dataset import Split
 from training.recipe import Recipe
 
 MAX_BINS = 64
+TAIL_SHARES = np.array([0.002, 0.005])
+"""Shares of the rows in further bins at both ends, where a few rows may do much harm."""
 MAX_SAMPLE_ROWS = 20_000
 
 
@@ -56,8 +58,9 @@ def predictions(recipe: Recipe, scores: NDArray[np.float64]) -> NDArray[np.objec
 
 
 def number_reference(values: NDArray[np.float64]) -> NumberReference:
-    """The histogram of a numeric column `(n_rows,)` in at most 64 bins, equally full if possible.
+    """The histogram of a numeric column `(n_rows,)`: 64 bins, and narrow ones at both ends.
 
+    The 64 are equally full if possible; where there are fewer distinct values, each has a bin.
     A bin holds the values above its left edge up to its right edge; NaN counts as missing.
 
     >>> column = number_reference(np.array([1.0, 2.0, 2.0, 3.0, np.nan]))
@@ -87,7 +90,8 @@ def _edges(finite: NDArray[np.float64]) -> NDArray[np.float64]:
     distinct = np.unique(finite)
     if len(distinct) <= MAX_BINS:
         return distinct[:-1]
-    quantiles = np.quantile(finite, np.arange(1, MAX_BINS) / MAX_BINS, method="inverted_cdf")
+    points = np.concatenate([TAIL_SHARES, np.arange(1, MAX_BINS) / MAX_BINS, 1 - TAIL_SHARES])
+    quantiles = np.quantile(finite, points, method="inverted_cdf")
     return np.unique(quantiles[quantiles < distinct[-1]])
 
 

@@ -22,13 +22,15 @@ MIN_LOG_ODDS = {"category_odds": 0.2, "tail_odds": 0.7}
 the reference's own error."""
 ODDS_ERROR = 1.5
 """Standard errors of a reference's log-odds; one is the inverse root of its rarer rows."""
-MIN_SHARE_CHANGE = 0.0075
+MIN_SHARE_CHANGE = {"category_odds": 0.0075, "tail_odds": 0.005}
 """... with at least this change of the share, so that no rarity alarms by its ratio alone."""
 MIN_LOG_SPREAD = 0.06
 """Smallest change of the spread's logarithm that counts."""
 SPREAD_ERROR = 0.7
 """The standard error of a reference's log-spread, times the root of its rows."""
-TAIL_BINS = (2, 4)
+TAIL_SHARES = (0.002, 0.005, 1 / 32, 1 / 16)
+"""A tail is the outermost bins with about this share of the reference's rows, if there are such."""
+TAIL_TOLERANCE = 1.25
 ATOM_FACTOR = 3
 """A bin this many times as full as an equal one holds one frequent value, such as zero."""
 MIN_BINS = 16
@@ -66,11 +68,27 @@ def numeric_details(
     groups: list[tuple[int, ...]] = [(int(i),) for i in full]
     found += _odds(p, q, groups, parts, design_effect, "category_odds")
     if len(p) >= MIN_BINS:
-        tails = [tuple(range(n)) for n in TAIL_BINS]
-        tails += [tuple(range(len(p) - n, len(p))) for n in TAIL_BINS]
-        found += _odds(p, q, tails, parts, design_effect, "tail_odds")
+        found += _odds(p, q, _tails(p), parts, design_effect, "tail_odds")
         found += _spread(column, p, q, design_effect)
     return found
+
+
+def _tails(p: _Bins) -> list[tuple[int, ...]]:
+    """The bins of each tail at both ends.
+
+    >>> _tails(np.array([2, 3, 26, 31, 876, 62]))
+    [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3), (5,)]
+    """
+    n_bins, total = len(p), int(p.sum())
+    found: list[tuple[int, ...]] = []
+    for bins in (range(n_bins), range(n_bins - 1, -1, -1)):
+        held = np.cumsum(p[list(bins)])
+        for share in TAIL_SHARES:
+            # The fewest bins with the share; a bin of another size ends beyond it.
+            last = int(np.searchsorted(held, share * total / TAIL_TOLERANCE))
+            if last < n_bins and held[last] <= share * total * TAIL_TOLERANCE:
+                found.append(tuple(sorted(bins[: last + 1])))
+    return list(dict.fromkeys(found))
 
 
 def categorical_details(
@@ -145,7 +163,8 @@ def _odds(
         # Half a row more of each, so that nothing is infinitely rare.
         odds = [(k + 0.5) / (total - k + 0.5) for k, total in ((before, n), (now, m))]
         size = abs(float(np.log(odds[1] / odds[0])))
-        if abs(now / m - before / n) < MIN_SHARE_CHANGE or not _lasts(p, parts, group):
+        is_small = abs(now / m - before / n) < MIN_SHARE_CHANGE[effect]
+        if is_small or not _lasts(p, parts, group):
             size = 0.0
         least = float(MIN_LOG_ODDS[effect] + ODDS_ERROR / np.sqrt(min(before, n - before) + 1))
         p_value = 1.0
