@@ -55,7 +55,7 @@ def evidently_ui(workspace: Path, log: Path) -> Iterator[str]:
         for _ in range(600):
             try:
                 got(f"{url}/api/version")
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.1)
             else:
