@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyarrow.fs import FileType
+
 from contracts.compaction import COMPACTION_FILE, CompactionManifest
 from contracts.errors import InvalidDocument, InvalidUsage, PlatformError
 from contracts.files import TEMPORARY_PREFIX, try_lock
@@ -163,7 +165,7 @@ def begin_output(paths: OutputPaths, wanted: ScoredOutput, *, overwrite: bool) -
 def finished_file(paths: OutputPaths, file: InputFile) -> ScoredFile | None:
     """The record of a file that is scored already; None if it is not."""
     data = paths.storage.read(paths.record(file))
-    if data is None:
+    if data is None or paths.storage.info(paths.predictions(file)).type != FileType.File:
         return None
     try:
         return ScoredFile.read(data)
@@ -228,9 +230,6 @@ def _check_empty(paths: OutputPaths) -> None:
 
 def _remove_temporary(paths: OutputPaths) -> None:
     """Remove the files that a killed run has not finished."""
-    roots = [paths.details]
-    if paths.single:
-        roots.append(paths.storage.root.rpartition("/")[0])
     for info in paths.storage.listed(paths.details):
         if info.path.rpartition("/")[2].startswith(TEMPORARY_PREFIX):
             paths.storage.remove(info.path)

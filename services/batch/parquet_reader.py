@@ -26,7 +26,8 @@ def parquet_batches(
             stream,
             metadata=metadata,
             read_dictionary=[name for name in found if name in categories],
-            pre_buffer=False,
+            # A store answers few large requests faster; a disk need not be read ahead.
+            pre_buffer=not storage.is_local,
             buffer_size=BUFFER_BYTES,
         )
         columns = wanted.names([*found, *file.partitions], file.location)

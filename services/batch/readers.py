@@ -4,6 +4,7 @@ Memory does not grow with the file. What cannot be read as a row is a violation 
 harms no other.
 """
 
+import csv
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -43,7 +44,7 @@ def read_file(storage: Storage, file: InputFile, wanted: WantedColumns) -> Itera
     """
     try:
         yield from FILE_READERS[file.format](storage, file, wanted)
-    except (pa.ArrowException, OSError, EOFError) as err:
+    except (pa.ArrowException, OSError, EOFError, csv.Error) as err:
         raise InvalidData(
             f"{file.location}: expected a {file.format} file, got {str(err).splitlines()[0][:300]}",
             remedy="check the file; those before it are scored, and are skipped when you run it "

@@ -69,9 +69,8 @@ class Storage:
             return contents
         return None
 
-    def temporary(self, path: str) -> str:
-        """A path next to another one, for a file that is still being written."""
-        folder, _, _ = path.rpartition("/")
+    def temporary(self, folder: str) -> str:
+        """A path in a folder for a file that is still being written."""
         return f"{folder}/{temporary_path(Path(folder)).name}"
 
     def open_new(self, path: str) -> Any:
@@ -85,6 +84,7 @@ class Storage:
         """Give a written file its name; whoever looks sees all of it or nothing."""
         if self.is_local:
             flush(Path(temporary))
+            make_folder(Path(path).parent)
             Path(temporary).replace(path)
         else:
             self.filesystem.move(temporary, path)
@@ -96,7 +96,7 @@ class Storage:
             Unwritable: it cannot be written; its old contents are unchanged.
 
         """
-        temporary = self.temporary(path)
+        temporary = self.temporary(path.rpartition("/")[0])
         with writing(path):
             with self.open_new(temporary) as stream:
                 stream.write(data)

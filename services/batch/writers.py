@@ -99,13 +99,13 @@ MAKE_WRITER: Mapping[FileFormat, Callable[[Any, Any], BatchWriter]] = {
 
 
 class UnfinishedFile:
-    """A file that is written under a temporary name until `commit` gives it its own."""
+    """A file that is written in `folder` under a temporary name until `commit` gives it its own."""
 
-    def __init__(self, storage: Storage, path: str, kind: FileFormat) -> None:
+    def __init__(self, storage: Storage, path: str, kind: FileFormat, folder: str) -> None:
         self._storage = storage
         self.path = path
         self._kind = kind
-        self._temporary = storage.temporary(path)
+        self._temporary = storage.temporary(folder)
         self._stream: Any = None
         self._writer: BatchWriter | None = None
 

@@ -2,7 +2,7 @@
 
 from contracts.scored_output import ScoredFile, ScoredOutput
 from services.batch.file_batches import FileBatch
-from services.batch.input_files import InputFile
+from services.batch.input_files import FileFormat, InputFile
 from services.batch.output import OutputPaths
 from services.batch.progress import ScoringProgress
 from services.batch.row_ids import RowSource
@@ -20,9 +20,8 @@ class WrittenFile:
         self, paths: OutputPaths, run: ScoredOutput, file: InputFile, progress: ScoringProgress
     ) -> None:
         self._paths, self._run, self._file, self._progress = paths, run, file, progress
-        storage = paths.storage
-        self._predictions = UnfinishedFile(storage, paths.predictions(file), paths.format)
-        self._rejected = UnfinishedFile(storage, paths.rejected(file), "jsonl")
+        self._predictions = self._new(paths.predictions(file), paths.format)
+        self._rejected = self._new(paths.rejected(file), "jsonl")
         self._traffic: list[UnfinishedFile] = []
         self._traffic_rows = TRAFFIC_FILE_ROWS
         self._rows = self._n_rejected = 0
@@ -67,6 +66,9 @@ class WrittenFile:
         for file in self._all():
             file.discard()
 
+    def _new(self, path: str, kind: FileFormat) -> UnfinishedFile:
+        return UnfinishedFile(self._paths.storage, path, kind, self._paths.details)
+
     def _all(self) -> list[UnfinishedFile]:
         return [*self._traffic, self._rejected, self._predictions]
 
@@ -75,7 +77,7 @@ class WrittenFile:
         if self._traffic_rows + n_rows > TRAFFIC_FILE_ROWS:
             name = self._traffic_name(len(self._traffic))
             path = f"{self._paths.traffic(self._run)}/{name}"
-            self._traffic.append(UnfinishedFile(self._paths.storage, path, "parquet"))
+            self._traffic.append(self._new(path, "parquet"))
             self._traffic_rows = 0
         self._traffic_rows += n_rows
         return self._traffic[-1]

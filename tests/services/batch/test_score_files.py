@@ -224,6 +224,9 @@ def test_what_is_wrong_with_a_file_or_an_output_is_said(
     (inputs / "d.parquet").rename(inputs / "d.xlsx")
     with pytest.raises(InvalidData, match=r"d\.xlsx: expected a file named"):
         score(models, "tiny", inputs, out)
+    (tmp_path / "f.csv").write_text(table().to_csv(index=False) + "x" * 140_000)
+    with pytest.raises(InvalidData, match=r"f\.csv: expected a csv file, got field larger"):
+        score(models, "tiny", tmp_path / "f.csv", tmp_path / "f")
     table().drop(columns="work").to_csv(tmp_path / "e.csv")
     with pytest.raises(InvalidData, match=r"e\.csv: column 'work': expected one of 'yes', 'no'"):
         score(models, "tiny", tmp_path / "e.csv", tmp_path / "e")
