@@ -55,6 +55,7 @@ def run_worker(parent: int) -> None:
 
 async def _work(leases: SqliteLeases, settings: ServiceSettings, stop: "_StopSignal") -> None:
     from services.bento.bento_context import model_source
+    from services.jobs.callbacks import Notifier
     from services.jobs.endpoints import JobEndpoints
     from services.jobs.runner import JobRunner
     from services.jobs.worker import work
@@ -62,7 +63,7 @@ async def _work(leases: SqliteLeases, settings: ServiceSettings, stop: "_StopSig
     endpoints = JobEndpoints(model_source(settings), settings)
     try:
         runner = JobRunner(leases, endpoints, settings, stop.is_set)
-        await work(leases, runner, stop.is_set)
+        await work(leases, runner, Notifier(leases, settings), stop.is_set)
     finally:
         await endpoints.close()
 

@@ -32,7 +32,7 @@ from services.bento.graceful_stop import delay_stop, name_parent, stop_with_pare
 from services.bento.grpc_address import grpc_host, prepare_grpc
 from services.bento.json_logs import format_logs
 from services.bento.metrics_folder import remove_dead_metrics_folders, use_own_metrics_folder
-from services.bento.metrics_page import hide_ended_series
+from services.bento.metrics_page import prepare_metrics_page
 from services.bento.packed_models import NOTHING, PulledModel
 from services.bento.port import check_port
 from services.edge.application import Edge
@@ -43,6 +43,7 @@ from services.edge.openapi import OpenApiPage
 from services.edge.routes import VERSION, Page, TextBody
 from services.inference.loader import load_manifest
 from services.inference.model_source import ModelSource
+from services.jobs.figures import JobFigures
 from services.jobs.queue import JobQueue
 from services.jobs.stores import open_queue
 from services.serving.repository import ModelRepository
@@ -99,7 +100,7 @@ class _Predictor:
 
     def __init__(self) -> None:
         self.worker: _Worker | None = None
-        self.watcher: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None]] = []
         self.grpc: GrpcServer | None = None
 
     @bentoml.on_deployment
@@ -125,10 +126,12 @@ class _Predictor:
     @bentoml.on_startup
     async def open(self) -> None:
         """Load and warm the models, in the event loop that will serve them."""
-        hide_ended_series()
+        jobs = open_queue(SETTINGS)
+        figures = JobFigures(jobs)
+        prepare_metrics_page(lambda: figures.page)
         source = model_source(SETTINGS)
         repository = ModelRepository.open(SETTINGS, source)
-        self.worker = _Worker(repository, Guard(SETTINGS), open_queue(SETTINGS))
+        self.worker = _Worker(repository, Guard(SETTINGS), jobs)
         _WORKERS.append(self.worker)
         delay_stop(repository.drain, SETTINGS.drain_s)
         stop_with_parent()
@@ -139,17 +142,18 @@ class _Predictor:
             self.grpc = GrpcServer(repository, self.worker.guard, SETTINGS)
             await self.grpc.start()
         freeze_heap()
+        self.tasks.append(asyncio.create_task(figures.run()))
         if is_followed(SETTINGS):
             watcher = PointerWatcher(repository, source, SETTINGS)
-            self.watcher = asyncio.create_task(watcher.run())
+            self.tasks.append(asyncio.create_task(watcher.run()))
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """Answer the calls of gRPC that were taken, then close the logs."""
         if self.grpc is not None:
             await self.grpc.stop()
-        if self.watcher is not None:
-            self.watcher.cancel()
+        for task in self.tasks:
+            task.cancel()
         if self.worker is not None:
             await self.worker.guard.close()
             await asyncio.to_thread(self.worker.jobs.close)
@@ -207,7 +211,9 @@ def _configured_address() -> tuple[str | None, int]:
 def _make_edge(inner: App) -> Edge:
     worker = _WORKERS[-1]
     pages: dict[str, Page] = {
-        "/docs.json": OpenApiPage(worker.repository, _version, has_keys=not worker.guard.is_off),
+        "/docs.json": OpenApiPage(
+            worker.repository, _version, has_keys=not worker.guard.is_off, has_jobs=True
+        ),
         "/schema.json": lambda: _client_schema(worker.repository),
         VERSION: lambda: TextBody(_version().encode()),
     }

@@ -182,6 +182,21 @@ class ServiceSettings:
         7 * 86400.0,
         "seconds for which a job and its results are kept after its end",
     )
+    jobs_input_folder: str = setting(
+        "SLIPWAY_SERVICE_JOBS_INPUT_FOLDER",
+        "",
+        "folder whose files clients may name as the input of a job; default: none",
+    )
+    jobs_callback_hosts: str = setting(
+        "SLIPWAY_SERVICE_JOBS_CALLBACK_HOSTS",
+        "",
+        "hosts that clients may name for notifications, separated by commas; default: none",
+    )
+    jobs_callback_secret: Secret = setting(
+        "SLIPWAY_SERVICE_JOBS_CALLBACK_SECRET",
+        Secret(""),
+        "key that signs notifications: whsec_ and base 64",
+    )
 
     def __post_init__(self) -> None:
         """Check the share of a core, and the port and the certificate of gRPC.

@@ -24,6 +24,7 @@ from services.bento.job_worker_processes import start_job_workers
 from services.inference.jsonl_log import check_writable
 from services.inference.loader import check_model
 from services.inference.model_source import ModelSource
+from services.jobs.callbacks import signing_key
 from services.serving.load_failures import failure_reason
 from services.settings import ServiceSettings
 
@@ -40,10 +41,12 @@ def prepare(settings: ServiceSettings) -> None:
     Raises:
         NothingInProduction: there is no model to serve.
         CorruptModel: there are models, and none of them can be served; with every reason.
+        InvalidSetting: notifications of jobs could not be signed.
         PlatformError: traffic cannot be logged, or the pull failed and nothing was pulled before.
 
     """
     check_writable(Layout(settings.var).all_traffic)
+    signing_key(settings)
     source = model_source(settings)
     if settings.pull and not is_in_bento():
         _pull(source, settings)

@@ -45,10 +45,10 @@ JOB_METHODS: Mapping[JobOperation, tuple[str, ...]] = {
 }
 QUERY: Mapping[JobOperation, frozenset[str]] = {
     "list": frozenset({"cursor", "limit"}),
-    "job": frozenset({"model"}),
+    "job": frozenset({"model", "callback"}),
     "results": frozenset({"cursor", "limit"}),
-    "submit": frozenset(),
-    "batch": frozenset(),
+    "submit": frozenset({"callback"}),
+    "batch": frozenset({"callback"}),
 }
 """The parameters that each operation reads."""
 KINDS: Mapping[bytes, InputKind] = {JSON: "json", CSV: "csv"}
@@ -122,7 +122,7 @@ class JobRoutes:
             return await self._results(owner, check_job_id(call.id), query, headers)
         if call.operation == "job":
             return await self._job(method, check_job_id(call.id), query, receive, headers, owner)
-        job = await self._accept(owner, new_job_id(), call.model, receive, headers)
+        job = await self._accept(owner, new_job_id(), call.model, query, receive, headers)
         applied = [(b"preference-applied", RESPOND_ASYNC)] if prefers_async(headers) else []
         return _status(job, ACCEPTED, applied)
 
@@ -140,11 +140,18 @@ class JobRoutes:
             return _status(await self._queue.find(owner, job_id), OK)
         if method == "DELETE":
             return _status(await self._queue.cancel(owner, job_id), OK)
-        job = await self._accept(owner, job_id, query.get("model", ""), receive, headers)
+        model = query.get("model", "")
+        job = await self._accept(owner, job_id, model, query, receive, headers)
         return _status(job, ACCEPTED if job.is_open else OK)
 
     async def _accept(
-        self, owner: str, job_id: str, model: str, receive: Receive, headers: Headers
+        self,
+        owner: str,
+        job_id: str,
+        model: str,
+        query: Mapping[str, str],
+        receive: Receive,
+        headers: Headers,
     ) -> Job:
         name = self._model(model)
         kind = _kind(headers)
@@ -152,7 +159,8 @@ class JobRoutes:
         body = await self._read_body(receive, headers)
         if coding:
             body = unpacked(body, coding, self._max_bytes)
-        return await self._queue.accept(owner, job_id, name, kind, body)
+        callback = query.get("callback", "")
+        return await self._queue.accept(owner, job_id, name, kind, body, callback)
 
     def _model(self, name: str) -> str:
         """The model of a job, which a request may leave out if there is only one."""

@@ -12,6 +12,7 @@ import msgspec
 
 from contracts.json_schema import JsonSchema
 from contracts.manifest import Manifest, Pointer
+from services.edge.job_openapi import job_paths, job_types
 from services.edge.model_schemas import model_schemas, with_items
 from services.edge.routes import prediction_paths
 from services.faults import FAULTS, STATUSES
@@ -78,7 +79,8 @@ class PathOperation:
 class OpenApiPage:
     """Makes the document, once per change of the models.
 
-    `version`: of the running service. `has_keys`: whether requests need an API key.
+    `version`: of the running service. `has_keys`: whether requests need an API key. `has_jobs`:
+    whether jobs are accepted.
     """
 
     def __init__(
@@ -88,10 +90,12 @@ class OpenApiPage:
         protocols: tuple[type[WireProtocol], ...] = PROTOCOLS,
         *,
         has_keys: bool = False,
+        has_jobs: bool = False,
     ) -> None:
         self._repository = repository
         self._version = version
         self._has_keys = has_keys
+        self._has_jobs = has_jobs
         self._protocols = protocols
         self._revision = -1
         self._document = b""
@@ -102,7 +106,13 @@ class OpenApiPage:
             self._revision = self._repository.revision
             models = self._repository.models
             self._document = encode(
-                openapi_document(models, self._version(), self._protocols, has_keys=self._has_keys)
+                openapi_document(
+                    models,
+                    self._version(),
+                    self._protocols,
+                    has_keys=self._has_keys,
+                    has_jobs=self._has_jobs,
+                )
             )
         return self._document
 
@@ -113,6 +123,7 @@ def openapi_document(
     protocols: tuple[type[WireProtocol], ...],
     *,
     has_keys: bool,
+    has_jobs: bool,
 ) -> JsonSchema:
     """The OpenAPI 3.1 document of a service with these models, by name."""
     operations = [*_general(), *_of_models(models, protocols)]
@@ -125,6 +136,8 @@ def openapi_document(
         for each in operations
     }
     components = {"schemas": schemas.components | of_models}
+    if has_jobs and models:
+        _add_jobs(paths, components["schemas"], models, schemas.of(FaultBody), has_keys=has_keys)
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": version, "description": served_table(models)},
@@ -132,6 +145,30 @@ def openapi_document(
         "paths": {**paths, **{path: _bentoml_item(path) for path in BENTOML_PATHS}},
         "components": components | ({"securitySchemes": SECURITY_SCHEMES} if has_keys else {}),
     }
+
+
+def _add_jobs(
+    paths: JsonSchema,
+    components: JsonSchema,
+    models: Mapping[str, Model],
+    fault: JsonSchema,
+    *,
+    has_keys: bool,
+) -> None:
+    """Add the paths of jobs, whose bodies are those of the batch route or a table as CSV."""
+    csv = {"text/csv": {"schema": {"type": "string", "minLength": 1}}}
+    bodies = {
+        name: paths[f"/models/{name}/predict/batch"]["post"]["requestBody"]["content"] | csv
+        for name in models
+    }
+    _, found = msgspec.json.schema_components(job_types(), ref_template=SCHEMA_REF)
+    components |= {name: with_items(each) for name, each in found.items()}
+    added = job_paths(bodies, _refusals(fault))
+    if has_keys:
+        for item in added.values():
+            for operation in item.values():
+                operation["security"] = SECURITY
+    paths |= added
 
 
 def served_table(models: Mapping[str, Model]) -> str:

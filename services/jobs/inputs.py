@@ -109,7 +109,7 @@ def json_rows(body: bytes, max_rows: int) -> JobRows:
         read = _decode_body(body)
         if read.rows is not UNSET and read.columns is UNSET and body.count(b'"rows"') == 1:
             check_size(len(read.rows), max_rows)
-            return _of_rows(read.rows)
+            return raw_rows(read.rows)
         # As many colons as keys: no key occurs twice.
         if (
             read.columns is not UNSET
@@ -134,7 +134,7 @@ def _exact_rows(body: bytes, max_rows: int) -> JobRows:
     content = document[key]  # type: ignore[index]  # `only_key` proves that it is an object
     READERS[key](content, key, max_rows)
     if key == "rows":
-        return _of_rows([Raw(_encode(row)) for row in content])
+        return raw_rows([Raw(_encode(row)) for row in content])
     columns = {name: [Raw(_encode(each)) for each in values] for name, values in content.items()}
     return _of_columns(columns, len(next(iter(content.values()))))
 
@@ -146,10 +146,12 @@ def csv_table_rows(body: bytes, features: Mapping[str, Feature], max_rows: int) 
         Fault: `invalid_csv`, `invalid_request`, or `body_too_large` for more than `max_rows`.
 
     """
-    return _of_rows([Raw(_row_text(row)) for row in csv_rows(body, features, max_rows)])
+    return raw_rows([Raw(_row_text(row)) for row in csv_rows(body, features, max_rows)])
 
 
-def _of_rows(rows: list[Raw]) -> JobRows:
+def raw_rows(rows: list[Raw]) -> JobRows:
+    """The rows of a job from the JSON of each."""
+
     def body_of(start: int, stop: int) -> bytes:
         return b'{"rows":[%b]}' % b",".join(rows[start:stop])
 

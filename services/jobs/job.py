@@ -42,6 +42,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts`: how often a worker took it since the last chunk that was written. `pointer`: the
     version that scores it, a `contracts.manifest.Pointer` as JSON; empty before it started.
+    `source`: sha256 of the file with its rows, if it is one.
     `error`: why it failed.
     """
 
@@ -58,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     attempts: int
     pointer: bytes
+    source: str
     n_rows: int | None
     rows_done: int
     n_chunks: int

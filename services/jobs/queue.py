@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from services.faults import Fault
+from services.jobs.callbacks import allowed_hosts, check_callback
+from services.jobs.input_files import input_file, referenced_path
 from services.jobs.inputs import count_rows
 from services.jobs.job import InputKind, Job, NewJob
 from services.jobs.store import Chunk, JobAcceptance, JobPage, QueueFigures
@@ -26,26 +28,42 @@ class JobQueue:
         self._store = store
         self._max_rows = settings.jobs_rows
         self._max_open = settings.jobs_open
+        self._input_folder = settings.jobs_input_folder
+        self._callback_hosts = allowed_hosts(settings)
         self._writer = ThreadPoolExecutor(1, "jobs-write")
         self._reader = ThreadPoolExecutor(1, "jobs-read")
 
     async def accept(
-        self, owner: str, job_id: str, model: str, kind: InputKind, body: bytes
+        self,
+        owner: str,
+        job_id: str,
+        model: str,
+        kind: InputKind,
+        body: bytes,
+        callback: str = "",
     ) -> Job:
-        """Accept a job; it is on the disk when this returns.
+        """Accept a job; it is on the disk when this returns. `callback`: notified of its end.
 
         Raises:
             Fault: `invalid_json`, `invalid_csv`, `invalid_request`, `body_too_large`,
                 `job_conflict`, `too_many_jobs`, `jobs_unavailable`.
 
         """
+        check_callback(callback, self._callback_hosts)
 
         def new_job() -> NewJob:
-            n_rows = count_rows(kind, body, self._max_rows)
-            digest = input_digest({"model": model, "kind": kind}, body)
+            found = kind
+            n_rows = None
+            path = referenced_path(body) if kind == "json" else None
+            if path is None:
+                n_rows = count_rows(kind, body, self._max_rows)
+            else:
+                found = "file"
+                input_file(self._input_folder, path)
+            digest = input_digest({"model": model, "kind": found, "callback": callback}, body)
             return NewJob(
-                owner=owner, id=job_id, model=model, kind=kind, body=body, digest=digest,
-                n_rows=n_rows,
+                owner=owner, id=job_id, model=model, kind=found, body=body, digest=digest,
+                n_rows=n_rows, callback=callback,
             )  # fmt: skip
 
         job = await self._read(new_job)

@@ -14,6 +14,7 @@ from services.inference.ids import IdsFromHash
 from services.inference.pending import Request
 from services.jobs.chunk_protocol import ChunkLines, JobChunk
 from services.jobs.endpoints import JobEndpoints
+from services.jobs.input_files import file_rows, input_file, referenced_path
 from services.jobs.inputs import ChunkBody, JobRows, csv_table_rows, json_rows
 from services.jobs.job import Job
 from services.jobs.store import Chunk, JobLeases, Lease, LeaseLost
@@ -83,9 +84,11 @@ class JobRunner:
         job = lease.job
         pointer = self._pointer(lease)
         endpoint = await self._endpoints.open(pointer)
-        rows = await asyncio.to_thread(self._rows, lease, endpoint)
+        rows, source = await asyncio.to_thread(self._rows, lease, endpoint)
+        if job.pointer and source != job.source:
+            raise Fault("invalid_request", "input: expected the file as it was, got a changed one")
         if not job.pointer:
-            begin = partial(self._leases.begin, lease, pointer.write(), rows.n_rows)
+            begin = partial(self._leases.begin, lease, pointer.write(), rows.n_rows, source)
             await self._patiently(partial(asyncio.to_thread, begin))
         done, index = job.rows_done, job.n_chunks
         for n_rows, body in rows.chunks(done, self._settings.jobs_chunk_rows):
@@ -108,12 +111,17 @@ class JobRunner:
             return Pointer.read(job.pointer, f"job {job.id}")
         return self._endpoints.production(job.model)
 
-    def _rows(self, lease: Lease, endpoint: SingleEndpoint) -> JobRows:
+    def _rows(self, lease: Lease, endpoint: SingleEndpoint) -> tuple[JobRows, str]:
+        """The rows of a job, and the digest of the file that has them, if it is one."""
         body, max_rows = self._leases.input(lease), self._settings.jobs_rows
         if lease.job.kind == "json":
-            return json_rows(body, max_rows)
-        features = endpoint.served.manifest.schema.features
-        return csv_table_rows(body, {feature.name: feature for feature in features}, max_rows)
+            return json_rows(body, max_rows), ""
+        schema = endpoint.served.manifest.schema
+        features = {feature.name: feature for feature in schema.features}
+        if lease.job.kind == "csv":
+            return csv_table_rows(body, features, max_rows), ""
+        path = input_file(self._settings.jobs_input_folder, referenced_path(body) or "")
+        return file_rows(path, features, max_rows)
 
     async def _keep(self, lease: Lease) -> None:
         """Renew a lease until this task is cancelled: a chunk may take longer than a lease."""

@@ -39,6 +39,7 @@ CREATE TABLE jobs (
     lease_until REAL NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
     pointer BLOB NOT NULL DEFAULT x'',
+    source TEXT NOT NULL DEFAULT '',
     n_rows INTEGER,
     rows_done INTEGER NOT NULL DEFAULT 0,
     n_chunks INTEGER NOT NULL DEFAULT 0,

@@ -93,10 +93,11 @@ class SqliteLeases:
         body: bytes = row[0]
         return body
 
-    def begin(self, lease: Lease, pointer: bytes, n_rows: int) -> None:
-        """Record the version and the number of rows; see `JobLeases.begin`."""
+    def begin(self, lease: Lease, pointer: bytes, n_rows: int, source: str) -> None:
+        """Record the version, the number of rows and the file; see `JobLeases.begin`."""
+        fields = "pointer = ?, n_rows = ?, source = ?"
         with self._database.write(to_disk=False) as connection:
-            self._update(connection, lease, "pointer = ?, n_rows = ?", pointer, n_rows)
+            self._update(connection, lease, fields, pointer, n_rows, source)
 
     def renew(self, lease: Lease) -> None:
         """Keep a job; see `JobLeases.renew`."""

@@ -19,8 +19,8 @@ RETRY_OPEN_S = 10
 hours, so this is only a pause."""
 COLUMNS = (
     "seq", "owner", "id", "model", "state", "kind", "digest", "created_at", "started_at",
-    "ended_at", "expires_at", "attempts", "pointer", "n_rows", "rows_done", "n_chunks", "rejected",
-    "error", "callback", "callback_state",
+    "ended_at", "expires_at", "attempts", "pointer", "source", "n_rows", "rows_done", "n_chunks",
+    "rejected", "error", "callback", "callback_state",
 )  # fmt: skip
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM jobs"
 RETURNING = f"RETURNING {', '.join(COLUMNS)}"

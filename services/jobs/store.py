@@ -118,8 +118,8 @@ class JobLeases(Protocol):
     def input(self, lease: Lease) -> bytes:
         """The body of a job."""
 
-    def begin(self, lease: Lease, pointer: bytes, n_rows: int) -> None:
-        """Record which version scores a job, and how many rows it has."""
+    def begin(self, lease: Lease, pointer: bytes, n_rows: int, source: str) -> None:
+        """Record which version scores a job, how many rows it has, and the digest of its file."""
 
     def renew(self, lease: Lease) -> None:
         """Keep a job.

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from services.faults import Fault
+from services.jobs.callbacks import Notifier
 from services.jobs.runner import JobRunner
 from services.jobs.store import JobLeases
 
@@ -17,9 +18,11 @@ EXPIRE_INTERVAL_S = 30.0
 logger = logging.getLogger("slipway.jobs")
 
 
-async def work(leases: JobLeases, runner: JobRunner, should_stop: Callable[[], bool]) -> None:
+async def work(
+    leases: JobLeases, runner: JobRunner, notifier: Notifier, should_stop: Callable[[], bool]
+) -> None:
     """Run jobs until `should_stop`; the one that is running then is given back."""
-    expiring = asyncio.create_task(_expire(leases))
+    others = [asyncio.create_task(each) for each in (_expire(leases), notifier.run())]
     try:
         while not should_stop():
             try:
@@ -33,7 +36,8 @@ async def work(leases: JobLeases, runner: JobRunner, should_stop: Callable[[], b
                 pause_s = UNAVAILABLE_PAUSE_S
             await asyncio.sleep(pause_s)
     finally:
-        expiring.cancel()
+        for task in others:
+            task.cancel()
 
 
 async def _expire(leases: JobLeases) -> None:

@@ -18,10 +18,13 @@ from typing import Any
 import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]  # it carries no types
+from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.names import Layout
 from monitoring.alerting.prometheus import prometheus_text
 from registry.heartbeat import HEARTBEAT_FILE, write_heartbeat
+from services.jobs.figures import job_metrics
+from services.jobs.store import ModelCount, QueueFigures
 from services.shadow.prometheus import shadow_metrics
 from tests.deploy.replicas import PREDICT, ROOT, Replica, replicas, until
 from tests.monitoring.alerting.test_prometheus import (
@@ -46,9 +49,21 @@ WITHOUT_A_FAULT = {
     "slipway_pointer_errors": "pointers that cannot be read",
     "slipway_scoring_processes": "a model with the runtime sklearn",
     "slipway_scoring_process_ends": "a process of such a model that ends",
+    "slipway_jobs": "an open job",
+    "slipway_jobs_ended": "a job that ended",
+    "slipway_job_rows": "a job with rows",
 }
 """Metrics that a healthy service of `tiny` does not have, and what they take."""
 OF_PROMETHEUS = {"up"}
+JOBS_PAGE = job_metrics(
+    QueueFigures(
+        [ModelCount("tiny", "queued", 1)],
+        [ModelCount("tiny", "finished", 2)],
+        [ModelCount("tiny", "rows_scored", 3)],
+        4.0,
+    )
+)
+"""What the store of jobs adds to the service's page."""
 METRIC = re.compile(r"\b(?:slipway_\w+|slipway:[\w:]+|up)\b")
 SUFFIX = re.compile(r"_(?:total|bucket|sum|count)$")
 
@@ -75,7 +90,7 @@ def rules() -> list[dict[str, Any]]:
 
 def emitted() -> set[str]:
     """The metrics of service, monitor, shadow scorer and follower, without their suffixes."""
-    pages = prometheus_text(verdict(), NOW) + shadow_page()
+    pages = prometheus_text(verdict(), NOW) + shadow_page() + JOBS_PAGE
     families = re.findall(r"^# TYPE (\w+)", pages.decode(), re.MULTILINE)
     names = {*families, *service_metrics(), FOLLOWER_METRIC}
     return {SUFFIX.sub("", name) for name in names if name.startswith("slipway_")}
@@ -135,6 +150,15 @@ def test_every_metric_that_is_emitted_is_on_a_dashboard() -> None:
 
     missing = emitted() - drawn
     assert missing == set(), "add a panel to deploy/grafana/dashboards.toml, and run generate.py"
+
+
+def test_the_figures_of_jobs_are_a_page_of_metrics() -> None:
+    families = {f.name: f for f in text_string_to_metric_families(JOBS_PAGE.decode())}
+
+    assert families["slipway_jobs"].samples[0].labels == {"model": "tiny", "state": "queued"}
+    assert families["slipway_jobs_ended"].samples[0].value == 2
+    assert families["slipway_job_rows"].samples[0].labels["outcome"] == "scored"
+    assert families["slipway_jobs_oldest_seconds"].samples[0].value == 4
 
 
 def test_every_objective_has_a_test_and_a_page() -> None:

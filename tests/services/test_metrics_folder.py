@@ -12,7 +12,7 @@ import pytest
 
 from services.bento import metrics_folder
 from services.bento.metrics_folder import remove_gauges_of_dead_workers
-from services.bento.metrics_page import hide_ended_series, without_ended_series
+from services.bento.metrics_page import prepare_metrics_page, without_ended_series
 from tests.services.conftest import serving
 from tests.services.http_client import GOOD, ask, eventually, metric
 
@@ -92,7 +92,7 @@ def test_without_bentomls_metrics_ended_series_stay(
 ) -> None:
     monkeypatch.setitem(sys.modules, CONTAINERS, None)
     with caplog.at_level(logging.WARNING, logger="bentoml.slipway"):
-        hide_ended_series()
+        prepare_metrics_page(bytes)
     assert ["ended series stay" in r.message for r in caplog.records] == [True]
 
 

@@ -20,6 +20,7 @@ class Shared:
     ada: dict[str, str]
     bob: dict[str, str]
     keys_file: Path
+    inputs: Path
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,9 @@ def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     folder = tmp_path_factory.mktemp("jobs")
     keys_file = folder / "keys.json"
     ada, bob = (create_key(keys_file, name, ("predict",))[1] for name in ("ada", "bob"))
+    (folder / "inputs").mkdir()
     settings = {
+        "SLIPWAY_SERVICE_JOBS_INPUT_FOLDER": str(folder / "inputs"),
         "SLIPWAY_SERVICE_KEYS": "required",
         "SLIPWAY_SERVICE_KEYS_FILE": str(keys_file),
         "SLIPWAY_SERVICE_JOBS_OPEN": str(MAX_OPEN),
@@ -38,7 +41,7 @@ def shared(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         "SLIPWAY_SERVICE_JOBS_RETENTION_S": "3600",
     }
     with serving(folder, models, **settings) as running:
-        yield Shared(running, _headers(ada), _headers(bob), keys_file)
+        yield Shared(running, _headers(ada), _headers(bob), keys_file, folder / "inputs")
 
 
 def _headers(key: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Whose jobs a key sees, how many it may have, and how a killed worker's job goes on."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -65,6 +66,19 @@ def test_too_many_open_jobs_and_too_many_rows_are_refused(shared: Shared) -> Non
     assert (rows, too_large["error"]["code"]) == (413, "body_too_large")
     for job_id, key in ((other["id"], shared.bob), (accepted["id"], shared.ada)):
         assert ended(shared.service, job_id, key)["state"] == "finished"
+
+
+def test_a_job_may_name_a_file_below_the_folder_of_inputs(shared: Shared) -> None:
+    rows = people(30, seed=4)
+    (shared.inputs / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    job = submit(shared.service, b'{"input": "rows.jsonl"}', headers=shared.bob)
+    status, answer, _ = ask(
+        shared.service, "/models/tiny/jobs", b'{"input": "../keys.json"}', headers=shared.bob
+    )
+    done = ended(shared.service, job["id"], shared.bob)
+
+    assert (done["state"], done["rows"], done["rejected"]) == ("finished", 30, 0)
+    assert (status, answer["error"]["violations"][0]["path"]) == (422, "input")
 
 
 def workers_of(shared: Shared) -> list[int]:

@@ -13,18 +13,11 @@ from pathlib import Path
 import pytest
 
 from services.faults import Fault
-from services.jobs.job import NewJob
 from services.jobs.sqlite_database import JobDatabase, damage_of
 from services.jobs.sqlite_leases import SqliteLeases
 from services.jobs.sqlite_store import SqliteAcceptance
-from services.jobs.store import Chunk, Lease, LeaseLost
-
-
-def new_job(job_id: str = "a", body: bytes = b"{}", callback: str = "") -> NewJob:
-    return NewJob(
-        owner="", id=job_id, model="tiny", kind="json", body=body, digest=job_id, n_rows=4,
-        callback=callback,
-    )  # fmt: skip
+from services.jobs.store import LeaseLost
+from tests.services.jobs.stores import chunk, claimed, new_job
 
 
 @pytest.fixture
@@ -40,16 +33,6 @@ def store(database: JobDatabase) -> SqliteAcceptance:
 @pytest.fixture
 def leases(database: JobDatabase) -> SqliteLeases:
     return SqliteLeases(database, lease_s=0.2, max_attempts=3, retention_s=60)
-
-
-def claimed(leases: SqliteLeases) -> Lease:
-    lease = leases.claim()
-    assert lease is not None
-    return lease
-
-
-def chunk(first_row: int) -> Chunk:
-    return Chunk(first_row, 2, b"1\n2\n")
 
 
 def test_another_process_that_closes_the_file_takes_no_log_away(
