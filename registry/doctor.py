@@ -18,6 +18,7 @@ from contracts.errors import (
 from contracts.files import TEMPORARY_PREFIX
 from contracts.manifest import Pointer
 from contracts.names import MODEL_DIRECTORY, ROLES, TAG_PROCESS, TAG_PRODUCTION, Layout
+from contracts.sqlite_file import damage_of
 from registry import bento_store
 from registry.history import history
 from registry.manifests import MANIFEST_PATH
@@ -39,7 +40,7 @@ class Problem:
     """Something left behind: its kind, where it is, and what is wrong with it.
 
     A `missing_model` is for a person: all that is certain is that its files are not visible. So
-    is an `artifact_store` that does not answer.
+    is an `artifact_store` that does not answer, and a database of `damaged_jobs`.
     """
 
     kind: str
@@ -57,6 +58,7 @@ def examine(store: Store, layout: Layout) -> list[Problem]:
         *_unfinished_moves(store),
         *_stray_files(layout),
         *_broken_pointers(layout),
+        *_damaged_jobs(layout),
     ]
 
 
@@ -203,6 +205,18 @@ def _broken_pointers(layout: Layout) -> Iterator[Problem]:
             yield Problem("broken_pointer", str(path), err.what)
 
 
+def _damaged_jobs(layout: Layout) -> Iterator[Problem]:
+    """Whether the database of jobs is sound; what can be saved of it, only a person can say."""
+    path = layout.jobs
+    damage = damage_of(path) if path.is_file() else ""
+    if damage:
+        detail = (
+            f"{damage}; stop the service, save what can be read (sqlite3 {path.name} .recover), "
+            "and move its folder away: the service makes a new database"
+        )
+        yield Problem("damaged_jobs", str(path), detail)
+
+
 def _fix(store: Store, layout: Layout, problem: Problem) -> str:
     """Fix one problem; returns what was done, empty if nothing was."""
     if problem.kind == "dead_run":
@@ -213,7 +227,7 @@ def _fix(store: Store, layout: Layout, problem: Problem) -> str:
         return f"logged model {problem.subject} is FAILED"
     if problem.kind == "hollow_version":
         return _delete_leftover(store, problem.subject)
-    if problem.kind in {"missing_model", "artifact_store"}:
+    if problem.kind in {"missing_model", "artifact_store", "damaged_jobs"}:
         return ""
     if problem.kind == "unfinished_move":
         with store.lock(problem.subject):

@@ -167,6 +167,9 @@ class JobRoutes:
         models = self._repository.models
         if not name and len(models) == 1:
             return next(iter(models))
+        if not name:
+            expected = f"one of {', '.join(sorted(models)) or 'none'}"
+            raise invalid_request([Violation("query.model", expected, "nothing")])
         self._repository.model(name)
         return name
 

@@ -23,12 +23,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from contracts.names import Layout
 from monitoring.alerting.prometheus import prometheus_text
 from registry.heartbeat import HEARTBEAT_FILE, write_heartbeat
-from services.jobs.figures import job_metrics
-from services.jobs.store import ModelCount, QueueFigures
 from services.shadow.prometheus import shadow_metrics
 from tests.deploy.replicas import PREDICT, ROOT, Replica, replicas, until
 from tests.monitoring.alerting.test_prometheus import (
     FOLLOWER_METRIC,
+    JOBS_PAGE,
     NOW,
     service_metrics,
     verdict,
@@ -55,15 +54,6 @@ WITHOUT_A_FAULT = {
 }
 """Metrics that a healthy service of `tiny` does not have, and what they take."""
 OF_PROMETHEUS = {"up"}
-JOBS_PAGE = job_metrics(
-    QueueFigures(
-        [ModelCount("tiny", "queued", 1)],
-        [ModelCount("tiny", "finished", 2)],
-        [ModelCount("tiny", "rows_scored", 3)],
-        4.0,
-    )
-)
-"""What the store of jobs adds to the service's page."""
 METRIC = re.compile(r"\b(?:slipway_\w+|slipway:[\w:]+|up)\b")
 SUFFIX = re.compile(r"_(?:total|bucket|sum|count)$")
 
@@ -90,7 +80,7 @@ def rules() -> list[dict[str, Any]]:
 
 def emitted() -> set[str]:
     """The metrics of service, monitor, shadow scorer and follower, without their suffixes."""
-    pages = prometheus_text(verdict(), NOW) + shadow_page() + JOBS_PAGE
+    pages = prometheus_text(verdict(), NOW) + shadow_page()
     families = re.findall(r"^# TYPE (\w+)", pages.decode(), re.MULTILINE)
     names = {*families, *service_metrics(), FOLLOWER_METRIC}
     return {SUFFIX.sub("", name) for name in names if name.startswith("slipway_")}
@@ -153,7 +143,7 @@ def test_every_metric_that_is_emitted_is_on_a_dashboard() -> None:
 
 
 def test_the_figures_of_jobs_are_a_page_of_metrics() -> None:
-    families = {f.name: f for f in text_string_to_metric_families(JOBS_PAGE.decode())}
+    families = {f.name: f for f in text_string_to_metric_families(JOBS_PAGE)}
 
     assert families["slipway_jobs"].samples[0].labels == {"model": "tiny", "state": "queued"}
     assert families["slipway_jobs_ended"].samples[0].value == 2

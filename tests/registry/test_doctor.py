@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from mlflow import MlflowClient
@@ -198,3 +200,18 @@ def test_runs_that_live_and_runs_of_others_are_left_alone(workplace: Workplace) 
     client(workplace).set_terminated(foreign.info.run_id)
 
     assert examine(workplace.store, workplace.layout) == []
+
+
+def test_a_damaged_database_of_jobs_is_left_to_a_person(workplace: Workplace) -> None:
+    path = workplace.layout.jobs
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE jobs (id TEXT)")
+    assert examine(workplace.store, workplace.layout) == []
+    path.write_bytes(b"no database" * 500)
+    (problem,) = examine(workplace.store, workplace.layout)
+
+    assert (problem.kind, problem.subject) == ("damaged_jobs", str(path))
+    assert "file is not a database" in problem.detail
+    assert repair(workplace.store, workplace.layout, [problem]) == []
+    assert path.exists()

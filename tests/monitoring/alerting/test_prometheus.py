@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.verdict import Estimate, Finding, QualityFinding, Verdict
 from monitoring.alerting.prometheus import prometheus_text
+from services.jobs.figures import job_metrics
+from services.jobs.store import ModelCount, QueueFigures
 from tests.monitoring.verdict_history import with_conditions
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +24,15 @@ RULES = ROOT / "deploy" / "prometheus"
 FOLLOWER_METRIC = "slipway_follow_last_success_timestamp_seconds"
 """`tests/registry/test_odd_tags.py` reads it from the follower's file."""
 GOLDEN = ROOT / "tests" / "contracts" / "golden" / "verdict.v1-labels.json"
+JOBS_PAGE = job_metrics(
+    QueueFigures(
+        [ModelCount("tiny", "queued", 1)],
+        [ModelCount("tiny", "finished", 2)],
+        [ModelCount("tiny", "rows_scored", 3)],
+        4.0,
+    )
+).decode()
+"""What the store of jobs adds to the page of the service's metrics."""
 NOW = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
 
@@ -127,7 +138,7 @@ def test_prometheus_itself_takes_the_rules_and_they_alert_as_they_say(arguments:
 def test_prometheus_itself_finds_no_fault_with_the_gauges() -> None:
     done = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=prometheus_text(verdict(), NOW),
+        input=prometheus_text(verdict(), NOW) + JOBS_PAGE.encode(),
         capture_output=True,
         check=False,
     )
@@ -168,7 +179,7 @@ def service_metrics() -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return set(json.loads(done.stdout))
+    return set(json.loads(done.stdout)) | set(re.findall(r"^# TYPE (\w+)", JOBS_PAGE, re.MULTILINE))
 
 
 def test_every_gauge_is_on_the_page() -> None:

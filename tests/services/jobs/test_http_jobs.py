@@ -206,7 +206,7 @@ def test_open_jobs_are_listed_page_by_page(service: Service) -> None:
         ("GET", "/jobs/x/y", None, JSON, 404, "not_found"),
         ("POST", "/models/none/jobs", b'{"rows": [{}]}', JSON, 404, "unknown_model"),
         ("PUT", "/jobs/x?model=none", b'{"rows": [{}]}', JSON, 404, "unknown_model"),
-        ("PUT", "/jobs/x", b'{"rows": [{}]}', JSON, 404, "unknown_model"),
+        ("PUT", "/jobs/x", b'{"rows": [{}]}', JSON, 422, "invalid_request"),
         ("POST", "/models/tiny/jobs", b"{", JSON, 400, "invalid_json"),
         ("POST", "/models/tiny/jobs", b'{"rows": []}', JSON, 422, "invalid_request"),
         ("POST", "/models/tiny/jobs", b'{"rows": [{}], "x": 1}', JSON, 422, "invalid_request"),

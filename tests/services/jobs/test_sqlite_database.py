@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.sqlite_file import damage_of
 from services.faults import Fault
-from services.jobs.sqlite_database import JobDatabase, damage_of
+from services.jobs.sqlite_database import JobDatabase
 from services.jobs.sqlite_leases import SqliteLeases
 from services.jobs.sqlite_store import SqliteAcceptance
 from services.jobs.store import LeaseLost
