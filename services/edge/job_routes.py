@@ -4,6 +4,7 @@
 `GET /jobs/{id}/results`, and the batch route for a client that prefers an answer later.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -158,7 +159,7 @@ class JobRoutes:
         coding = coding_of(headers)
         body = await self._read_body(receive, headers)
         if coding:
-            body = unpacked(body, coding, self._max_bytes)
+            body = await asyncio.to_thread(unpacked, body, coding, self._max_bytes)
         callback = query.get("callback", "")
         return await self._queue.accept(owner, job_id, name, kind, body, callback)
 

@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from services.faults import Fault
 
 BUSY_TIMEOUT_S = 5.0
 """How long a transaction waits for another process that writes."""
+LOG_INTERVAL_S = 60.0
+"""How often an error that lasts is logged."""
 SCHEMA_VERSION = 1
 """Stored as `user_version`; a newer database is refused, an older one is migrated when opened."""
 TABLES = """
@@ -106,6 +109,8 @@ class JobDatabase:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
+        self._logged_text = ""
+        self._logged_at = 0.0
 
     def exists(self) -> bool:
         """Whether there is a database; reading one that is not there makes it."""
@@ -119,7 +124,7 @@ class JobDatabase:
             Fault: `jobs_unavailable`.
 
         """
-        with _as_fault(self.path):
+        with self._as_fault():
             yield self._connection()
 
     @contextmanager
@@ -133,7 +138,7 @@ class JobDatabase:
             Fault: `jobs_unavailable`; nothing was changed.
 
         """
-        with _as_fault(self.path):
+        with self._as_fault():
             connection = self._connection()
             connection.execute(f"PRAGMA synchronous = {'FULL' if to_disk else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -180,6 +185,20 @@ class JobDatabase:
             flush(self.path.parent)
         return connection
 
+    @contextmanager
+    def _as_fault(self) -> Iterator[None]:
+        """Turn what SQLite and the system raise into `jobs_unavailable`; log it once a minute."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as err:
+            text = str(err)
+            now = time.monotonic()
+            if text != self._logged_text or now - self._logged_at >= LOG_INTERVAL_S:
+                self._logged_text, self._logged_at = text, now
+                logger.error("%s: %s", self.path, text)  # noqa: TRY400 - the text says what is wrong
+            known = (meaning for part, meaning in REASONS if part in text)
+            raise Fault("jobs_unavailable", next(known, "")) from err
+
     def _create(self) -> bool:
         """Make an empty file if there is none, with our mode; whether it was made.
 
@@ -220,18 +239,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-@contextmanager
-def _as_fault(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system raise into `jobs_unavailable`."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as err:
-        text = str(err)
-        logger.error("%s: %s", path, text)  # noqa: TRY400 - the text says what is wrong
-        known = (meaning for part, meaning in REASONS if part in text)
-        raise Fault("jobs_unavailable", next(known, "")) from err
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
