@@ -18,7 +18,7 @@ from services.inference.json_body import invalid_request
 from services.jobs.inputs import JobRows, csv_table_rows, json_rows, raw_rows
 from services.protocols.table import check_size
 
-SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+INPUT_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 MAX_INPUT_BYTES = 512 * 1024 * 1024
 MAX_REFERENCE_BYTES = 8 * 1024
 """A longer body is no reference to a file."""
@@ -43,7 +43,7 @@ def referenced_path(body: bytes) -> str | None:
         return None
 
 
-def input_file(folder: str, name: str) -> Path:
+def referenced_file(folder: str, name: str) -> Path:
     """The file that a client names, below the folder of inputs.
 
     Raises:
@@ -59,9 +59,9 @@ def input_file(folder: str, name: str) -> Path:
         is_inside = path.is_relative_to(root) and not Path(name).is_absolute() and path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a loop of links
         is_inside = False
-    if not is_inside or path.suffix not in SUFFIXES:
+    if not is_inside or path.suffix not in INPUT_SUFFIXES:
         # One message for all: it must not say whether a file outside exists.
-        raise _refused(f"a file below the folder of inputs ({', '.join(SUFFIXES)})", name)
+        raise _refused(f"a file below the folder of inputs ({', '.join(INPUT_SUFFIXES)})", name)
     if path.stat().st_size > MAX_INPUT_BYTES:
         message = f"input: expected at most {MAX_INPUT_BYTES} bytes, got more; use slipway score"
         raise Fault("body_too_large", message)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from services.faults import Fault
 from services.jobs.callbacks import allowed_hosts, check_callback
-from services.jobs.input_files import input_file, referenced_path
+from services.jobs.input_files import referenced_file, referenced_path
 from services.jobs.inputs import count_rows
 from services.jobs.job import InputKind, Job, NewJob
 from services.jobs.store import Chunk, JobAcceptance, JobPage, QueueFigures
@@ -59,7 +59,7 @@ class JobQueue:
                 n_rows = count_rows(kind, body, self._max_rows)
             else:
                 found = "file"
-                input_file(self._input_folder, path)
+                referenced_file(self._input_folder, path)
             digest = input_digest({"model": model, "kind": found, "callback": callback}, body)
             return NewJob(
                 owner=owner, id=job_id, model=model, kind=found, body=body, digest=digest,

@@ -14,7 +14,7 @@ from services.inference.ids import IdsFromHash
 from services.inference.pending import Request
 from services.jobs.chunk_protocol import ChunkLines, JobChunk
 from services.jobs.endpoints import JobEndpoints
-from services.jobs.input_files import file_rows, input_file, referenced_path
+from services.jobs.input_files import file_rows, referenced_file, referenced_path
 from services.jobs.inputs import ChunkBody, JobRows, csv_table_rows, json_rows
 from services.jobs.job import Job
 from services.jobs.store import Chunk, JobLeases, Lease, LeaseLost
@@ -120,7 +120,7 @@ class JobRunner:
         features = {feature.name: feature for feature in schema.features}
         if lease.job.kind == "csv":
             return csv_table_rows(body, features, max_rows), ""
-        path = input_file(self._settings.jobs_input_folder, referenced_path(body) or "")
+        path = referenced_file(self._settings.jobs_input_folder, referenced_path(body) or "")
         return file_rows(path, features, max_rows)
 
     async def _keep(self, lease: Lease) -> None:

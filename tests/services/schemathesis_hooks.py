@@ -17,7 +17,8 @@ def each_row_is_judged_alone(ctx: CheckContext, response: Response, case: "Case[
     """A row has a prediction exactly if it is valid."""
     del ctx
     rows = case.body.get("rows") if isinstance(case.body, dict) else None
-    if response.status_code != 200 or not isinstance(rows, list):
+    is_batch = case.path.endswith("/predict/batch")
+    if not is_batch or response.status_code != 200 or not isinstance(rows, list):
         return
     schemas = case.operation.schema.raw_schema["components"]["schemas"]
     name = case.path.split("/")[2].title()

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.faults import Fault
-from services.jobs.input_files import file_rows, input_file, referenced_path
+from services.jobs.input_files import file_rows, referenced_file, referenced_path
 from services.jobs.inputs import JobRows
 from tests import tiny
 from tests.services.jobs.client import people
@@ -29,8 +29,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_file_below_the_folder_is_found(folder: Path) -> None:
-    assert input_file(str(folder), "day/good.json") == folder / "day" / "good.json"
-    assert input_file(str(folder), "day/../day/./good.json").name == "good.json"
+    assert referenced_file(str(folder), "day/good.json") == folder / "day" / "good.json"
+    assert referenced_file(str(folder), "day/../day/./good.json").name == "good.json"
     assert referenced_path(b'{"input": "day/good.json"}') == "day/good.json"
     assert referenced_path(b'{"input": "x", "rows": []}') is None
 
@@ -43,14 +43,14 @@ def test_a_file_below_the_folder_is_found(folder: Path) -> None:
 )  # fmt: skip
 def test_whatever_else_is_refused_with_one_message(folder: Path, name: str) -> None:
     with pytest.raises(Fault, match="a file below the folder of inputs"):
-        input_file(str(folder), name)
+        referenced_file(str(folder), name)
     with pytest.raises(Fault, match="a file below the folder of inputs"):
-        input_file(str(folder), str(folder / "day" / "good.json"))
+        referenced_file(str(folder), str(folder / "day" / "good.json"))
 
 
 def test_without_a_folder_no_file_is_read() -> None:
     with pytest.raises(Fault, match="SLIPWAY_SERVICE_JOBS_INPUT_FOLDER is not set"):
-        input_file("", "x.json")
+        referenced_file("", "x.json")
 
 
 def bodies(rows: JobRows) -> list[object]:
