@@ -40,7 +40,7 @@ lock: setup ## Resolve requirements/*.in again into hash-pinned locks
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.in platform.in -o platform.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-sklearn.in -o serving-sklearn.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-grpc.in -o serving-grpc.txt
-	cd requirements && for name in xgboost lightgbm; do ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt $$name.in -o $$name.txt; done
+	cd requirements && for name in xgboost lightgbm catboost; do ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt $$name.in -o $$name.txt; done
 
 protos: setup ## Compile the .proto files of services/grpc
 	$(BIN)/python -m tests.services.grpc.compile_protos

@@ -37,7 +37,8 @@ class Extra:
 
 XGBOOST = Extra("XGBoost", "xgboost", ("xgboost-cpu", "xgboost"))
 LIGHTGBM = Extra("LightGBM", "lightgbm", ("lightgbm",))
-EXTRAS: Mapping[str, Extra] = {each.package: each for each in (XGBOOST, LIGHTGBM)}
+CATBOOST = Extra("CatBoost", "catboost", ("catboost",))
+EXTRAS: Mapping[str, Extra] = {each.package: each for each in (XGBOOST, LIGHTGBM, CATBOOST)}
 
 
 def extra_of(module: str | None) -> Extra | None:

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 
 TRUSTED = frozenset(
     {
+        "catboost.core.CatBoostClassifier",
+        "catboost.core.CatBoostRegressor",
         "collections.OrderedDict",
         "collections.defaultdict",
         "functools.partial",

@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from contracts.errors import InvalidRecipe, PlatformError
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Schema
-from training.frameworks.catalog import framework_of, frameworks_of, splits_of
+from training.frameworks.catalog import framework_of, frameworks_of, prepare_estimators, splits_of
 from training.frameworks.class_numbers import numbered
 from training.frameworks.extras import not_installed
 from training.metrics import Target
@@ -49,6 +49,7 @@ def fitted_pipeline(
     with errors_of_the_estimator(recipe, "estimator"):
         model = recipe.estimator()
         model.set_params(**_own_parameters(model, recipe, seed))
+        prepare_estimators([model, *model.get_params().values()])
         if recipe.is_classifier and _learns_numbers(model):
             model = numbered(model)
     is_natural = recipe.runtime == "sklearn"

@@ -164,7 +164,9 @@ def _around(feature: Feature, thresholds: NDArray[np.float64]) -> list[float]:
         whole = np.floor(thresholds)
         return [*map(float, whole), *map(float, whole + 1.0)]
     exact = thresholds.astype(np.float32)
-    steps = [np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf)]
+    with np.errstate(over="ignore"):
+        # A threshold may be the end of float32; what lies beyond is no valid row.
+        steps = [np.nextafter(exact, np.float32(side)) for side in (-np.inf, np.inf)]
     inexact = thresholds[exact.astype(np.float64) != thresholds]
     return [
         float(v) for v in np.concatenate([exact, *steps, inexact, np.nextafter(inexact, np.inf)])

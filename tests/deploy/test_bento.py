@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from contracts.extras import EXTRAS
 from tests.deploy.conftest import MODEL, Built
 
 pytestmark = pytest.mark.slow
@@ -20,7 +21,7 @@ def test_a_bento_holds_contracts_services_and_pointers_and_nothing_else(bento: B
         and name
         not in {
             "bentofile.yaml",
-            *(f"requirements/{each}.txt" for each in ("serving-sklearn", "lightgbm", "xgboost")),
+            *(f"requirements/{each}.txt" for each in ("serving-sklearn", *EXTRAS)),
             f"var/models/{MODEL}/production.json",
         }
     }

@@ -48,6 +48,15 @@ def lightgbm_trees() -> Any:
     return make_pipeline(NativeCategories(tiny.WORDS), trees)
 
 
+def catboost_trees() -> Any:
+    from catboost import CatBoostClassifier
+
+    trees = CatBoostClassifier(
+        iterations=30, depth=3, cat_features=tiny.WORDS, max_ctr_complexity=1, thread_count=1
+    )
+    return make_pipeline(NativeCategories(tiny.WORDS, dtype="int"), trees)
+
+
 def lightgbm_lines() -> Any:
     """Linear models in the leaves have no ONNX form."""
     from lightgbm import LGBMRegressor
@@ -59,6 +68,7 @@ def lightgbm_lines() -> Any:
 ESTIMATORS: dict[str, Callable[[], Any]] = {
     "xgboost": xgboost_trees,
     "lightgbm": lightgbm_trees,
+    "catboost": catboost_trees,
 }
 INSTALLED = [package for package in ESTIMATORS if EXTRAS[package].is_installed]
 FRAMEWORKS = [pytest.param(package, marks=needs(package)) for package in ESTIMATORS]

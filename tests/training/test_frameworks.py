@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 import training.recipes
 from contracts.errors import CertificateFailed, InvalidRecipe
 from contracts.extras import EXTRAS
+from contracts.names import MODEL_INPUT, MODEL_OUTPUT
 from slipway.app import run_command_line
 from tests import tiny
 from tests.conftest import Workplace
@@ -21,9 +22,11 @@ from tests.frameworks import needs
 from training import recipe as recipes
 from training.features.native_categories import NativeCategories
 from training.fitting import fit
-from training.frameworks import lightgbm, xgboost
+from training.frameworks import catboost, lightgbm, xgboost
 from training.frameworks.class_numbers import without_numbers
+from training.onnx_session import onnx_scores
 from training.recipe import load_recipe
+from training.translation.graph import Graph
 from training.translation.translator import Translations
 from training.translation.tree_nodes import TreeNodes
 
@@ -163,12 +166,39 @@ def test_a_threshold_around_xgboost_is_that_of_the_class_that_it_names(
     [
         pytest.param(xgboost, "XGBClassifier", marks=needs("xgboost")),
         pytest.param(lightgbm, "LGBMClassifier", marks=needs("lightgbm")),
+        pytest.param(catboost, "CatBoostClassifier", marks=needs("catboost")),
     ],
 )
 def test_a_door_names_what_it_accepts(door: Any, name: str) -> None:
     found: Translations = door.FRAMEWORK.translations()
 
     assert name in {kind.__name__ for kind in found.probabilities}
+
+
+def test_a_set_without_members_is_a_graph_that_runs() -> None:
+    """No value is in it; ONNX Runtime refuses a set of infinity."""
+    graph, nodes = Graph(MODEL_INPUT), TreeNodes()
+    first = nodes.member_of(0, [])
+    nodes.true[first], nodes.false[first] = nodes.leaf(0, 1.0), nodes.leaf(0, 2.0)
+    nodes.roots.append(first)
+    model = graph.model(nodes.value(graph.input, 1), MODEL_OUTPUT, 1, 1)
+
+    assert onnx_scores(model, np.array([[0.0], [-1.0], [np.nan]])).tolist() == [[2.0]] * 3
+
+
+@needs("catboost")
+def test_catboost_leaves_no_files_and_prints_nothing(
+    workplace: Workplace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from catboost import CatBoostClassifier
+
+    def quiet() -> Any:
+        return CatBoostClassifier(iterations=3)
+
+    before = set(workplace.root.iterdir())
+    fit(tiny.binary("quiet", quiet, runtime="onnx"))
+    assert set(workplace.root.iterdir()) == before
+    assert capfd.readouterr().out == ""
 
 
 @needs("lightgbm")

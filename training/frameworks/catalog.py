@@ -10,13 +10,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from training.features.native_categories import NativeCategories
-from training.frameworks import lightgbm, xgboost
+from training.frameworks import catboost, lightgbm, xgboost
 from training.frameworks.framework import Framework, SplitPoint
 from training.frameworks.native_categories import native_categories
 from training.translation.translator import Translations
 
 FRAMEWORKS: Mapping[str, Framework] = {
-    each.extra.package: each for each in (xgboost.FRAMEWORK, lightgbm.FRAMEWORK)
+    each.extra.package: each for each in (xgboost.FRAMEWORK, lightgbm.FRAMEWORK, catboost.FRAMEWORK)
 }
 
 
@@ -54,7 +54,17 @@ def fitted_parts(framework: Framework, parts: Iterable[Any]) -> list[Any]:
     return [each for each in parts if framework_of(each) is framework and _is_fitted(each)]
 
 
+def prepare_estimators(parts: Iterable[Any]) -> None:
+    """Set the parameters of unfitted estimators of frameworks that Slipway needs."""
+    for part in parts:
+        framework = framework_of(part)
+        if framework is not None:
+            framework.prepare(part)
+
+
 def _is_fitted(part: Any) -> bool:
+    if hasattr(part, "is_fitted"):
+        return bool(part.is_fitted())
     try:
         check_is_fitted(part)
     except NotFittedError:

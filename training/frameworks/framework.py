@@ -26,6 +26,7 @@ class Framework:
         loggable: What that module logs of a fitted estimator.
         translations: How its estimators become ONNX graphs; imports the package.
         splits: The thresholds of a fitted estimator.
+        prepare: Sets parameters of an unfitted estimator that Slipway needs.
         takes_class_names: Whether its classifiers learn class names; else numbers from 0.
     """
 
@@ -35,3 +36,4 @@ class Framework:
     splits: Callable[[Any], Iterator[SplitPoint]]
     takes_class_names: bool = True
     loggable: Callable[[Any], Any] = itself
+    prepare: Callable[[Any], object] = itself

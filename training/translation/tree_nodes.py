@@ -13,8 +13,11 @@ from training.translation.graph import ML_DOMAIN, GraphTensor
 BRANCH_LEQ, BRANCH_LT, BRANCH_MEMBER = 0, 1, 6
 SUM = 1
 NO_TRANSFORM = 0
-_NEVER = np.inf
-"""A value that no request has, for sets without members."""
+_NEVER = float(np.iinfo(np.int32).max)
+"""A category that no request has, for sets without members.
+
+ONNX Runtime's sets hold int32, and its smallest is what NaN is taken for.
+"""
 
 
 @dataclass

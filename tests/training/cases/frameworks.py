@@ -38,6 +38,18 @@ def _lgbm(name: str, **how: Any) -> Any:
     return getattr(lightgbm, name)(**{"n_estimators": 20, "n_jobs": 1, "verbose": -1} | how)
 
 
+def _cat(name: str, **how: Any) -> Any:
+    import catboost
+
+    return getattr(catboost, name)(**{"iterations": 20, "depth": 4, "thread_count": 1} | how)
+
+
+def _counted(**how: Any) -> Any:
+    """CatBoost's own categories, as integers."""
+    model = _cat("CatBoostClassifier", cat_features=WORDS, **how)
+    return _after(NativeCategories(WORDS, dtype="int"), model)
+
+
 _BY_SETS: dict[str, Any] = {"enable_categorical": True, "max_cat_to_onehot": 1}
 _ONE_BY_ONE: dict[str, Any] = {"enable_categorical": True}
 _SMALL_GROUPS: dict[str, Any] = {"min_data_per_group": 5, "cat_smooth": 1}
@@ -158,7 +170,54 @@ _LIGHTGBM: tuple[Group, ...] = (
         },
     ),
 )
-_BY_EXTRA = {"xgboost": _XGBOOST, "lightgbm": _LIGHTGBM}
+_CATBOOST: tuple[Group, ...] = (
+    (
+        "two",
+        True,
+        {
+            "cat": lambda: _cat("CatBoostClassifier"),
+            "cat_one_hot": lambda: _counted(one_hot_max_size=50),
+            "cat_counters": lambda: _counted(one_hot_max_size=2, max_ctr_complexity=1),
+        },
+    ),
+    (
+        "two",
+        False,
+        {
+            "cat_columns": lambda: _after(_columns(), _cat("CatBoostClassifier")),
+            "cat_leaf_by_leaf": lambda: _cat("CatBoostClassifier", grow_policy="Lossguide"),
+        },
+    ),
+    (
+        "three",
+        False,
+        {
+            "cat_three": lambda: _cat("CatBoostClassifier"),
+            "cat_one_against_all": lambda: _cat(
+                "CatBoostClassifier", loss_function="MultiClassOneVsAll"
+            ),
+        },
+    ),
+    (
+        "value",
+        True,
+        {
+            "cat_value": lambda: _cat("CatBoostRegressor"),
+            "cat_missing_last": lambda: _cat("CatBoostRegressor", nan_mode="Max"),
+        },
+    ),
+    (
+        "count",
+        False,
+        {"cat_poisson": lambda: _cat("CatBoostRegressor", loss_function="Poisson")},
+    ),
+    (
+        "pair",
+        False,
+        {"cat_pair": lambda: _cat("CatBoostRegressor", loss_function="MultiRMSE")},
+    ),
+)
+_BY_EXTRA = {"xgboost": _XGBOOST, "lightgbm": _LIGHTGBM, "catboost": _CATBOOST}
 FRAMEWORK_CASES: dict[str, Case] = {
     name: Case(kind, estimator, gaps)
     for groups in _BY_EXTRA.values()
