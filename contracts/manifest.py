@@ -90,6 +90,10 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
     predictions from then on; `evaluation_series` names the series of evaluations that they belong
     to. `candidates` has the gate's metric, on validation rows, of every choice of rows that was
     tried. `sought` is the improvement that its evaluation must be able to see.
+
+    A version with `examined_version` has learned its held-out rows: it is that version's choice
+    of rows, fitted on all of them. Its metrics and the scores of its sample are the examined
+    version's.
     """
 
     retraining_id: str
@@ -104,6 +108,8 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
     newest_rows: int = 0
     candidates: dict[str, float] = msgspec.field(default_factory=dict)
     sought: float = 0.0
+    examined_version: int = 0
+    examined_digest: str = ""
 
 
 class Manifest(Document, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
     evaluation. `episode` is the start of the alarm that this request responds to. `left_out`
     counts the labels that were not used, by reason. `sought` is the improvement of `metric` that
     the evaluation must be able to see before it counts as an attempt; zero asks for nothing.
+    With `examined_version`, which came of the same retraining and was promoted, its choice of
+    rows is fitted on all of them, those of the evaluation included; `refit.json`.
     """
 
     retraining_id: str
@@ -50,12 +52,15 @@ class RetrainingRequest(Document, frozen=True, kw_only=True):
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
     metric: str = ""
     sought: float = 0.0
+    examined_version: int = 0
 
 
 class Retraining(Document, frozen=True, kw_only=True):
     """What came of a request; `retraining.json` next to it, replaced whole at each step.
 
     `version` and `run_id` are the challenger's. `sentence` says in words where it stands.
+    `refit_version` is the version of its kind that was fitted on all rows after it was promoted,
+    and `refit` says in words what came of that.
     `owner` is `<host>:<pid>` of the process that runs it; `abandoned` means that this process
     died before the end, and `waiting` that the evaluation turned out too small to see what it had
     to, so that nothing was decided.
@@ -69,6 +74,8 @@ class Retraining(Document, frozen=True, kw_only=True):
     version: int | None = None
     run_id: str = ""
     decision_id: str = ""
+    refit_version: int | None = None
+    refit: str = ""
 
 
 class RetrainingWait(Document, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from contracts.decision_rule import Scores
 from contracts.errors import InvalidData, PlatformError
 from contracts.manifest import Retrained
 from training.leakage import note_leaks
@@ -57,10 +58,15 @@ class Split:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The rows of a training run; for a retraining also why, and on what."""
+    """The rows of a training run; for a retraining also why, and on what.
+
+    `holdout_scores` are the scores of the held-out rows, shape `(n_rows, n_outputs)`, of a version
+    that has not learned them, where the rows to learn hold them.
+    """
 
     split: Split
     retrained: Retrained | None = None
+    holdout_scores: Scores | None = None
 
 
 def load_table(recipe: Recipe) -> pd.DataFrame:

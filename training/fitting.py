@@ -34,8 +34,9 @@ class FittedModel:
     """A fitted, exported and certified model.
 
     `recipe` has what its rows decided: categories of strings, a threshold that was chosen (with
-    its curve) or learned by the estimator. `scores` are the pipeline's scores of the held-out
-    rows, shape `(n_rows, n_outputs)`; `score_kind` says what they are. `target` is as in
+    its curve) or learned by the estimator. `scores` are the scores of the held-out rows, shape
+    `(n_rows, n_outputs)`, of the pipeline or, if that has learned these rows, of a version that
+    has not; `score_kind` says what they are. `target` is as in
     `training.metrics`, and `form` is what is served. `notes` are what a person should know
     though nothing failed, such as a warning that the fit did not converge.
     """
@@ -92,7 +93,9 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
     form = served_form(pipeline, recipe, rows, seed, dtype)
     pipeline = form.pipeline
     with errors_of_the_estimator(recipe, "predict"):
-        scores = scores_of(pipeline, rows.holdout, recipe)
+        scores = data.holdout_scores
+        if scores is None:
+            scores = scores_of(pipeline, rows.holdout, recipe)
         importance = importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed)
     target = encoded_targets(recipe, rows.holdout_target)
     at = recipe.threshold

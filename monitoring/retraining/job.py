@@ -6,7 +6,8 @@ the caller passes.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from contracts.errors import EvaluationTooSmall, GateRefused, NotJustified, PlatformError
+from contracts.files import write_whole
 from contracts.names import Layout
 from contracts.retraining import Retraining, RetrainingRequest, State
 from contracts.times import utc_text
@@ -25,11 +27,13 @@ from monitoring.retraining.dataset import (
     with_start,
     write_request,
 )
-from monitoring.retraining.process import Train, run_training
+from monitoring.retraining.process import Train, Trained, run_training
 from monitoring.retraining.proposal import RetrainingProposal, propose
 from monitoring.settings import MonitoringSettings
 from registry.promote import Promotion
 from registry.store import Store
+
+logger = logging.getLogger("slipway.monitor")
 
 MAX_REASON = 1000
 """Characters of the reason that is given to the gate."""
@@ -80,7 +84,14 @@ def retrain(
         records.remove_wait(layout, name)
         started = _started(layout, request, now)
         trained = _trained(layout, started, path, train, settings.retrain_timeout_s, lock)
-        return _promoted(layout, trained, promote)
+        if promote is None:
+            return trained
+        promoted = _promoted(layout, trained, promote)
+
+        def fit(path: Path) -> Trained:
+            return train(path, settings.retrain_timeout_s, lock)
+
+        return _refitted(layout, promoted, path, fit, promote)
 
 
 def require_justified(
@@ -158,13 +169,11 @@ def _trained(
     return _changed(layout, named, "trained", sentence)
 
 
-def _promoted(layout: Layout, trained: Retraining, promote: Promote | None) -> Retraining:
-    if promote is None or trained.version is None:
-        return trained
+def _promoted(layout: Layout, trained: Retraining, promote: Promote) -> Retraining:
     request = trained.request
     because = f"retraining {request.retraining_id}: {request.because}"[:MAX_REASON]
     try:
-        promotion = promote(trained.version, because)
+        promotion = promote(version_of(trained), because)
     except EvaluationTooSmall as err:
         _changed(layout, trained, "waiting", err.what)
         raise
@@ -176,6 +185,41 @@ def _promoted(layout: Layout, trained: Retraining, promote: Promote | None) -> R
         raise
     decision = promotion.decision.decision_id if promotion.decision else ""
     return _changed(layout, replace(trained, decision_id=decision), "promoted", promotion.sentence)
+
+
+def _refitted(
+    layout: Layout,
+    promoted: Retraining,
+    path: Path,
+    fit: Callable[[Path], Trained],
+    promote: Promote,
+) -> Retraining:
+    """Fit what passed its exam on all rows, the exam's included, and promote that.
+
+    If it fails, the version that was examined stays in production, and the record says why.
+    """
+    request, examined = promoted.request, version_of(promoted)
+    refit_path = path.with_name(records.REFIT_FILE)
+    write_whole(refit_path, replace(request, examined_version=examined).write_pretty())
+    because = (
+        f"retraining {request.retraining_id}: version {examined} fitted on all rows, those of its "
+        f"exam included (decision {promoted.decision_id}): {request.because}"
+    )
+    try:
+        made = fit(refit_path)
+        promoted = replace(promoted, refit_version=made.version)
+        said = promote(made.version, because[:MAX_REASON]).sentence
+    except PlatformError as err:
+        logger.warning("%s: version %d stays in production: %s", request.model, examined, err)
+        said = f"version {examined} stays in production: {err.what}"
+    return _changed(layout, replace(promoted, refit=said), "promoted", promoted.sentence)
+
+
+def version_of(retraining: Retraining) -> int:
+    """The challenger of a retraining that has trained one."""
+    if retraining.version is None:
+        raise ValueError(retraining.request.retraining_id)
+    return retraining.version
 
 
 def _changed(layout: Layout, retraining: Retraining, state: State, sentence: str) -> Retraining:

@@ -10,8 +10,10 @@ import msgspec
 from contracts.errors import PlatformError
 from contracts.files import open_new
 from contracts.process_error import read_error
+from monitoring.retraining.records import REQUEST_FILE
 
 LOG_FILE = "training.log"
+"""The log of the training of `order.json`; that of `refit.json` is `refit.log`."""
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ def run_training(request: Path, timeout_s: float, lock: int) -> Trained:
         PlatformError: the process failed, took too long, or printed something unexpected.
 
     """
-    log = request.with_name(LOG_FILE)
+    log = request.with_name(LOG_FILE if request.name == REQUEST_FILE else f"{request.stem}.log")
     command = [sys.executable, "-m", "training", "--request", str(request)]
     try:
         with open_new(log) as sink:

@@ -1,8 +1,9 @@
 """The records of a model's retrainings, and the lock that allows one at a time.
 
 Each lies in `var/retrainings/<model>/<id>/`: the request in `order.json`, the rows that it names,
-and `retraining.json`, which holds the state and is replaced as a whole at each step. What a
-model's next retraining waits for is in `var/retrainings/<model>/waiting.json`.
+the request to fit what was promoted on all of them in `refit.json`, and `retraining.json`, which
+holds the state and is replaced as a whole at each step. What a model's next retraining waits for is
+in `var/retrainings/<model>/waiting.json`.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from registry.mlflow_store.versions import StoredVersion
 
 RECORD_FILE = "retraining.json"
 REQUEST_FILE = "order.json"
+REFIT_FILE = "refit.json"
 WAIT_FILE = "waiting.json"
 LOCK_FILE = ".lock"
 

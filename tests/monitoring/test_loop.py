@@ -161,26 +161,26 @@ def test_the_world_turns_and_the_service_becomes_right_again_automatically(
         tell_truth(service, answers, world)
 
         seeds = itertools.count(100)
-        awaited(lambda: is_served_with_traffic(service, 2, next(seeds)), logs, 240)
+        awaited(lambda: is_served_with_traffic(service, 3, next(seeds)), logs, 240)
         fresh = turned(1_500, 7)
         answers, right = asked(service, fresh)
         tell_truth(service, answers, fresh)
-        awaited(lambda: judged_right(layout, 2), logs, 90)
+        awaited(lambda: judged_right(layout, 3), logs, 90)
 
     assert usual > 0.75
     assert wrong < 0.5
     assert right > usual - 0.05
-    assert {answer["version"] for answer in answers} == {2}
+    assert {answer["version"] for answer in answers} == {3}
     worse = {v.verdict_id for v in verdicts(layout, 1) if v.decision == "performance"}
     paths = list(layout.retrainings("tiny").glob("*/retraining.json"))
     story = Retraining.read(paths[0].read_bytes())
     assert len(paths) == 1
-    assert (story.state, story.version) == ("promoted", 2)
+    assert (story.state, story.version, story.refit_version) == ("promoted", 2, 3)
     assert story.request.verdict_id in worse
     history = json.loads(checkout.run("slipway", "history", "tiny", "--json").stdout)
-    assert [event["kind"] for event in history] == ["promoted", "promoted"]
+    assert [event["kind"] for event in history] == ["promoted"] * 3
     assert story.request.retraining_id in history[-1]["why"]
     walked = checkout.run("slipway", "explain", answers[0]["prediction_id"], "--json")
     assert json.loads(walked.stdout)["lineage"]["verdict_id"] == story.request.verdict_id
     # Rows like those that were learned, and answers like those of the exam: nothing to alarm.
-    assert np.all([v.decision != "performance" for v in verdicts(layout, 2)])
+    assert np.all([v.decision != "performance" for v in verdicts(layout, 3)])

@@ -26,6 +26,7 @@ from training.evaluation.checks import (
 )
 from training.evaluation.model_version import ModelVersion, load_model_version
 from training.evaluation.paired_predictions import PairedEvaluation, evaluate_pair
+from training.evaluation.refit import compare_refit, examined_version, is_refit_of
 from training.recipe import Recipe, load_recipe
 
 TAG_ATTEMPT = "slipway.exam."
@@ -71,25 +72,43 @@ def compare_versions(
         except (CorruptModel, NotRegistered) as err:
             path = f"production version {production}"
             return not_compared("production", path, "its model directory", err)
+        if is_refit_of(ours, theirs):
+            return compare_refit(recipe, ours, theirs)
         try:
-            evaluation = evaluate_pair(recipe, ours, theirs)
-        except (InvalidData, InvalidRecipe, CorruptModel) as err:
+            examined = examined_version(ours, theirs)
+            sitter = theirs
+            if examined:
+                aside = Path(folder, "examined")
+                sitter = load_model_version(store, layout, recipe.name, examined, aside)
+            evaluation = evaluate_pair(recipe, ours, sitter)
+        except (InvalidData, InvalidRecipe, CorruptModel, NotRegistered) as err:
             return not_compared("exam", "exam", "rows that both versions held out", err)
-        blind = _blind_check(store, evaluation, ours, theirs)
-        if blind is not None:
-            return Comparison((blind,), undecided=True)
-        # Counted before any result is known, so that a bad one counts too.
-        attempt = count_attempt(store, evaluation.digest, ours, theirs)
-        found = _improvement(evaluation, alpha_at_attempt(attempt))
-        checks = (
-            metric_check(evaluation, found, attempt),
-            *segment_checks(evaluation),
-            calibration_check(evaluation),
-            parity_check(ours),
-            *latency_checks(evaluation, ours, theirs),
-            size_check(ours, theirs),
-        )
-        return Comparison(checks, _exam_document(evaluation, found, attempt))
+        return _compared(store, evaluation, ours, sitter, theirs)
+
+
+def _compared(
+    store: Store,
+    evaluation: PairedEvaluation,
+    challenger: ModelVersion,
+    sitter: ModelVersion,
+    production: ModelVersion,
+) -> Comparison:
+    """Every check of an evaluation against the version that sits it, for production or itself."""
+    blind = _blind_check(store, evaluation, challenger, sitter)
+    if blind is not None:
+        return Comparison((blind,), undecided=True)
+    # Counted before any result is known, so that a bad one counts too.
+    attempt = count_attempt(store, evaluation.digest, challenger, sitter)
+    found = _improvement(evaluation, alpha_at_attempt(attempt))
+    checks = (
+        metric_check(evaluation, found, attempt),
+        *segment_checks(evaluation),
+        calibration_check(evaluation),
+        parity_check(challenger),
+        *latency_checks(evaluation, challenger, production),
+        size_check(challenger, production),
+    )
+    return Comparison(checks, _exam_document(evaluation, found, attempt))
 
 
 def count_attempt(

@@ -7,13 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from contracts.errors import InvalidDocument
-from contracts.names import TAG_RETRAINING, TAG_VERDICT
+from contracts.names import TAG_EXAMINED, TAG_RETRAINING, TAG_VERDICT
 from contracts.retraining import RetrainingRequest
 from registry.store import Store
 from training.dataset import TrainingData
 from training.recipe import Recipe
 from training.retraining.dataset import retraining_data
 from training.retraining.partition import partition
+from training.retraining.refit import refit_data
 from training.run import TrainedVersion, train_recipe
 
 
@@ -31,9 +32,13 @@ def retrain_recipe(recipe: Recipe, path: Path, store: Store, *, seed: int = 0) -
     tags = {TAG_RETRAINING: request.retraining_id}
     if request.verdict_id:
         tags[TAG_VERDICT] = request.verdict_id
+    if request.examined_version:
+        tags[TAG_EXAMINED] = str(request.examined_version)
 
     def load(recipe: Recipe, seed: int) -> TrainingData:
         found = partition(recipe, request, _labelled_rows(request, rows))
+        if request.examined_version:
+            return refit_data(store, recipe, request, found, seed)
         return retraining_data(recipe, request, found, seed)
 
     return train_recipe(recipe, store, seed=seed, load=load, tags=tags, attachments=(path, rows))

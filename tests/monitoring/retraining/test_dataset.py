@@ -38,16 +38,19 @@ def test_after_a_retraining_both_kinds_of_challengers_find_an_exam(served: Workp
     first = retrain_tiny(served, "the world turned", promote=partial(promote_through_gate, served))
     train_recipe(RECIPE, served.store)
     against = [
-        compare_versions(served.store, served.layout, RECIPE, ours, 2).evaluation for ours in (3, 1)
+        compare_versions(served.store, served.layout, RECIPE, ours, 3).evaluation for ours in (4, 1)
     ]
+    with pytest.raises(NotJustified, match="got 0"):
+        retrain_tiny(served, "once more", now=NOW + timedelta(minutes=1))
+    log_hour(served, turned(360, 7), START + HOUR)
     second = retrain_tiny(served, "once more", now=NOW + timedelta(minutes=1))
-    again = compare_versions(served.store, served.layout, RECIPE, 4, 2).evaluation
+    again = compare_versions(served.store, served.layout, RECIPE, 5, 3).evaluation
 
-    assert first.version == 2
+    # Version 3 has learned the exam of version 2, which sits it again in its place.
+    assert (first.version, first.refit_version) == (2, 3)
     assert [exam and (exam.rows, exam.attempt) for exam in against] == [(360, 1), (360, 2)]
     assert all(exam and exam.production > 0.75 and exam.challenger < 0.5 for exam in against)
-    # Nothing new has come since: the rows that version 2 held out are all that is new.
-    assert second.request.recent_start == first.request.evaluation_start
+    assert second.request.recent_start > first.request.evaluation_end
     assert again is not None
     assert again.rows == second.request.evaluation_rows == 108
 

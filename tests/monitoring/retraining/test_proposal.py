@@ -45,7 +45,7 @@ def test_a_verdict_on_another_version_calls_for_nothing(served: Workplace) -> No
     log_hour(served, turned(600, 6), START + HOUR)
     verdict = judge_hour(served, START)
     retrain_tiny(served, verdict.verdict_id, promote=partial(promote_through_gate, served))
-    with pytest.raises(NotJustified, match="on version 2, which is in production, got one on ver"):
+    with pytest.raises(NotJustified, match="on version 3, which is in production, got one on ver"):
         retrain_tiny(served, verdict.verdict_id, now=NOW + timedelta(days=1))
 
 
