@@ -58,6 +58,8 @@ def _slipway(
     score_files(directory, pointer, options, lambda _: None)
 
 
+BEGIN = "begin"
+"""The line that is printed when everything is imported."""
 SCORERS: dict[str, Callable[[Path, Pointer, Path, Path], None]] = {
     "slipway score --no-traffic": ours,
     "slipway score": ours_with_traffic,
@@ -70,6 +72,8 @@ def main() -> None:
     who, directory, pointer, inputs, output = sys.argv[1:]
     for name in ("pyarrow.parquet", "polars", "onnxruntime", "services.batch.run"):
         __import__(name)
+    sys.stdout.write(f"{BEGIN}\n")
+    sys.stdout.flush()
     wall, cpu = time.perf_counter(), time.process_time()
     SCORERS[who](Path(directory), Pointer.read(pointer.encode()), Path(inputs), Path(output))
     seconds = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
