@@ -229,6 +229,10 @@ class _MonitoringLayout:
         """The file of a model's alarms and of the messages that are not delivered yet."""
         return self.var / "alerts" / f"{name}.json"
 
+    def seasons(self, name: str) -> Path:
+        """Seasons of a model: `<version>-<seconds>.json`, `counts/<window id>.json`."""
+        return self.var / "seasons" / name
+
     def retrainings(self, name: str) -> Path:
         """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
         return self.var / "retrainings" / name

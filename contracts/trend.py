@@ -9,7 +9,8 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     The first `windows` windows are the baseline: `mean` of their values, and `squares`, the sum of
     squared deviations. `rise` and `fall` are the sums of a two-sided CUSUM chart of later
     windows, in standard deviations; `since` is the start of the window in which the larger one
-    left zero. `is_alarming` says that it is above its limit: the column drifts slowly.
+    left zero. `is_alarming` says that it is above its limit: the column drifts slowly. `seasonal`
+    says that the effects are differences from the column's season.
     """
 
     windows: int = 0
@@ -20,6 +21,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rise_since: str = ""
     fall_since: str = ""
     is_alarming: bool = False
+    seasonal: bool = False
 
     @property
     def since(self) -> str:

@@ -55,6 +55,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     window in the unbroken run of drifted windows, `windows` the number of windows of this
     length in it. `segment` is the segment that holds `segment_share` of the difference, if one
     holds most of it.
+
+    `season` names what a seasonal column is compared with instead of the whole reference, such
+    as `Saturdays`. A drift that is `learning` may be a season: the first weeks will say.
     """
 
     column: str
@@ -75,6 +78,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     segment: str = ""
     segment_share: float = 0.0
     trend: Trend | None = None
+    season: str = ""
+    learning: bool = False
 
 
 class QualityFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

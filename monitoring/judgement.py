@@ -12,6 +12,7 @@ from monitoring.drift.attribution import SegmentCounts
 from monitoring.drift.histograms import WindowHistograms
 from monitoring.drift.origin import DriftOrigins
 from monitoring.drift.rule import TrendsBefore, findings_of
+from monitoring.drift.seasons import Seasons
 from monitoring.drift.thresholds import DriftThresholds, accepted_limits, calibrated_limits
 from monitoring.drift.trend import trends_before
 from monitoring.performance.estimated import ScoreHistogram, estimate_of
@@ -76,14 +77,16 @@ def judge(
     settings: MonitoringSettings,
     now: datetime,
     earlier: Sequence[Verdict],
+    seasons: Seasons | None = None,
 ) -> Verdict:
     """The verdict on a counted window; nothing is written.
 
-    `earlier` are the verdicts on earlier windows of the version, by time.
+    `earlier` are the verdicts on earlier windows of the version, by time, `seasons` what is known
+    of the week.
     """
     manifest, histograms = baseline.manifest, counted.histograms
     profile = row_profile(histograms, window)
-    found = _found(layout, baseline, window, counted, settings, now, earlier)
+    found = _found(layout, baseline, window, counted, settings, now, earlier, seasons)
     conditions = judge_conditions(found, earlier, settings)
     decision = decide(found, conditions)
     title = f"{baseline.name} version {baseline.version}"
@@ -117,6 +120,7 @@ def _found(
     settings: MonitoringSettings,
     now: datetime,
     earlier: Sequence[Verdict],
+    seasons: Seasons | None,
 ) -> WindowFindings:
     """What was found in a window; too few rows have neither drift nor faults."""
     stats, rows = counted.stats, counted.histograms.rows
@@ -143,7 +147,7 @@ def _found(
     accepted = accepted_verdicts(layout, baseline.name, baseline.version, earlier)
     return replace(
         found,
-        findings=_drift(layout, baseline, window, counted, settings, earlier),
+        findings=_drift(layout, baseline, window, counted, settings, earlier, seasons),
         quality=mark_accepted(quality, accepted),
     )
 
@@ -155,16 +159,18 @@ def _drift(
     counted: CountedWindow,
     settings: MonitoringSettings,
     earlier: Sequence[Verdict],
+    seasons: Seasons | None,
 ) -> tuple[Finding, ...]:
     accepted = accepted_ids(layout, baseline.name)
+    seasonal = seasons.seasonal(counted.histograms.columns) if seasons is not None else frozenset()
     thresholds = DriftThresholds(
         settings,
-        calibrated_limits(earlier, window, accepted),
-        accepted_limits(earlier, accepted),
+        calibrated_limits(earlier, window, accepted, seasonal),
+        accepted_limits(earlier, accepted, seasonal),
     )
     origins = DriftOrigins(window, earlier, counted.segments, baseline.sample)
     before = TrendsBefore(utc_text(window.start), trends_before(earlier, window, accepted))
-    return tuple(findings_of(counted.histograms, thresholds, origins, before))
+    return tuple(findings_of(counted.histograms, thresholds, origins, before, seasons))
 
 
 def _quality(

@@ -18,10 +18,12 @@ from monitoring.alerting.episodes import AlertPolicy
 from monitoring.alerting.notify import addresses_of, deliver
 from monitoring.alerting.prometheus import write_gauges
 from monitoring.baseline import Baseline, find_baseline, select_segments
+from monitoring.drift.season_files import read_seasons, store_season, time_zone
+from monitoring.drift.seasons import Seasons
 from monitoring.judgement import CountedWindow, count, judge
 from monitoring.reporting.drift_report import drift_report_html
 from monitoring.reporting.evidently import EvidentlyReport, SnapshotTarget, evidently_report
-from monitoring.reporting.histograms import histogram_pair
+from monitoring.reporting.histograms import HistogramPair, histogram_pair
 from monitoring.reporting.mlflow import log_to_run
 from monitoring.reporting.verdict_index import write_verdict_index
 from monitoring.settings import MonitoringSettings
@@ -73,7 +75,8 @@ def run(
         workspace: store Evidently's snapshot where `evidently ui` finds it.
 
     Raises:
-        InvalidSetting: an address of `settings.notify` cannot be read.
+        InvalidSetting: an address of `settings.notify` cannot be read, or there is no such time
+            zone.
         NotRegistered: no such version, or none is served here.
         CorruptModel: its model directory is not what was registered.
         NotFoundHere: a segment feature is not a categorical feature of the version.
@@ -82,15 +85,19 @@ def run(
 
     """
     addresses = addresses_of(settings.notify)
+    zone = time_zone(settings.time_zone)
     baseline = find_baseline(store, layout, name, version)
     window = TimeWindow(name, baseline.version, start.astimezone(UTC), end.astimezone(UTC))
     earlier = history.earlier_verdicts(layout, window)
     features = select_segments(baseline, segments)
     try:
         counted = count(layout, baseline, window, settings, features)
-        verdict = judge(layout, baseline, window, counted, settings, now, earlier)
+        seasons = read_seasons(layout, window, baseline.version, zone)
+        verdict = judge(layout, baseline, window, counted, settings, now, earlier, seasons)
         drawing = _draw(layout, baseline, window, counted, settings, verdict, workspace=workspace)
-        verdict = _write_report(layout, verdict, earlier, counted, drawing, store.tracking_uri)
+        pairs = _histogram_pairs(verdict, counted, seasons)
+        verdict = _write_report(layout, verdict, earlier, pairs, drawing, store.tracking_uri)
+        store_season(layout, window, counted.histograms, baseline.reference, verdict, zone)
     except Unwritable:
         raise
     except Exception as err:
@@ -98,7 +105,7 @@ def run(
         logger.exception("%s: the window from %s was not judged", name, utc_text(window.start))
         verdict = _failed(baseline, window, now, err)
         blank = EvidentlyReport("", "")
-        verdict = _write_report(layout, verdict, earlier, None, blank, store.tracking_uri)
+        verdict = _write_report(layout, verdict, earlier, [], blank, store.tracking_uri)
     stored = layout.verdicts / name / f"{verdict.verdict_id}.json"
     is_news = baseline.is_served and not history.is_past(layout, verdict)
     if is_news:
@@ -136,11 +143,23 @@ def _draw(
     )
 
 
+def _histogram_pairs(
+    verdict: Verdict, counted: CountedWindow, seasons: Seasons | None
+) -> list[HistogramPair]:
+    """The columns that the report draws, with what they were compared with."""
+    pairs = []
+    for finding in history.strongest(verdict.findings)[:MAX_HISTOGRAMS]:
+        name, column = finding.column, counted.histograms.columns[finding.column]
+        expected = seasons.expectation(name, column) if seasons is not None else None
+        pairs.append(histogram_pair(name, counted.histograms, expected))
+    return pairs
+
+
 def _write_report(
     layout: Layout,
     verdict: Verdict,
     earlier: Sequence[Verdict],
-    counted: CountedWindow | None,
+    histograms: Sequence[HistogramPair],
     drawing: EvidentlyReport,
     tracking_uri: str,
 ) -> Verdict:
@@ -153,11 +172,6 @@ def _write_report(
     path = layout.reports / verdict.model / f"{verdict.verdict_id}.html"
     evidently = path.with_suffix(".evidently.html")
     verdict = replace(verdict, report=str(path), evidently=str(evidently) if drawing.html else "")
-    histograms = [
-        histogram_pair(finding.column, counted.histograms)
-        for finding in history.strongest(verdict.findings)[:MAX_HISTOGRAMS]
-        if counted is not None
-    ]
     page = drift_report_html(
         verdict,
         earlier=earlier,

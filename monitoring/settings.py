@@ -31,6 +31,11 @@ class MonitoringSettings:
     fewest_rows: int = setting(
         "SLIPWAY_MONITORING_FEWEST_ROWS", 100, "rows below which a window is not judged"
     )
+    time_zone: str = setting(
+        "SLIPWAY_MONITORING_TIME_ZONE",
+        "UTC",
+        "time zone of the hours and weekdays that columns depend on, such as Europe/Berlin",
+    )
     sample_rows: int = setting(
         "SLIPWAY_MONITORING_SAMPLE_ROWS",
         5_000,

@@ -110,7 +110,10 @@ def _with_growth(alerts: Alerts, verdict: Verdict, to: Sequence[str]) -> Alerts:
     grown = [
         f
         for f in verdict.findings
-        if f.drifted and f.windows > 1 and _is_growth(f, episode.reported.get(f.column, 0.0))
+        if f.drifted
+        and not f.learning
+        and f.windows > 1
+        and _is_growth(f, episode.reported.get(f.column, 0.0))
     ]
     if not grown:
         return alerts

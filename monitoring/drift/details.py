@@ -58,12 +58,20 @@ class Detail:
         return self.size >= self.threshold
 
 
-def numeric_details(
-    column: NumericHistogram, parts: list[_Bins], design_effect: float
+def end_details(column: NumericHistogram, design_effect: float) -> list[Detail]:
+    """Rows of a window beyond the ends of training."""
+    n_reference, n = sum(column.reference.counts), int(column.counts.sum())
+    return list(_ends(column, n_reference, n, design_effect))
+
+
+def shape_details(
+    column: NumericHistogram, p: st.Counts, q: _Bins, parts: list[_Bins], design_effect: float
 ) -> list[Detail]:
-    """What has changed in the details of a numeric column; `parts` are its counts by time."""
-    p, q = np.array(column.reference.counts), column.counts
-    found = list(_ends(column, int(p.sum()), int(q.sum()), design_effect))
+    """What has changed from `p` to `q` in tails, frequent values and spread of a numeric column.
+
+    `parts` are the counts `q` by time.
+    """
+    found: list[Detail] = []
     full = np.flatnonzero(p >= ATOM_FACTOR * p.sum() / max(len(p), 1))
     groups: list[tuple[int, ...]] = [(int(i),) for i in full]
     found += _odds(p, q, groups, parts, design_effect, "category_odds")
@@ -73,13 +81,13 @@ def numeric_details(
     return found
 
 
-def _tails(p: _Bins) -> list[tuple[int, ...]]:
+def _tails(p: st.Counts) -> list[tuple[int, ...]]:
     """The bins of each tail at both ends.
 
     >>> _tails(np.array([2, 3, 26, 31, 876, 62]))
     [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3), (5,)]
     """
-    n_bins, total = len(p), int(p.sum())
+    n_bins, total = len(p), float(p.sum())
     found: list[tuple[int, ...]] = []
     for bins in (range(n_bins), range(n_bins - 1, -1, -1)):
         held = np.cumsum(p[list(bins)])
@@ -92,7 +100,7 @@ def _tails(p: _Bins) -> list[tuple[int, ...]]:
 
 
 def categorical_details(
-    p: _Bins, q: _Bins, parts: list[_Bins], design_effect: float
+    p: st.Counts, q: _Bins, parts: list[_Bins], design_effect: float
 ) -> list[Detail]:
     """Categories that training knew and that have become more or less frequent."""
     groups: list[tuple[int, ...]] = [(int(i),) for i in np.flatnonzero(p)]
@@ -146,7 +154,7 @@ def _ends(
 
 
 def _odds(
-    p: _Bins,
+    p: st.Counts,
     q: _Bins,
     groups: list[tuple[int, ...]],
     parts: list[_Bins],
@@ -174,19 +182,21 @@ def _odds(
     return found
 
 
-def _lasts(p: _Bins, parts: list[_Bins], group: list[int]) -> bool:
+def _lasts(p: st.Counts, parts: list[_Bins], group: list[int]) -> bool:
     """Whether at least two thirds of the window show half of the change of a group's share."""
     split = [_split(part, group) for part in parts]
     return st.persistence(_split(p, group), split, ordered=False) >= st.MIN_PERSISTENCE
 
 
-def _split(counts: _Bins, group: list[int]) -> _Bins:
+def _split(counts: st.Counts, group: list[int]) -> NDArray[np.float64]:
     """The rows in a group of bins, and all others."""
-    inside = int(counts[group].sum())
-    return np.array([inside, int(counts.sum()) - inside])
+    inside = float(counts[group].sum())
+    return np.array([inside, float(counts.sum()) - inside])
 
 
-def _spread(column: NumericHistogram, p: _Bins, q: _Bins, design_effect: float) -> Iterator[Detail]:
+def _spread(
+    column: NumericHistogram, p: st.Counts, q: _Bins, design_effect: float
+) -> Iterator[Detail]:
     """The distance from the 10th to the 90th percentile, against that of the reference.
 
     Tested by Mood's (1954) rank test for a difference of scale.
@@ -211,7 +221,7 @@ def _spread(column: NumericHistogram, p: _Bins, q: _Bins, design_effect: float) 
     yield Detail("spread", size, MIN_LOG_SPREAD + SPREAD_ERROR / np.sqrt(n), p_value)
 
 
-def _decile_range(counts: _Bins, edges: NDArray[np.float64]) -> float:
+def _decile_range(counts: st.Counts, edges: NDArray[np.float64]) -> float:
     """The distance between the 10 % and the 90 % point, linear within bins."""
     below = np.cumsum(st.shares(counts))[:-1]
     low, high = np.interp([0.1, 0.9], below, edges)

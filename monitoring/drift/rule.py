@@ -7,7 +7,8 @@
   the error of a reference of its size.
 * Persistence: the difference shows in at least two thirds of the window.
 
-Or it has drifted slowly, over many windows (`monitoring.drift.trend`).
+Or it has drifted slowly, over many windows (`monitoring.drift.trend`). A seasonal column is
+compared with its season instead of the whole reference (`monitoring.drift.seasons`).
 
 `benchmarks/monitoring` measures the false alarms and the power of this rule.
 """
@@ -25,7 +26,12 @@ from contracts.trend import Trend
 from contracts.verdict import Finding
 from metrics.multiple_testing import holm
 from monitoring.drift import statistics as st
-from monitoring.drift.details import Detail, categorical_details, numeric_details
+from monitoring.drift.details import (
+    Detail,
+    categorical_details,
+    end_details,
+    shape_details,
+)
 from monitoring.drift.histograms import (
     CategoricalHistogram,
     Histogram,
@@ -33,8 +39,10 @@ from monitoring.drift.histograms import (
     WindowHistograms,
 )
 from monitoring.drift.origin import DriftOrigin
+from monitoring.drift.seasons import Expectation, Seasons, season_bins
 from monitoring.drift.thresholds import DriftThresholds, Limit
 from monitoring.drift.trend import next_trend
+from monitoring.drift.week import WeekRule
 
 DETAIL_ALPHA = 0.5
 """The tests of details together have this part of `alpha` as their chance of a false alarm. They
@@ -61,6 +69,7 @@ class _Evidence:
     limits: Mapping[str, Limit]
     persistence: float
     details: Sequence[Detail] = ()
+    season: str = ""
 
 
 class OriginsOfDrift(Protocol):
@@ -83,16 +92,17 @@ def findings_of(
     thresholds: DriftThresholds,
     origins: OriginsOfDrift | None = None,
     before: TrendsBefore | None = None,
+    seasons: Seasons | None = None,
 ) -> list[Finding]:
     """One finding per column with values: features, then `score` and `prediction`.
 
     With `origins` a drifted column's finding says since when it has drifted and in which
-    segment. With the trends `before`, a column that drifts slowly has drifted as well.
+    segment. With the trends `before`, a column that drifts slowly has drifted as well. With
+    `seasons`, seasonal columns are compared with their season, and drifts of the first weeks
+    that may be a season are marked.
     """
     evidence = [
-        _numeric_evidence(name, column, thresholds)
-        if isinstance(column, NumericHistogram)
-        else _categorical_evidence(name, column, thresholds)
+        _evidence(name, column, thresholds, seasons)
         for name, column in histograms.columns.items()
         if column.n > column.missing + column.mistyped
     ]
@@ -101,19 +111,35 @@ def findings_of(
     chance = DETAIL_ALPHA * thresholds.settings.alpha / max(len(evidence), 1)
     found = [_with_detail(f, e, chance, thresholds) for f, e in zip(found, evidence, strict=True)]
     if before is not None:
-        found = [_with_trend(f, before) for f in found]
+        found = [_with_trend(f, before, seasons) for f in found]
+    if seasons is not None:
+        week = WeekRule(seasons, thresholds, chance)
+        found = [week.applied(f, histograms.columns[f.column]) for f in found]
     return [_with_origin(f, origins) if f.drifted and origins else f for f in found]
 
 
-def _numeric_evidence(
-    name: str, column: NumericHistogram, thresholds: DriftThresholds
+def _evidence(
+    name: str, column: Histogram, thresholds: DriftThresholds, seasons: Seasons | None
 ) -> _Evidence:
-    reference = column.reference
-    p, q = np.array(reference.counts), column.counts
+    expected = seasons.expectation(name, column) if seasons is not None else None
+    if isinstance(column, NumericHistogram):
+        return _numeric_evidence(name, column, thresholds, expected)
+    return _categorical_evidence(name, column, thresholds, expected)
+
+
+def _numeric_evidence(
+    name: str,
+    column: NumericHistogram,
+    thresholds: DriftThresholds,
+    expected: Expectation | None,
+) -> _Evidence:
+    reference, q = column.reference, column.counts
+    p: st.Counts = np.array(reference.counts) if expected is None else expected.rows
     blocks = time_blocks(column)
     design_effect = max(
         _design_effect(blocks, st.numeric_design_effect),
         _unit_design_effect(column, st.numeric_cluster_effect),
+        1.0 if expected is None else expected.design_effect(int(q.sum())),
     )
     distance, p_any = st.kolmogorov_smirnov(p, q, design_effect)
     shift, p_shift = st.mann_whitney(p, q, design_effect)
@@ -138,18 +164,29 @@ def _numeric_evidence(
             for effect in ("ks", "wasserstein_normed")
         },
         persistence=st.persistence(p, parts, ordered=True),
-        details=numeric_details(column, parts, design_effect),
+        details=[
+            *end_details(column, design_effect),
+            *shape_details(column, p, q, parts, design_effect),
+        ],
+        season=expected.label if expected is not None else "",
     )
 
 
 def _categorical_evidence(
-    name: str, column: CategoricalHistogram, thresholds: DriftThresholds
+    name: str,
+    column: CategoricalHistogram,
+    thresholds: DriftThresholds,
+    expected: Expectation | None,
 ) -> _Evidence:
-    p, q = reference_counts(column), column.by_time_bin().sum(axis=0)
-    blocks = time_blocks(column)
+    p: st.Counts = reference_counts(column)
+    q, blocks = column.by_time_bin().sum(axis=0), time_blocks(column)
+    if expected is not None:
+        p, q = expected.rows, season_bins(column, q[None, :])[0]
+        blocks = season_bins(column, blocks)
     design_effect = max(
         _design_effect(blocks, st.categorical_design_effect),
         _unit_design_effect(column, st.categorical_cluster_effect),
+        1.0 if expected is None else expected.design_effect(int(q.sum())),
     )
     _, p_value = st.chi_square(p, q, design_effect)
     n, n_reference = int(q.sum()), int(p.sum())
@@ -165,6 +202,7 @@ def _categorical_evidence(
         limits={"total_variation": thresholds.limit(name, "total_variation", n_reference)},
         persistence=st.persistence(p, parts, ordered=False),
         details=categorical_details(p, q, parts, design_effect),
+        season=expected.label if expected is not None else "",
     )
 
 
@@ -261,6 +299,7 @@ def _finding(evidence: _Evidence, corrected_p: float, thresholds: DriftThreshold
         rows_effective=evidence.rows_effective,
         persistence=evidence.persistence,
         threshold_from=limits[effect].source,
+        season=evidence.season,
     )
 
 
@@ -290,8 +329,9 @@ def _with_detail(
     )
 
 
-def _with_trend(finding: Finding, before: TrendsBefore) -> Finding:
-    trend = next_trend(before.trends.get(finding.column), finding, before.start)
+def _with_trend(finding: Finding, before: TrendsBefore, seasons: Seasons | None) -> Finding:
+    per_week = seasons.slot.per_week if seasons is not None else 0
+    trend = next_trend(before.trends.get(finding.column), finding, before.start, per_week)
     slow = trend is not None and trend.is_alarming
     return replace(finding, trend=trend, drifted=finding.drifted or slow)
 

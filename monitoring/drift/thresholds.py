@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from contracts.times import parse_utc
-from contracts.verdict import Verdict
+from contracts.verdict import Finding, Verdict
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import TimeWindow, is_same_length, window_seconds
 
@@ -59,14 +59,18 @@ class DriftThresholds:
         A learned limit counts only above that of the settings, and up to three times that: it
         must not grow into a drift. What a person accepted has no such ceiling.
         """
-        least = self.settings.wasserstein if effect.startswith("w") else self.settings.distance
-        least += REFERENCE_ERROR[effect] / math.sqrt(max(reference_rows, 1))
+        least = self.least(effect, reference_rows)
         own = self.calibrated.get((column, effect))
         usual = self.accepted.get((column, effect))
         limit = Limit(least, "settings")
         if own is not None and own.size > least:
             limit = Limit(min(own.size, MAX_GROWTH * least), own.source)
         return usual if usual is not None and usual.size > limit.size else limit
+
+    def least(self, effect: str, reference_rows: int) -> float:
+        """The limit of the settings, plus the error of a reference of that many rows."""
+        least = self.settings.wasserstein if effect.startswith("w") else self.settings.distance
+        return least + REFERENCE_ERROR[effect] / math.sqrt(max(reference_rows, 1))
 
     def is_accepted(self, column: str, effect: str, size: float) -> bool:
         """Whether a person accepted an effect of about this size."""
@@ -75,7 +79,10 @@ class DriftThresholds:
 
 
 def calibrated_limits(
-    earlier: Sequence[Verdict], window: TimeWindow, accepted: frozenset[str] = frozenset()
+    earlier: Sequence[Verdict],
+    window: TimeWindow,
+    accepted: frozenset[str] = frozenset(),
+    seasonal: frozenset[str] = frozenset(),
 ) -> Mapping[tuple[str, str], Limit]:
     """Limits by column and effect, from undrifted windows of the version of the same length.
 
@@ -87,6 +94,7 @@ def calibrated_limits(
         earlier: verdicts on earlier windows of the version.
         window: the window to be judged.
         accepted: ids of verdicts that a person called usual; they count as undrifted.
+        seasonal: columns that are compared with their season now; only what was found so counts.
 
     Returns:
         Nothing where fewer than 20 windows are undrifted: the limits of the settings hold.
@@ -104,7 +112,7 @@ def calibrated_limits(
     for verdict in basis:
         for finding in verdict.findings:
             for effect in EFFECTS:
-                if effect in finding.statistics:
+                if effect in finding.statistics and _is_alike(finding, seasonal):
                     size = finding.statistics[effect]
                     sizes.setdefault((finding.column, effect), []).append(size)
     n_columns = len({column for column, _ in sizes})
@@ -116,9 +124,14 @@ def calibrated_limits(
 
 
 def accepted_limits(
-    earlier: Sequence[Verdict], accepted: frozenset[str]
+    earlier: Sequence[Verdict],
+    accepted: frozenset[str],
+    seasonal: frozenset[str] = frozenset(),
 ) -> Mapping[tuple[str, str], Limit]:
-    """Limits by column and effect below which no window is larger than an accepted one."""
+    """Limits by column and effect below which no window is larger than an accepted one.
+
+    Of columns that are `seasonal` now, only what was found against their season counts.
+    """
     found: dict[tuple[str, str], Limit] = {}
     for verdict in earlier:
         if verdict.verdict_id not in accepted:
@@ -127,9 +140,16 @@ def accepted_limits(
             for effect in {*EFFECTS, finding.effect}:
                 size = ACCEPTED_GROWTH * finding.statistics.get(effect, 0.0)
                 key = finding.column, effect
+                if not _is_alike(finding, seasonal):
+                    continue
                 if finding.drifted and size > (found[key].size if key in found else 0.0):
                     found[key] = Limit(size, f"accepted in {verdict.verdict_id}")
     return found
+
+
+def _is_alike(finding: Finding, seasonal: frozenset[str]) -> bool:
+    """Whether a column was compared with what it is compared with now."""
+    return bool(finding.season) is (finding.column in seasonal)
 
 
 def _is_undrifted(verdict: Verdict) -> bool:

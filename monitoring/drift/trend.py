@@ -44,13 +44,20 @@ def trends_before(
     return found
 
 
-def next_trend(before: Trend | None, finding: Finding, start: str) -> Trend | None:
-    """The trend after the window from `start`; None for a column without an effect to follow."""
+def next_trend(
+    before: Trend | None, finding: Finding, start: str, per_week: int = 0
+) -> Trend | None:
+    """The trend after the window from `start`; None for a column without an effect to follow.
+
+    A column that is compared with its season from now on, or no longer, begins a new baseline: of
+    a whole week, which has `per_week` slots, since each slot's season has an error of its own.
+    """
     value, error = _effect(finding)
     if value is None:
         return None
-    trend = before or Trend()
-    if trend.windows < BASELINE_WINDOWS:
+    seasonal = bool(finding.season)
+    trend = before if before and before.seasonal is seasonal else Trend(seasonal=seasonal)
+    if trend.windows < (max(BASELINE_WINDOWS, per_week) if seasonal else BASELINE_WINDOWS):
         return _learned(trend, value)
     deviation = max(math.sqrt(trend.squares / (trend.windows - 1)), error, MIN_DEVIATION)
     surprise = (value - trend.mean) / deviation
@@ -68,6 +75,7 @@ def next_trend(before: Trend | None, finding: Finding, start: str) -> Trend | No
         rise_since=(trend.rise_since or start) if rise else "",
         fall_since=(trend.fall_since or start) if fall else "",
         is_alarming=max(rise, fall) >= LIMIT,
+        seasonal=seasonal,
     )
 
 
@@ -76,7 +84,7 @@ def _learned(trend: Trend, value: float) -> Trend:
     windows = trend.windows + 1
     mean = trend.mean + (value - trend.mean) / windows
     squares = trend.squares + (value - trend.mean) * (value - mean)
-    return Trend(windows=windows, mean=mean, squares=squares)
+    return Trend(windows=windows, mean=mean, squares=squares, seasonal=trend.seasonal)
 
 
 def _effect(finding: Finding) -> tuple[float | None, float]:

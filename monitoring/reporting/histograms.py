@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from monitoring.drift.histograms import CategoricalHistogram, NumericHistogram, WindowHistograms
 from monitoring.drift.rule import outer_ends, reference_counts
-from monitoring.drift.statistics import shares
+from monitoring.drift.seasons import Expectation
+from monitoring.drift.statistics import Counts, shares
 
 DRAWN_BINS = 40
 MAX_DRAWN_CATEGORIES = 10
@@ -30,15 +31,22 @@ class HistogramPair:
     now: tuple[float, ...]
 
 
-def histogram_pair(name: str, counts: WindowHistograms) -> HistogramPair:
-    """The histograms of one column of a window and of its reference."""
+def histogram_pair(
+    name: str, counts: WindowHistograms, expected: Expectation | None = None
+) -> HistogramPair:
+    """The histograms of one column of a window, and of its reference or its season."""
     column = counts.columns[name]
     if isinstance(column, NumericHistogram):
-        return _of_numbers(name, column)
-    return _of_categories(name, column)
+        before = np.array(column.reference.counts) if expected is None else expected.rows
+        return _of_numbers(name, column, before)
+    n_new = len(column.categories) - len(column.reference.counts)
+    known = reference_counts(column)
+    if expected is not None:
+        known = np.concatenate([expected.rows[:-1], np.zeros(n_new)])
+    return _of_categories(name, column, known)
 
 
-def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
+def _of_numbers(name: str, column: NumericHistogram, before: Counts) -> HistogramPair:
     low, high = outer_ends(column.reference)
     if not column.reference.edges and column.far_values:
         return _of_constant(name, column)
@@ -50,7 +58,7 @@ def _of_numbers(name: str, column: NumericHistogram) -> HistogramPair:
         name,
         "number",
         (_plain(low), _plain(high)),
-        _resampled(np.array(column.reference.counts), edges, grid),
+        _resampled(before, edges, grid),
         _resampled(column.counts, edges, grid),
     )
 
@@ -83,14 +91,14 @@ def _plain(number: float) -> str:
 
 
 def _resampled(
-    counts: NDArray[np.int64], edges: NDArray[np.float64], grid: NDArray[np.float64]
+    counts: Counts, edges: NDArray[np.float64], grid: NDArray[np.float64]
 ) -> tuple[float, ...]:
     below = np.concatenate([[0.0], np.cumsum(shares(counts))])
     return _rounded(np.diff(np.interp(grid, edges, below)))
 
 
-def _of_categories(name: str, column: CategoricalHistogram) -> HistogramPair:
-    before, now = shares(reference_counts(column)), shares(column.by_time_bin().sum(axis=0))
+def _of_categories(name: str, column: CategoricalHistogram, known: Counts) -> HistogramPair:
+    before, now = shares(known), shares(column.by_time_bin().sum(axis=0))
     order = np.argsort(-np.abs(now - before), kind="stable")[:MAX_DRAWN_CATEGORIES]
     labels = tuple(column.categories[i] for i in order)
     return HistogramPair(name, "category", labels, _rounded(before[order]), _rounded(now[order]))

@@ -93,7 +93,7 @@ def evaluate_trigger(
 def _evaluate_drift(
     verdict: Verdict, importance: Mapping[str, float], min_importance: float, windows: int
 ) -> TriggerEvaluation:
-    drifted = [f for f in verdict.findings if f.drifted and f.windows >= windows]
+    drifted = [f for f in verdict.findings if f.drifted and not f.learning and f.windows >= windows]
     carried = sum(importance.get(f.column, 0.0) for f in drifted)
     if carried < min_importance:
         return TriggerEvaluation(

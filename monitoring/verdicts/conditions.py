@@ -132,13 +132,16 @@ def _confirmed(
 ) -> Condition:
     """The condition with whether it has lasted: one window alarms by chance more often than two.
 
-    A drift counts if the same column has lasted.
+    A drift counts if the same column has lasted, and is no season that is still being learned.
     """
     if not condition.is_alarming:
         return condition
     confirmed = True
     if condition.kind == "drift":
-        confirmed = any(f.drifted and f.windows >= settings.drift_windows for f in found.findings)
+        confirmed = any(
+            f.drifted and not f.learning and f.windows >= settings.drift_windows
+            for f in found.findings
+        )
     elif condition.kind == "performance" and found.performance is not None:
         certain = any(m.worse and m.p_value < CERTAIN for m in found.performance.metrics)
         confirmed = certain or condition.windows >= settings.performance_windows

@@ -24,6 +24,8 @@ EFFECT_NAMES = {
     "category_odds": "log-odds of a value",
     "tail_odds": "log-odds of a tail",
     "spread": "log-spread",
+    "week_ks": "KS of seven days",
+    "week_total_variation": "total variation of seven days",
 }
 METRIC_NAMES = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rmse": "RMSE"}
 """Other metrics are called by their own names."""
@@ -63,11 +65,13 @@ def quality_text(faults: Sequence[QualityFinding]) -> str:
 
 def drift_text(findings: Sequence[Finding]) -> str:
     """Which columns have drifted and by how much, or nothing."""
-    drifted = [
-        f"{f.column} ({EFFECT_NAMES[f.effect]} {_size(f)}{_slowly(f)}{_where(f)})"
-        for f in strongest([f for f in findings if f.drifted])
-    ]
-    return f"{_listed(drifted)} drifted" if drifted else ""
+    drifted = strongest([f for f in findings if f.drifted])
+    lasting = [_drifted_text(f) for f in drifted if not f.learning]
+    perhaps = [_drifted_text(f) for f in drifted if f.learning]
+    texts = [f"{_listed(lasting)} drifted"] if lasting else []
+    if perhaps:
+        texts.append(f"learning the week: {_listed(perhaps)} may be a season")
+    return "; ".join(texts)
 
 
 def time_range_text(start: str, end: str) -> str:
@@ -97,6 +101,17 @@ def performance_text(performance: Performance) -> str:
 
 def _faults(faults: Sequence[QualityFinding]) -> str:
     return _listed([f"{fault.column} ({fault.fault}, {fault.share:.1%})" for fault in faults])
+
+
+def _drifted_text(finding: Finding) -> str:
+    effect = f"{EFFECT_NAMES[finding.effect]} {_size(finding)}"
+    return f"{finding.column} ({effect}{_season(finding)}{_slowly(finding)}{_where(finding)})"
+
+
+def _season(finding: Finding) -> str:
+    """What a seasonal column is compared with; its last days are compared with training."""
+    is_week = finding.effect.startswith("week_")
+    return f", compared with {finding.season}" if finding.season and not is_week else ""
 
 
 def _size(finding: Finding) -> str:

@@ -20,6 +20,7 @@ from contracts.reference import NumberReference, Reference
 from contracts.replay import Replay, Scored
 from contracts.retraining import Retraining, RetrainingRequest, RetrainingWait
 from contracts.scored_output import ScoredFile, ScoredOutput
+from contracts.season import SeasonProfile, WindowCounts
 from contracts.shadow import ShadowRecord
 from contracts.split import TrafficSplit
 from contracts.traffic import TrafficRecord
@@ -45,11 +46,13 @@ KINDS: dict[str, type[Document]] = {
     "scored": Scored,
     "scoredfile": ScoredFile,
     "scoredoutput": ScoredOutput,
+    "seasonprofile": SeasonProfile,
     "retraining": Retraining,
     "retrainingwait": RetrainingWait,
     "traffic": TrafficRecord,
     "trafficsplit": TrafficSplit,
     "verdict": Verdict,
+    "windowcounts": WindowCounts,
 }
 FILES = sorted(GOLDEN.glob("*.json"))
 

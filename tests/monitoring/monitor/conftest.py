@@ -30,7 +30,7 @@ def trained(fresh_database: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def served(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
     monkeypatch.chdir(trained.root)
     yield trained
-    for name in ("traffic", "verdicts", "reports", "labels", "metrics", "alerts"):
+    for name in ("traffic", "verdicts", "reports", "labels", "metrics", "alerts", "seasons"):
         folder = trained.layout.var / name
         if folder.is_dir():
             shutil.rmtree(folder)
