@@ -72,15 +72,15 @@ class ProductionVersions:
         A version whose directory is no longer here is replaced by production, with a warning.
         """
         if pin not in self._endpoints:
-            pointer = await asyncio.to_thread(self._find, pin)
-            if pointer is None:
+            pinned = await self._load_pinned(pin)
+            if pinned is None:
                 logger.warning(
-                    "%s version %d, which had messages in hand, is not below %s: scoring them with "
-                    "version %d. If they were published before, they have a second prediction id",
+                    "%s version %d, which had messages in hand, is not whole below %s: scoring "
+                    "them with version %d; what was published before has a second prediction id",
                     self._name, pin.version, self._source.models, self.current.version,
                 )  # fmt: skip
                 return self._endpoints[self.current]
-            self._endpoints[pin] = await self._load(pointer)
+            self._endpoints[pin] = pinned
         return self._endpoints[pin]
 
     async def release(self) -> None:
@@ -102,6 +102,8 @@ class ProductionVersions:
                         "%s; scoring with version %d", err, self.current.version
                     )
                 last_error = str(err)
+            except Exception:
+                logger.exception("production of %s cannot be followed", self._name)
             else:
                 last_error = ""
 
@@ -114,12 +116,13 @@ class ProductionVersions:
         pointer = await asyncio.to_thread(self._read_pointer)
         if pin_of(pointer) == self.current or pointer == self._refused:
             return
-        try:
-            loaded = await self._load(pointer)
-        except PlatformError:
-            self._refused = pointer
-            raise
-        self._endpoints.setdefault(pin_of(pointer), loaded)
+        if pin_of(pointer) not in self._endpoints:
+            try:
+                loaded = await self._load(pointer)
+            except PlatformError:
+                self._refused = pointer
+                raise
+            self._endpoints[pin_of(pointer)] = loaded
         self._pointer = pointer
         logger.info("production of %s is version %d now", self._name, pointer.version)
 
@@ -140,6 +143,15 @@ class ProductionVersions:
         served = await asyncio.to_thread(load_model, directory, pointer, self._limits)
         run = run_in_company(served.session.run)
         return SingleEndpoint(served, self._layout, self._settings, self._metrics, run=run)
+
+    async def _load_pinned(self, pin: VersionPin) -> SingleEndpoint | None:
+        """A version that production may no longer name; None if it is not here, or not whole."""
+        pointer = await asyncio.to_thread(self._find, pin)
+        try:
+            return None if pointer is None else await self._load(pointer)
+        except PlatformError as err:
+            logger.error("%s", err)  # noqa: TRY400 - the text names the file
+            return None
 
     def _find(self, pin: VersionPin) -> Pointer | None:
         """The pointer of a version that production may no longer name."""

@@ -169,9 +169,10 @@ def test_rules_ask_for_metrics_that_exist_and_each_has_a_test_and_a_page() -> No
 
 
 def service_metrics() -> set[str]:
-    """The names that the service's metrics have on its page."""
+    """The names that the metrics of the service and of stream workers have on their pages."""
     code = (
-        "import json, prometheus_client as p\nfrom services.metrics import Metrics\nMetrics()\n"
+        "import json, prometheus_client as p\nfrom services.metrics import Metrics\n"
+        "from services.streams.stream_metrics import StreamMetrics\nMetrics()\nStreamMetrics()\n"
         "print(json.dumps([f.name + ('_total' if f.type == 'counter' else '') "
         "for f in p.REGISTRY.collect()]))"
     )

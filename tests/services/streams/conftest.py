@@ -201,6 +201,13 @@ def await_true(claim: Callable[[], object], timeout_s: float = 30) -> None:
         time.sleep(0.05)
 
 
+def is_done(server: RedisServer, stream: str) -> bool:
+    """Whether every message was acknowledged."""
+    return any(
+        group["lag"] == group["pending"] == 0 for group in server.client.xinfo_groups(stream)
+    )
+
+
 def row_body(index: int) -> bytes:
     """A row that differs from others in age and income."""
     row = tiny.GOOD | {"age": 18 + index % 70, "income": 1000.0 + index}

@@ -21,6 +21,7 @@ from tests.services.streams.conftest import (
     TwoVersions,
     answers_of_the_service,
     await_true,
+    is_done,
     row_body,
     same_scores,
 )
@@ -198,13 +199,6 @@ def test_kills_lose_nothing_and_give_nothing_a_second_id(
     assert len(set().union(*sources.values())) == n_messages + 1
     assert all(len(bodies) == 1 for bodies in by_id.values())
     assert codes == [0, 0, 0]
-
-
-def is_done(server: RedisServer, stream: str) -> bool:
-    """Whether every message was acknowledged."""
-    return any(
-        group["lag"] == group["pending"] == 0 for group in server.client.xinfo_groups(stream)
-    )
 
 
 def test_what_a_worker_does_is_in_its_metrics(
