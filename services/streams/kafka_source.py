@@ -158,6 +158,8 @@ class KafkaSource:
         self._forget(consumer, partitions)
 
     def _read(self, limit: int, pin: VersionPin) -> list[StreamMessage]:
+        from confluent_kafka import KafkaException
+
         self._limit = limit
         if self._is_broken:
             check_topic(self._consumer, self._address, self._timeout_s)
@@ -175,8 +177,10 @@ class KafkaSource:
             self._report(found)
             self._learn(first)
             self._pin(first, counts, limit, pin)
-        except Exception:
+        except Exception as err:
             self._go_back(first)
+            if isinstance(err, KafkaException) and _is_left(err.args[0]):
+                return []  # a rebalance; the next read sees who has the partitions
             raise
         for number in first:
             self._partitions[number].next_offset = None
@@ -284,7 +288,7 @@ class KafkaSource:
                 raise
             # Another worker has the partitions, or gets them: it answers again, by the same pin.
             logger.warning("%s: not committed: %s", self._topic, err.args[0].str())
-            self._partitions.update(dict.fromkeys(after, _Partition(None)))
+            self._partitions.update({number: _Partition(None) for number in after})
             return
         self._partitions.update(after)
 

@@ -10,11 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import confluent_kafka.admin
 from confluent_kafka import Producer
-from confluent_kafka.admin import (
-    AdminClient,
-    NewTopic,  # type: ignore[attr-defined]  # documented, and not in its __all__
-)
 
 from tests.slipway.conftest import free_port
 
@@ -67,8 +64,12 @@ def rdkafka(rtt_ms: int = 0) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 
 
 def make_topics(server: str, *names: str, partitions: int = 3) -> None:
-    admin = AdminClient({"bootstrap.servers": server})
-    for made in admin.create_topics([NewTopic(name, partitions, 1) for name in names]).values():
+    # Its types do not export what its documentation does.
+    kafka: Any = confluent_kafka.admin
+    admin = kafka.AdminClient({"bootstrap.servers": server})
+    for made in admin.create_topics(
+        [kafka.NewTopic(name, partitions, 1) for name in names]
+    ).values():
         made.result(30)
 
 
