@@ -217,22 +217,20 @@ class KafkaSource:
         """Commit the pins of messages where what is committed does not cover them."""
         from confluent_kafka import TopicPartition
 
-        commits = []
+        commits, pinned = [], {}
         for number, offset in first.items():
             known = self._partitions[number]
             wanted = known.pin if known.is_taken_over and known.pin else pin
             if known.pin == wanted and counts[number] <= known.bound:
                 continue
             bound = max(counts[number], known.bound if known.is_taken_over else limit)
-            known.pin, known.bound = wanted, bound
-            commits.append(TopicPartition(self._topic, number, offset, known.metadata()))
+            pinned[number] = _Partition(wanted, bound, is_taken_over=known.is_taken_over)
+            metadata = pinned[number].metadata()
+            commits.append(TopicPartition(self._topic, number, offset, metadata))
         if commits:
-            try:
-                self._consumer.commit(offsets=commits, asynchronous=False)
-            except Exception:
-                for each in commits:
-                    self._partitions.pop(each.partition, None)
-                raise
+            self._consumer.commit(offsets=commits, asynchronous=False)
+            # Only now: what was refused must be committed again by the next read.
+            self._partitions.update(pinned)
             if self._has_metadata is None:
                 self._check_metadata(commits[0])
 
