@@ -137,9 +137,8 @@ MAX_OUTPUTS = 100
 def _tensor(given: Any, location: str, raw: bytes | None) -> Tensor:
     """A tensor of a request; `raw` are its bytes, if the request has raw contents."""
     shape = checked_shape(list(given.shape[: MAX_RANK + 1]), f"{location}.shape")
-    filled = [field.name for field, _ in given.contents.ListFields()]
     if raw is not None:
-        if filled:
+        if given.HasField("contents") and given.contents.ListFields():
             violation = Violation(
                 f"{location}.contents", "none in addition to raw_input_contents", "some"
             )
@@ -150,6 +149,7 @@ def _tensor(given: Any, location: str, raw: bytes | None) -> Tensor:
         expected = " or ".join(CONTENTS) + ", or FP16 in raw_input_contents"
         raise invalid_request([Violation(f"{location}.datatype", expected, given.datatype)])
     field, dtype = CONTENTS[given.datatype]
+    filled = [field.name for field, _ in given.contents.ListFields()]
     if filled not in ([field], []):
         violation = Violation(f"{location}.contents", f"values in {field}", " and ".join(filled))
         raise invalid_request([violation])

@@ -124,7 +124,7 @@ def json_values(datatype: str, column: FeatureColumn) -> list[Any]:
     if datatype == "BOOL":
         # Any other number is no boolean of JSON, and the schema says so.
         return [bool(value) if value in {0, 1} else value for value in values]
-    if column.dtype.kind == "f" and np.isnan(column).any():
+    if column.dtype.kind == "f" and any(value != value for value in values):  # noqa: PLR0124 - as below
         return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN differs from itself
     return values
 
@@ -135,23 +135,30 @@ def packed_strings(strings: Iterable[bytes]) -> bytes:
 
 
 def _strings(n_values: int, data: memoryview, location: str) -> list[str]:
-    strings: list[str] = []
+    given, length_at = bytes(data), _LENGTH.unpack_from
+    strings: list[bytes] = []
     start = 0
-    for _ in range(n_values):
-        end = start + _LENGTH.size
-        if end <= len(data):
-            start, end = end, end + _LENGTH.unpack_from(data, start)[0]
-        if end > len(data):
-            raise _wrong_size(location, f"{n_values} strings with their lengths", len(data))
-        try:
-            strings.append(str(data[start:end], "utf-8"))
-        except UnicodeDecodeError as err:
-            got = f"other bytes in string {len(strings)}"
-            raise invalid_request([Violation(location, "strings in UTF-8", got)]) from err
-        start = end
-    if start != len(data):
-        raise _wrong_size(location, f"{start} for {n_values} strings", len(data))
-    return strings
+    try:
+        for _ in range(n_values):
+            end = start + 4 + length_at(given, start)[0]
+            strings.append(given[start + 4 : end])
+            start = end
+    except struct.error:
+        start = len(given) + 1
+    if start > len(given):
+        raise _wrong_size(location, f"{n_values} strings with their lengths", len(given))
+    if start != len(given):
+        raise _wrong_size(location, f"{start} for {n_values} strings", len(given))
+    # Most strings are one of few categories.
+    texts = {each: _text(each, location) for each in set(strings)}
+    return [texts[each] for each in strings]
+
+
+def _text(string: bytes, location: str) -> str:
+    try:
+        return string.decode()
+    except UnicodeDecodeError as err:
+        raise invalid_request([Violation(location, "strings in UTF-8", "other bytes")]) from err
 
 
 def _wrong_size(location: str, expected: str, n_bytes: int) -> Exception:

@@ -5,16 +5,21 @@ shape `[n, n_features]` in the order of the metadata's inputs, with each categor
 the schema's list.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from contracts.schema import Violation
 from services.faults import MAX_SHOWN_CHARS
 from services.inference.decode_columns import MIN_COLUMN_ROWS, ColumnDecoder
 from services.inference.json_body import invalid_request
+from services.inference.json_templates import encode
 from services.inference.loader import ServedModel
 from services.inference.rows import Rows
 from services.protocols.table import Table, check_size, refuse_any, valid_rows
 from services.protocols.tensors import DATATYPES, NUMBERS, Tensor, feature_value
+
+INFINITE = frozenset({math.inf, -math.inf})
 
 
 class TensorDecoder:
@@ -24,6 +29,7 @@ class TensorDecoder:
         self._decoder = model.decoder
         self._columns = model.manifest.schema.columns
         self._by_name = {feature.name: feature for feature in self._columns}
+        self._integers = [feature.name for feature in self._columns if feature.type == "int"]
         self._decode_columns = ColumnDecoder(model.manifest.schema, model.decoder.dtype).rows
 
     @property
@@ -50,19 +56,42 @@ class TensorDecoder:
         n_rows = tensors[0].shape[0] if tensors else 0
         refuse_any(v for tensor in tensors for v in self._violations(tensor, n_rows))
         check_size(n_rows, limit)
-        columns = {each.name: each.column for each in tensors if each.column is not None}
-        if n_rows >= MIN_COLUMN_ROWS and len(columns) == len(tensors):
-            found = self._decode_columns(columns, n_rows)
+        if n_rows >= MIN_COLUMN_ROWS:
+            columns = {each.name: each.column for each in tensors if each.column is not None}
+            found = self._decode_columns(columns, n_rows) if len(columns) == len(tensors) else None
             if found is not None:
                 return found
-        rows = [
-            dict(zip(locations, row, strict=True))
-            for row in zip(*(tensor.data for tensor in tensors), strict=True)
-        ]
+        data = {tensor.name: tensor.data for tensor in tensors}
+        if n_rows < MIN_COLUMN_ROWS:
+            by_column = [data.get(name) or [None] * n_rows for name in self._by_name]
+            rows = [self._row(values) for values in zip(*by_column, strict=True)]
+            found = self._few(rows, limit)
+            if found is not None:
+                return found
+        rows = [dict(zip(data, values, strict=True)) for values in zip(*data.values(), strict=True)]
         table = Table(
             rows, lambda index, name: f"{locations.get(name, f'inputs.{name}')}.data[{index}]"
         )
         return valid_rows(table, self._decoder)
+
+    def _row(self, values: Sequence[Any]) -> dict[str, Any]:
+        """A row in the order of the matrix, with whole numbers as the log has them."""
+        row = dict(zip(self._by_name, values, strict=True))
+        for name in self._integers:
+            value = row[name]
+            if type(value) is float and value.is_integer():
+                row[name] = int(value)
+        return row
+
+    def _few(self, rows: Sequence[dict[str, Any]], limit: int) -> Rows | None:
+        """A few rows, read as JSON at once; None unless all of them are valid."""
+        if any(value in INFINITE for row in rows for value in row.values()):
+            return None  # JSON would have null
+        try:
+            body = encode({"rows": rows})
+        except OverflowError:
+            return None
+        return self._decoder.fast_rows(body, limit)
 
     def _violations(self, tensor: Tensor, n_rows: int) -> list[Violation]:
         feature = self._by_name.get(tensor.name)
@@ -96,7 +125,12 @@ class TensorDecoder:
             found = self._decode_columns(dict(by_feature), n_rows)
             if found is not None:
                 return found
-        return valid_rows(self._matrix_table(tensor), self._decoder)
+        table = self._matrix_table(tensor)
+        if n_rows < MIN_COLUMN_ROWS:
+            found = self._few(table.rows, limit)
+            if found is not None:
+                return found
+        return valid_rows(table, self._decoder)
 
     def _matrix_table(self, tensor: Tensor) -> Table:
         n_features = len(self._columns)

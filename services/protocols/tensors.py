@@ -1,7 +1,6 @@
 """Tensors of the Open Inference Protocol: how they are written, read, and described."""
 
 from collections.abc import Mapping
-from functools import cached_property
 from math import prod
 from typing import Annotated, Any
 
@@ -144,7 +143,7 @@ class Tensor:
         expected = "the values as JSON, or binary behind inference-header-content-length bytes"
         raise invalid_request([Violation(f"{location}.data", expected, "none")])
 
-    @cached_property
+    @property
     def column(self) -> FeatureColumn | None:
         """The values as an array or as strings; None if they came as JSON.
 
@@ -152,11 +151,11 @@ class Tensor:
             Fault: `invalid_request`, for strings that do not fill the bytes, or are not UTF-8.
 
         """
-        if self._packed is None:
-            return self._column
-        return column_of(self.datatype, self.shape, self._packed, self.location)
+        if self._column is None and self._packed is not None:
+            self._column = column_of(self.datatype, self.shape, self._packed, self.location)
+        return self._column
 
-    @cached_property
+    @property
     def data(self) -> list[Any]:
         """The values as JSON has them.
 
@@ -164,8 +163,10 @@ class Tensor:
             Fault: as `column`.
 
         """
-        column = self.column
-        return self._listed or [] if column is None else json_values(self.datatype, column)
+        if self._listed is None:
+            column = self.column
+            self._listed = [] if column is None else json_values(self.datatype, column)
+        return self._listed
 
 
 def input_metadata(feature: Feature) -> TensorMetadata:
