@@ -1,4 +1,4 @@
-"""The same rows as a request of each kind."""
+"""Requests with some rows, one function per kind of request."""
 
 import json
 import struct

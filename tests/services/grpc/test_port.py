@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import jinja2
 import pytest
 from tritonclient.grpc import service_pb2
 
@@ -16,6 +17,7 @@ from contracts.errors import InvalidSetting, PortTaken
 from services.bento.grpc_address import prepare_grpc
 from services.settings import ServiceSettings
 from tests import tiny
+from tests.services.conftest import ROOT
 from tests.services.grpc.conftest import GrpcService, typed_request
 from tests.services.grpc.stage import certificate
 from tests.slipway.conftest import free_port
@@ -125,3 +127,17 @@ def test_workers_get_the_address_and_the_certificate_of_http(
 def test_settings_that_mean_nothing_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting, match="SLIPWAY_SERVICE_GRPC_"):
         ServiceSettings(**fields)
+
+
+@pytest.mark.parametrize(
+    ("port", "exposed"), [("", "EXPOSE 3000\n"), ("3001", "EXPOSE 3000 3001\n")]
+)
+def test_an_image_has_grpcio_if_its_settings_name_the_port(port: str, exposed: str) -> None:
+    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - a Dockerfile, as BentoML renders it
+    environment.filters["bash_quote"] = str
+    template = environment.from_string((ROOT / "deploy" / "Dockerfile.j2").read_text())
+    env = {"SLIPWAY_SERVICE_GRPC_PORT": port} if port else {}
+    image = template.render(__options__env=env, __base_image__="base", bento__path="/bento")
+
+    assert ("serving-grpc.txt" in image) == bool(port)
+    assert exposed in image
