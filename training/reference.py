@@ -12,7 +12,7 @@ from training.dataset import Split
 from training.recipe import Recipe
 
 MAX_BINS = 64
-TAIL_SHARES = np.array([0.002, 0.005])
+NARROW_BIN_SHARES = np.array([0.002, 0.005])
 """Shares of the rows in further bins at both ends, where a few rows may do much harm."""
 MAX_SAMPLE_ROWS = 20_000
 
@@ -90,7 +90,9 @@ def _edges(finite: NDArray[np.float64]) -> NDArray[np.float64]:
     distinct = np.unique(finite)
     if len(distinct) <= MAX_BINS:
         return distinct[:-1]
-    points = np.concatenate([TAIL_SHARES, np.arange(1, MAX_BINS) / MAX_BINS, 1 - TAIL_SHARES])
+    points = np.concatenate(
+        [NARROW_BIN_SHARES, np.arange(1, MAX_BINS) / MAX_BINS, 1 - NARROW_BIN_SHARES]
+    )
     quantiles = np.quantile(finite, points, method="inverted_cdf")
     return np.unique(quantiles[quantiles < distinct[-1]])
 

@@ -1,5 +1,6 @@
 """A request that is read whole is what the parser of its connection would have read."""
 
+import asyncio
 from typing import Any
 
 import httptools
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from services.edge.cors import REQUEST_HEADERS
 from services.edge.whole_request import WholeRequestReader
+from services.inference.pending import Request
+from tests.services.protocol_bench import Bench, run_on_bench
 from tests.services.raw_connection import PATH, request
 
 LINES = (
@@ -87,7 +90,8 @@ def test_what_is_read_whole_is_what_llhttp_reads(
     listener = Listener()
     listener.parser.feed_data(data)
     assert listener.events == ["begin", "complete"]
-    assert (whole.path.encode(), whole.body) == (listener.url, listener.body)
+    assert (whole.path.encode(), data[len(whole.text) :]) == (listener.url, listener.body)
+    assert whole.begins(data)
     assert whole.keep_alive == listener.keep_alive
     listed = [pair for pair in listener.headers if pair[0] in READ]
     assert {n: v.strip(b" \t") for n, v in whole.headers.items() if n in READ} == dict(listed)
@@ -132,3 +136,39 @@ def test_each_header_that_the_service_reads_is_read_whole() -> None:
 
     assert whole is not None
     assert {name.encode() for name in REQUEST_HEADERS} <= whole.headers.keys()
+
+
+PIECES = (b'{"a": 1}', b'{"a": 22}', b"{}", b"")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PIECES), st.sampled_from(["", "x-user-id: a\r\n"])), max_size=6
+    )
+)
+def test_a_head_that_a_connection_sent_before_changes_no_request(
+    sent: list[tuple[bytes, str]],
+) -> None:
+    """Each request is what a connection of its own would have read."""
+
+    async def run() -> list[Request]:
+        bench = Bench()
+        for body, extra in sent:
+            bench.send(request(body, extra=extra))
+        return bench.handled
+
+    handled = asyncio.run(run())
+    alone = [run_on_bench(request(body, extra=extra)).handled[0] for body, extra in sent]
+
+    assert [(r.body, r.unit) for r in handled] == [(r.body, r.unit) for r in alone]
+    assert len({r.request_id for r in handled}) == len(sent)
+
+
+def test_a_known_head_before_other_bytes_is_parsed_again() -> None:
+    plain = request(b"{}")
+    head = WholeRequestReader(128).read(plain)
+
+    assert head is not None
+    for other in (plain[:-1], plain + b"x", plain[:-2] + b"[]x", b"x" + plain[1:], plain + plain):
+        assert not head.begins(other)
+    assert head.begins(plain[:-2] + b"[]")
