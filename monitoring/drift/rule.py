@@ -330,6 +330,8 @@ def _with_detail(
 
 
 def _with_trend(finding: Finding, before: TrendsBefore, seasons: Seasons | None) -> Finding:
+    if seasons is not None and not finding.season and seasons.is_seasonal(finding.column):
+        return finding  # Nothing was learned in this slot: the trend goes on after it.
     per_week = seasons.slot.per_week if seasons is not None else 0
     trend = next_trend(before.trends.get(finding.column), finding, before.start, per_week)
     slow = trend is not None and trend.is_alarming

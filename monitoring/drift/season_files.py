@@ -12,7 +12,7 @@ from contracts.errors import InvalidDocument, InvalidSetting
 from contracts.files import write_whole
 from contracts.names import Layout, window_id
 from contracts.reference import Reference
-from contracts.season import WEEK, SeasonProfile, WindowCounts, slot_of
+from contracts.season import WEEK, SeasonProfile, Slot, WindowCounts, slot_of
 from contracts.times import parse_utc, utc_text
 from contracts.verdict import Verdict
 from monitoring.drift.histograms import WindowHistograms
@@ -65,12 +65,14 @@ def read_seasons(layout: Layout, window: TimeWindow, version: int, zone: tzinfo)
         else None
     )
     since = parse_utc(profile.since) if profile is not None else window.start
+    week, days = _last_days(layout, window, version, names, zone)
     return Seasons(
         slot=slot,
         profile=profile if learned else None,
-        week=_last_days(layout, window, version, names),
+        week=week,
         seen=min(max(window.end - since, window.end - window.start) / WEEK, 1.0),
         steady=frozenset() if learned else _steady(layout, window, version, zone),
+        days=days | {_weekday(slot)},
     )
 
 
@@ -155,21 +157,31 @@ def _starts(first: datetime, last: datetime, length: timedelta) -> Iterator[date
 
 
 def _last_days(
-    layout: Layout, window: TimeWindow, version: int, names: frozenset[str] | None
-) -> dict[str, NDArray[np.int64]]:
-    """The rows by bin of the days before a window; of these columns, or of all."""
+    layout: Layout, window: TimeWindow, version: int, names: frozenset[str] | None, zone: tzinfo
+) -> tuple[dict[str, NDArray[np.int64]], frozenset[int]]:
+    """The rows by bin of the days before a window, of these columns or of all; their weekdays."""
     found: dict[str, NDArray[np.int64]] = {}
+    days: set[int] = set()
     if names is not None and not names:
-        return found
+        return found, frozenset()
     length = window.end - window.start
     for start in _starts(window.end - WEEK, window.start, length):
         counts = _read_counts(_counts_path(layout, window, version, start))
-        for name, rows in counts.columns.items() if counts is not None else ():
+        slot = slot_of(start, start + length, zone)
+        if counts is None or slot is None:
+            continue
+        days.add(_weekday(slot))
+        for name, rows in counts.columns.items():
             if names is None or name in names:
                 known = found.get(name)
                 new = np.array(rows, dtype=np.int64)
                 found[name] = new if known is None or len(known) != len(new) else known + new
-    return found
+    return found, frozenset(days)
+
+
+def _weekday(slot: Slot) -> int:
+    """The weekday of a slot: 0 is Monday."""
+    return slot.index // (slot.per_week // 7)
 
 
 def _counts_of_weeks(

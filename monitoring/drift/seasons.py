@@ -64,6 +64,7 @@ class Seasons:
     `profile` is None until the season is learned. `week` has the rows by bin of up to seven days
     before the window's end, without the window; `seen` is the part of a week that the version's
     windows have covered by then. `steady` are columns that had no season in an earlier version.
+    `days` are the weekdays of these seven days that have counts or are the window's, 0 to 6.
     """
 
     slot: Slot
@@ -71,6 +72,7 @@ class Seasons:
     week: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     seen: float = 1.0
     steady: frozenset[str] = frozenset()
+    days: frozenset[int] = frozenset(range(7))
 
     def expectation(self, name: str, column: Histogram) -> Expectation | None:
         """What a seasonal column looks like in this slot; None where the reference counts."""
@@ -92,10 +94,22 @@ class Seasons:
         before = self.week.get(name)
         return now if before is None or len(before) != len(now) else before + now
 
+    def has_week(self, name: str) -> bool:
+        """Whether the last seven days have each weekday that the season of a column knows.
+
+        Fewer days are not like the whole week, and so not like the reference.
+        """
+        season, per_day = self._season(name), self.slot.per_week // 7
+        return season is None or {i // per_day for i in season.slots} <= self.days
+
     def days_design_effect(self, name: str, n: int) -> float:
         """Rows of the last seven days per independent row, `n` being their number."""
         season = self._season(name)
         return 1.0 if season is None else 1 + season.excess * n / len(season.slots)
+
+    def is_seasonal(self, name: str) -> bool:
+        """Whether a column has a season, in whichever slots it was learned."""
+        return self._season(name) is not None
 
     def is_learning(self, name: str, column: Histogram) -> bool:
         """Whether a column may turn out to be seasonal."""

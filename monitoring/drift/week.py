@@ -36,7 +36,9 @@ class WeekRule:
     def applied(self, finding: Finding, column: Histogram) -> Finding:
         """A drift of the week added to a seasonal column; a drift that may be a season marked."""
         if finding.season:
-            return finding if finding.drifted else self._with_week(finding, column)
+            if finding.drifted or not self.seasons.has_week(finding.column):
+                return finding
+            return self._with_week(finding, column)
         may_learn = finding.drifted and finding.effect not in NEVER_SEASONAL
         if may_learn and self.seasons.is_learning(finding.column, column):
             return replace(finding, learning=self._may_average_out(finding, column))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.monitoring.seasons import DAY, HOUR, MONDAY, Monitor, Stream, hours, weekend
 from contracts.errors import InvalidSetting
@@ -13,9 +14,11 @@ from contracts.season import SeasonProfile, WindowCounts, slot_of
 from contracts.times import utc_text
 from contracts.verdict import Verdict
 from monitoring.drift.season_files import COUNTS_KEPT, read_seasons, store_season, time_zone
+from monitoring.drift.seasons import MAX_WEEKS
 from monitoring.traffic.window import TimeWindow
 
 WEEK = 7 * DAY
+THURSDAY = 3
 
 
 def sentences(verdicts: list[Verdict]) -> str:
@@ -99,6 +102,45 @@ def test_weeks_after_the_fourth_are_not_learned_and_old_counts_are_removed(tmp_p
     assert {c.weeks for c in profile.columns["normal"].slots.values()} == {4}
     kept = list((tmp_path / "seasons" / "tiny" / "counts").iterdir())
     assert len(kept) <= COUNTS_KEPT / DAY + 7
+
+
+def test_days_after_a_gap_are_no_week(tmp_path: Path) -> None:
+    """A version that returns from a rollback on a Thursday: its first days are not like a week."""
+    stream = Stream(weekend(2.0), DAY, 1_000)
+    monitor = Monitor(stream, tmp_path, seed=13)
+    monitor.run(MONDAY, 28)
+
+    assert monitor.run(MONDAY + 38 * DAY, 4) == []
+    assert not any(f.drifted for v in monitor.verdicts[28:] for f in v.findings)
+
+
+def test_the_week_after_a_gap_is_compared_once_it_is_whole(tmp_path: Path) -> None:
+    monitor = Monitor(Stream(weekend(1.0), DAY, 1_000, lambda _: 0.5), tmp_path, seed=4)
+    monitor.run(MONDAY, 14)
+    monitor.run(MONDAY + 24 * DAY, 11)
+    later = [f for v in monitor.verdicts[14:] for f in v.findings if f.column == "normal"]
+
+    assert [f.drifted for f in later] == [False] * 6 + [True] * 5
+    assert {f.effect for f in later[6:]} == {"week_ks"}
+
+
+def test_an_unlearned_slot_does_not_reset_the_trend(tmp_path: Path) -> None:
+    monitor = Monitor(Stream(weekend(1.0), DAY, 400), tmp_path, seed=14)
+    monitor.run(MONDAY, 14)
+    path = tmp_path / "seasons" / "tiny" / "1-86400.json"
+    profile = SeasonProfile.read(path.read_bytes())
+    columns = {
+        name: replace(c, slots={i: slot for i, slot in c.slots.items() if i != THURSDAY})
+        for name, c in profile.columns.items()
+    }
+    path.write_bytes(replace(profile, weeks=MAX_WEEKS, columns=columns).write())
+    monitor.run(MONDAY + 2 * WEEK, 30)
+    trends = [f.trend for v in monitor.verdicts[14:] for f in v.findings if f.column == "normal"]
+    followed = [trend for trend in trends if trend is not None]
+
+    assert [i for i, trend in enumerate(trends) if trend is None] == [3, 10, 17, 24]
+    assert [trend.windows for trend in followed] == [*range(1, 21), *[20] * 6]
+    assert max(trend.rise + trend.fall for trend in followed) > 0
 
 
 def test_a_window_that_is_judged_again_counts_once(tmp_path: Path) -> None:
@@ -189,8 +231,6 @@ def test_an_unknown_time_zone_is_refused_by_name(name: str) -> None:
 
 
 def test_faulty_windows_are_not_learned(tmp_path: Path) -> None:
-    from msgspec.structs import replace
-
     from contracts.verdict import Condition
     from monitoring.drift.histograms import WindowHistograms
 
