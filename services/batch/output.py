@@ -145,14 +145,14 @@ def begin_output(paths: OutputPaths, wanted: ScoredOutput, *, overwrite: bool) -
         InvalidUsage: the output is of another version, input or form, or is not ours at all.
 
     """
-    data = paths.storage.read(paths.manifest)
-    if data is not None and not overwrite:
-        found = ScoredOutput.read(data, paths.manifest)
-        _check_same(paths, found, wanted)
+    found = _found_output(paths)
+    if found is None:
+        _check_empty(paths)
+    elif not overwrite and _differences(found, wanted):
+        _check_unused(paths, found, wanted)
+    elif not overwrite:
         _remove_temporary(paths)
         return found
-    if data is None:
-        _check_empty(paths)
     for folder in OURS:
         paths.storage.remove_folder(f"{paths.details}/{folder}")
     if paths.single:
@@ -201,31 +201,59 @@ def end_output(
     return ended
 
 
-def _check_same(paths: OutputPaths, found: ScoredOutput, wanted: ScoredOutput) -> None:
-    for name in ("model", "version", "digest", "input", "format", "keep", "with_traffic"):
-        old, new = getattr(found, name), getattr(wanted, name)
-        if old != new:
-            raise InvalidUsage(
-                f"{paths.storage.root}: expected predictions of {name} {new!r}, got those of "
-                f"{old!r}",
-                remedy="choose another output, or --overwrite this one",
-            )
+def _found_output(paths: OutputPaths) -> ScoredOutput | None:
+    """The manifest of the output; None if there is none.
+
+    Raises:
+        InvalidUsage: the file of that name is not a manifest of ours.
+
+    """
+    data = paths.storage.read(paths.manifest)
+    try:
+        return None if data is None else ScoredOutput.read(data, paths.manifest)
+    except InvalidDocument as err:
+        raise _not_ours(paths, paths.manifest) from err
+
+
+def _differences(found: ScoredOutput, wanted: ScoredOutput) -> list[str]:
+    """The arguments in which two runs differ."""
+    names = ("model", "version", "digest", "input", "format", "keep", "with_traffic")
+    return [name for name in names if getattr(found, name) != getattr(wanted, name)]
+
+
+def _check_unused(paths: OutputPaths, found: ScoredOutput, wanted: ScoredOutput) -> None:
+    """Refuse an output of another run, unless that run ended before it finished a file."""
+    if set(_finished_names(paths)) - {paths.manifest}:
+        name = _differences(found, wanted)[0]
+        raise InvalidUsage(
+            f"{paths.storage.root}: expected predictions of {name} {getattr(wanted, name)!r}, got "
+            f"those of {getattr(found, name)!r}",
+            remedy="choose another output, or --overwrite this one",
+        )
 
 
 def _check_empty(paths: OutputPaths) -> None:
     """Refuse a folder with files of others: nothing of them is ever removed."""
+    if found := _finished_names(paths):
+        raise _not_ours(paths, found[0])
+
+
+def _finished_names(paths: OutputPaths) -> list[str]:
+    """The files of an output that are neither temporary nor hidden."""
     found = [info.path for info in paths.storage.listed(paths.details)]
     if paths.single and paths.storage.read(paths.storage.root) is not None:
         found.append(paths.storage.root)
-    strangers = [
+    return [
         path for path in found if not path.rpartition("/")[2].startswith((TEMPORARY_PREFIX, "."))
     ]
-    if strangers:
-        raise InvalidUsage(
-            f"{paths.storage.root}: expected a new or empty output, or one of slipway score, got "
-            f"{strangers[0]}",
-            remedy="choose another output",
-        )
+
+
+def _not_ours(paths: OutputPaths, stranger: str) -> InvalidUsage:
+    return InvalidUsage(
+        f"{paths.storage.root}: expected a new or empty output, or one of slipway score, got "
+        f"{stranger}",
+        remedy="choose another output",
+    )
 
 
 def _remove_temporary(paths: OutputPaths) -> None:

@@ -38,6 +38,7 @@ from services.batch.scorer import RecordBatchScorer, ScoredBatch
 from services.batch.storage import Storage, open_storage
 from services.batch.tables import prediction_names
 from services.batch.written_file import WrittenFile
+from services.inference.loader import load_manifest
 
 BATCHES_AHEAD = 2
 """Batches per thread that are read but not yet written."""
@@ -102,6 +103,7 @@ def score_files(
     is_file = len(files) == 1 and files[0].location == inputs.root
     check_apart(inputs, outputs)
     paths = output_paths(outputs, options.output, options.format, files, is_file=is_file)
+    check_kept(options.keep, prediction_names(load_manifest(directory, pointer)))
     n_threads = options.n_threads or len(os.sched_getaffinity(0))
     with output_lock(paths):
         manifest = _begin(pointer, options, paths)
@@ -110,7 +112,6 @@ def score_files(
         )
         try:
             schema = scorer.served.manifest.schema
-            check_kept(options.keep, prediction_names(scorer.served.manifest))
             progress = ScoringProgress(len(files), sum(file.size_bytes for file in files))
             if options.max_rejected is not None:
                 progress.total_rows = _total_rows(inputs, files)
