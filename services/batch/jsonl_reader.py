@@ -119,10 +119,16 @@ def _column(name: str, values: list[Any]) -> tuple[Any, Any]:
     try:
         array = pa.array(values)
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
-        texts = [None if value is None else _encode(value).decode() for value in values]
-        field = with_form(pa.field(name, pa.string()), "json")
-        return pa.array(texts, pa.string()), field
+        return _json_column(name, values)
+    if pa.types.is_floating(array.type) and bool in set(map(type, values)):
+        # Arrow refuses a number behind a boolean, but makes a boolean behind a number 1.0.
+        return _json_column(name, values)
     return array, pa.field(name, array.type)
+
+
+def _json_column(name: str, values: list[Any]) -> tuple[Any, Any]:
+    texts = [None if value is None else _encode(value).decode() for value in values]
+    return pa.array(texts, pa.string()), with_form(pa.field(name, pa.string()), "json")
 
 
 def _kept_text(value: Any) -> str | None:

@@ -69,3 +69,25 @@ def of_file(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def bits(number: float) -> bytes:
     return struct.pack("<d", number)
+
+
+@pytest.mark.parametrize("ages", [(40.5, True), (True, 40.5), (40, True), (True, 40)])
+def test_a_boolean_among_numbers_is_refused_as_over_http(
+    service: Service, models: Path, tmp_path: Path, ages: tuple[Any, Any]
+) -> None:
+    """JSON's `true` is no number, whichever row comes first."""
+    person = {"age": 40, "income": 4e4, "region": "north", "lines": 3, "owner": True, "work": "yes"}
+    rows = [person | {"age": age, "income": income} for age in ages for income in (True, 1.5)]
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    score(models, "tiny", tmp_path / "people.jsonl", tmp_path / "out")
+    body = json.dumps({"rows": rows}).encode()
+    status, answer, _ = ask(service, "/models/tiny/predict/batch", body)
+
+    assert status == 200, answer
+    good = [i for i, row in enumerate(answer["results"]) if "error" not in row]
+    assert len(good) == 1
+    scored = predictions(tmp_path / "out").to_pylist()
+    assert [of_file(row) for row in scored] == [of_http(answer["results"][i]) for i in good]
+    assert sorted({row["row"] for row in rejected(tmp_path / "out")}) == sorted(
+        {*range(4)} - {*good}
+    )
