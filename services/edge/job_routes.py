@@ -39,10 +39,10 @@ from services.settings import ServiceSettings
 JobOperation = Literal["list", "job", "results", "submit", "batch"]
 JOB_METHODS: Mapping[JobOperation, tuple[str, ...]] = {
     "list": ("GET", "HEAD", "OPTIONS"),
-    "job": ("DELETE", "GET", "HEAD", "OPTIONS", "PUT"),
+    "job": ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"),
     "results": ("GET", "HEAD", "OPTIONS"),
-    "submit": ("OPTIONS", "POST"),
-    "batch": ("OPTIONS", "POST"),
+    "submit": ("POST", "OPTIONS"),
+    "batch": ("POST", "OPTIONS"),
 }
 QUERY: Mapping[JobOperation, frozenset[str]] = {
     "list": frozenset({"cursor", "limit"}),

@@ -85,7 +85,8 @@ class TensorDecoder:
 
     def _few(self, rows: Sequence[dict[str, Any]], limit: int) -> Rows | None:
         """A few rows, read as JSON at once; None unless all of them are valid."""
-        if any(value in INFINITE for row in rows for value in row.values()):
+        values = (value for row in rows for value in row.values())
+        if any(type(value) is float and value in INFINITE for value in values):
             return None  # JSON would have null
         try:
             body = encode({"rows": rows})

@@ -10,7 +10,7 @@ import pytest
 
 from services.faults import Fault
 from services.inference.json_body import MAX_DEPTH
-from services.protocols import open_inference, table, tensors
+from services.protocols import table, tensor_decoder, tensors
 from services.protocols.batch import batch_rows
 from services.protocols.fault_body import fault_body, row_fault
 from services.protocols.labels import labels_of
@@ -215,7 +215,7 @@ def test_rows_are_counted_before_they_are_made(
     def no_rows(*args: object) -> None:
         raise AssertionError(f"a table was made of {args}")
 
-    for module in (table, open_inference):
+    for module in (table, tensor_decoder):
         monkeypatch.setattr(module, "Table", no_rows)
         monkeypatch.setattr(module, "zip", no_rows, raising=False)
     fault = fault_of(route, body.replace("%s", ",".join(["1"] * 11)).encode())
