@@ -16,6 +16,8 @@ import time
 from contracts.errors import PlatformError
 from contracts.printable import log_to_stderr
 from contracts.settings import load_settings
+from services.faults import Fault
+from services.jobs.callbacks import signing_key
 from services.jobs.sqlite_leases import SqliteLeases
 from services.jobs.stores import open_leases
 from services.process_priority import lower_priority
@@ -41,16 +43,25 @@ def run_worker(parent: int) -> None:
     log_to_stderr("%(asctime)s [%(levelname)s] [jobs] %(message)s")
     try:
         settings = load_settings(ServiceSettings, os.environ)
+        signing_key(settings)
     except PlatformError as err:
         sys.stderr.write(f"error: {err}\n")
         sys.exit(err.exit_code)
     lower_priority(settings.jobs_niceness)
     stop = _StopSignal(parent)
     leases = open_leases(settings)
-    while not leases.has_work() and not stop.is_set():
+    while not stop.is_set() and not _has_work(leases):
         time.sleep(IDLE_POLL_S)
     if not stop.is_set():
         asyncio.run(_work(leases, settings, stop))
+
+
+def _has_work(leases: SqliteLeases) -> bool:
+    """Whether a job or a notification waits; not while the database cannot be read."""
+    try:
+        return leases.has_work()
+    except Fault:
+        return False  # the database logs why
 
 
 async def _work(leases: SqliteLeases, settings: ServiceSettings, stop: "_StopSignal") -> None:

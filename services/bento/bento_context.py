@@ -16,6 +16,11 @@ def is_in_bento() -> bool:
     return (_CODE.parent / "bento.yaml").is_file()
 
 
+def code_folder() -> Path | None:
+    """Where our processes start: in a Bento its `src`, as its workers do; None for here."""
+    return _CODE if is_in_bento() else None
+
+
 def is_followed(settings: ServiceSettings) -> bool:
     """Whether workers watch the pointers while they serve."""
     if settings.follow == "auto":

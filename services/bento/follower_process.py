@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "registry", "follow")
 MIN_RESTART_PAUSE_S = 1.0
@@ -37,17 +38,19 @@ def supervise(
     max_pause_s: float = MAX_RESTART_PAUSE_S,
     name: str = "follower",
     environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> None:
     """Run a command again and again until `stop` is set, with a pause that grows.
 
-    `name`: what the log calls it. `environ`: its environment if that is not this process's.
+    `name`: what the log calls it. `environ` and `folder`: its environment and its working
+    directory if those are not this process's.
     """
     pause_s = restart_pause_s
     while not stop.is_set():
         began = time.monotonic()
         try:
             # Its exit code says nothing: BentoML's process manager may collect it first.
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environ).wait()
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environ, cwd=folder).wait()
             reason = "it ended"
         except OSError as err:
             reason = str(err)

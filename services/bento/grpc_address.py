@@ -55,7 +55,14 @@ def prepare_grpc(
     certificate, key = settings.grpc_cert_file, settings.grpc_key_file
     if not certificate:
         certificate = options.get("ssl_certfile") or ""
-        key = options.get("ssl_keyfile") or ""
+        # As for HTTP, one file may hold both.
+        key = options.get("ssl_keyfile") or certificate
+    if settings.grpc_client_ca_file and not certificate:
+        raise InvalidSetting(
+            "SLIPWAY_SERVICE_GRPC_CLIENT_CA_FILE: expected a certificate of the service as well, "
+            "got none",
+            remedy="set SLIPWAY_SERVICE_GRPC_CERT_FILE and SLIPWAY_SERVICE_GRPC_KEY_FILE",
+        )
     if certificate:
         _check_certificate(certificate, key, options.get("ssl_keyfile_password"))
     check_port(host, settings.grpc_port)

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 
+from services.bento.bento_context import code_folder
 from services.bento.follower_process import supervise
 from services.bento.metrics_folder import VARIABLE
 
@@ -25,6 +26,7 @@ def start_job_workers(n_workers: int) -> None:
                 "max_pause_s": MAX_WORKER_PAUSE_S,
                 "name": f"job worker {index + 1}",
                 "environ": environ,
+                "folder": code_folder(),
             },
             name=f"job-worker-{index + 1}",
             daemon=True,

@@ -168,7 +168,9 @@ class Edge:
             raise Fault("headers_too_large")
         await self.guard.aadmit(headers, "predict")
         response = await jobs.answer(call, scope, receive, headers, self.guard.owner(headers))
-        self.repository.metrics.requests.labels(call.model, response.status).inc()
+        # A name that is no model's would be a series of its own for each request.
+        model = call.model if call.model in self.repository.models else ""
+        self.repository.metrics.requests.labels(model, response.status).inc()
         return response
 
     async def _answer(

@@ -20,6 +20,8 @@ from services.serving.repository import ModelRepository
 
 HEALTH_POLL_S = 0.5
 """Time between two looks at the health that a client watches."""
+MAX_WATCHERS = 256
+"""Clients that watch at the same time: they need no key, and each is one of a worker's calls."""
 SERVERS = ("", INFERENCE, HEALTH)
 
 
@@ -28,6 +30,7 @@ class Health:
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
+        self._n_watchers = 0
 
     def handlers(self, calls: Calls) -> dict[str, Any]:
         """The handlers of the methods, by full name; they need no key."""
@@ -46,12 +49,26 @@ class Health:
         name = parsed(HealthCheckRequest, message).service
         status = self.status(name)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
-            known = ", ".join(sorted(self._repository.models)) or "no models"
-            raise Fault("not_found", f"service: expected {INFERENCE}, or one of {known}")
+            # Which models there are, a stranger need not know.
+            raise Fault("not_found", f"service: expected {INFERENCE}, or the name of a model")
         return bytes(HealthCheckResponse(status=status).SerializeToString())
 
     async def watch(self, call: Call, /) -> None:
-        """The health of a service now and after each change, until the service stops."""
+        """The health of a service now and after each change, until the service stops.
+
+        Raises:
+            Fault: `overloaded`.
+
+        """
+        if self._n_watchers >= MAX_WATCHERS:
+            raise Fault("overloaded", f"expected at most {MAX_WATCHERS} watches at the same time")
+        self._n_watchers += 1
+        try:
+            await self._watch(call)
+        finally:
+            self._n_watchers -= 1
+
+    async def _watch(self, call: Call) -> None:
         name = parsed(HealthCheckRequest, await call.read()).service
         last = None
         while True:

@@ -5,7 +5,9 @@ pyarrow is installed, `.parquet`. `slipway score` is for files that are larger t
 """
 
 import hashlib
+import io
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from msgspec import Raw
 from contracts.schema import Feature, Violation
 from services.faults import Fault
 from services.inference.json_body import invalid_request
-from services.jobs.inputs import JobRows, csv_table_rows, json_rows, raw_rows
+from services.jobs.inputs import JobRows, csv_table_rows, json_rows, raw_rows, row_text
 from services.protocols.table import check_size
 
 INPUT_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
@@ -84,14 +86,16 @@ def file_rows(path: Path, features: Mapping[str, Feature], max_rows: int) -> tup
         return csv_table_rows(data, features, max_rows), digest
     if path.suffix == ".json":
         return json_rows(data, max_rows), digest
-    rows = _lines(data) if path.suffix == ".jsonl" else _parquet_rows(path)
-    check_size(len(rows), max_rows)
+    is_lines = path.suffix == ".jsonl"
+    rows = _lines(data, max_rows) if is_lines else _parquet_rows(path.name, data, max_rows)
     return raw_rows(rows), digest
 
 
-def _lines(data: bytes) -> list[Raw]:
+def _lines(data: bytes, max_rows: int) -> list[Raw]:
     """One row per line; what is no JSON is no row, and refuses the file."""
-    lines = [line for line in data.splitlines() if line.strip()]
+    filled = (line for line in map(bytes.strip, io.BytesIO(data)) if line)
+    lines = list(islice(filled, max_rows + 1))
+    check_size(len(lines), max_rows)
     for number, line in enumerate(lines):
         try:
             msgspec.json.decode(line, type=Raw)
@@ -101,15 +105,17 @@ def _lines(data: bytes) -> list[Raw]:
     return [Raw(line) for line in lines]
 
 
-def _parquet_rows(path: Path) -> list[Raw]:
+def _parquet_rows(name: str, data: bytes, max_rows: int) -> list[Raw]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as err:
-        raise _refused("a format other than Parquet: pyarrow is not installed", path.name) from err
+        raise _refused("a format other than Parquet: pyarrow is not installed", name) from err
     try:
-        table: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-        return [Raw(msgspec.json.encode(row)) for row in table]
+        file = pq.ParquetFile(pa.BufferReader(data))
+        check_size(file.metadata.num_rows, max_rows)
+        table: list[dict[str, Any]] = file.read().to_pylist()
+        return [Raw(row_text(row)) for row in table]
     except (pa.ArrowException, OSError, TypeError, ValueError) as err:
         raise _refused("a Parquet file of numbers and texts", str(err)[:120]) from err
 

@@ -134,8 +134,8 @@ def _exact_rows(body: bytes, max_rows: int) -> JobRows:
     content = document[key]  # type: ignore[index]  # `only_key` proves that it is an object
     READERS[key](content, key, max_rows)
     if key == "rows":
-        return raw_rows([Raw(_encode(row)) for row in content])
-    columns = {name: [Raw(_encode(each)) for each in values] for name, values in content.items()}
+        return raw_rows([Raw(row_text(row)) for row in content])
+    columns = {name: [Raw(_number_text(v)) for v in values] for name, values in content.items()}
     return _of_columns(columns, len(next(iter(content.values()))))
 
 
@@ -146,7 +146,7 @@ def csv_table_rows(body: bytes, features: Mapping[str, Feature], max_rows: int) 
         Fault: `invalid_csv`, `invalid_request`, or `body_too_large` for more than `max_rows`.
 
     """
-    return raw_rows([Raw(_row_text(row)) for row in csv_rows(body, features, max_rows)])
+    return raw_rows([Raw(row_text(row)) for row in csv_rows(body, features, max_rows)])
 
 
 def raw_rows(rows: list[Raw]) -> JobRows:
@@ -171,9 +171,10 @@ def _of_columns(columns: Mapping[str, list[Raw]], n_rows: int) -> JobRows:
     return JobRows(n_rows, body_of)
 
 
-def _row_text(row: Mapping[str, Any]) -> bytes:
+def row_text(row: Any) -> bytes:
     """A row as JSON; a number beyond float64 stays one, so that the schema refuses it."""
-    if not any(isinstance(value, float) and isinf(value) for value in row.values()):
+    values = row.values() if isinstance(row, dict) else ()
+    if not any(isinstance(value, float) and isinf(value) for value in values):
         return _encode(row)
     parts = (b"%b:%b" % (_encode(name), _number_text(value)) for name, value in row.items())
     return b"{%b}" % b",".join(parts)

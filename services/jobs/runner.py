@@ -40,7 +40,10 @@ class Stopped(Exception):
 
 
 class JobRunner:
-    """Scores jobs of a store. `should_stop`: asked between two chunks."""
+    """Scores jobs of a store, one at a time. `should_stop`: asked between two chunks.
+
+    `_attempts`: at the present chunk of the job; each chunk that is written begins at 0 again.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class JobRunner:
         self._endpoints = endpoints
         self._settings = settings
         self._should_stop = should_stop
+        self._attempts = 0
 
     async def run(self, lease: Lease) -> None:
         """Score a job to its end, or give it back; whatever happens, it is not forgotten.
@@ -62,6 +66,7 @@ class JobRunner:
 
         """
         job = lease.job
+        self._attempts = job.attempts
         keeping = asyncio.create_task(self._keep(lease))
         try:
             await self._score(lease)
@@ -95,14 +100,18 @@ class JobRunner:
             if self._should_stop():
                 raise Stopped
             lines = await self._patiently(partial(_score_chunk, endpoint, job, body))
-            chunk = Chunk(done, n_rows, lines)
-            write = partial(self._leases.write_chunk, lease, chunk, index, lines.rejected)
-            await self._patiently(partial(asyncio.to_thread, write))
+            await self._write(lease, Chunk(done, n_rows, lines), index, lines.rejected)
             done += n_rows
             index += 1
         await self._patiently(partial(asyncio.to_thread, self._leases.finish, lease))
         elapsed_s = time.monotonic() - began
         logger.info("job %s: %d rows of %s in %.1f s", job.id, rows.n_rows, job.model, elapsed_s)
+
+    async def _write(self, lease: Lease, chunk: Chunk, index: int, rejected: int) -> None:
+        """Keep the results of a chunk; what comes then is the next one's first attempt."""
+        write = partial(self._leases.write_chunk, lease, chunk, index, rejected)
+        await self._patiently(partial(asyncio.to_thread, write))
+        self._attempts = 0
 
     def _pointer(self, lease: Lease) -> Pointer:
         """The version that scores a job: that in production when it began."""
@@ -153,9 +162,9 @@ class JobRunner:
         job = lease.job
         if fault.code in STORAGE:
             await self._give_back(lease, 0.0, is_attempt=False)
-        elif fault.code in TRANSIENT and job.attempts < self._settings.jobs_attempts:
-            logger.warning("job %s: attempt %d: %s", job.id, job.attempts, fault)
-            pause_s = ATTEMPT_PAUSE_S * 2 ** (job.attempts - 1)
+        elif fault.code in TRANSIENT and self._attempts < self._settings.jobs_attempts:
+            logger.warning("job %s: attempt %d: %s", job.id, self._attempts, fault)
+            pause_s = ATTEMPT_PAUSE_S * 2 ** max(self._attempts - 1, 0)
             await self._give_back(lease, pause_s, is_attempt=True)
         else:
             logger.warning("job %s has failed: %s", job.id, fault)

@@ -38,3 +38,24 @@ def test_a_command_that_cannot_start_ends_nothing(tmp_path: Path) -> None:
     assert thread.is_alive()
     stop.set()
     thread.join()
+
+
+def test_a_process_starts_in_the_folder_of_its_code(tmp_path: Path) -> None:
+    """In a Bento `python -m services.job_worker` finds its package by the working directory."""
+    found, stop = tmp_path / "found", threading.Event()
+    code = f"import os; open({str(found)!r}, 'w').write(os.getcwd())"
+    command = (sys.executable, "-S", "-c", code)
+    folder = tmp_path / "src"
+    folder.mkdir()
+    thread = threading.Thread(
+        target=supervise, args=(command, stop, 0.2), kwargs={"folder": folder}
+    )
+    thread.start()
+    give_up = time.monotonic() + 60
+    while not found.exists() or not found.read_text():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    stop.set()
+    thread.join()
+
+    assert found.read_text() == str(folder)

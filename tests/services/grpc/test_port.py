@@ -94,6 +94,8 @@ def test_what_keeps_grpc_from_starting_is_said_before_workers_start(
         prepare_grpc(settings, "127.0.0.1", port, {})
     with pytest.raises(InvalidSetting, match=r"expected a PEM certificate in .*none\.pem"):
         prepare_grpc(settings, None, 1, {"ssl_certfile": str(tmp_path / "none.pem")})
+    with pytest.raises(InvalidSetting, match="expected a certificate of the service as well"):
+        prepare_grpc(ServiceSettings(grpc_port=port, grpc_client_ca_file="ca.pem"), None, 1, {})
     with pytest.raises(InvalidSetting, match="expected a key without a password"):
         prepare_grpc(settings, None, 1, {"ssl_certfile": "c", "ssl_keyfile_password": "p"})
     with socket.socket() as taken:
@@ -121,6 +123,13 @@ def test_workers_get_the_address_and_the_certificate_of_http(
     assert os.environ["SLIPWAY_SERVICE_GRPC_HOST"] == "127.0.0.1"
     assert os.environ["SLIPWAY_SERVICE_GRPC_CERT_FILE"] == str(cert)
     assert os.environ["SLIPWAY_SERVICE_GRPC_KEY_FILE"] == str(key)
+
+    both = tmp_path / "both.pem"
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    options = {"ssl_certfile": str(both)}
+    prepare_grpc(ServiceSettings(grpc_port=free_port()), "127.0.0.1", 1, options)
+    assert os.environ["SLIPWAY_SERVICE_GRPC_CERT_FILE"] == str(both)
+    assert os.environ["SLIPWAY_SERVICE_GRPC_KEY_FILE"] == str(both)
 
 
 @pytest.mark.parametrize("fields", [{"grpc_port": 70_000}, {"grpc_cert_file": "c"}])

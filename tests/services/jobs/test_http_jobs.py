@@ -1,6 +1,7 @@
 """Jobs over HTTP, asked of a real service with a real worker."""
 
 import csv
+import http.client
 import io
 import json
 import sqlite3
@@ -8,6 +9,7 @@ import time
 import urllib.request
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
 import pytest
@@ -232,6 +234,33 @@ def test_what_is_wrong_with_a_request_is_said_at_once(
     got, answer, _ = ask(service, path, body, method, headers)
 
     assert (got, answer["error"]["code"]) == (status, code), answer
+
+
+def test_a_name_that_is_no_models_makes_no_series(service: Service) -> None:
+    to = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=30)
+    to.request("OPTIONS", "/models/nobody/jobs")
+    assert to.getresponse().status == 204
+    to.close()
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+
+    assert "slipway_requests_total{" in text
+    assert "nobody" not in text
+
+
+def test_a_number_beyond_float64_is_refused_in_a_job_as_in_a_batch(service: Service) -> None:
+    good = people(2)
+    rows = b'{"rows": [{"income": 1e999, %b}, %b]}' % (
+        json.dumps({k: v for k, v in good[0].items() if k != "income"})[1:-1].encode(),
+        # Another "rows" makes the body one that is not plain.
+        json.dumps(good[1] | {"region": "rows"}).encode(),
+    )
+    _, answer, _ = ask(service, "/models/tiny/predict/batch", rows)
+    job = ended(service, submit(service, rows)["id"])
+    results = all_results(service, job["id"])
+
+    assert job["rejected"] == 1
+    assert results[0]["error"]["violations"] == answer["results"][0]["error"]["violations"]
 
 
 def test_options_and_head_are_answered(service: Service) -> None:

@@ -91,3 +91,31 @@ def test_a_file_that_cannot_be_read_says_why(
         file_rows(tmp_path / name, FEATURES, 100)
 
     assert caught.value.code == code
+
+
+def test_rows_are_counted_before_they_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.parquet"
+    pq.write_table(pa.table({"age": pa.array([40.0] * 101)}), path)
+    monkeypatch.setattr(
+        "services.jobs.input_files.row_text", lambda _: pytest.fail("a row was made")
+    )
+    with pytest.raises(Fault) as caught:
+        file_rows(path, FEATURES, 100)
+    assert caught.value.code == "body_too_large"
+
+    lines = tmp_path / "many.jsonl"
+    lines.write_bytes(b"0\n" * 101)
+    with pytest.raises(Fault) as caught:
+        file_rows(lines, FEATURES, 100)
+    assert caught.value.code == "body_too_large"
+
+
+def test_infinity_stays_a_number_that_the_schema_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"income": [float("inf"), 1.0]}), path)
+    rows, _ = file_rows(path, FEATURES, 100)
+    (_, body), *_ = rows.chunks(0, 100)
+
+    assert body == b'{"rows":[{"income":1e999},{"income":1.0}]}'
