@@ -51,6 +51,12 @@ WITHOUT_A_FAULT = {
     "slipway_jobs": "an open job",
     "slipway_jobs_ended": "a job that ended",
     "slipway_job_rows": "a job with rows",
+    "slipway_stream_messages": "a worker of a stream",
+    "slipway_stream_redelivered": "the same",
+    "slipway_stream_retries": "the same",
+    "slipway_stream_batch_messages": "the same",
+    "slipway_stream_lag_messages": "the same",
+    "slipway_stream_age_seconds": "the same",
 }
 """Metrics that a healthy service of `tiny` does not have, and what they take."""
 OF_PROMETHEUS = {"up"}
