@@ -21,7 +21,7 @@ def test_a_bento_holds_contracts_services_and_pointers_and_nothing_else(bento: B
         and name
         not in {
             "bentofile.yaml",
-            *(f"requirements/{each}.txt" for each in ("serving-sklearn", *EXTRAS)),
+            *(f"requirements/{each}.txt" for each in ("serving-grpc", "serving-sklearn", *EXTRAS)),
             f"var/models/{MODEL}/production.json",
         }
     }

@@ -101,6 +101,9 @@ def await_answer(url: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 @pytest.mark.slow
 def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
     plain = [c for c in COMMANDS if c not in SERVERS | ELSEWHERE.keys()]
+    loan = load_recipe("loan")
+    customers = loan.load()[list(loan.schema.names)].head(100)
+    customers.to_parquet(demoed.root / "customers.parquet")
     with server(demoed, "bentoml serve", "/readyz") as port:
         for command in plain:
             local = command.replace(":3000", f":{port}")

@@ -187,6 +187,8 @@ def test_kills_lose_nothing_and_give_nothing_a_second_id(
         place.promote(1 + kill % 2)
         workers[kill % 3] = start_worker(url, "--batch", "40")
     await_true(lambda: is_done(redis_server, stream), 60)
+    # A worker that is still starting ends by the signal itself.
+    await_true(lambda: all("tiny version" in worker.text() for worker in workers), 60)
     codes = [worker.stop() for worker in workers]
     by_id: dict[str, set[bytes]] = {}
     sources: dict[str, set[bytes]] = {}
