@@ -1,6 +1,6 @@
 """What a stream worker needs of a broker: a source of messages, and a sink for answers.
 
-`services.streams.redis_streams` and `services.streams.kafka_topics` hold one of each.
+Sources are in `redis_streams` and `kafka_source`, sinks in `redis_sink` and `kafka_sink`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,8 +64,10 @@ class AnswerSink(Protocol):
 
         """
 
-    async def publish(self, answers: Sequence[StreamAnswer]) -> None:
-        """Publish answers in their order; when it returns, the broker has all of them.
+    async def publish(self, answers: Sequence[StreamAnswer]) -> Sequence[StreamAnswer]:
+        """Publish answers in their order; returns those that are too large for the broker.
+
+        When it returns, the broker has all others.
 
         Raises:
             BrokerUnavailable: it may have some of them; publish all of them again.

@@ -41,6 +41,26 @@ def client_config(address: StreamAddress, settings: StreamSettings) -> dict[str,
     }
 
 
+def new_client(make: Any, config: Mapping[str, Any]) -> Any:
+    """A consumer or producer of librdkafka.
+
+    Raises:
+        InvalidSetting: it refuses a setting.
+
+    """
+    from confluent_kafka import KafkaException
+
+    try:
+        return make(dict(config), logger=logger)
+    except KafkaException as err:
+        raise InvalidSetting(
+            f"SLIPWAY_STREAM_KAFKA_CONFIG: expected settings of librdkafka, got a refusal: "
+            f"{err.args[0].str()}",
+            remedy="correct the file, SLIPWAY_STREAM_TAKEOVER_S or SLIPWAY_STREAM_TIMEOUT_S; see "
+            "librdkafka's CONFIGURATION.md",
+        ) from err
+
+
 def _from_file(path: str) -> Mapping[str, str]:
     if not path:
         return {}

@@ -1,7 +1,6 @@
 """Kafka as a sink: an idempotent producer, flushed after each batch."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from services.streams.kafka_client import (
     broker_error,
     check_topic,
     client_config,
+    new_client,
     require_kafka,
 )
 from services.streams.message import StreamAnswer
@@ -20,8 +20,6 @@ from services.streams.settings import StreamSettings
 
 MAX_FORWARDED_HEADERS = 100
 """Headers of a message that its dead letter has too."""
-
-logger = logging.getLogger("slipway.stream")
 
 
 class KafkaSink:
@@ -53,9 +51,12 @@ class KafkaSink:
         check = partial(check_topic, self._producer, self._address, self._timeout_s)
         await asyncio.to_thread(check)
 
-    async def publish(self, answers: Sequence[StreamAnswer]) -> None:
-        """Send a message per answer, and wait until every in-sync replica has all of them."""
-        await asyncio.to_thread(self._publish, answers)
+    async def publish(self, answers: Sequence[StreamAnswer]) -> list[StreamAnswer]:
+        """Send a message per answer, and wait until every in-sync replica has all of them.
+
+        Returns those that the client or the broker finds too large.
+        """
+        return await asyncio.to_thread(self._publish, answers)
 
     async def close(self) -> None:
         """Disconnect; nothing waits to be sent."""
@@ -64,32 +65,44 @@ class KafkaSink:
     def _new_producer(self) -> Any:
         from confluent_kafka import Producer
 
-        return Producer(self._config, logger=logger)
+        return new_client(Producer, self._config)
 
-    def _publish(self, answers: Sequence[StreamAnswer]) -> None:
-        from confluent_kafka import KafkaException
+    def _publish(self, answers: Sequence[StreamAnswer]) -> list[StreamAnswer]:
+        refused = self._send(answers)
+        # A broker refuses all messages that came in one request with a large one.
+        return [each for each in refused if len(answers) == 1 or self._send([each])]
+
+    def _send(self, answers: Sequence[StreamAnswer]) -> list[StreamAnswer]:
+        """Send answers; returns those that were refused for their size."""
+        from confluent_kafka import KafkaError, KafkaException
 
         failures: list[Any] = []
+        refused: list[StreamAnswer] = []
 
-        def delivered(error: Any, _record: Any) -> None:
-            if error is not None:
+        def note(answer: StreamAnswer, error: Any, _record: Any = None) -> None:
+            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                refused.append(answer)
+            elif error is not None:
                 failures.append(error)
 
         producer, topic = self._producer, self._address.name
-        try:
-            for answer in answers:
-                self._produce(producer, topic, answer, delivered)
-            n_left = producer.flush(self._timeout_s + 1)
-        except KafkaException as err:
-            failures.append(err.args[0])
-            n_left = 0
-        if not failures and not n_left:
-            return
+        for answer in answers:
+            try:
+                self._produce(producer, topic, answer, partial(note, answer))
+            except KafkaException as err:
+                note(answer, err.args[0])
+            if failures:
+                break
+        n_left = 0 if failures else producer.flush(self._timeout_s + 1)
+        if not failures and not n_left and not refused:
+            return []
         # What is still queued would be sent later, out of order: a new producer begins again.
         producer.purge()
         self._producer = self._new_producer()
         if failures:
             raise broker_error(self._address, failures[0])
+        if not n_left:
+            return refused
         raise BrokerUnavailable(
             f"{self._address}: {n_left} messages were not acknowledged within "
             f"{self._timeout_s:g} s",

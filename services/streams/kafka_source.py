@@ -20,6 +20,7 @@ from services.streams.kafka_client import (
     check_topic,
     client_config,
     logger,
+    new_client,
     require_kafka,
 )
 from services.streams.message import StreamMessage, VersionPin, correlation_id
@@ -32,6 +33,8 @@ DRAIN_S = 0.001
 NOTHING_IN_HAND = "0:"
 MIN_SESSION_MS = 6_000
 """What brokers accept by default."""
+DEFAULT_POLL_INTERVAL_MS = 300_000
+"""The longest time for a batch; it may not be below the session timeout."""
 CORRELATION_HEADERS = (b"x-request-id", b"request_id")
 
 
@@ -68,8 +71,10 @@ class KafkaSource:
         self._partitions: dict[int, _Partition] = {}
         self._thread = ThreadPoolExecutor(1, "kafka-source")
         session_ms = max(MIN_SESSION_MS, int(settings.takeover_s * 1e3))
-        self._consumer: Any = Consumer(
+        self._consumer: Any = new_client(
+            Consumer,
             {
+                "max.poll.interval.ms": max(DEFAULT_POLL_INTERVAL_MS, session_ms),
                 **client_config(address, settings),
                 "group.id": group,
                 "auto.offset.reset": "earliest",
@@ -81,7 +86,6 @@ class KafkaSource:
                 "fetch.wait.max.ms": 100,
                 "error_cb": self._note_error,
             },
-            logger=logger,
         )
 
     async def open(self) -> None:

@@ -1,4 +1,4 @@
-"""Redis Streams: a consumer group as a source, XADD as a sink.
+"""Redis Streams as a source: a consumer group; `redis_sink` adds the answers.
 
 A pin is part of the consumer's name (`<worker>:<version>-<digest>`): Redis notes the name with
 each message in the step in which it delivers it, and whoever takes over the messages of a dead
@@ -9,17 +9,15 @@ import logging
 import os
 import secrets
 import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any, TypeVar
 
 from contracts.errors import NotFoundHere, PlatformError, first_line
 from services.streams.address import StreamAddress
 from services.streams.broker import BrokerUnavailable
-from services.streams.message import StreamAnswer, StreamMessage, VersionPin, correlation_id
+from services.streams.message import StreamMessage, VersionPin, correlation_id
 
 READ_WAIT_MS = 500
 """The longest time for which a read waits for a message."""
@@ -29,31 +27,6 @@ FORGOTTEN_MS = 3_600_000
 """A consumer that is not heard of for this long, and has nothing in hand, is removed."""
 BODY, REQUEST_ID, SOURCE, ERROR = b"body", b"request_id", b"source", b"error"
 """Fields of entries; only the first two are read."""
-MAX_FORWARDED_FIELDS = 100
-"""Other fields of a message that its dead letter has too."""
-ADD_ALL = """
-local texts, sizes, trim = ARGV[1], ARGV[2], ARGV[3]
-local text_at, size_at = 1, 1
-while size_at <= #sizes do
-  local n, size
-  n, size_at = struct.unpack('<I4', sizes, size_at)
-  local entry = {KEYS[1]}
-  if trim ~= '0' then entry = {KEYS[1], 'MAXLEN', '~', trim} end
-  entry[#entry + 1] = '*'
-  for _ = 1, n do
-    size, size_at = struct.unpack('<I4', sizes, size_at)
-    entry[#entry + 1] = string.sub(texts, text_at, text_at + size - 1)
-    text_at = text_at + size
-  end
-  redis.call('XADD', unpack(entry))
-end
-"""
-"""Adds entries with one command of few arguments; redis-py takes ten times as long for as many
-commands, and three times as long for as many arguments.
-
-Arguments: the fields and values of all entries, concatenated; for each entry their number and
-their sizes in bytes; the length to which the stream is trimmed, or 0.
-"""
 REMOVE_FORGOTTEN = """
 for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local consumer = {}
@@ -286,62 +259,9 @@ class RedisSource:
         return await call()
 
 
-class RedisSink:
-    """Adds answers to a stream, trimmed to about `max_entries` (0: never)."""
-
-    def __init__(self, address: StreamAddress, *, max_entries: int, timeout_s: float) -> None:
-        self._connection = RedisConnection(address, timeout_s)
-        self._max_entries = max_entries
-
-    async def open(self) -> None:
-        """Check that Redis answers and that the key may be a stream.
-
-        Raises:
-            NotFoundHere: the key holds something else.
-            BrokerUnavailable: Redis does not answer.
-
-        """
-        found = await self._connection.run("TYPE", self._connection.name)
-        if found not in {b"stream", b"none"}:
-            raise NotFoundHere(
-                f"{self._connection.address}: expected a stream, got a {found.decode()}",
-                remedy="pass another name, or delete the key",
-            )
-
-    async def publish(self, answers: Sequence[StreamAnswer]) -> None:
-        """Add an entry per answer: all of them or, if Redis is full, only the first ones."""
-        texts: list[bytes] = []
-        sizes: list[int] = []
-        for answer in answers:
-            entry = _entry_of(answer)
-            texts += entry
-            sizes += (len(entry), *map(len, entry))
-        packed = struct.pack(f"<{len(sizes)}I", *sizes)
-        name, run = self._connection.name, self._connection.run
-        await run("EVAL", ADD_ALL, 1, name, b"".join(texts), packed, self._max_entries)
-
-    async def close(self) -> None:
-        """Disconnect."""
-        await self._connection.close()
-
-
 def _entries(reply: Any) -> list[Entry]:
     """The entries in the reply to XREADGROUP, which is of one stream."""
     return [_entry(each) for each in reply[0][1]]
-
-
-def _entry_of(answer: StreamAnswer) -> list[bytes]:
-    """The fields and values that are published for a message."""
-    message = answer.message
-    fields = [
-        *(BODY, answer.body),
-        *(REQUEST_ID, message.correlation.encode()),
-        *(SOURCE, message.position.encode()),
-    ]
-    if answer.error:
-        fields += (ERROR, answer.error)
-        fields += chain.from_iterable(message.headers[:MAX_FORWARDED_FIELDS])
-    return fields
 
 
 def _entry(pair: Any) -> Entry:

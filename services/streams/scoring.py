@@ -52,8 +52,9 @@ class MessageScorer:
             if not late or stopping.is_set():
                 break
             await wait(stopping, pause_s)
-            pause_s = min(2 * pause_s, MAX_STREAM_PAUSE_S)
             again = await self._submit([messages[i] for i in late])
+            advanced = any(not _may_pass(result) for result in again)
+            pause_s = MIN_STREAM_PAUSE_S if advanced else min(2 * pause_s, MAX_STREAM_PAUSE_S)
             for i, result in zip(late, again, strict=True):
                 results[i] = result
         return [_answer(m, result) for m, result in zip(messages, results, strict=True)]

@@ -6,7 +6,7 @@ import logging
 import signal
 from dataclasses import dataclass
 
-from contracts.errors import InvalidUsage
+from contracts.errors import InvalidUsage, PortTaken
 from contracts.names import Layout
 from services.inference.jsonl_log import check_writable
 from services.metrics import Metrics
@@ -16,7 +16,8 @@ from services.streams.broker import AnswerSink, MessageSource
 from services.streams.kafka_sink import KafkaSink
 from services.streams.kafka_source import KafkaSource
 from services.streams.production import ProductionVersions
-from services.streams.redis_streams import RedisSink, RedisSource
+from services.streams.redis_sink import RedisSink
+from services.streams.redis_streams import RedisSource
 from services.streams.scoring import MessageScorer
 from services.streams.settings import StreamSettings
 from services.streams.stream_metrics import StreamMetrics, WorkerMetrics
@@ -57,7 +58,7 @@ def run_stream(
             f"--batch: expected 1 to {MAX_BATCH_MESSAGES} messages, got {spec.batch_messages}",
             remedy="slipway stream --help",
         )
-    if spec.source in {spec.sink, spec.dead_letters}:
+    if _stream_of(spec.source) in {_stream_of(spec.sink), _stream_of(spec.dead_letters)}:
         raise InvalidUsage(
             f"--to: expected another stream than --from, got {spec.source}",
             remedy="a worker would read its own answers: choose another name",
@@ -124,4 +125,16 @@ def _serve_metrics(spec: StreamSpec) -> None:
     if spec.metrics_port:
         from prometheus_client import start_http_server
 
-        start_http_server(spec.metrics_port, spec.metrics_host)
+        try:
+            start_http_server(spec.metrics_port, spec.metrics_host)
+        except (OSError, OverflowError) as err:
+            raise PortTaken(
+                f"{spec.metrics_host}:{spec.metrics_port}: expected a free port for the metrics, "
+                f"got {err}",
+                remedy="pass another --metrics-port or --metrics-host",
+            ) from err
+
+
+def _stream_of(address: StreamAddress) -> tuple[tuple[str, ...], str, int]:
+    """What is equal for two addresses of one stream, whoever uses them."""
+    return address.servers, address.name, address.database

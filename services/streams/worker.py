@@ -13,9 +13,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+import msgspec
+
 from contracts.errors import PlatformError
+from services.faults import Fault
+from services.protocols.fault_body import row_fault
 from services.streams.broker import AnswerSink, MessageSource
-from services.streams.message import StreamMessage
+from services.streams.message import StreamAnswer, StreamMessage
 from services.streams.production import ProductionVersions
 from services.streams.scoring import MAX_STREAM_PAUSE_S, MIN_STREAM_PAUSE_S, MessageScorer, wait
 from services.streams.stream_metrics import WorkerMetrics
@@ -98,28 +102,49 @@ class StreamWorker:
         self._metrics.read(messages, self._source.n_redelivered)
         found = await self._scorer.score(messages, self._stopping)
         answers = [answer for answer in found if answer is not None]
+        if len(answers) < len(messages):
+            # All of them keep their pins. To acknowledge one in Kafka acknowledges what is before.
+            raise PlatformError(
+                f"stopped with {len(messages) - len(answers)} messages in hand that were not "
+                "scored",
+                remedy=f"the log says why; all {len(messages)} of the batch are delivered again to "
+                "the next worker",
+            )
         predicted = [answer for answer in answers if not answer.error]
         rejected = [answer for answer in answers if answer.error]
-        if rejected:
-            await self._repeat("publish", partial(self._dead_letters.publish, rejected))
-            first = rejected[0]
-            logger.warning(
-                "%d of %d messages are dead letters; the first, %s: %s",
-                len(rejected), len(messages), first.message.position,
-                first.error[:300].decode("utf-8", "replace"),
-            )  # fmt: skip
         if predicted:
-            await self._repeat("publish", partial(self._sink.publish, predicted))
-        done = [answer.message for answer in answers]
-        acknowledge = partial(self._source.acknowledge, done, self._versions.current)
+            publish = partial(self._sink.publish, predicted)
+            rejected += map(_too_large, await self._repeat("publish", publish))
+        if rejected:
+            await self._publish_dead_letters(rejected)
+        acknowledge = partial(self._source.acknowledge, messages, self._versions.current)
         await self._repeat("acknowledge", acknowledge)
-        self._metrics.acknowledged(len(predicted), len(rejected))
-        if len(done) < len(messages):
-            raise PlatformError(
-                f"stopped with {len(messages) - len(done)} messages in hand that were not scored",
-                remedy="the log says why; they are delivered again to the next worker",
-            )
+        self._metrics.acknowledged(len(messages) - len(rejected), len(rejected))
         await self._versions.release()
+
+    async def _publish_dead_letters(self, rejected: Sequence[StreamAnswer]) -> None:
+        """Publish dead letters; those that are too large go without body, key and headers.
+
+        Raises:
+            PlatformError: the broker does not take even that.
+
+        """
+        first = rejected[0]
+        logger.warning(
+            "%d messages are dead letters; the first, %s: %s",
+            len(rejected), first.message.position, first.error[:300].decode("utf-8", "replace"),
+        )  # fmt: skip
+        left = rejected
+        for shorten in (None, _without_body, _without_headers):
+            tried = left if shorten is None else [shorten(each) for each in left]
+            left = await self._repeat("publish", partial(self._dead_letters.publish, tried))
+            if not left:
+                return
+        raise PlatformError(
+            f"{left[0].message.position}: expected that the broker takes a dead letter without "
+            f"body, got a refusal of {len(left[0].error)} bytes",
+            remedy="raise max.message.bytes of the topic of dead letters",
+        )
 
     async def _repeat(self, step: str, call: Callable[[], Awaitable[Result]]) -> Result:
         """What a call gives, repeated while it fails.
@@ -169,3 +194,21 @@ class StreamWorker:
             logger.info(
                 "%d messages answered, %d wait", self._metrics.n_acknowledged, sum(lag.values())
             )
+
+
+def _too_large(answer: StreamAnswer) -> StreamAnswer:
+    """The dead letter of a message whose answer the broker does not take."""
+    fault = Fault(
+        "body_too_large",
+        f"answer: expected a size that the broker takes, got {len(answer.body)} bytes",
+    )
+    return StreamAnswer(answer.message, answer.message.body, row_fault(fault))
+
+
+def _without_body(answer: StreamAnswer) -> StreamAnswer:
+    return StreamAnswer(answer.message, b"", answer.error)
+
+
+def _without_headers(answer: StreamAnswer) -> StreamAnswer:
+    message = msgspec.structs.replace(answer.message, key=None, headers=())
+    return StreamAnswer(message, b"", answer.error)

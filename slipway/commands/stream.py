@@ -36,7 +36,7 @@ def stream_command(
     ] = "",
     batch: Annotated[int, typer.Option(help="Most messages that a worker has in hand.")] = 500,
     metrics_port: Annotated[
-        int, typer.Option(help="Port of the Prometheus metrics; 0 for none.")
+        int, typer.Option(min=0, max=65535, help="Port of the Prometheus metrics; 0 for none.")
     ] = 0,
     metrics_host: Annotated[
         str, typer.Option(help="Address of the Prometheus metrics.")

@@ -273,3 +273,40 @@ def test_further_settings_come_from_a_file(tmp_path: Path) -> None:
         client_config(address, StreamSettings(kafka_config=str(path) + ".x"))
     with pytest.raises(InvalidUsage, match="no user"):
         client_config(parse_address("kafka://a:b@c/d", "--to"), StreamSettings())
+
+
+def test_an_answer_that_is_too_large_is_returned_and_harms_no_other(metadata_broker: str) -> None:
+    message = StreamMessage(
+        stream="s", partition=0, offset="1", time_ms=1, body=b"", correlation="", pin=OLD
+    )
+    produce(metadata_broker, "sizes", [b"answer"])
+    large, small = (StreamAnswer(message, body) for body in (b"x" * 2_000_000, b"answer"))
+
+    async def story() -> list[StreamAnswer]:
+        sink = KafkaSink(address_of(metadata_broker, "sizes"), QUICK)
+        await sink.open()
+        return await sink.publish([small, large, small])
+
+    assert asyncio.run(story()) == [large]
+    assert [value for _, value, _ in consumed(metadata_broker, "sizes", 3)] == [b"answer"] * 3
+
+
+def test_a_setting_that_the_client_refuses_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "kafka.properties"
+    path.write_text("no.such.setting=1\n")
+    address = address_of(f"127.0.0.1:{free_port()}", "orders")
+    typo = StreamSettings(kafka_config=str(path), timeout_s=1.0)
+
+    with pytest.raises(InvalidSetting, match=r"no\.such\.setting"):
+        KafkaSource(address, "g", typo)
+    with pytest.raises(InvalidSetting, match=r"no\.such\.setting"):
+        asyncio.run(KafkaSink(address, typo).open())
+
+
+def test_a_worker_may_be_given_up_after_ten_minutes() -> None:
+    address = address_of(f"127.0.0.1:{free_port()}", "orders")
+
+    async def story() -> None:
+        await KafkaSource(address, "g", StreamSettings(takeover_s=600.0)).close()
+
+    asyncio.run(story())

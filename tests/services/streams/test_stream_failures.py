@@ -12,7 +12,8 @@ from contracts.errors import InvalidUsage, NotFoundHere, PlatformError
 from services.streams.address import parse_address
 from services.streams.broker import BrokerUnavailable
 from services.streams.message import StreamAnswer, StreamMessage, VersionPin
-from services.streams.redis_streams import RedisSink, RedisSource
+from services.streams.redis_sink import RedisSink
+from services.streams.redis_streams import RedisSource
 from tests.services.streams.conftest import (
     RedisServer,
     StartWorker,
@@ -31,7 +32,7 @@ def source_of(url: str, timeout_s: float = 2.0) -> RedisSource:
     return RedisSource(address, "slipway-tiny", takeover_s=0.1, timeout_s=timeout_s)
 
 
-def run_with(end: RedisSource | RedisSink, call: Awaitable[None]) -> None:
+def run_with(end: RedisSource | RedisSink, call: Awaitable[object]) -> None:
     """Run a call of one end of a worker, and close the end."""
 
     async def story() -> None:
