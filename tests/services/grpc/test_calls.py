@@ -298,26 +298,6 @@ def test_keys_scopes_and_rates_are_those_of_http(stage: Stage) -> None:
     stage.play(story, keys="required")
 
 
-def test_who_watches_without_a_key_leaves_room_for_calls(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.grpc.health.MAX_WATCHERS", 3)
-
-    async def story(running: Running) -> None:
-        watch = running.channel.unary_stream("/grpc.health.v1.Health/Watch")
-        request = HealthCheckRequest(service="").SerializeToString()
-        watches = [watch(request) for _ in range(3)]
-        for each in watches:
-            await each.read()
-        err = await refused(anext(aiter(watch(request))))
-        assert err.code() == grpc.StatusCode.UNAVAILABLE
-        assert (await running.stub.ModelInfer(REQUEST)).outputs
-        for each in watches:
-            each.cancel()
-
-    stage.play(story)
-
-
 def test_refused_calls_are_counted_as_those_of_http(stage: Stage, metrics: Metrics) -> None:
     counter = metrics.refused.labels("tiny", "invalid_request")
     before = counter._value.get()

@@ -1,4 +1,4 @@
-"""The attempts at a job: each chunk that is written begins anew; a damaged database ends nobody."""
+"""The attempts at a job: each chunk that is written begins again; a damaged database ends nobody."""
 
 import asyncio
 import subprocess
