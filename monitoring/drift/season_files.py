@@ -24,7 +24,7 @@ from monitoring.drift.seasons import (
     learn_season,
     whole_weeks,
 )
-from monitoring.drift.week import WEEK_EFFECTS
+from monitoring.drift.week import WEEK_PREFIX
 from monitoring.traffic.window import TimeWindow
 
 COUNTS_KEPT = (MAX_WEEKS + 1) * WEEK
@@ -93,13 +93,15 @@ def store_season(
 
     """
     slot = slot_of(window.start, window.end, zone)
+    if slot is not None and _is_first_of_day(layout, window, verdict.version):
+        _remove_old(layout, window)
     is_faulty = any(verdict.condition(kind).is_alarming for kind in ("quality", "delivery"))
     if slot is None or is_faulty or not verdict.findings:
         return
     unlike = [
         f.column
         for f in verdict.findings
-        if f.drifted and f.season and f.effect not in WEEK_EFFECTS.values()
+        if f.drifted and f.season and not f.effect.startswith(WEEK_PREFIX)
     ]
     counts = counts_to_keep(histograms, window.start, window.end, unlike)
     path = _profile_path(layout, window, verdict.version)
@@ -113,14 +115,11 @@ def store_season(
             since=utc_text(window.start),
         )
         write_whole(path, profile.write())
-        _remove_old(layout, window)
     write_whole(_counts_path(layout, window, verdict.version, window.start), counts.write())
     weeks = whole_weeks(profile, window.end)
     if weeks >= MIN_WEEKS and weeks > profile.weeks:
         found = _counts_of_weeks(layout, window, verdict.version, profile, weeks)
         write_whole(path, learn_season(profile, reference, weeks, found, zone).write())
-    if slot.index == 0:
-        _remove_old(layout, window)
 
 
 def _profile_path(layout: Layout, window: TimeWindow, version: int) -> Path:
@@ -217,6 +216,15 @@ def _steady(layout: Layout, window: TimeWindow, version: int, zone: tzinfo) -> f
         return frozenset()
     newest = max(found, key=lambda profile: profile.version)
     return frozenset(name for name, column in newest.columns.items() if not column.seasonal)
+
+
+def _is_first_of_day(layout: Layout, window: TimeWindow, version: int) -> bool:
+    """Whether no earlier window of its day (UTC) has counts: hours of a day may have no rows."""
+    midnight = window.start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return not any(
+        _counts_path(layout, window, version, start).is_file()
+        for start in _starts(midnight, window.start, window.end - window.start)
+    )
 
 
 def _remove_old(layout: Layout, window: TimeWindow) -> None:

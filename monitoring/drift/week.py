@@ -6,6 +6,7 @@ and in the first weeks, before a season is known, a drift that no week can avera
 """
 
 from dataclasses import dataclass
+from dataclasses import replace as replace_detail
 
 import numpy as np
 from msgspec.structs import replace
@@ -17,8 +18,8 @@ from monitoring.drift.histograms import Histogram, NumericHistogram
 from monitoring.drift.seasons import Seasons, n_bins
 from monitoring.drift.thresholds import DriftThresholds
 
-WEEK_EFFECTS = {"ks": "week_ks", "total_variation": "week_total_variation"}
-"""The effects of the last seven days, by those of a window."""
+WEEK_PREFIX = "week_"
+"""Effects of the last seven days are called as those of a window, after this."""
 MAX_UNSEEN = 0.5
 """How far hours that no window has covered yet may differ from the reference, the other way: as
 far as a shift of 1.35 standard deviations. A weekend 2 deviations off is less, seen from Friday."""
@@ -68,7 +69,10 @@ class WeekRule:
         return seen * whole.size <= (1 - seen) * MAX_UNSEEN + seen * whole.threshold
 
     def _unlike_reference(self, finding: Finding, column: Histogram) -> Detail | None:
-        """What differs most surely between seven days and the reference."""
+        """What differs most surely between seven days and the reference.
+
+        Its p-value is corrected for the number of details.
+        """
         details = self._details(finding, column)
         certain = [
             d
@@ -77,7 +81,10 @@ class WeekRule:
             and d.p_value < self.chance / len(details)
             and not self.thresholds.is_accepted(finding.column, d.effect, d.size)
         ]
-        return min(certain, key=lambda d: d.p_value) if certain else None
+        if not certain:
+            return None
+        surest = min(certain, key=lambda d: d.p_value)
+        return replace_detail(surest, p_value=min(surest.p_value * len(details), 1.0))
 
     def _details(self, finding: Finding, column: Histogram) -> list[Detail]:
         """The difference of the whole column, then those of its details."""
@@ -96,4 +103,5 @@ class WeekRule:
             _, p_value = st.chi_square(p, q, design_effect)
             effect, details = "total_variation", categorical_details(p, q, [q], design_effect)
         limit = self.thresholds.least(effect, int(p.sum()))
-        return [Detail(WEEK_EFFECTS[effect], size, limit, p_value), *details]
+        found = [Detail(effect, size, limit, p_value), *details]
+        return [replace_detail(d, effect=WEEK_PREFIX + d.effect) for d in found]

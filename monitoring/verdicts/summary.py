@@ -26,6 +26,9 @@ EFFECT_NAMES = {
     "spread": "log-spread",
     "week_ks": "KS of seven days",
     "week_total_variation": "total variation of seven days",
+    "week_category_odds": "log-odds of a value in seven days",
+    "week_tail_odds": "log-odds of a tail in seven days",
+    "week_spread": "log-spread of seven days",
 }
 METRIC_NAMES = {"roc_auc": "AUC", "brier": "Brier score", "log_loss": "log loss", "rmse": "RMSE"}
 """Other metrics are called by their own names."""

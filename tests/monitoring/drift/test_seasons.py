@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from benchmarks.monitoring.seasons import DAY, HOUR, MONDAY, Monitor, Stream, hours, weekend
 from contracts.errors import InvalidSetting
@@ -19,6 +20,16 @@ from monitoring.traffic.window import TimeWindow
 
 WEEK = 7 * DAY
 THURSDAY = 3
+
+
+class WiderStream(Stream):
+    """A stream whose column `normal` spreads 1.3 times as far as training's."""
+
+    def table(
+        self, shift: NDArray[np.float64], rng: np.random.Generator
+    ) -> dict[str, NDArray[np.generic]]:
+        """The columns, one of them wider."""
+        return super().table(shift, rng) | {"normal": np.clip(rng.normal(shift, 1.3), -3, 4)}
 
 
 def sentences(verdicts: list[Verdict]) -> str:
@@ -141,6 +152,37 @@ def test_an_unlearned_slot_does_not_reset_the_trend(tmp_path: Path) -> None:
     assert [i for i, trend in enumerate(trends) if trend is None] == [3, 10, 17, 24]
     assert [trend.windows for trend in followed] == [*range(1, 21), *[20] * 6]
     assert max(trend.rise + trend.fall for trend in followed) > 0
+
+
+def test_old_counts_are_removed_where_nights_have_no_rows(tmp_path: Path) -> None:
+    monitor = Monitor(Stream(weekend(1.0), 6 * HOUR, 20), tmp_path, seed=15)
+    for day in range(8 * 7):
+        for hour in (6, 12):
+            monitor.judge(MONDAY + day * DAY + hour * HOUR)
+
+    kept = list((tmp_path / "seasons" / "tiny" / "counts").iterdir())
+    assert len(kept) <= 2 * (COUNTS_KEPT / DAY + 1)
+
+
+def test_a_wider_spread_of_every_week_is_one_of_seven_days(tmp_path: Path) -> None:
+    """Its Saturdays are like Saturdays, so nothing says that it was compared with them."""
+
+    class Wider(Monitor):
+        """A monitor whose traffic has 1.3 times the spread of training from day one."""
+
+        def judge(self, start: datetime) -> Verdict:
+            self.stream = WiderStream(weekend(1.0), DAY, 1_000)
+            return super().judge(start)
+
+    monitor = Wider(Stream(weekend(1.0), DAY, 1_000), tmp_path, seed=16)
+    monitor.run(MONDAY, 21)
+    normal = [f for v in monitor.verdicts[14:] for f in v.findings if f.column == "normal"]
+    counts = [p.read_bytes() for p in (tmp_path / "seasons" / "tiny" / "counts").iterdir()]
+
+    assert {(f.effect, f.drifted, bool(f.season)) for f in normal} == {("week_spread", True, True)}
+    assert "log-spread of seven days" in sentences(monitor.verdicts[14:])
+    assert "compared with" not in sentences(monitor.verdicts[14:])
+    assert all("normal" not in WindowCounts.read(c).drifted for c in counts)
 
 
 def test_a_window_that_is_judged_again_counts_once(tmp_path: Path) -> None:
