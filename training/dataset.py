@@ -11,6 +11,7 @@ import pandas as pd
 from contracts.decision_rule import Scores
 from contracts.errors import InvalidData, PlatformError
 from contracts.manifest import Retrained
+from training.importance import Importance
 from training.leakage import note_leaks
 from training.metrics import Target
 from training.recipe import Recipe
@@ -61,12 +62,13 @@ class TrainingData:
     """The rows of a training run; for a retraining also why, and on what.
 
     `holdout_scores` are the scores of the held-out rows, shape `(n_rows, n_outputs)`, of a version
-    that has not learned them, where the rows to learn hold them.
+    that has not learned them, where the rows to learn hold them; `importance` is that version's.
     """
 
     split: Split
     retrained: Retrained | None = None
     holdout_scores: Scores | None = None
+    importance: Importance | None = None
 
 
 def load_table(recipe: Recipe) -> pd.DataFrame:

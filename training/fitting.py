@@ -36,7 +36,7 @@ class FittedModel:
     `recipe` has what its rows decided: categories of strings, a threshold that was chosen (with
     its curve) or learned by the estimator. `scores` are the scores of the held-out rows, shape
     `(n_rows, n_outputs)`, of the pipeline or, if that has learned these rows, of a version that
-    has not; `score_kind` says what they are. `target` is as in
+    has not, and `importance` is of the same; `score_kind` says what they are. `target` is as in
     `training.metrics`, and `form` is what is served. `notes` are what a person should know
     though nothing failed, such as a warning that the fit did not converge.
     """
@@ -96,7 +96,9 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
         scores = data.holdout_scores
         if scores is None:
             scores = scores_of(pipeline, rows.holdout, recipe)
-        importance = importance_of(pipeline, recipe, rows.holdout, rows.holdout_target, seed)
+        importance = data.importance or importance_of(
+            pipeline, recipe, rows.holdout, rows.holdout_target, seed
+        )
     target = encoded_targets(recipe, rows.holdout_target)
     at = recipe.threshold
     return FittedModel(

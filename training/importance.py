@@ -8,11 +8,11 @@ import pandas as pd
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-from training.dataset import encoded_targets
 from training.metrics import METRICS, Target
 from training.pipeline import scores_of
 from training.recipe import Recipe
 from training.score_kind import score_kind_of
+from training.targets import encoded_targets
 
 MAX_ROWS = 1_000
 REPEATS = 5

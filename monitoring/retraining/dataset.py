@@ -16,6 +16,7 @@ from contracts.retraining import Retraining, RetrainingRequest, RetrainingWait
 from contracts.times import parse_utc, utc_text
 from monitoring.labels.training_rows import TrainingRows, read_training_rows
 from monitoring.retraining.evaluation_plan import (
+    MAX_EVALUATION_ROWS,
     EvaluationNeeds,
     Micros,
     ReportedFall,
@@ -35,15 +36,23 @@ class PlannedEvaluation:
     """The recent rows, and the first of them on which both versions are compared.
 
     `wait` says what is missing, if there are too few; `fall` is what the evaluation must see.
+    `most` is the largest number of rows it can have. An evaluation of that size decides whatever
+    it sees, because no later one would see more.
     """
 
     recent: pl.DataFrame
     start: int
     fall: ReportedFall | None = None
     wait: RetrainingWait | None = None
+    most: int = MAX_EVALUATION_ROWS
 
     def sought_in(self, metric: str) -> float:
-        """The improvement of a metric that the evaluation must see; 0 if the fall is in another."""
+        """The improvement of a metric that the evaluation must see before it decides.
+
+        0 if the fall is in another metric, or if no evaluation can have more rows.
+        """
+        if len(self.recent) - self.start >= self.most:
+            return 0.0
         return self.fall.sought if self.fall and self.fall.metric == metric else 0.0
 
 
@@ -88,10 +97,13 @@ def plan_evaluation(
         start = evaluation_start(_times(recent), EvaluationNeeds()) if n_recent else 0
         return PlannedEvaluation(recent, start, wait=wait)
     fall, needs = _needs(proposal, settings)
+    # Of the rows that a retraining reads, half at most are kept from learning.
+    most = min(MAX_EVALUATION_ROWS, settings.retrain_rows // 2)
+    needs = replace(needs, rows=min(needs.rows, most))
     start = evaluation_start(_times(recent), needs)
     rows = n_recent - start
     if rows >= needs.rows and rows:
-        return PlannedEvaluation(recent, start, fall)
+        return PlannedEvaluation(recent, start, fall, most=most)
     begin = max(since, utc_text(datetime.fromtimestamp(needs.not_before / 1e6, UTC)))
     needed = max(needs.rows, 1)
     sentence = (

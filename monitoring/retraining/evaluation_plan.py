@@ -124,7 +124,8 @@ def evaluation_needs(
 ) -> EvaluationNeeds:
     """What the evaluation of a retraining that answers an alarm must hold.
 
-    * Enough rows to see the reported fall.
+    * Enough rows to see the reported fall. Where none was reported, and an evaluation has been
+      held before, `MIN_EVALUATION_ROWS`.
     * Half as many again as an evaluation had that turned out not to see it.
     * Rows from after the first window that showed it: a window of faulty labels is no evidence
       for the challenger that learned them.
@@ -136,7 +137,9 @@ def evaluation_needs(
     seen = [r for r in same if r.state in EVALUATED_STATES]
     blind = [r.request for r in same if r.state == "waiting" and r.request.episode == alarm_start]
     refused = [r for r in seen if r.request.episode == alarm_start and r.state == "refused"]
-    rows = rows_to_see(fall) if fall else 0
+    rows = MIN_EVALUATION_ROWS if seen else 0
+    if fall:
+        rows = rows_to_see(fall)
     if refused:
         doublings = min(max(len(refused) - max_attempts + 1, 0), MAX_DOUBLINGS)
         rows = max(rows, refused[0].request.evaluation_rows) * 2**doublings
@@ -152,15 +155,17 @@ def evaluation_start(times: Micros, needs: EvaluationNeeds) -> int:
     """The index of the first row of an evaluation among recent rows, which may be all of them.
 
     The newest 30 %, or as many as needed, and none from before `needs.not_before`. The rows of a
-    batch have one time, so the cut lies between two times if there is a change near enough; a
-    single batch is cut through.
+    batch have one time, so the cut lies between two times if there is a change near enough that
+    leaves the rows needed; otherwise a batch is cut through.
     """
     first = int(np.searchsorted(times, needs.not_before))
     n = len(times)
     wanted = min(n - max(round(EVALUATION_SHARE * n), 1), n - needs.rows)
     wanted = max(wanted, first, 0)
     changes = np.flatnonzero(np.diff(times)) + 1
-    near = changes[(np.abs(changes - wanted) <= CUT_TOLERANCE * n) & (changes >= first)]
+    latest = n - needs.rows if n - first >= needs.rows else n
+    allowed = (changes >= first) & (changes <= latest)
+    near = changes[allowed & (np.abs(changes - wanted) <= CUT_TOLERANCE * n)]
     cut = int(near[np.argmin(np.abs(near - wanted))]) if len(near) else wanted
     return max(cut, n - MAX_EVALUATION_ROWS)
 

@@ -200,12 +200,12 @@ def _refitted(
     """
     request, examined = promoted.request, version_of(promoted)
     refit_path = path.with_name(records.REFIT_FILE)
-    write_whole(refit_path, replace(request, examined_version=examined).write_pretty())
     because = (
         f"retraining {request.retraining_id}: version {examined} fitted on all rows, those of its "
         f"exam included (decision {promoted.decision_id}): {request.because}"
     )
     try:
+        write_whole(refit_path, replace(request, examined_version=examined).write_pretty())
         made = fit(refit_path)
         promoted = replace(promoted, refit_version=made.version)
         said = promote(made.version, because[:MAX_REASON]).sentence

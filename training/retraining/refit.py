@@ -14,13 +14,14 @@ import pandas as pd
 from msgspec.structs import replace
 
 from contracts.errors import InvalidDocument
-from contracts.manifest import Retrained
+from contracts.manifest import Manifest, Retrained
 from contracts.names import Layout
 from contracts.retraining import RetrainingRequest
 from contracts.times import parse_utc, utc_text
 from registry.store import Store
 from training.dataset import Split, TrainingData, digest_of, features_of, targets_of
 from training.evaluation.model_version import load_model_version
+from training.importance import Importance
 from training.recipe import Recipe
 from training.retraining.partition import Partition
 from training.retraining.row_choice import RowChoice
@@ -61,7 +62,19 @@ def refit_data(
         digest=digest_of(train),
         reference_rows=features_of(recent, recipe.schema),
     )
-    return TrainingData(split, _retrained(request, made, examined.digest, train, recent), scores)
+    return TrainingData(
+        split,
+        _retrained(request, made, examined.digest, train, recent),
+        scores,
+        _importance(examined.manifest),
+    )
+
+
+def _importance(examined: Manifest) -> Importance | None:
+    """The importance of the examined version's features; None if its manifest has none."""
+    if not examined.importance:
+        return None
+    return Importance(examined.importance, examined.importance_std)
 
 
 def _retrained(

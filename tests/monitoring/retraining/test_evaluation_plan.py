@@ -133,4 +133,14 @@ def test_an_evaluation_is_the_newest_rows_and_none_that_may_not_be_in_it(
     possible = int((times >= first).sum())
     assert n - start <= possible
     if needed <= possible:
-        assert n - start >= needed - 0.15 * n
+        assert n - start >= min(needed, MAX_EVALUATION_ROWS)
+
+
+def test_a_cut_between_batches_leaves_the_rows_that_are_needed() -> None:
+    times = np.repeat(np.arange(4, dtype=np.int64), 1_000)
+
+    assert evaluation_start(times, EvaluationNeeds(rows=1_400)) == 2_000
+
+
+def test_drift_is_examined_again_on_a_hundred_new_rows() -> None:
+    assert evaluation_needs(None, answered(1), DIGEST, "another alarm", 3).rows == 100

@@ -92,6 +92,8 @@ def check_refit(served: Workplace, done: Retraining, old_share: float) -> None:
     assert refit.retrained.learned_until > done.request.evaluation_end
     examined = {name: m.value for name, m in manifest_of(served, 2).metrics.items()}
     assert {name: m.value for name, m in refit.metrics.items()} == pytest.approx(examined, abs=1e-4)
+    assert refit.importance == manifest_of(served, 2).importance
+    assert refit.importance_std == manifest_of(served, 2).importance_std
     assert refit.certificate.passed
     assert served.store.versions.get("tiny", 3).tags["slipway.examined"] == "2"
     assert "version 2 fitted on all rows" in history(served.store, "tiny")[-1].why
@@ -156,3 +158,19 @@ def test_where_the_fit_on_all_rows_fails_the_examined_version_stays(served: Work
     assert (done.state, done.version, done.refit_version) == ("promoted", 2, None)
     assert done.refit == "version 2 stays in production: no memory was left"
     assert reconcile(served.store, "tiny") == 2
+
+
+def test_where_the_request_of_that_fit_cannot_be_written_the_version_stays(
+    served: Workplace,
+) -> None:
+    log_hour(served, turned(1_200, 5), START)
+
+    def train(path: Path, timeout_s: float, lock: int) -> Trained:
+        path.with_name("refit.json").mkdir()
+        return train_in_process(served, path, timeout_s, lock)
+
+    promoting = partial(promote_through_gate, served)
+    done = retrain_tiny(served, "the world turned", train=train, promote=promoting)
+
+    assert (done.state, done.version, done.refit_version) == ("promoted", 2, None)
+    assert "refit.json: expected a writable path" in done.refit
