@@ -161,7 +161,7 @@ def test_the_world_turns_and_the_service_becomes_right_again_automatically(
         tell_truth(service, answers, world)
 
         seeds = itertools.count(100)
-        awaited(lambda: is_served_with_traffic(service, 3, next(seeds)), logs, 240)
+        awaited(lambda: is_served_with_traffic(service, 3, next(seeds)), logs, 600)
         fresh = turned(1_500, 7)
         answers, right = asked(service, fresh)
         tell_truth(service, answers, fresh)

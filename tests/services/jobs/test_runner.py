@@ -1,4 +1,4 @@
-"""The attempts at a job: each chunk that is written begins again; a damaged database ends nobody."""
+"""Attempts at a job: a written chunk begins them again; a damaged database ends no worker."""
 
 import asyncio
 import subprocess
