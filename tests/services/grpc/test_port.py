@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import time
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -47,15 +48,24 @@ def workers(service: GrpcService) -> set[str]:
     return found
 
 
+def both_workers(service: GrpcService) -> set[str]:
+    """The two processes that listen, once both do: a worker may start later than the other."""
+    deadline = time.monotonic() + 60
+    while len(found := workers(service)) < 2:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
+
+
 @pytest.mark.slow
 def test_workers_share_the_port(grpc_service: GrpcService) -> None:
-    assert len(workers(grpc_service)) == 2
+    assert len(both_workers(grpc_service)) == 2
 
 
 @pytest.mark.slow
 def test_garbage_stops_no_worker(grpc_service: GrpcService) -> None:
     """Bytes that are not HTTP/2, frames that break it, and messages that are none."""
-    before = workers(grpc_service)
+    before = both_workers(grpc_service)
     random_bytes = random.Random(7).randbytes
     host, _, port = grpc_service.address.partition(":")
     for index in range(60):
