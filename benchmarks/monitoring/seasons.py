@@ -19,13 +19,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.monitoring.scenarios import reference_of
+from benchmarks.monitoring.trends import SimulatedOrigins
 from contracts.names import Layout, window_id
 from contracts.reference import Reference
 from contracts.times import utc_text
 from contracts.verdict import Verdict, Window
 from monitoring.alerting.episodes import Alerts, alerts_after
 from monitoring.drift.histograms import WindowHistograms
-from monitoring.drift.origin import DriftOrigin, drifted_since, drifted_windows
 from monitoring.drift.rule import TrendsBefore, findings_of
 from monitoring.drift.season_files import read_seasons, store_season
 from monitoring.drift.thresholds import DriftThresholds, calibrated_limits
@@ -136,7 +136,7 @@ class Monitor:
         findings = findings_of(
             histograms,
             DriftThresholds(SETTINGS, calibrated_limits(earlier, window, frozenset(), seasonal)),
-            _Origins(window, earlier),
+            SimulatedOrigins(window, earlier),
             TrendsBefore(start, trends_before(earlier, window)),
             seasons,
         )
@@ -171,19 +171,6 @@ class Monitor:
     def messages(self) -> int:
         """How many alarms were sent, "resolved" left out."""
         return sum(not m.resolved for m in self.alerts.pending)
-
-
-@dataclass(frozen=True)
-class _Origins:
-    window: TimeWindow
-    earlier: list[Verdict]
-
-    def of(self, column: str) -> DriftOrigin:
-        start = utc_text(self.window.start)
-        return DriftOrigin(
-            drifted_since(column, start, self.earlier),
-            drifted_windows(column, self.window, self.earlier),
-        )
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,14 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class _Origins:
+class SimulatedOrigins:
     """Since when a column has drifted; a simulated window has no segments."""
 
     window: TimeWindow
     earlier: list[Verdict]
 
     def of(self, column: str) -> DriftOrigin:
+        """The origin of the drift of a column; see `OriginsOfDrift`."""
         start = utc_text(self.window.start)
         return DriftOrigin(
             drifted_since(column, start, self.earlier),
@@ -103,7 +104,7 @@ def _verdict(day: int, histograms: WindowHistograms, earlier: list[Verdict]) -> 
     findings = findings_of(
         histograms,
         DriftThresholds(SETTINGS, calibrated_limits(earlier, span)),
-        _Origins(span, earlier),
+        SimulatedOrigins(span, earlier),
         TrendsBefore(start, trends_before(earlier, span)),
     )
     window = Window(start=start, end=end, rows=histograms.rows, files=1, torn_lines=0)

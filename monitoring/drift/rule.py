@@ -40,6 +40,7 @@ from monitoring.drift.histograms import (
 )
 from monitoring.drift.origin import DriftOrigin
 from monitoring.drift.seasons import Expectation, Seasons, season_bins
+from monitoring.drift.surest_detail import drifted_in, surest_detail
 from monitoring.drift.thresholds import DriftThresholds, Limit
 from monitoring.drift.trend import next_trend
 from monitoring.drift.week import WeekRule
@@ -307,26 +308,10 @@ def _with_detail(
     finding: Finding, evidence: _Evidence, chance: float, thresholds: DriftThresholds
 ) -> Finding:
     """A column that has not drifted as a whole drifts in its most certain large detail."""
-    certain = [
-        d
-        for d in evidence.details
-        if d.is_large
-        and d.p_value < chance / len(evidence.details)
-        and not thresholds.is_accepted(finding.column, d.effect, d.size)
-    ]
-    if finding.drifted or not certain:
+    if finding.drifted:
         return finding
-    detail = min(certain, key=lambda d: d.p_value)
-    return replace(
-        finding,
-        drifted=True,
-        effect=detail.effect,
-        effect_size=detail.size,
-        effect_threshold=detail.threshold,
-        p_value=min(detail.p_value * len(evidence.details), 1.0),
-        statistics=finding.statistics | {detail.effect: detail.size},
-        threshold_from="settings",
-    )
+    detail = surest_detail(finding.column, evidence.details, chance, thresholds)
+    return finding if detail is None else drifted_in(finding, detail)
 
 
 def _with_trend(finding: Finding, before: TrendsBefore, seasons: Seasons | None) -> Finding:

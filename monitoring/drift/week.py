@@ -16,6 +16,7 @@ from monitoring.drift import statistics as st
 from monitoring.drift.details import Detail, categorical_details, shape_details
 from monitoring.drift.histograms import Histogram, NumericHistogram
 from monitoring.drift.seasons import Seasons, n_bins
+from monitoring.drift.surest_detail import drifted_in, surest_detail
 from monitoring.drift.thresholds import DriftThresholds
 
 WEEK_PREFIX = "week_"
@@ -47,18 +48,7 @@ class WeekRule:
 
     def _with_week(self, finding: Finding, column: Histogram) -> Finding:
         detail = self._unlike_reference(finding, column)
-        if detail is None:
-            return finding
-        return replace(
-            finding,
-            drifted=True,
-            effect=detail.effect,
-            effect_size=detail.size,
-            effect_threshold=detail.threshold,
-            p_value=detail.p_value,
-            statistics=finding.statistics | {detail.effect: detail.size},
-            threshold_from="settings",
-        )
+        return finding if detail is None else drifted_in(finding, detail)
 
     def _may_average_out(self, finding: Finding, column: Histogram) -> bool:
         """Whether the rest of the week can make up for what was seen of it."""
@@ -74,17 +64,7 @@ class WeekRule:
         Its p-value is corrected for the number of details.
         """
         details = self._details(finding, column)
-        certain = [
-            d
-            for d in details
-            if d.is_large
-            and d.p_value < self.chance / len(details)
-            and not self.thresholds.is_accepted(finding.column, d.effect, d.size)
-        ]
-        if not certain:
-            return None
-        surest = min(certain, key=lambda d: d.p_value)
-        return replace_detail(surest, p_value=min(surest.p_value * len(details), 1.0))
+        return surest_detail(finding.column, details, self.chance, self.thresholds)
 
     def _details(self, finding: Finding, column: Histogram) -> list[Detail]:
         """The difference of the whole column, then those of its details."""

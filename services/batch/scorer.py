@@ -19,7 +19,7 @@ from services.batch.tables import ScoredRows, predictions_batch, rejected_batch,
 from services.faults import Fault
 from services.inference.loader import ServedModel, load_model
 from services.inference.rows import ModelInput
-from services.inference.scores import RunModel, failure_text
+from services.inference.scores import RunModel, failure_text, never_alone
 from services.scoring_process.process import ScoringLimits
 
 MODEL_CALL_TIMEOUT_S = 600.0
@@ -170,7 +170,8 @@ def scores_by_bisection(
     than for several, and a row of a file must not depend on how the file is cut into batches.
     """
     try:
-        scores = _scores_of_several(run, rows)
+        # In float64: a decision compares them as the service does.
+        scores = np.asarray(never_alone(run)(rows), dtype=np.float64)
     except Exception as err:  # noqa: BLE001 - a model may fail in any way; the row is reported
         n_rows = len(rows)
         if n_rows == 1:
@@ -181,14 +182,6 @@ def scores_by_bisection(
         return np.concatenate([first, second]), failed | {half + i: f for i, f in others.items()}
     unscored = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
     return scores, dict.fromkeys(unscored, "NaN or infinity")
-
-
-def _scores_of_several(run: RunModel, rows: ModelInput) -> NDArray[np.float64]:
-    """The scores in float64: a decision compares them as the service does."""
-    if len(rows) > 1:
-        return np.asarray(run(rows), dtype=np.float64)
-    twice = rows * 2 if isinstance(rows, list) else np.concatenate([rows, rows])
-    return np.asarray(run(twice), dtype=np.float64)[:1]
 
 
 def _violations_of(fault: Fault) -> Sequence[Violation]:

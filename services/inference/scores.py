@@ -32,6 +32,22 @@ class ModelRuntime(Protocol):
         """Release what the model holds; a call that is running may fail."""
 
 
+def never_alone(run: RunModel) -> RunModel:
+    """What scores like `run`, and never a row alone.
+
+    A linear model gives a row other last bits alone than among others (another kernel of the
+    matrix product). A row that may be scored again, among others, must get the same bytes.
+    """
+
+    def run_two_or_more(batch: Any) -> NDArray[Any]:
+        if len(batch) != 1:
+            return run(batch)
+        pair = [*batch, *batch] if isinstance(batch, list) else np.concatenate([batch, batch])
+        return run(pair)[:1]
+
+    return run_two_or_more
+
+
 def finite_scores(run: RunModel, batch: ModelInput) -> list[list[float]]:
     """The scores of a batch, shape `(n_rows, n_outputs)`.
 

@@ -10,17 +10,13 @@ import asyncio
 import hashlib
 import logging
 from contextlib import suppress
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from contracts.errors import NothingInProduction, PlatformError
 from contracts.manifest import Manifest, Pointer
 from contracts.names import MANIFEST_FILE, Layout
 from services.inference.loader import load_model
 from services.inference.model_source import ModelSource
-from services.inference.scores import RunModel
+from services.inference.scores import never_alone
 from services.metrics import Metrics
 from services.scoring_process.process import ScoringLimits
 from services.serving.endpoint import SingleEndpoint
@@ -141,7 +137,7 @@ class ProductionVersions:
     async def _load(self, pointer: Pointer) -> SingleEndpoint:
         directory = self._source.directory(pointer)
         served = await asyncio.to_thread(load_model, directory, pointer, self._limits)
-        run = run_in_company(served.session.run)
+        run = never_alone(served.session.run)
         return SingleEndpoint(served, self._layout, self._settings, self._metrics, run=run)
 
     async def _load_pinned(self, pin: VersionPin) -> SingleEndpoint | None:
@@ -168,23 +164,6 @@ class ProductionVersions:
                     moved_at="",
                 )
         return None
-
-
-def run_in_company(run: RunModel) -> RunModel:
-    """What scores like `run`, and never a row alone.
-
-    A linear model gives a row other last bits alone than among others (another kernel of the
-    matrix product). A message that is delivered again may come among others, and must get the
-    same bytes.
-    """
-
-    def run_two_or_more(batch: Any) -> NDArray[Any]:
-        if len(batch) != 1:
-            return run(batch)
-        pair = [*batch, *batch] if isinstance(batch, list) else np.concatenate([batch, batch])
-        return run(pair)[:1]
-
-    return run_two_or_more
 
 
 def pin_of(pointer: Pointer) -> VersionPin:
