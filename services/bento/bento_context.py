@@ -36,7 +36,14 @@ def model_source(settings: ServiceSettings) -> ModelSource:
 
 
 def _stored_directory(pointer: Pointer) -> Path | None:
-    """The model directory in BentoML's store; without a call, BentoML is not loaded."""
+    """The model directory in an image's Bento, else in BentoML's store.
+
+    BentoML itself finds the first only in the processes that it starts, not in ours. Without a
+    call it is not loaded.
+    """
+    packed = _CODE.parent / "models" / pointer.bento_tag.replace(":", "/")
+    if is_in_bento() and pointer.bento_tag and packed.is_dir():
+        return packed
     from services.bento.model_store import stored_directory
 
     return stored_directory(pointer)

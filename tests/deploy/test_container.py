@@ -56,9 +56,13 @@ class Container:
             return False
 
     def predict(self, features: dict[str, object]) -> dict[str, object]:
+        return self.ask(f"/models/{MODEL}/predict", features)
+
+    def ask(self, path: str, content: object = None) -> dict[str, object]:
+        """The answer to a GET, or to a POST of JSON."""
         request = urllib.request.Request(
-            f"{self.url}/models/{MODEL}/predict",
-            data=json.dumps(features).encode(),
+            self.url + path,
+            data=None if content is None else json.dumps(content).encode(),
             headers={"content-type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=40) as answer:
@@ -124,6 +128,19 @@ def golden_request(bento: Built) -> dict[str, object]:
 def true_manifest(bento: Built) -> Manifest:
     path = bento.checkout.root / "var/models" / MODEL / "1" / MANIFEST_FILE
     return Manifest.read(path.read_bytes())
+
+
+def test_a_job_is_scored_in_the_container(container: Container, bento: Built) -> None:
+    """Its worker finds the code, the models of the image and a folder that it may write to."""
+    job = container.ask(f"/models/{MODEL}/jobs", {"rows": [golden_request(bento)]})
+    deadline = time.monotonic() + READY_WITHIN_S
+    while job["state"] in {"queued", "running"}:
+        assert time.monotonic() < deadline, job
+        time.sleep(0.2)
+        job = container.ask(f"/jobs/{job['id']}")
+
+    assert job["state"] == "finished", job
+    assert container.ask(f"/jobs/{job['id']}/results")["results"]
 
 
 def test_the_image_answers_like_the_fitted_pipeline(container: Container, bento: Built) -> None:
