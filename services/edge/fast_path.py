@@ -103,17 +103,14 @@ class FastPathProtocol(WatchedProtocol):
 
     def _answer_whole(self, data: bytes) -> bool:
         """Answer a request that is all of `data`; false if it takes another way."""
-        head = self._last_head
-        if head is None or not head.begins(data):
-            head = self._shared.read_whole(data)
-            if head is None:
-                return False
-            self._last_head = head if head.keep_alive else None
-        route = self._find_route(head.path)
-        if route is None or not self._accepts(route, head.headers):
+        whole = self._shared.read_whole(data)
+        if whole is None:
             return False
-        cycle = self._begin_fast(head.path, route, head.headers, keep_alive=head.keep_alive)
-        cycle.receive_whole(data[len(head.text) :])
+        route = self._find_route(whole.path)
+        if route is None or not self._accepts(route, whole.headers):
+            return False
+        cycle = self._begin_fast(whole.path, route, whole.headers, keep_alive=whole.keep_alive)
+        cycle.receive_whole(whole.body)
         self._answer(cycle)
         return True
 

@@ -16,7 +16,6 @@ from services.edge.application import Edge
 from services.edge.connections import ConnectionLimit
 from services.edge.fast_path_cycle import FastPathCycle, response_bytes
 from services.edge.flow_control import LeanDeque, LeanFlowControl
-from services.edge.whole_request import WholeHead
 from services.faults import Fault
 from services.inference.ids import new_request_id
 from services.protocols.wire_protocol import JSON
@@ -35,12 +34,11 @@ class WatchedProtocol(HttpToolsProtocol):
     connection uses a quarter less memory. `_in_message`: a request has begun and not ended;
     `_in_head`: nor has its head. `_unfinished_since`: the loop's time, 0 for never.
     `_unread_since`: since when the client has read nothing of `_unread_bytes` that wait for it.
-    `_last_head`: that of the last whole request; an idle connection forgets it.
     """
 
     __slots__ = (
-        "_edge", "_idle_until", "_in_head", "_in_message", "_last_head", "_limit", "_refusal",
-        "_timer", "_unfinished_since", "_unread_bytes", "_unread_since",
+        "_edge", "_idle_until", "_in_head", "_in_message", "_limit", "_refusal", "_timer",
+        "_unfinished_since", "_unread_bytes", "_unread_since",
     )  # fmt: skip
 
     def __init__(self, *, edge: Edge, limit: ConnectionLimit, **uvicorn: Any) -> None:
@@ -53,7 +51,6 @@ class WatchedProtocol(HttpToolsProtocol):
         self._unread_bytes = 0
         self._unread_since = 0.0
         self._refusal: Fault | None = None
-        self._last_head: WholeHead | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -90,7 +87,6 @@ class WatchedProtocol(HttpToolsProtocol):
 
     def _check_deadlines(self) -> None:
         """Close the connection if it is idle, or if what it sends does not end."""
-        self._last_head = None
         if self.transport.is_closing():
             return
         now, limit_s = self.loop.time(), self._edge.head_timeout_s

@@ -39,21 +39,13 @@ _FOR_A_PARSER = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 """Headers that need the parser of the connection."""
 
 
-class WholeHead(msgspec.Struct, frozen=True, gc=False):
-    """The head of a POST request that arrived whole; its body is all that follows `text`.
+class WholeRequest(msgspec.Struct, frozen=True, gc=False):
+    """A POST request. `headers`: those that matter here, by lower-case name."""
 
-    `headers`: those that matter here, by lower-case name. `n_bytes`: of the whole request.
-    """
-
-    text: bytes
     path: str
     headers: Headers
-    n_bytes: int
+    body: bytes
     keep_alive: bool
-
-    def begins(self, data: bytes) -> bool:
-        """Whether `data` is a whole request with this very head: then nothing is left to parse."""
-        return len(data) == self.n_bytes and data.startswith(self.text)
 
 
 class WholeRequestReader:
@@ -64,11 +56,8 @@ class WholeRequestReader:
         self._safe_head_bytes = max_headers * MIN_LINE_BYTES
         self._reset()
 
-    def read(self, data: bytes) -> WholeHead | None:
-        """The head of the request that is all of `data`; None unless it is whole.
-
-        `data` begins where a request begins.
-        """
+    def read(self, data: bytes) -> WholeRequest | None:
+        """The request in `data`, which begins where a request begins; None unless it is whole."""
         line = _REQUEST_LINE.match(data)
         end = data.find(END)
         if line is None or not 0 < end < MAX_HEAD_BYTES or len(data) > MAX_BYTES:
@@ -88,7 +77,7 @@ class WholeRequestReader:
         keep_alive = self._keeps_alive
         if not keep_alive:
             self._reset()
-        return WholeHead(data[:start], line[1].decode(), headers, len(data), keep_alive)
+        return WholeRequest(line[1].decode(), headers, data[start:], keep_alive)
 
     def on_message_begin(self) -> None:
         """Count a request; called by the parser."""
