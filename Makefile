@@ -14,7 +14,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # `import mlflow` costs 4.6 s of CPU instead of 1.7 s, and the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock protos format lint type test test-fast demo train promote pull serve bento image up down bench clean
+.PHONY: help setup lock protos format lint type test test-fast demo train promote pull serve bento image up down bench docs clean
 
 help: ## Show the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ lock: setup ## Resolve requirements/*.in again into hash-pinned locks
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt --override overrides.in platform.in -o platform.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-sklearn.in -o serving-sklearn.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt serving-grpc.in -o serving-grpc.txt
-	cd requirements && for name in xgboost lightgbm catboost; do ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt $$name.in -o $$name.txt; done
+	cd requirements && for name in xgboost lightgbm catboost docs; do ../$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c development.txt $$name.in -o $$name.txt; done
 
 protos: setup ## Compile the .proto files of services/grpc
 	$(BIN)/python -m tests.services.grpc.compile_protos
@@ -100,6 +100,9 @@ down: ## Stop the platform; its volumes stay
 
 bench: setup ## Compare the service with its peers on this machine (needs wrk)
 	$(BIN)/python -m benchmarks.serving
+
+docs: setup $(BIN)/.extra-docs ## Build the documentation site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean: ## Remove the environment and by-products; models, traffic and runs stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

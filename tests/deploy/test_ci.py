@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("bash", "dirname", "env")
-EXTRAS = "EXTRAS=xgboost lightgbm catboost"
+EXTRAS = "EXTRAS=xgboost lightgbm catboost docs"
 
 
 def run_ci(folder: Path, **doubles: str) -> "subprocess.CompletedProcess[str]":
