@@ -12,7 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts.uuids import UUID8_BYTES, uuid8
+
 ID_CHARS = 36
+TAIL_BYTES = 4
+"""The number of a row within its head."""
+HEAD_CHARS = ID_CHARS - 2 * TAIL_BYTES
 MAX_HEAD_ROWS = 2**32
 """Rows that share a head: as many as 8 hexadecimal digits can number."""
 _HEX = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint8).reshape(256, 2)
@@ -37,8 +42,8 @@ def row_ids(digest: str, source: RowSource, rows: NDArray[np.int64]) -> pa.Array
     for block in np.unique(blocks).tolist():
         head = _head(f"{digest}\n{source.fingerprint}\n{block}\n{source.path}")
         text[blocks == block, : len(head)] = np.frombuffer(head, dtype=np.uint8)
-    tail = (rows % MAX_HEAD_ROWS).astype(">u4").view(np.uint8).reshape(len(rows), 4)
-    text[:, ID_CHARS - 8 :] = _HEX[tail].reshape(len(rows), 8)
+    tail = (rows % MAX_HEAD_ROWS).astype(">u4").view(np.uint8).reshape(len(rows), TAIL_BYTES)
+    text[:, HEAD_CHARS:] = _HEX[tail].reshape(len(rows), 2 * TAIL_BYTES)
     return fixed_texts(text)
 
 
@@ -51,7 +56,7 @@ def fixed_texts(text: NDArray[np.uint8]) -> pa.Array:
 
 
 def _head(source: str) -> bytes:
-    text = blake2b(source.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
-    variant = "89ab"[int(text[15], 16) & 3]
-    head = f"{text[:8]}-{text[8:12]}-8{text[12:15]}-{variant}{text[16:19]}-{text[19:23]}"
-    return head.encode()
+    """The first 28 characters of the ids of a source; `source` is any text."""
+    text = source.encode("utf-8", "surrogateescape")
+    value = blake2b(text, digest_size=UUID8_BYTES - TAIL_BYTES).digest() + bytes(TAIL_BYTES)
+    return uuid8(value)[:HEAD_CHARS]

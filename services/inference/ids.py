@@ -16,6 +16,8 @@ from hashlib import blake2b
 
 import numpy as np
 
+from contracts.uuids import UUID8_BYTES, uuid8
+
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -84,11 +86,8 @@ class IdsFromHash:
         """The ids of the rows at `indices` of the request: UUIDs of version 8, 36 characters."""
         # Hashed first, so that no source can be confused with another one and a row.
         request = blake2b(self._source, digest_size=32, key=digest.encode()[:64])
-        return [_hashed_id(request.digest(), index) for index in indices]
-
-
-def _hashed_id(request: bytes, index: int) -> bytes:
-    """The UUID of a row; its version and variant replace six bits of the hash."""
-    text = blake2b(b"%d" % index, digest_size=16, key=request).hexdigest()
-    variant = "89ab"[int(text[16], 16) & 3]
-    return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-{variant}{text[17:20]}-{text[20:]}".encode()
+        key = request.digest()
+        return [
+            uuid8(blake2b(b"%d" % index, digest_size=UUID8_BYTES, key=key).digest())
+            for index in indices
+        ]

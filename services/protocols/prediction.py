@@ -19,31 +19,41 @@ from services.protocols.wire_protocol import ModelTypes, reference
 
 
 class PredictionTemplate:
-    """Writes the predictions of one version of a model; of several, `separator` is between them."""
+    """Writes the predictions of one version of a model.
 
-    def __init__(self, model: ServedModel, separator: bytes = b",") -> None:
-        self._template = object_template(prediction_fields(model))
+    `separator` stands between several. `is_timed`: with the time of scoring; without it, a row
+    that is scored again gets the same bytes again.
+    """
+
+    def __init__(
+        self, model: ServedModel, separator: bytes = b",", *, is_timed: bool = True
+    ) -> None:
+        fields = _fields(model)
+        if not is_timed:
+            del fields["time"]
+        self._is_timed = is_timed
+        self._template = object_template(fields)
         self._pieces = split_template(self._template + separator)
 
     def one(self, result: BatchResult, index: int) -> bytes:
         """The prediction of one row of a result."""
         scores = [column[index] for column in result.scores]
         flags = result.flags[index] if result.flags else EMPTY_LIST
+        times = (result.time,) if self._is_timed else ()
         prediction = result.predictions[index]
-        row = (result.id_head, result.ids[index], result.time, prediction, *scores, flags)
+        row = (result.id_head, result.ids[index], *times, prediction, *scores, flags)
         return self._template % row
 
     def many(self, result: BatchResult, rows: slice) -> bytes:
         """The predictions of the rows of a result, with the separator between them."""
         flags = result.flags[rows] if result.flags else EMPTY_LIST
         scores = (column[rows] for column in result.scores)
-        return fill(
-            self._pieces, result.id_head, result.ids[rows], result.time,
-            result.predictions[rows], *scores, flags,
-        )[:-1]  # fmt: skip
+        times = (result.time,) if self._is_timed else ()
+        ids, predictions = result.ids[rows], result.predictions[rows]
+        return fill(self._pieces, result.id_head, ids, *times, predictions, *scores, flags)[:-1]
 
 
-def prediction_fields(model: ServedModel) -> dict[str, bytes]:
+def _fields(model: ServedModel) -> dict[str, bytes]:
     """The fields of a prediction in their order, as `object_template` takes them."""
     pointer, manifest = model.pointer, model.manifest
     return {

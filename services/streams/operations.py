@@ -6,11 +6,9 @@ that happens. The traffic record of the prediction, found by its id, has the tim
 
 import re
 
-from services.inference.batch_result import BatchResult
-from services.inference.json_templates import EMPTY_LIST, fill, object_template, split_template
 from services.inference.loader import ServedModel
 from services.protocols.batch import PredictBatch
-from services.protocols.prediction import PredictionTemplate, prediction_fields
+from services.protocols.prediction import PredictionTemplate
 from services.protocols.row import PredictRow
 from services.serving.endpoint import Operation
 
@@ -18,37 +16,12 @@ _TABLE = re.compile(rb'\s*\{\s*"(?:rows"\s*:\s*\[|columns"\s*:\s*\{)')
 """How a body of several rows begins. No row does, since no feature is a list or an object."""
 
 
-class StreamTemplate(PredictionTemplate):
-    """Writes predictions without their time."""
-
-    def __init__(self, model: ServedModel) -> None:
-        super().__init__(model)
-        fields = prediction_fields(model)
-        del fields["time"]
-        self._template = object_template(fields)
-        self._pieces = split_template(self._template + b",")
-
-    def one(self, result: BatchResult, index: int) -> bytes:
-        """The prediction of one row of a result."""
-        scores = [column[index] for column in result.scores]
-        flags = result.flags[index] if result.flags else EMPTY_LIST
-        row = (result.id_head, result.ids[index], result.predictions[index], *scores, flags)
-        return self._template % row
-
-    def many(self, result: BatchResult, rows: slice) -> bytes:
-        """The predictions of the rows of a result, separated by commas."""
-        flags = result.flags[rows] if result.flags else EMPTY_LIST
-        scores = (column[rows] for column in result.scores)
-        ids, predictions = result.ids[rows], result.predictions[rows]
-        return fill(self._pieces, result.id_head, ids, predictions, *scores, flags)[:-1]
-
-
 class StreamRow(PredictRow):
     """A message of one row, an object of features; its prediction."""
 
     def __init__(self, model: ServedModel) -> None:
         super().__init__(model)
-        self._one = StreamTemplate(model).one
+        self._one = PredictionTemplate(model, is_timed=False).one
 
 
 class StreamTable(PredictBatch):
@@ -56,7 +29,7 @@ class StreamTable(PredictBatch):
 
     def __init__(self, model: ServedModel) -> None:
         super().__init__(model)
-        self._template = StreamTemplate(model)
+        self._template = PredictionTemplate(model, is_timed=False)
 
 
 def operation_for(body: bytes) -> Operation:
