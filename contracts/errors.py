@@ -26,8 +26,6 @@ to do about it.
 
 from math import isinf
 
-import msgspec
-
 from contracts.printable import printable_lines
 
 
@@ -142,6 +140,9 @@ def preview(value: object, max_chars: int = 60) -> str:
     if isinstance(value, float) and isinf(value):
         # JSON does not have it, and would spell it as null.
         return f"{'-' if value < 0 else ''}infinity, which is beyond float64"
+    # Imported late: the command line shows its help without it, in half the time.
+    import msgspec
+
     try:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):

@@ -1,5 +1,6 @@
 """The application of the command line: its commands, its errors, its exit codes."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -31,14 +32,14 @@ from slipway.commands import (
     train,
     versions,
 )
+from slipway.completion import use_plain_descriptions
 from slipway.deprecations import modernize
+from slipway.exit_codes import SHORT_MEANINGS
+from slipway.help import CommandsByTask
 from slipway.usage import is_help, usage_error
 
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 error; 2 wrong usage; 3 refused by the gate, or nothing calls for a "
-    "retraining; 4 not registered; 5 registry unreachable; 6 corrupt model; 7 too many rejected "
-    "rows; 130 interrupted."
-)
+COMPLETE_VARIABLE = "_SLIPWAY_COMPLETE"
+"""Set by the shell while it asks what may follow; the name is Typer's."""
 
 OUR_PACKAGES = frozenset(
     {"contracts", "metrics", "monitoring", "pages", "registry", "services", "slipway", "training"}
@@ -46,13 +47,13 @@ OUR_PACKAGES = frozenset(
 
 app = typer.Typer(
     name="slipway",
+    cls=CommandsByTask,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="From a training script to a monitored service, and back.\n\n"
-    "[dim]slipway train loan && slipway promote loan && slipway serve[/dim]",
-    epilog=EXIT_CODES,
+    rich_markup_mode=None,
+    help="From a training script to a monitored service, and back.",
+    epilog=f"Exit codes: {'; '.join(f'{code} {short}' for code, short in SHORT_MEANINGS.items())}. "
+    "More: docs/cli.md",
 )
 for command in (
     *(new, train, promote, versions),
@@ -97,7 +98,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return 1
     except typer.TyperException as err:
-        return err.exit_code if is_help(err) else _fail(usage_error(err, current), current)
+        if is_help(err):
+            output.say(err.format_message(), soft_wrap=True)
+            return err.exit_code
+        return _fail(usage_error(err, current), current)
     except PlatformError as err:
         return _fail(err, current)
     except ModuleNotFoundError as err:
@@ -123,4 +127,6 @@ def _fail(error: PlatformError, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process."""
+    if COMPLETE_VARIABLE in os.environ:
+        use_plain_descriptions()
     sys.exit(run_command_line(sys.argv[1:]))

@@ -4,15 +4,26 @@ from typing import Annotated
 
 import typer
 
+from slipway.completion import complete_model
+
 TRAIN = "Train and promote"
 SERVE = "Serve"
 MONITOR = "Monitor and improve"
 OPERATE = "Operate"
+TASKS = {
+    TRAIN: "slipway train loan && slipway promote loan",
+    SERVE: "slipway serve --port 3001",
+    MONITOR: "slipway monitor loan --last 24h",
+    OPERATE: "slipway doctor --repair",
+}
+"""An example for each group of commands."""
 
 LOCAL_SERVICE = "http://127.0.0.1:3000"
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text, errors too.")]
-ModelArgument = Annotated[str, typer.Argument(help="Name of a model.", metavar="MODEL")]
+ModelArgument = Annotated[
+    str, typer.Argument(help="Name of a model.", metavar="MODEL", autocompletion=complete_model)
+]
 BecauseOption = Annotated[str, typer.Option(help="Reason, for the history.")]
 UrlOption = Annotated[str, typer.Option(help="URL of the service.")]
 KeyOption = Annotated[str, typer.Option(help="API key, if the service requires one.")]

@@ -8,18 +8,15 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
-import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from contracts.errors import PlatformError
 from contracts.printable import printable, printable_lines
-from contracts.process_error import code_of
 
 
 def say(text: str = "", *, label: str = "", style: str = "", soft_wrap: bool = False) -> None:
     """Print for a person, as wide as the terminal is now; a `label` in a `style` goes before."""
+    from rich.console import Console
+    from rich.text import Text
+
     before = (printable(label), style), " " if label else ""
     line = Text.assemble(*before, printable_lines(text))
     Console(highlight=False).print(line, soft_wrap=soft_wrap)
@@ -32,14 +29,28 @@ def warn(text: str) -> None:
 
 def as_json(value: object) -> None:
     """Print dataclasses, documents and plain values as JSON, for scripts."""
+    import msgspec
+
     plain = msgspec.to_builtins(value, enc_hook=str)
     sys.stdout.write(json.dumps(plain, indent=2) + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows below the names of their columns; numbers are aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # Without lines between columns, the widest table of ours fits 80 characters.
     sheet = Table(
-        title=Text(printable(title), "table.title"), title_justify="left", header_style="bold"
+        title=Text(printable(title), "table.title"),
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     body = [tuple(row) for row in rows]
     for index, column in enumerate(columns):
@@ -58,6 +69,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def fields(title: str, value: object) -> None:
     """Print a document or dataclass, one field per line; empty fields are left out."""
+    import msgspec
+
     plain = msgspec.to_builtins(value, enc_hook=str)
     table(title, ("field", "value"), [(k, v) for k, v in plain.items() if v not in ("", None, [])])
 
@@ -69,6 +82,8 @@ def failure(error: PlatformError, *, json_wanted: bool) -> None:
     `contracts.process_error.code_of`.
     """
     if json_wanted:
+        from contracts.process_error import code_of
+
         code = code_of(type(error))
         as_json({"error": {"code": code, "message": error.what, "remedy": error.remedy}})
         return

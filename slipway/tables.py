@@ -3,12 +3,11 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from contracts.verdict import Finding, Verdict
-
 if TYPE_CHECKING:
     from contracts.decision import Check
     from contracts.experiment import Stratum, VariantResult
     from contracts.replay import Example, Flips, Replay
+    from contracts.verdict import Finding, Verdict
     from monitoring.explanation.shapley import Contribution
     from registry.history import Event
     from registry.listing import VersionInfo
@@ -124,7 +123,7 @@ def load_row(model: str, result: "LoadResult") -> Row:
     )
 
 
-def finding_row(finding: Finding) -> Row:
+def finding_row(finding: "Finding") -> Row:
     """A column of a window compared with its reference."""
     return (
         finding.column,
@@ -137,7 +136,7 @@ def finding_row(finding: Finding) -> Row:
     )
 
 
-def window_row(model: str, traffic: str, failed: int, verdict: Verdict) -> Row:
+def window_row(model: str, traffic: str, failed: int, verdict: "Verdict") -> Row:
     """A judged window of simulated traffic."""
     drifted = [finding.column for finding in verdict.findings if finding.drifted]
     more = (

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contracts.errors import GateRefused
-from contracts.verdict import Verdict
 from slipway import context, output, tables
 from slipway.commands.monitor import judge_window
 from slipway.commands.promote import promote_version
@@ -18,6 +17,7 @@ from slipway.commands.simulate import send_rows
 from slipway.options import OPERATE, JsonOption
 
 if TYPE_CHECKING:
+    from contracts.verdict import Verdict
     from slipway.load_client import LoadResult
     from training.run import TrainedVersion
 
@@ -33,7 +33,7 @@ class JudgedWindow:
 
     traffic: str
     load: "LoadResult"
-    verdict: Verdict
+    verdict: "Verdict"
 
 
 @dataclass(frozen=True)

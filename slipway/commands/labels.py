@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from slipway import context, output
+from slipway.completion import complete_model
 from slipway.options import MONITOR, JsonOption
 
 app = typer.Typer()
@@ -20,7 +21,12 @@ def labels_command(
         Path,
         typer.Argument(help="CSV or JSON lines with prediction_id, truth, time.", metavar="FILE"),
     ],
-    model: Annotated[str, typer.Option(help="Model whose predictions the labels belong to.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model whose predictions the labels belong to.", autocompletion=complete_model
+        ),
+    ],
     json: JsonOption = False,
 ) -> None:
     """Import ground-truth labels; a file is taken whole or refused."""

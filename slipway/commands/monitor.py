@@ -14,6 +14,7 @@ from contracts.errors import InvalidUsage
 from contracts.names import Layout
 from contracts.printable import log_to_stderr
 from slipway import context, output, tables
+from slipway.completion import complete_verdict
 from slipway.durations import parse_duration, time_range
 from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
 
@@ -86,7 +87,12 @@ def monitor_command(
 )
 def accept_command(
     model: ModelArgument,
-    verdict: Annotated[str, typer.Argument(help="ID of a verdict.", metavar="VERDICT_ID")],
+    verdict: Annotated[
+        str,
+        typer.Argument(
+            help="ID of a verdict.", metavar="VERDICT_ID", autocompletion=complete_verdict
+        ),
+    ],
     because: Annotated[str, typer.Option(help="Why the window is usual.")],
     json: JsonOption = False,
 ) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from slipway import context, output
 from slipway.commands.promote import promote_version
+from slipway.completion import complete_verdict
 from slipway.options import MONITOR, JsonOption, ModelArgument
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ app = typer.Typer()
 def retrain_command(
     model: ModelArgument,
     because: Annotated[
-        str, typer.Option(help="ID or path of a verdict, `schedule`, or a reason in words.")
+        str,
+        typer.Option(
+            help="ID or path of a verdict, `schedule`, or a reason in words.",
+            autocompletion=complete_verdict,
+        ),
     ],
     promote: Annotated[
         bool, typer.Option(help="Promote the challenger if it passes the gate.")

@@ -8,6 +8,7 @@ import typer
 from contracts.errors import InvalidSplit
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_CHALLENGER_SPLIT
 from slipway import context, output, tables
+from slipway.completion import complete_role
 from slipway.options import SERVE, JsonOption, ModelArgument
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ def traffic_split_command(
     model: ModelArgument,
     roles: Annotated[
         list[str] | None,
-        typer.Argument(help=f"{FORMS}; without: show the current split.", metavar="ROLE=SHARE"),
+        typer.Argument(
+            help=f"{FORMS}; without: show the current split.",
+            metavar="ROLE=SHARE",
+            autocompletion=complete_role,
+        ),
     ] = None,
     version: Annotated[
         int | None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contracts.errors import InvalidUsage, PlatformError
-from contracts.process_error import code_of
 from slipway import context, output, tables
+from slipway.completion import complete_recipe
 from slipway.options import TRAIN, JsonOption
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ app = typer.Typer()
 )
 def train_command(
     recipes: Annotated[
-        list[str] | None, typer.Argument(help="Names of recipes.", metavar="RECIPE")
+        list[str] | None,
+        typer.Argument(help="Names of recipes.", metavar="RECIPE", autocompletion=complete_recipe),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Train every recipe whose framework is installed.")
@@ -148,6 +149,8 @@ def _print(
 ) -> None:
     """The results, and in JSON also the errors: objects with `name` and `error`."""
     if as_json:
+        from contracts.process_error import code_of
+
         errors = [
             {
                 "name": name,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from slipway import context, output, tables
+from slipway.completion import complete_model
 from slipway.options import TRAIN, JsonOption, ModelArgument
 
 app = typer.Typer()
@@ -13,7 +14,12 @@ app = typer.Typer()
 @app.command("versions", rich_help_panel=TRAIN, epilog="Example: slipway versions loan")
 def versions_command(
     model: Annotated[
-        str | None, typer.Argument(help="Name of a model; default: every model.", metavar="MODEL")
+        str | None,
+        typer.Argument(
+            help="Name of a model; default: every model.",
+            metavar="MODEL",
+            autocompletion=complete_model,
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,7 +1,9 @@
 """Mistakes in a command line are errors of the house; old spellings work, with a note."""
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ from typer.main import get_command
 
 from contracts import errors
 from contracts.errors import PlatformError
-from slipway.app import EXIT_CODES, app, run_command_line
+from slipway.app import app, run_command_line
 from slipway.deprecations import COMMANDS, OPTIONS, modernize
+from slipway.exit_codes import MEANINGS, SHORT_MEANINGS
+from slipway.options import TASKS
 
 Capture = pytest.CaptureFixture[str]
 
@@ -104,7 +108,31 @@ def test_every_command_has_an_example_and_json(name: str) -> None:
     assert all(parameter.help for parameter in command.params if parameter.name != "help")
 
 
-def test_the_exit_codes_in_the_help_are_those_of_the_errors() -> None:
+def test_the_help_lists_every_command_below_its_task_with_an_example(capsys: Capture) -> None:
+    assert run_command_line(["--help"]) == 0
+    page = capsys.readouterr().out
+    shown: dict[str, list[str]] = {}
+    for section in page.split("\n\n"):
+        title, _, rest = section.partition(":\n")
+        if title in TASKS:
+            shown[title] = re.findall(r"^  (\w[\w-]*) ", rest, re.MULTILINE)
+
+    assert list(shown) == list(TASKS)
+    top = {name.split()[0] for name in all_commands()}
+    assert sorted(top) == sorted(name for names in shown.values() for name in names)
+    for example in TASKS.values():
+        assert f"\n  Example: {example}\n" in page
+
+
+def test_the_exit_codes_in_help_and_page_are_those_of_the_errors(capsys: Capture) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(str(code), sentence) for code, (_, sentence) in MEANINGS.items()]
+
+    assert run_command_line(["--help"]) == 0
+    help_page = " ".join(capsys.readouterr().out.split())
+    for code, short in SHORT_MEANINGS.items():
+        assert f"{code} {short}" in help_page
     codes = {
         kind.exit_code
         for kind in vars(errors).values()
@@ -112,8 +140,7 @@ def test_the_exit_codes_in_the_help_are_those_of_the_errors() -> None:
     }
 
     assert codes == {1, 2, 3, 4, 5, 6, 7}
-    for code in codes:
-        assert f"{code} " in EXIT_CODES
+    assert set(MEANINGS) == {0, *codes, 130}
 
 
 def cases() -> list[tuple[str, str, str]]:
