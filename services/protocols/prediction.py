@@ -21,7 +21,7 @@ from services.protocols.wire_protocol import ModelTypes, reference
 class PredictionTemplate:
     """Writes the predictions of one version of a model.
 
-    `separator` stands between several. `is_timed`: with the time of scoring; without it, a row
+    Several are joined by `separator`. `is_timed`: with the time of scoring; without it, a row
     that is scored again gets the same bytes again.
     """
 
