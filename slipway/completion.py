@@ -16,7 +16,7 @@ import typer
 from contracts.errors import PlatformError
 from slipway import context
 
-ROLES = ("challenger=10%", "challenger=canary", "challenger=off", "shadow=off")
+OFFERED_SPLITS = ("challenger=10%", "challenger=canary", "challenger=off", "shadow=off")
 _PLAIN = re.compile(r"[\w.=%-]+", re.ASCII)
 MAX_OFFERED = 100
 """Verdicts, the newest first."""
@@ -48,7 +48,7 @@ def complete_verdict(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_role(incomplete: str) -> list[str]:
     """Shares of the roles, as `slipway traffic-split` takes them."""
-    return _beginning(ROLES, incomplete)
+    return _beginning(OFFERED_SPLITS, incomplete)
 
 
 def use_plain_descriptions() -> None:

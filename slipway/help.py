@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from typer.core import TyperGroup
 
-from slipway.options import TASKS
+from slipway.options import TASK_EXAMPLES
 
 MAX_HELP_CHARS = 200
 """Of a command in the list: the first sentence of its help is shorter."""
@@ -17,7 +17,7 @@ MAX_HELP_CHARS = 200
 class CommandsByTask(TyperGroup):
     """The commands of `slipway`, listed by task: the panel that each command names."""
 
-    examples: ClassVar[dict[str, str]] = TASKS
+    examples: ClassVar[dict[str, str]] = TASK_EXAMPLES
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands of each task below its name, and its example."""

@@ -10,7 +10,7 @@ TRAIN = "Train and promote"
 SERVE = "Serve"
 MONITOR = "Monitor and improve"
 OPERATE = "Operate"
-TASKS = {
+TASK_EXAMPLES = {
     TRAIN: "slipway train loan && slipway promote loan",
     SERVE: "slipway serve --port 3001",
     MONITOR: "slipway monitor loan --last 24h",

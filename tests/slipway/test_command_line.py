@@ -14,7 +14,7 @@ from contracts.errors import PlatformError
 from slipway.app import app, run_command_line
 from slipway.deprecations import COMMANDS, OPTIONS, modernize
 from slipway.exit_codes import MEANINGS, SHORT_MEANINGS
-from slipway.options import TASKS
+from slipway.options import TASK_EXAMPLES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -114,13 +114,13 @@ def test_the_help_lists_every_command_below_its_task_with_an_example(capsys: Cap
     shown: dict[str, list[str]] = {}
     for section in page.split("\n\n"):
         title, _, rest = section.partition(":\n")
-        if title in TASKS:
+        if title in TASK_EXAMPLES:
             shown[title] = re.findall(r"^  (\w[\w-]*) ", rest, re.MULTILINE)
 
-    assert list(shown) == list(TASKS)
+    assert list(shown) == list(TASK_EXAMPLES)
     top = {name.split()[0] for name in all_commands()}
     assert sorted(top) == sorted(name for names in shown.values() for name in names)
-    for example in TASKS.values():
+    for example in TASK_EXAMPLES.values():
         assert f"\n  Example: {example}\n" in page
 
 
