@@ -1,6 +1,15 @@
-"""The flags of a prediction as one text: how a table of traffic holds them."""
+"""The flags of a prediction: their names, and one text of them as a table of traffic holds it."""
 
 from collections.abc import Iterable
+
+from contracts.feature import Feature
+
+
+def flag_of(feature: Feature) -> str:
+    """The flag that a feature's policy may give: such as `clipped:age` or `unseen:city`."""
+    if feature.is_category:
+        return f"unseen:{feature.name}"
+    return f"{'clipped' if feature.policy == 'clip' else 'out_of_range'}:{feature.name}"
 
 
 def joined_flag_texts(rows: Iterable[Iterable[str]]) -> list[str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.errors import InvalidDocument
+from contracts.errors import InvalidDocument, first_line
 from contracts.reference import CategoryReference, ColumnReference, Reference
 
 
@@ -37,7 +37,7 @@ class ReferenceSample:
             )
         except (OSError, pl.exceptions.PolarsError) as err:
             raise InvalidDocument(
-                f"{self.path}: expected held-out rows in Parquet, got {str(err).splitlines()[0]}",
+                f"{self.path}: expected held-out rows in Parquet, got {first_line(err)}",
                 remedy="fetch the version again: slipway pull",
             ) from err
 

@@ -29,4 +29,7 @@ UrlOption = Annotated[str, typer.Option(help="URL of the service.")]
 KeyOption = Annotated[str, typer.Option(help="API key, if the service requires one.")]
 LastOption = Annotated[str, typer.Option(help="Length of the window before --end: 30m, 24h, 7d.")]
 StartOption = Annotated[str, typer.Option(help="Start of the window, RFC 3339; overrides --last.")]
+ScoredOption = Annotated[
+    str, typer.Option(help="Read an output of `slipway score` instead of the traffic log.")
+]
 EndOption = Annotated[str, typer.Option(help="End of the window, RFC 3339; default: now.")]

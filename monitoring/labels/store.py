@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.errors import InvalidDocument
+from contracts.errors import InvalidDocument, first_line
 from contracts.labels import Label, parse_truth
 from contracts.names import Layout
 from monitoring.traffic.compaction_manifest import (
@@ -101,7 +101,7 @@ def read_compacted_labels(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as err:
         raise InvalidDocument(
-            f"{path}: expected the labels that compaction wrote, got {str(err).splitlines()[0]}",
+            f"{path}: expected the labels that compaction wrote, got {first_line(err)}",
             remedy="restore the file, or remove it from compacted.json and add its labels again",
         ) from err
 

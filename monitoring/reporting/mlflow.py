@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from contracts.errors import PlatformError
+from contracts.errors import PlatformError, first_line
 
 ARTIFACT_FOLDER = "monitoring"
 
@@ -23,6 +23,6 @@ def log_to_run(tracking_uri: str, run_id: str, files: list[Path]) -> None:
             client.log_artifact(run_id, str(path), ARTIFACT_FOLDER)
     except (MlflowException, OSError) as err:
         raise PlatformError(
-            f"run {run_id}: expected to log {files[-1]}, got {str(err).splitlines()[0]}",
+            f"run {run_id}: expected to log {files[-1]}, got {first_line(err)}",
             remedy="the verdict is on disk; judge the window again when the server answers",
         ) from err

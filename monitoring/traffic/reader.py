@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import polars as pl
 
 from contracts.compaction import CompactionManifest
+from contracts.errors import first_line
 from contracts.names import Layout
 from contracts.times import utc_text
 from monitoring.traffic.compaction_manifest import (
@@ -148,7 +149,7 @@ def _from_parquet(
         try:
             table = _read_table(folder / name, projection, prediction_id)
         except (OSError, pl.exceptions.PolarsError) as err:
-            stats.torn_files.append(f"{folder / name}: {str(err).splitlines()[0]}")
+            stats.torn_files.append(f"{folder / name}: {first_line(err)}")
             continue
         table = _of_version(_in_window(table, window), window, stats)
         if len(table):

@@ -51,15 +51,34 @@ def scored_window(layout: Layout, name: str, output: Path) -> ScoredWindow:
         InvalidDocument: its manifest was cut or edited.
 
     """
-    folder = _details(output)
-    path = folder / SCORED_FILE
-    scored = ScoredOutput.read(path.read_bytes(), str(path))
-    again = f"slipway score {name} {scored.input} {output}"
+    here, scored = _opened(layout, output)
     if scored.model != name:
         raise InvalidData(
             f"{output}: expected predictions of {name!r}, got those of {scored.model!r}",
             remedy=f"slipway monitor {scored.model} --scored {output}",
         )
+    start = parse_utc(scored.started_at)
+    return ScoredWindow(here, scored.version, start, start + WINDOW_LENGTH)
+
+
+def scored_layout(layout: Layout, output: Path) -> ScoredLayout:
+    """The layout in which the records of an output are the traffic of its model.
+
+    Raises:
+        NotFoundHere: there is no output of `slipway score`.
+        InvalidData: it is not finished, or has no records of traffic.
+        InvalidDocument: its manifest was cut or edited.
+
+    """
+    return _opened(layout, output)[0]
+
+
+def _opened(layout: Layout, output: Path) -> tuple[ScoredLayout, ScoredOutput]:
+    """An output that is finished and has records of traffic."""
+    folder = _details(output)
+    path = folder / SCORED_FILE
+    scored = ScoredOutput.read(path.read_bytes(), str(path))
+    again = f"slipway score {scored.model} {scored.input} {output}"
     if not scored.finished_at:
         raise InvalidData(f"{output}: the scoring of it was not finished", remedy=again)
     if not scored.with_traffic:
@@ -67,9 +86,7 @@ def scored_window(layout: Layout, name: str, output: Path) -> ScoredWindow:
             f"{output}: expected records of traffic, got none: it was scored with --no-traffic",
             remedy=f"{again} --overwrite",
         )
-    start = parse_utc(scored.started_at)
-    here = ScoredLayout(layout.var, folder)
-    return ScoredWindow(here, scored.version, start, start + WINDOW_LENGTH)
+    return ScoredLayout(layout.var, folder), scored
 
 
 def _details(output: Path) -> Path:

@@ -46,7 +46,7 @@ def our_errors(uri: str) -> Iterator[None]:
 
 def translated(err: Any, uri: str) -> PlatformError:
     """Our error for an `MlflowException` of the client for the server `uri`."""
-    text = str(err.message).splitlines()[0]
+    text = next(iter(str(err.message).splitlines()), type(err).__name__)
     if err.error_code in MISSING_CODES:
         return NotRegistered(f"registry: {text}", remedy="slipway versions")
     if OLD_SCHEMA_TEXT in text:

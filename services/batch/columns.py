@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contracts.schema import FLOAT32_MAX, MISSING_CODE, UNSEEN_CODE, Feature, normalized
+from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, normalized
+from services.inference.number_columns import RowMask, check_numbers, either
 from services.inference.text_values import (
     BOOLEANS,
     MAX_NUMBER_CHARS,
@@ -24,14 +25,11 @@ from services.inference.text_values import (
     value_of_text,
 )
 
-RowMask = NDArray[np.bool_]
 ValueForm = Literal["plain", "text", "json"]
 """What a column holds: values of its type, texts of a CSV file, or the JSON of values of several
 types."""
 FORM = b"slipway.form"
 """The key of a column's form in the metadata of its Arrow field; without it the form is plain."""
-MAX_EXACT_INTEGER = float(2**53)
-"""Integers from here on are rounded as float64, so only the row decoder compares them."""
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _MISSING = pa.array(sorted(MISSING_TEXTS))
 _TRUE = pa.array([text for text, value in BOOLEANS.items() if value])
@@ -52,13 +50,6 @@ class CheckedColumn:
     doubtful: RowMask | None
     logged: Callable[[], Any]
     flagged: RowMask | None = None
-
-
-def flag_of(feature: Feature) -> str:
-    """The flag that a feature's policy may give: such as `clipped:age` or `unseen:city`."""
-    if feature.is_category:
-        return f"unseen:{feature.name}"
-    return f"{'clipped' if feature.policy == 'clip' else 'out_of_range'}:{feature.name}"
 
 
 def form_of(field: Any) -> ValueForm:
@@ -121,51 +112,13 @@ def _numbers(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
         return _all_doubtful(len(array))
     values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
     is_exact = form == "plain" and not pa.types.is_integer(array.type)
-    odd = _either(odd, _inexact(feature, values, is_exact=is_exact))
-    in_range = (values >= feature.low) & (values <= feature.high)
-    accepted, outside = in_range, None
-    if feature.policy != "reject" and not in_range.all():
-        outside = ~in_range & (np.abs(values) <= FLOAT32_MAX)
-        accepted = in_range | outside
-        if feature.policy == "clip":
-            values = _clipped(feature, values, outside)
-    if feature.nullable and not accepted.all():
-        accepted = accepted | np.isnan(values)
-    if odd is not None:
-        accepted = accepted & ~odd
-    if feature.type == "int":
-        # The row decoder makes an integer of a negative zero, which has no sign.
-        values = values + 0.0
+    checked = check_numbers(feature, values, is_exact=is_exact)
     return CheckedColumn(
-        values,
-        None if accepted.all() else ~accepted,
-        lambda: pa.array(values, from_pandas=True),
-        outside,
+        checked.values,
+        either(checked.doubtful, odd),
+        lambda: pa.array(checked.values, from_pandas=True),
+        checked.outside,
     )
-
-
-def _inexact(feature: Feature, values: NDArray[np.float64], *, is_exact: bool) -> RowMask | None:
-    """Numbers that are not whole, for an integer, and integers that float64 may have rounded."""
-    odd: RowMask | None = None
-    if feature.type == "int":
-        odd = ~(np.isnan(values) | (values == np.trunc(values)))
-    if not is_exact:
-        huge = np.abs(values) >= MAX_EXACT_INTEGER
-        odd = _either(odd, huge if huge.any() else None)
-    return odd
-
-
-def _either(first: RowMask | None, second: RowMask | None) -> RowMask | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first | second
-
-
-def _clipped(
-    feature: Feature, values: NDArray[np.float64], outside: RowMask
-) -> NDArray[np.float64]:
-    bounds = np.clip(values, feature.low, feature.high)
-    return np.where(outside, np.trunc(bounds) if feature.type == "int" else bounds, values)
 
 
 def _numbers_of_texts(array: Any) -> tuple[Any, RowMask | None]:

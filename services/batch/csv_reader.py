@@ -65,13 +65,20 @@ def _header(block: bytes, file: InputFile) -> tuple[list[str], bytes]:
     block = block.lstrip(b"\r\n")
     end = first_record_end(block, QUOTE)
     try:
-        names = next(csv.reader(io.StringIO(block[:end].decode(), newline="")), [])
+        records = [
+            each for each in csv.reader(io.StringIO(block[:end].decode(), newline="")) if each
+        ]
     except (UnicodeDecodeError, csv.Error) as err:
         raise InvalidData(
             f"{file.location}: expected a line of names in UTF-8, got {err}",
             remedy="write the file in UTF-8",
         ) from err
-    return names, block[end:]
+    if len(records) > 1:
+        raise InvalidData(
+            f"{file.location}: expected lines that end with LF or CRLF, got CR alone",
+            remedy=f"tr '\\r' '\\n' < {file.location} > fixed.csv",
+        )
+    return (records[0] if records else []), block[end:]
 
 
 def _parsed(block: bytes, columns: _Columns, start: int, batch_rows: int) -> Iterator[_Parsed]:
@@ -86,19 +93,13 @@ def _parsed(block: bytes, columns: _Columns, start: int, batch_rows: int) -> Ite
 
 def _table(block: bytes, columns: _Columns) -> pa.Table | None:
     """A block as a table of texts; None if a line is no row of it."""
-    odd_lines: list[arrow_csv.InvalidRow] = []
-
-    def note(line: arrow_csv.InvalidRow) -> str:
-        odd_lines.append(line)
-        return "skip"
-
     if not columns.read or len(set(columns.all)) < len(columns.all):
         return None
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(block),
             arrow_csv.ReadOptions(column_names=columns.all, block_size=max(len(block), 1)),
-            arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            arrow_csv.ParseOptions(newlines_in_values=True),
             arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(columns.all, pa.string()),
                 include_columns=columns.read,
@@ -107,7 +108,7 @@ def _table(block: bytes, columns: _Columns) -> pa.Table | None:
         )
     except pa.ArrowInvalid:
         return None
-    return None if odd_lines else table.cast(_schema(columns))
+    return table.cast(_schema(columns))
 
 
 def _row_by_row(block: bytes, columns: _Columns, start: int) -> _Parsed:

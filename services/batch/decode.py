@@ -14,13 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contracts.errors import InvalidData
+from contracts.flags import flag_of
 from contracts.schema import Feature, Schema, normalized
 from services.batch.columns import (
     CheckedColumn,
-    RowMask,
     ValueForm,
     checked_column,
-    flag_of,
     form_of,
     plain_array,
     values_as_json,
@@ -28,6 +27,7 @@ from services.batch.columns import (
 from services.faults import Fault
 from services.inference.decode import Decoder, encode_lines
 from services.inference.json_body import repeated
+from services.inference.number_columns import RowMask
 from services.inference.row_types import valid_row_struct
 from services.inference.rows import Matrix
 

@@ -58,7 +58,7 @@ class WantedColumns:
         """The names of the columns to read, of those that a file has.
 
         Raises:
-            InvalidData: a feature or a kept column is not there.
+            InvalidData: a feature or a kept column is not there, or there twice.
 
         """
         try:
@@ -66,6 +66,12 @@ class WantedColumns:
         except InvalidData as err:
             raise InvalidData(f"{location}: {err.what}", remedy=err.remedy) from err
         for name in self.keep:
+            if found.count(name) > 1:
+                raise InvalidData(
+                    f"{location}: column {name!r}: expected it once, since it is kept, got it "
+                    f"{found.count(name)} times",
+                    remedy="rename or remove the others",
+                )
             if name not in found:
                 raise InvalidData(
                     f"{location}: column {name!r}: expected it, since it is kept, got no such "

@@ -21,8 +21,8 @@ SUFFIXES: Mapping[str, FileFormat] = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
 }
-COMPRESSIONS = (".gz", ".zst", ".bz2")
-"""Suffixes of compressed CSV and JSON lines files."""
+COMPRESSIONS: Mapping[str, str] = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+"""Suffixes of compressed CSV and JSON lines files, and what Arrow calls the compression."""
 HIDDEN = ("_", ".")
 """Files and folders with these prefixes are not data: markers, checksums, temporary files."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -45,7 +45,7 @@ def input_files(storage: Storage, text: str) -> list[InputFile]:
 
     Raises:
         NotFoundHere: there is nothing, or no file.
-        InvalidData: a file is neither Parquet nor CSV nor JSON lines.
+        InvalidData: a file is neither Parquet nor CSV nor JSON lines, or the input is no file.
 
     """
     info = storage.info(storage.root)
@@ -53,6 +53,11 @@ def input_files(storage: Storage, text: str) -> list[InputFile]:
         return [input_file(info.path, storage.root.rpartition("/")[2], info.size)]
     if info.type == fs.FileType.NotFound:
         raise not_found(text)
+    if info.type != fs.FileType.Directory:
+        raise InvalidData(
+            f"{text}: expected a file or a folder, got a pipe, a socket or a device",
+            remedy="write its contents to a file first",
+        )
     found = [
         input_file(each.path, path, each.size)
         for each in storage.listed(storage.root)
@@ -64,11 +69,17 @@ def input_files(storage: Storage, text: str) -> list[InputFile]:
 
 
 def format_of(path: str) -> FileFormat | None:
-    """The format that a path's suffix names."""
+    """The format that a path's suffix names; None for another one, and for compressed Parquet."""
     name = path.rpartition("/")[2]
-    for compression in COMPRESSIONS:
-        name = name.removesuffix(compression)
-    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+    suffix = next((each for each in COMPRESSIONS if name.endswith(each)), "")
+    name = name.removesuffix(suffix)
+    kind = next((kind for end, kind in SUFFIXES.items() if name.endswith(end)), None)
+    return None if suffix and kind == "parquet" else kind
+
+
+def compression_of(path: str) -> str | None:
+    """The compression that a path's suffix names, as Arrow calls it."""
+    return next((name for end, name in COMPRESSIONS.items() if path.endswith(end)), None)
 
 
 def row_source(storage: Storage, file: InputFile) -> RowSource:
@@ -77,13 +88,24 @@ def row_source(storage: Storage, file: InputFile) -> RowSource:
     The fingerprint hashes the size, the beginning and the end of the file (a Parquet file has the
     places and statistics of its columns there). So the same name with other contents, such as
     tomorrow's file, gives other ids.
+
+    Raises:
+        InvalidData: the file was removed meanwhile.
+        StorageUnreachable: it cannot be read.
+
     """
     fingerprint = blake2b(b"%d\n" % file.size_bytes, digest_size=16)
-    with asking(file.location), storage.filesystem.open_input_file(file.location) as stream:
-        fingerprint.update(stream.read(FINGERPRINT_BYTES))
-        if file.size_bytes > FINGERPRINT_BYTES:
-            stream.seek(max(FINGERPRINT_BYTES, file.size_bytes - FINGERPRINT_BYTES))
+    try:
+        with asking(file.location), storage.filesystem.open_input_file(file.location) as stream:
             fingerprint.update(stream.read(FINGERPRINT_BYTES))
+            if file.size_bytes > FINGERPRINT_BYTES:
+                stream.seek(max(FINGERPRINT_BYTES, file.size_bytes - FINGERPRINT_BYTES))
+                fingerprint.update(stream.read(FINGERPRINT_BYTES))
+    except FileNotFoundError as err:
+        raise InvalidData(
+            f"{file.location}: it was removed after this run had listed the input",
+            remedy="run the command again: the files that are finished are skipped",
+        ) from err
     return RowSource(file.path, fingerprint.hexdigest())
 
 

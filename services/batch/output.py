@@ -12,7 +12,7 @@ from contracts.compaction import COMPACTION_FILE, CompactionManifest
 from contracts.errors import InvalidDocument, InvalidUsage, PlatformError
 from contracts.files import TEMPORARY_PREFIX, try_lock
 from contracts.scored_output import SCORED_FILE, TRAFFIC_FOLDER, ScoredFile, ScoredOutput
-from services.batch.input_files import FileFormat, InputFile, format_of
+from services.batch.input_files import FileFormat, InputFile, compression_of, format_of
 from services.batch.storage import Storage
 
 PREDICTIONS = "predictions"
@@ -71,10 +71,15 @@ def output_paths(
     """Where an output goes; its format is the wanted one, or that of its suffix, or Parquet.
 
     Raises:
-        InvalidUsage: a folder of input for one file of output, or output within the input.
+        InvalidUsage: a folder of input for one file of output, or a file of no format.
 
     """
     named = format_of(text)
+    if named is None and compression_of(text):
+        raise InvalidUsage(
+            f"{text}: expected .csv or .jsonl before the suffix of the compression",
+            remedy="Parquet is compressed already: leave the suffix out",
+        )
     if named is not None and not is_file:
         raise InvalidUsage(
             f"{text}: expected a folder for the {len(files)} files of the input, got one file",
@@ -89,18 +94,62 @@ def output_paths(
 
 
 def check_apart(inputs: Storage, outputs: Storage) -> None:
-    """Refuse an output within the input: a second run would score what the first one wrote.
+    """Refuse an output within the input, and an input within the output.
+
+    A second run would score what the first one wrote, or remove its own input.
 
     Raises:
-        InvalidUsage: it is there.
+        InvalidUsage: one is within the other.
 
     """
-    same_place = inputs.is_local == outputs.is_local
-    if same_place and f"{outputs.root}/".startswith(f"{inputs.root}/"):
+    if inputs.is_local != outputs.is_local:
+        return
+    source, target = (f"{_real(each)}/" for each in (inputs, outputs))
+    if target.startswith(source):
         raise InvalidUsage(
             f"{outputs.root}: expected an output outside of the input, got one within the input",
             remedy="choose a folder next to it",
         )
+    if source.startswith(target):
+        raise InvalidUsage(
+            f"{outputs.root}: expected an output that does not hold the input, got a folder with "
+            f"{inputs.root}",
+            remedy="choose a folder next to it",
+        )
+
+
+def check_places(paths: OutputPaths, files: Sequence[InputFile]) -> None:
+    """Refuse files of input whose predictions or rejected rows would have one name.
+
+    With Parquet, `a.csv` and `a.csv.parquet` both give `predictions/a.csv.parquet`.
+
+    Raises:
+        InvalidUsage: naming two of them.
+
+    """
+    if paths.single:
+        return
+    taken: dict[str, InputFile] = {}
+    for file in files:
+        for path in (paths.predictions(file), paths.rejected(file)):
+            if (other := taken.setdefault(path, file)) is not file:
+                raise _same_name(other, file, path)
+    for path, file in taken.items():
+        for folder in map(str, Path(path).parents):
+            if (other := taken.get(folder, file)) is not file:
+                raise _same_name(other, file, folder)
+
+
+def _same_name(first: InputFile, second: InputFile, path: str) -> InvalidUsage:
+    return InvalidUsage(
+        f"{first.path} and {second.path}: expected outputs of different names, got {path} for both",
+        remedy="rename one of them, or score them into two outputs",
+    )
+
+
+def _real(storage: Storage) -> str:
+    """The root without symbolic links."""
+    return str(Path(storage.root).resolve()) if storage.is_local else storage.root
 
 
 def check_kept(keep: Sequence[str], names: Sequence[str]) -> None:

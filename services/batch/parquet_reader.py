@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from services.batch.file_batches import FileBatch, WantedColumns, with_kept, with_partitions
@@ -36,6 +37,7 @@ def parquet_batches(
         start = 0
         batches = opened.iter_batches(wanted.batch_rows, columns=here, use_threads=True)
         for batch in batches:
+            _check_dictionaries(batch)
             stop = start + batch.num_rows
             complete = with_kept(wanted, with_partitions(file, wanted, _top_level(batch, here)))
             yield FileBatch(complete, np.arange(start, stop), {}, stop / max(n_rows, 1))
@@ -53,6 +55,24 @@ def parquet_rows(storage: Storage, file: InputFile) -> int:
     """The number of rows of a Parquet file, from its footer."""
     with storage.filesystem.open_input_file(file.location) as stream:
         return int(pq.read_metadata(stream).num_rows)
+
+
+def _check_dictionaries(batch: pa.RecordBatch) -> None:
+    """Refuse an index beyond its dictionary, which Arrow reads from a damaged file as it is.
+
+    Raises:
+        pa.ArrowInvalid: there is one.
+
+    """
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            ends = pc.min_max(column.indices)
+            low, high = ends["min"].as_py(), ends["max"].as_py()
+            if high is not None and not 0 <= low <= high < len(column.dictionary):
+                raise pa.ArrowInvalid(
+                    f"column {name!r}: expected indices below {len(column.dictionary)}, "
+                    f"got {low} to {high}"
+                )
 
 
 def _top_level(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:

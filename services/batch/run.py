@@ -25,14 +25,14 @@ from services.batch.output import (
     begin_output,
     check_apart,
     check_kept,
+    check_places,
     end_output,
     finished_file,
     output_lock,
     output_paths,
 )
-from services.batch.parquet_reader import parquet_rows
 from services.batch.progress import ScoringProgress, ShowProgress
-from services.batch.readers import read_file
+from services.batch.readers import read_file, total_rows
 from services.batch.row_ids import RowSource
 from services.batch.scorer import RecordBatchScorer, ScoredBatch
 from services.batch.storage import Storage, open_storage
@@ -103,6 +103,7 @@ def score_files(
     is_file = len(files) == 1 and files[0].location == inputs.root
     check_apart(inputs, outputs)
     paths = output_paths(outputs, options.output, options.format, files, is_file=is_file)
+    check_places(paths, files)
     check_kept(options.keep, prediction_names(load_manifest(directory, pointer)))
     n_threads = options.n_threads or len(os.sched_getaffinity(0))
     with output_lock(paths):
@@ -114,7 +115,7 @@ def score_files(
             schema = scorer.served.manifest.schema
             progress = ScoringProgress(len(files), sum(file.size_bytes for file in files))
             if options.max_rejected is not None:
-                progress.total_rows = _total_rows(inputs, files)
+                progress.total_rows = total_rows(inputs, files)
             run = _Run(
                 inputs,
                 paths,
@@ -156,6 +157,7 @@ def _score_all(run: _Run, files: Sequence[InputFile]) -> None:
             else:
                 run.progress.skipped_rows += record.rows
                 run.progress.rejected += record.rejected
+                _check_rejected(run, is_whole=_is_last(run))
             run.done.append(record)
             run.progress.finished_files += 1
             run.progress.finished_bytes += file.size_bytes
@@ -192,7 +194,7 @@ def _score_file(
             run.report(run.progress)
             _check_rejected(run, is_whole=False)
         written.finish()
-        _check_rejected(run, is_whole=run.progress.finished_files + 1 == run.progress.n_files)
+        _check_rejected(run, is_whole=_is_last(run))
     except BaseException:
         written.discard()
         raise
@@ -219,6 +221,11 @@ def _in_order(
             scores.cancel()
 
 
+def _is_last(run: _Run) -> bool:
+    """Whether the file at hand is the last one."""
+    return run.progress.finished_files + 1 == run.progress.n_files
+
+
 def _check_rejected(run: _Run, *, is_whole: bool) -> None:
     """Stop if more rows are rejected than allowed, whatever the remaining rows are like.
 
@@ -241,10 +248,3 @@ def _check_rejected(run: _Run, *, is_whole: bool) -> None:
             remedy="see what is wrong with them in rejected/ of the files that were finished, or "
             "score without --max-rejected to see all",
         )
-
-
-def _total_rows(inputs: Storage, files: Sequence[InputFile]) -> int | None:
-    """The rows of all files, if that can be known without reading them."""
-    if any(file.format != "parquet" for file in files):
-        return None
-    return sum(parquet_rows(inputs, file) for file in files)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from contracts.errors import InvalidUsage, NotFoundHere, PlatformError
+from contracts.errors import InvalidUsage, NotFoundHere, PlatformError, first_line
 from contracts.files import FILE_MODE, flush, make_folder, temporary_path, unwritable
 
 S3 = "s3://"
@@ -73,12 +73,12 @@ class Storage:
         """A path in a folder for a file that is still being written."""
         return f"{folder}/{temporary_path(Path(folder)).name}"
 
-    def open_new(self, path: str) -> Any:
-        """A stream to a new file; makes its folder."""
+    def open_new(self, path: str, compression: str | None = None) -> Any:
+        """A stream to a new file, compressed with `gzip`, `zstd` or `bz2`; makes its folder."""
         if self.is_local:
             make_folder(Path(path).parent)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE))
-        return self.filesystem.open_output_stream(path, compression=None)
+        return self.filesystem.open_output_stream(path, compression=compression)
 
     def put_in_place(self, temporary: str, path: str) -> None:
         """Give a written file its name; whoever looks sees all of it or nothing."""
@@ -126,7 +126,15 @@ def open_storage(text: str, environ: Mapping[str, str] = os.environ) -> Storage:
         raise InvalidUsage(
             f"{text}: expected a path or {S3}bucket/path", remedy="copy the files to one of them"
         )
-    return Storage(fs.LocalFileSystem(), str(Path(text).absolute()), is_local=True)
+    return Storage(fs.LocalFileSystem(), str(_named_path(text)), is_local=True)
+
+
+def _named_path(text: str) -> Path:
+    """An absolute path without `..`, whose last part is as typed: ids depend on the file's name."""
+    path = Path(text)
+    if path.name in ("", ".."):
+        return path.resolve()
+    return path.parent.resolve() / path.name
 
 
 def _s3(environ: Mapping[str, str]) -> Any:
@@ -160,7 +168,7 @@ def asking(path: str) -> Iterator[None]:
         raise
     except (OSError, pa.ArrowException) as err:
         raise StorageUnreachable(
-            f"{path}: expected to be read, got {str(err).splitlines()[0][:300]}",
+            f"{path}: expected to be read, got {first_line(err)[:300]}",
             remedy=f"check the path, its rights, the credentials AWS_..., and {ENDPOINTS[0]}",
         ) from err
 
@@ -176,7 +184,7 @@ def writing(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as err:
-        reason = getattr(err, "strerror", None) or str(err).splitlines()[0][:300]
+        reason = getattr(err, "strerror", None) or first_line(err)[:300]
         raise unwritable(Path(path), reason) from err
 
 

@@ -13,8 +13,8 @@ from contracts.decision_rule import DecisionRule
 from contracts.flags import joined_flag_texts
 from contracts.manifest import Manifest
 from contracts.schema import Violation
-from services.batch.columns import RowMask
 from services.inference.loader import ServedModel
+from services.inference.number_columns import RowMask
 
 REJECTED_SCHEMA = pa.schema(
     [

@@ -7,7 +7,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from contracts.errors import InvalidData
-from services.batch.input_files import COMPRESSIONS, InputFile
+from services.batch.input_files import InputFile, compression_of
 from services.batch.storage import Storage
 
 TEXT_BLOCK_BYTES = 4_194_304
@@ -27,9 +27,9 @@ class LineStream:
         self._quote = quote
         self._raw = storage.filesystem.open_input_file(file.location)
         self._stream: Any = self._raw
-        if file.path.endswith(COMPRESSIONS):
-            codec = pa.Codec.detect(file.path)
-            self._stream = pa.CompressedInputStream(self._raw, codec.name)
+        compression = compression_of(file.path)
+        if compression:
+            self._stream = pa.CompressedInputStream(self._raw, compression)
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
-from services.batch.input_files import FileFormat
+from services.batch.input_files import FileFormat, compression_of
 from services.batch.json_lines import encoded_lines
 from services.batch.storage import Storage, writing
 
@@ -113,7 +113,7 @@ class UnfinishedFile:
         """Write a `pyarrow.RecordBatch`; the first one, which may be empty, gives the columns."""
         with writing(self.path):
             if self._writer is None:
-                self._stream = self._storage.open_new(self._temporary)
+                self._stream = self._storage.open_new(self._temporary, compression_of(self.path))
                 self._writer = MAKE_WRITER[self._kind](self._stream, batch.schema)
             if batch.num_rows:
                 self._writer.write(batch)

@@ -12,9 +12,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.flags import flag_of
 from contracts.onnx_session import FLOAT32
-from contracts.schema import FLOAT32_MAX, MISSING_CODE, UNSEEN_CODE, Feature, Schema, normalized
+from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, Schema, normalized
 from services.inference.decode import encode_lines
+from services.inference.number_columns import check_numbers
 from services.inference.row_types import valid_row_struct
 from services.inference.rows import NO_FLAGS, Rows
 
@@ -23,8 +25,6 @@ FeatureColumn = NDArray[Any] | list[str]
 a category as its index; or the strings of a category."""
 FeatureColumns = Mapping[str, FeatureColumn]
 """FeatureColumns by the name of their feature, all of one length."""
-MAX_EXACT = 2.0**53
-"""Whole numbers beyond it are not all float64."""
 MIN_COLUMN_ROWS = 8
 """Fewer rows are read faster one by one."""
 
@@ -97,43 +97,30 @@ class ColumnDecoder:
 
 def _read(feature: Feature, column: NDArray[Any]) -> _Accepted | None:
     """A column of a number, float or int."""
-    numbers = column.astype(np.float64)
-    missing = np.isnan(numbers)
-    if column.dtype.kind == "b" or (missing.any() and not feature.nullable):
+    if column.dtype.kind == "b":
         return None
-    if feature.type == "int" or column.dtype.kind != "f":
-        whole = _whole(column, numbers, missing)
-        if whole is None:
-            return None
-        column = whole
-        numbers = np.where(missing, np.nan, whole)  # -0.0 is the integer 0
-    values: list[Any] = column.tolist()
+    is_whole = feature.type == "int" or column.dtype.kind != "f"
+    numbers = column.astype(np.float64)
+    checked = check_numbers(feature, numbers, is_exact=not is_whole)
+    if checked.doubtful is not None:
+        return None
+    missing = np.isnan(numbers)
+    logged: NDArray[Any] = checked.values
+    if feature.type == "int":
+        logged = np.where(missing, 0, logged).astype(np.int64)
+    elif is_whole:
+        logged = column
+    values: list[Any] = logged.tolist()
     if missing.any():
         _replace(values, missing, [None] * len(values))
-    outside = ~((numbers >= feature.low) & (numbers <= feature.high)) & ~missing
-    if not outside.any():
-        return _Accepted(values, numbers)
-    if feature.policy == "reject" or (np.abs(numbers[outside]) > FLOAT32_MAX).any():
-        return None
-    if feature.policy == "flag":
-        return _Accepted(values, numbers, (f"out_of_range:{feature.name}", outside))
-    bounds = [_bound(feature, is_low=number < feature.low) for number in numbers[outside].tolist()]
-    _replace(values, outside, bounds)
-    numbers[outside] = bounds
-    return _Accepted(values, numbers, (f"clipped:{feature.name}", outside))
-
-
-def _whole(
-    column: NDArray[Any], numbers: NDArray[np.float64], missing: NDArray[np.bool_]
-) -> NDArray[np.int64] | None:
-    """A column as integers, 0 where one is missing; None if a number is none, or not exact."""
-    if (np.abs(numbers) >= MAX_EXACT).any():
-        return None
-    if column.dtype.kind == "f":
-        column = np.where(missing, 0, numbers)
-        if (column != np.trunc(column)).any():
-            return None
-    return column.astype(np.int64)
+    if checked.outside is None:
+        return _Accepted(values, checked.values)
+    if feature.type != "int" and feature.policy == "clip":
+        # A bound is logged as the schema has it: 1 or 1.0.
+        is_low = numbers[checked.outside] < feature.low
+        bounds = [feature.low if low else feature.high for low in is_low.tolist()]
+        _replace(values, checked.outside, bounds)
+    return _Accepted(values, checked.values, (flag_of(feature), checked.outside))
 
 
 def _read_booleans(feature: Feature, column: NDArray[Any]) -> _Accepted | None:
@@ -172,7 +159,7 @@ class _Categories:
             return _Accepted(column, numbers)
         if self._feature.policy == "reject":
             return None
-        return _Accepted(column, numbers, (f"unseen:{self._feature.name}", unseen))
+        return _Accepted(column, numbers, (flag_of(self._feature), unseen))
 
     def _indices(self, column: NDArray[Any]) -> _Accepted | None:
         numbers = column.astype(np.float64)
@@ -183,11 +170,6 @@ class _Categories:
         if not is_known.all():
             return None
         return _Accepted(self._by_code[numbers.astype(np.intp)].tolist(), numbers + 0.0)
-
-
-def _bound(feature: Feature, *, is_low: bool) -> float:
-    bound = feature.low if is_low else feature.high
-    return int(bound) if feature.type == "int" else bound
 
 
 def _replace(values: list[Any], where: NDArray[np.bool_], others: Iterable[Any]) -> None:

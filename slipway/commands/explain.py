@@ -1,11 +1,12 @@
 """`slipway explain`: the model, the data and the promotion behind a prediction."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slipway import context, output, tables
-from slipway.options import MONITOR, JsonOption
+from slipway.options import MONITOR, JsonOption, ScoredOption
 
 if TYPE_CHECKING:
     from contracts.traffic import TrafficRecord
@@ -25,13 +26,18 @@ def explain_command(
     contributions: Annotated[
         bool, typer.Option("--contributions", help="Show what each feature contributed.")
     ] = False,
+    scored: ScoredOption = "",
     json: JsonOption = False,
 ) -> None:
     """Trace a prediction back to its model, its run and its training data."""
     from monitoring.traffic.lookup import find_prediction
+    from monitoring.traffic.scored import scored_layout
     from registry.lineage import lineage
 
-    record = find_prediction(context.layout(), prediction)
+    layout = context.layout()
+    if scored:
+        layout = scored_layout(layout, Path(scored))
+    record = find_prediction(layout, prediction)
     origin = lineage(context.store(), record.model, record.version, record.time)
     explanation = _explanation(record) if contributions else None
     if json:

@@ -6,15 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contracts.errors import InvalidUsage
 from slipway import context, output, tables
 from slipway.durations import time_range
-from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
+from slipway.options import (
+    MONITOR,
+    EndOption,
+    JsonOption,
+    LastOption,
+    ModelArgument,
+    ScoredOption,
+    StartOption,
+)
 
 if TYPE_CHECKING:
     from contracts.replay import Replay
 
 app = typer.Typer()
 
+DEFAULT_LAST = "7d"
 MAX_SHOWN_EXAMPLES = 5
 """Predictions in the table of largest changes."""
 
@@ -27,7 +37,7 @@ def replay_command(
     version: Annotated[
         int | None, typer.Option(help="Version to replay; default: the newest.")
     ] = None,
-    last: LastOption = "7d",
+    last: LastOption = DEFAULT_LAST,
     start: StartOption = "",
     end: EndOption = "",
     answered_by: Annotated[
@@ -38,24 +48,48 @@ def replay_command(
         list[str] | None,
         typer.Option(help="Break flips down by this feature; default: those of the recipe."),
     ] = None,
+    scored: ScoredOption = "",
     json: JsonOption = False,
 ) -> None:
     """Send logged traffic through a version: flipped decisions, score shifts, examples."""
     from monitoring.baseline import find_baseline
     from monitoring.replay.page import write_replay
     from monitoring.replay.run import ReplayRequest, replay
+    from monitoring.traffic.scored import scored_window
     from monitoring.traffic.window import TimeWindow
 
-    now, store = datetime.now(UTC), context.store()
-    window = TimeWindow(model, answered_by, *time_range(last, start, end, now))
+    now, store, layout = datetime.now(UTC), context.store(), context.layout()
+    if scored:
+        _check_no_range(scored, last, start, end)
+        output_window = scored_window(layout, model, Path(scored))
+        layout = output_window.layout
+        window = TimeWindow(model, answered_by, output_window.start, output_window.end)
+    else:
+        window = TimeWindow(model, answered_by, *time_range(last, start, end, now))
     target = store.versions.newest(model).version if version is None else version
     baseline = find_baseline(store, context.layout(), model, target)
-    document = replay(context.layout(), baseline, ReplayRequest(window, limit, segment), now=now)
+    document = replay(layout, baseline, ReplayRequest(window, limit, segment), now=now)
     page = write_replay(context.layout(), document)[1]
     if json:
         output.as_json(document)
     else:
         _show_replay(document, page)
+
+
+def _check_no_range(scored: str, last: str, start: str, end: str) -> None:
+    """Refuse a range of time for a scored output: all its predictions have one time.
+
+    Raises:
+        InvalidUsage: naming an option of the range.
+
+    """
+    given = {"--start": start, "--end": end, "--last": last if last != DEFAULT_LAST else ""}
+    for option, value in given.items():
+        if value:
+            raise InvalidUsage(
+                f"--scored {scored}: expected no {option} with it: an output is one window",
+                remedy=f"leave out {option}",
+            )
 
 
 def _show_replay(document: "Replay", page: Path) -> None:

@@ -1,4 +1,4 @@
-"""`slipway score` and `slipway monitor --scored`, as a person types them."""
+"""`slipway score`, and commands that read its output with `--scored`, as a person types them."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import InvalidUsage, PlatformError, TooManyRejected
+from contracts.errors import InvalidUsage, NotRegistered, PlatformError, TooManyRejected
 from slipway.app import run_command_line
 from tests import tiny
 from tests.conftest import working_in
@@ -46,6 +46,16 @@ def test_a_scored_file_is_a_window_for_the_monitor(
         assert (code, usual["window"]["rows"], usual["version"]) == (0, 3000, done["version"])
         assert not [f["column"] for f in usual["findings"] if f["drifted"]], usual["sentence"]
         assert usual["performance"]["labels"] == 500
+
+        code, found = run("explain", ids[7], "--scored", "usual", capsys=capsys)
+        assert (code, found["prediction"]["prediction_id"]) == (0, ids[7])
+        assert found["prediction"]["version"] == found["lineage"]["version"] == done["version"]
+        code, again = run("replay", "tiny", "--scored", "usual", capsys=capsys)
+        assert (code, again["replayed"], again["flips"]["flips"]) == (0, 3000, 0)
+        assert again["reproduction"]["identical"] == again["reproduction"]["rows"] == 3000
+        assert run("explain", ids[7], capsys=capsys)[0] == NotRegistered.exit_code
+        words = ["replay", "tiny", "--scored", "usual", "--last", "1d"]
+        assert run(*words, capsys=capsys)[0] == InvalidUsage.exit_code
 
         assert run("score", "tiny", "old.csv", "old.jsonl", capsys=capsys)[0] == 0
         _, old = run("monitor", "tiny", "--scored", "old.jsonl", capsys=capsys)

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_every_task_has_its_columns(models: Path, tmp_path: Path, name: str) -> 
     assert row.get("output_unit") == ("EUR" if name == "tinyvalue" else None)
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "csv.gz", "csv.bz2", "jsonl.zst"])
 def test_predictions_are_written_as_csv_or_json_lines(
     models: Path, inputs: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -106,14 +107,16 @@ def test_predictions_are_written_as_csv_or_json_lines(
     score(models, "tiny", inputs / "a.parquet", tmp_path / "out", keep=("id",))
 
     wanted = predictions(tmp_path / "out").to_pylist()
-    if kind == "csv":
-        with target.open(newline="") as file:
-            rows: list[Any] = list(csv.DictReader(file))
+    packing = {"gz": "gzip", "bz2": "bz2", "zst": "zstd"}.get(kind.rpartition(".")[2])
+    with pa.input_stream(str(target), compression=packing) as stream:
+        text = stream.read().decode()
+    if kind.startswith("csv"):
+        rows: list[Any] = list(csv.DictReader(io.StringIO(text, newline="")))
         for row, want in zip(rows, wanted, strict=True):
             assert float(row["probabilities.yes"]) == want["probabilities.yes"]
             assert row["flags"] == ",".join(want["flags"])
     else:
-        rows = [json.loads(line) for line in target.read_text().splitlines()]
+        rows = [json.loads(line) for line in text.splitlines()]
         for row, want in zip(rows, wanted, strict=True):
             assert row["probabilities"]["yes"] == want["probabilities.yes"]
             assert row["flags"] == want["flags"]
