@@ -32,6 +32,8 @@ DECISION_FOLDER = "decision"
 
 TAG_DIGEST = "slipway.digest"
 """On a model version: sha256 of its manifest, which holds the sha256 of every other file."""
+TAG_SIGNATURE = "slipway.signature"
+"""On a model version: the signature of its name and digest, as `ssh-keygen -Y sign` makes it."""
 TAG_RECIPE = "slipway.recipe"
 TAG_RUNTIME = "slipway.runtime"
 """On a model version: what scores it, `onnx` or `sklearn`; absent means `onnx`."""

@@ -25,6 +25,7 @@ from registry.gate import Comparison, Judgement, judge_version, not_compared
 from registry.history import DECISION, Event, Kind, record
 from registry.manifests import fetch_manifest, require_digest
 from registry.production import read_state, reconcile_locked, set_production
+from registry.signing import require_signature
 from registry.store import Store
 
 MAX_EVIDENCE_LINES = 10
@@ -115,6 +116,7 @@ def promote(
             remedy='give one: --force --because "..."',
         )
     target = store.versions.newest(name) if version is None else store.versions.get(name, version)
+    require_signature(store, target)
     request = _Request(
         name=name,
         target=target.version,

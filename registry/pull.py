@@ -34,6 +34,7 @@ from registry.model_directory import verify
 from registry.pointers import read_pointer, remove_pointer, same_target, write_pointer
 from registry.production import is_managed, reconcile
 from registry.refusals import refuse, take_back
+from registry.signing import require_signature
 from registry.store import Store
 from registry.trial import VersionTrial
 
@@ -170,6 +171,7 @@ def fetch_version(store: Store, layout: Layout, name: str, version: int) -> Poin
             f"{name} version {version}: expected the tag {TAG_DIGEST}, got none",
             remedy=f"slipway did not make this version; train one: slipway train {name}",
         )
+    require_signature(store, stored)
     directory = layout.model(name, version)
     try:
         manifest = _present(directory, stored.digest) or _download(store, stored, directory)

@@ -1,8 +1,10 @@
 """Register the model that a run logged as a version."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from contracts.names import TAG_DIGEST, TAG_RECIPE, check_model_name
+from contracts.names import TAG_DIGEST, TAG_RECIPE, TAG_SIGNATURE, check_model_name
+from registry.signing import version_signature
 from registry.store import Store
 
 
@@ -21,8 +23,14 @@ def register_version(
 
     `source` is the MLflow URI of the logged pipeline. `digest` is the sha256 of the manifest in
     the run's model directory, by which the version is verified wherever it is copied. `tags` are
-    additional tags of the version.
+    additional tags of the version. With a signing key the version is signed.
+
+    Raises:
+        InvalidSetting: the signing key cannot be used.
+
     """
     store.models.ensure(check_model_name(name), description)
     all_tags = {TAG_DIGEST: digest, TAG_RECIPE: recipe, **(tags or {})}
+    if store.signing_key:
+        all_tags[TAG_SIGNATURE] = version_signature(name, digest, Path(store.signing_key))
     return store.versions.create(name, source, run_id, all_tags, description)

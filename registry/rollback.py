@@ -5,6 +5,7 @@ from registry.history import Event, history
 from registry.manifests import require_digest
 from registry.production import reconcile_locked
 from registry.promote import Promotion, move_production, unchanged, version_text
+from registry.signing import require_signature
 from registry.store import Store
 
 
@@ -18,6 +19,7 @@ def rollback(
     Raises:
         NotRegistered: nothing is in production, there is no previous version, or `slipway
             train` did not make `to`.
+        CorruptModel: none of the signers signed it (`registry.signing`).
         RegistryUnreachable: the tracking server does not answer.
         Unwritable: the lock cannot be made.
 
@@ -26,9 +28,11 @@ def rollback(
     with store.lock(name):
         current = reconcile_locked(store, name)
         target = _previous(store, name, current) if to is None else to
-        require_digest(store.versions.get(name, target))
+        stored = store.versions.get(name, target)
+        require_digest(stored)
         if target == current:
             return unchanged(name, target)
+        require_signature(store, stored)
         event = Event.now("rolled_back", current, target, who=actor, why=because)
         move_production(store, name, event)
     return Promotion(

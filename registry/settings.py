@@ -29,6 +29,14 @@ class RegistrySettings:
         60.0,
         "seconds for a version to load and answer; a slower one is refused",
     )
+    signers: str = setting(
+        "SLIPWAY_REGISTRY_SIGNERS",
+        "",
+        "file of those who may sign versions; others are refused; default: nobody has to sign",
+    )
+    signing_key: str = setting(
+        "SLIPWAY_REGISTRY_SIGNING_KEY", "", "private key that signs each version at registration"
+    )
     max_model_bytes: int = setting(
         "SLIPWAY_REGISTRY_MODEL_BYTES",
         2 * 1024**3,

@@ -14,11 +14,17 @@ from registry.settings import RegistrySettings
 
 
 class Store:
-    """Models, versions, runs and artifacts of one tracking server. Open it with `Store.open`."""
+    """Models, versions, runs and artifacts of one tracking server. Open it with `Store.open`.
+
+    `signers_file` names those who may sign versions, and `signing_key` is the file of the key that
+    signs here; both are empty without signatures.
+    """
 
     def __init__(self, connection: Connection, settings: RegistrySettings) -> None:
         self.tracking_uri = connection.tracking_uri
         self.max_model_bytes = settings.max_model_bytes
+        self.signers_file = settings.signers
+        self.signing_key = settings.signing_key
         self.models = Models(connection)
         self.versions = Versions(connection, self.models)
         self.runs = Runs(connection)

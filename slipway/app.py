@@ -24,6 +24,7 @@ from slipway.commands import (
     retrain,
     score,
     serving,
+    sign,
     simulate,
     size,
     status,
@@ -56,7 +57,7 @@ app = typer.Typer(
     "More: docs/cli.md",
 )
 for command in (
-    *(new, train, promote, versions),
+    *(new, train, sign, promote, versions),
     *(serving, score, stream, status, simulate, traffic_split),
     *(monitor, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo, size),

@@ -9,6 +9,7 @@ from pathlib import Path
 from contracts.manifest import Certificate, GateResult, Metric, Runtime
 from contracts.names import MANIFEST_FILE, REFERENCE_FILE, SAMPLE_FILE, TAG_RUNTIME
 from registry.register import register_version
+from registry.signing import check_signing_key
 from registry.store import Store
 from training import tracking
 from training.fitting import FittedModel, LoadData, fit, recipe_data
@@ -54,12 +55,14 @@ def train_recipe(
     Raises:
         InvalidRecipe, InvalidData: the recipe or its rows; the run, if there is one, is FAILED.
         CertificateFailed: what would be served predicts differently; nothing is registered.
+        InvalidSetting: the signing key cannot be used.
         RegistryUnreachable: the tracking server does not answer.
 
     """
     source = recipe_source(recipe.name)
     tags = {**(tags or {}), **source.tags}
     commit = source.marked(tracking.git_commit(Path(__file__).parent))
+    check_signing_key(store)
     with tracking.open_run(store.tracking_uri, recipe, commit, tags) as run_id:
         fitted = fit(recipe, seed, load)
         tracking.log_retraining(attachments)

@@ -25,6 +25,7 @@ from contracts.names import (
 )
 from contracts.scoring import load_request
 from registry.model_directory import verify
+from registry.signing import require_signature
 from registry.store import Store
 from training.dataset import plain_rows
 from training.evaluation.predictions import Predictions
@@ -158,6 +159,7 @@ def load_model_version(
             f"without the tag {TAG_DIGEST}",
             remedy=f"slipway train {name}",
         )
+    require_signature(store, registered)
     local = layout.model(name, version)
     try:
         return ModelVersion(version, verify(local, digest), digest, local)
