@@ -11,6 +11,7 @@ from contracts.errors import PlatformError
 from slipway import output
 from slipway.commands import (
     ab,
+    board,
     compact,
     demo,
     doctor,
@@ -59,7 +60,7 @@ app = typer.Typer(
 for command in (
     *(new, train, sign, promote, versions),
     *(serving, score, stream, status, simulate, traffic_split),
-    *(monitor, labels, retrain, replay, ab, explain),
+    *(monitor, board, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo, size),
 ):
     app.add_typer(command.app)

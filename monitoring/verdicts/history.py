@@ -34,6 +34,22 @@ def read_verdicts(
     return sorted(found, key=lambda v: (v.window.start, v.window.end))
 
 
+def newest_verdicts(layout: Layout, name: str, n: int) -> list[Verdict]:
+    """A model's `n` verdicts on the windows that ended last, of every version, by that time.
+
+    No other verdict is read. What cannot be read is left out, as by `read_verdicts`.
+    """
+    named = ((path, _WINDOW.search(path.stem)) for path in (layout.verdicts / name).glob("*.json"))
+    by_window = sorted(((found[2], found[1], path) for path, found in named if found))
+    verdicts = []
+    for _, _, path in by_window[-n:]:
+        try:
+            verdicts.append(Verdict.read(path.read_bytes(), str(path)))
+        except (InvalidDocument, OSError):
+            continue
+    return verdicts
+
+
 def earlier_verdicts(layout: Layout, window: TimeWindow) -> list[Verdict]:
     """Verdicts on windows of the same version that ended before this one starts, by time."""
     verdicts = read_verdicts(layout, window.model, window.version)

@@ -1,0 +1,54 @@
+"""`slipway board`: the operations page of all models."""
+
+import os
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from slipway import context, output
+from slipway.operations import current_page, write_current_page
+from slipway.options import LOCAL_SERVICE, MONITOR, JsonOption, KeyOption, UrlOption
+
+app = typer.Typer()
+
+
+@app.command(
+    "board",
+    rich_help_panel=MONITOR,
+    epilog="Example: slipway board, or slipway board --write",
+)
+def board_command(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write var/reports/index.html instead of serving it.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3002,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    url: UrlOption = LOCAL_SERVICE,
+    key: KeyOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Show what is in production and how every model does, on one page, read-only."""
+    if write:
+        path = write_current_page(url, key)
+        output.as_json({"path": str(path)}) if json else output.say(str(path), soft_wrap=True)
+        return
+    from contracts.settings import load_settings
+    from services.auth.guard import Guard, resolve_mode
+    from services.bento.port import check_port
+    from services.settings import ServiceSettings
+    from slipway.board_server import serve_board
+
+    os.environ["SLIPWAY_SERVICE_KEYS"] = resolve_mode(
+        load_settings(ServiceSettings, os.environ), host
+    )
+    guard = Guard(load_settings(ServiceSettings, os.environ))
+    check_port(host, port)
+    address = f"http://{host}:{port}"
+    if json:
+        output.as_json({"url": address})
+    else:
+        output.say(f"operations page on {address}  (Ctrl+C stops it)")
+    serve_board(
+        partial(current_page, url, key), context.layout().reports, guard, host=host, port=port
+    )
