@@ -12,6 +12,7 @@ from typing import Literal
 Kind = Literal["comment", "docstring", "message", "page"]
 
 PAGES = {".md": "markdown", ".html": "html", ".j2": "html"}
+IMAGES = {".png"}
 COMMENTED = {".toml", ".yml", ".yaml", ".sh", ".cfg", ".conf"}
 
 _FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)`*[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -33,6 +34,8 @@ class Passage:
 
 def passages(path: Path) -> Iterator[Passage]:
     """The prose of one file, by its suffix; nothing for a file that holds none."""
+    if path.suffix in IMAGES:
+        return
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         yield from _comments(text)
