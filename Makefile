@@ -101,7 +101,8 @@ down: ## Stop the platform; its volumes stay
 bench: setup ## Compare the service with its peers on this machine (needs wrk)
 	$(BIN)/python -m benchmarks.serving
 
-docs: setup $(BIN)/.extra-docs ## Build the documentation site in build/site
+docs: setup $(BIN)/.extra-docs ## Write docs/reference, build the documentation site in build/site
+	$(BIN)/python -m docs_site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean: ## Remove the environment and by-products; models, traffic and runs stay

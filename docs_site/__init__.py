@@ -1,5 +1,6 @@
-"""The documentation site: how MkDocs builds it from `docs/` and the pages next to the code.
+"""The documentation site: what of it is made from the code, and how MkDocs builds it.
 
-In: the pages of the repository. Out: the hook that `mkdocs.yml` names. It may import every
-package; none imports it, and no installation has it.
+In: the code of all packages, and the pages of the repository. Out: `docs/reference`, written by
+`python -m docs_site` and compared by a test, and the hook that `mkdocs.yml` names. It may import
+every package; none imports it, and no installation has it.
 """

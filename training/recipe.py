@@ -75,8 +75,9 @@ class Recipe:
             codes and missing values NaN (`contracts.schema`). A classifier is fitted on the
             class names as strings; without `predict_proba` it is served with margins or
             decisions.
-        gates: What metrics of the held-out rows must reach; see `training.metrics.METRICS`. The
-            metric of the first gate is the one on which promotion compares (docs/gate.md).
+        gates: What metrics of the held-out rows must reach, such as
+            `Gate("roc_auc", minimum=0.75)`. The metric of the first gate is the one on which
+            promotion compares (docs/gate.md).
         classes: For a classifier, every value of the target, in the order of the scores. For
             `binary` the second is the positive class. Integers, booleans and whole floats may
             stand here as they are in the data; JSON has them as text: `"1"`, `"true"`.
@@ -87,11 +88,12 @@ class Recipe:
             `Cost(fp=1, fn=20)` or `FScore(beta=1)`, by which it is chosen on validation rows.
         unit: The unit of a regression's target, for people.
         description: One line, shown by MLflow and by the service.
-        label_delay: How long after a prediction its true outcome is known. The monitor and
-            retrainings leave predictions out that are younger.
+        label_delay: How long after a prediction its true outcome is known, such as
+            `timedelta(days=90)`. The monitor and retrainings leave predictions out that are
+            younger, even if their labels have arrived.
         drift: Changes rows as the world might, for `slipway simulate --drifted`; by default
             numbers are shifted and categories moved.
-        margin: The smallest improvement of the metric that counts at promotion.
+        margin: The smallest improvement of the metric that counts at promotion (docs/gate.md).
         gate_segment_features: Categorical features; on each of their segments the metric must
             not fall by `segment_tolerance` or more.
         threshold_rule: Set from `threshold` where that is a rule.
@@ -99,7 +101,7 @@ class Recipe:
         latency_factor: How many times as long as production's a prediction may take.
         segment_features: Categorical features by which the monitor breaks drift down, unless
             `slipway monitor --segment` names others.
-        time: A column of times; the newest quarter of the rows is held out (`training.splitting`).
+        time: A column of times; the newest quarter of the rows is held out (docs/data.md).
         group: A column of groups, such as customers; no group is both learned and held out.
         holdout: A boolean column that says which rows are held out.
         old_data_share: The share of the older rows, 0 to 1, that `slipway retrain` adds to the

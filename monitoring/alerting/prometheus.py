@@ -36,11 +36,11 @@ def write_gauges(layout: Layout, verdict: Verdict, *, now: datetime) -> Path:
 def prometheus_text(verdict: Verdict, now: datetime) -> bytes:
     """A verdict in Prometheus' text format; `now` is when the monitor succeeded."""
     registry = CollectorRegistry()
-    registry.register(_Gauges(verdict, now))
+    registry.register(VerdictGauges(verdict, now))
     return generate_latest(registry)
 
 
-class _Gauges:
+class VerdictGauges:
     """Collects the gauges of one verdict; prometheus_client's own live as long as the process."""
 
     def __init__(self, verdict: Verdict, now: datetime) -> None:
@@ -48,6 +48,7 @@ class _Gauges:
         self._now = now
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Every gauge; without samples, if the verdict has nothing to say about it."""
         yield from self._window()
         yield from self._drift()
         yield from self._quality()
