@@ -112,6 +112,19 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True):
     examined_digest: str = ""
 
 
+class CardNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What only a person knows of a model, for its card; empty where nobody has said it.
+
+    `intended_use` says for what and for whom it was made, `not_for` what it must not be used for,
+    `limitations` where it is known to fail, and `owner` who answers questions.
+    """
+
+    intended_use: str = ""
+    not_for: str = ""
+    limitations: str = ""
+    owner: str = ""
+
+
 class Manifest(Document, frozen=True, kw_only=True):
     """Everything that serving and monitoring must know about a model; `manifest.json`.
 
@@ -124,7 +137,8 @@ class Manifest(Document, frozen=True, kw_only=True):
     monitor uses to break drift and performance down by value. `retrained` is set for a version
     that `slipway retrain` made. `score_kind` says what a classifier's scores are. `runtime` is
     what scores the version, and `requirements` the libraries that this takes in addition to
-    those of the service, with the versions that fitted it.
+    those of the service, with the versions that fitted it. `card` is what a person says about the
+    model on its card.
     """
 
     name: str
@@ -154,6 +168,7 @@ class Manifest(Document, frozen=True, kw_only=True):
     score_kind: ScoreKind = "probability"
     runtime: Runtime = "onnx"
     requirements: dict[str, str] = msgspec.field(default_factory=dict)
+    card: CardNotes = CardNotes()
 
     @property
     def scores_name(self) -> str:

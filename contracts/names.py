@@ -30,6 +30,9 @@ MODEL_DIRECTORY = "model_directory"
 DECISION_FOLDER = "decision"
 """The folder within a run's artifacts that holds the decisions on its version."""
 
+CARD_FOLDER = "card"
+"""The folder within a run's artifacts that holds the model card of its version."""
+
 TAG_DIGEST = "slipway.digest"
 """On a model version: sha256 of its manifest, which holds the sha256 of every other file."""
 TAG_SIGNATURE = "slipway.signature"
@@ -238,6 +241,10 @@ class _MonitoringLayout:
     def retrainings(self, name: str) -> Path:
         """The folder of a model's retrainings: `<id>/order.json`, `retraining.json`."""
         return self.var / "retrainings" / name
+
+    def card(self, name: str, version: int) -> Path:
+        """The folder of a version's model card: `card.json` and `card.html`."""
+        return self.var / "cards" / name / str(version)
 
     @property
     def replays(self) -> Path:

@@ -12,6 +12,7 @@ from slipway import output
 from slipway.commands import (
     ab,
     board,
+    card,
     compact,
     demo,
     doctor,
@@ -58,7 +59,7 @@ app = typer.Typer(
     "More: docs/cli.md",
 )
 for command in (
-    *(new, train, sign, promote, versions),
+    *(new, train, sign, promote, versions, card),
     *(serving, score, stream, status, simulate, traffic_split),
     *(monitor, board, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo, size),

@@ -54,6 +54,7 @@ def manifest_of(
         retrained=fitted.data.retrained,
         runtime=fitted.form.runtime,
         requirements=dict(fitted.form.requirements),
+        card=recipe.card,
     )
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from contracts.decision_rule import DecisionRule
 from contracts.errors import InvalidRecipe, PlatformError
-from contracts.manifest import Task
+from contracts.manifest import CardNotes, Task
 from contracts.names import check_model_name
 from contracts.schema import Schema, normalized
 from training.frameworks.extras import not_installed
@@ -109,6 +109,8 @@ class Recipe:
         runtime: What scores the model: `onnx` requires an ONNX form that passes the certificate,
             `sklearn` serves the fitted pipeline itself, and `auto` takes ONNX if it can
             (docs/runtimes.md).
+        card: What only a person knows of the model, for its card: `CardNotes(intended_use=...,
+            not_for=..., limitations=..., owner=...)` (docs/card.md).
         name: Set from the file's name when the recipe is loaded.
 
     `slices`, `slice_tolerance`, `segments` and `old_share` are the earlier names of four fields.
@@ -139,6 +141,7 @@ class Recipe:
     holdout: str = ""
     threshold_rule: ThresholdRule | None = None
     tolerance: float | None = None
+    card: CardNotes = CardNotes()
     name: str = ""
     slices: InitVar[tuple[str, ...] | None] = None
     slice_tolerance: InitVar[float | None] = None

@@ -37,15 +37,20 @@ def reference_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> R
     )
 
 
-def sample_parquet(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> bytes:
-    """Held-out rows as Parquet: features, `prediction`, `score`, `label` (of the first output)."""
+def sample_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> pd.DataFrame:
+    """Held-out rows: features, `prediction`, `score`, `label` (of the first output)."""
     sample = split.holdout.assign(
         prediction=predictions(recipe, scores),
         score=recipe.decision_rule.monitored_scores(scores),
         label=split.holdout_target.reshape(len(scores), -1)[:, 0],
     )
+    return sample.iloc[:MAX_SAMPLE_ROWS]
+
+
+def sample_parquet(sample: pd.DataFrame) -> bytes:
+    """The sample as Parquet."""
     buffer = io.BytesIO()
-    sample.iloc[:MAX_SAMPLE_ROWS].to_parquet(buffer, index=False)
+    sample.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.manifest import Certificate, GateResult, Metric, Runtime
-from contracts.names import MANIFEST_FILE, REFERENCE_FILE, SAMPLE_FILE, TAG_RUNTIME
+from contracts.names import CARD_FOLDER, MANIFEST_FILE, REFERENCE_FILE, SAMPLE_FILE, TAG_RUNTIME
 from registry.register import register_version
 from registry.signing import check_signing_key
 from registry.store import Store
 from training import tracking
+from training.card.build import model_card
+from training.card.log import card_files
 from training.fitting import FittedModel, LoadData, fit, recipe_data
 from training.manifest import manifest_of
 from training.plots import plots_of
 from training.provenance import recipe_source
 from training.recipe import Recipe
-from training.reference import reference_of, sample_parquet
+from training.reference import reference_of, sample_of, sample_parquet
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,12 @@ def _log(
     directory, plots = folder / "model", folder / "plots"
     directory.mkdir()
     plots.mkdir()
+    reference = reference_of(recipe, rows, fitted.scores)
+    sample = sample_of(recipe, rows, fitted.scores)
     files = {
         **fitted.form.files,
-        REFERENCE_FILE: reference_of(recipe, rows, fitted.scores).write_pretty(),
-        SAMPLE_FILE: sample_parquet(recipe, rows, fitted.scores),
+        REFERENCE_FILE: reference.write_pretty(),
+        SAMPLE_FILE: sample_parquet(sample),
     }
     manifest = manifest_of(fitted, run_id, commit, files)
     text = manifest.write_pretty()
@@ -122,4 +126,6 @@ def _log(
     if fitted.threshold_curve is not None:
         tracking.log_document(fitted.threshold_curve.document, "threshold.json")
     tracking.log_facts(recipe, fitted.pipeline, fitted.metrics)
-    return hashlib.sha256(text).hexdigest(), manifest.gates
+    digest = hashlib.sha256(text).hexdigest()
+    tracking.log_files(card_files(model_card(manifest, digest, reference, sample)), CARD_FOLDER)
+    return digest, manifest.gates

@@ -115,6 +115,12 @@ def log_retraining(files: Iterable[Path]) -> None:
         mlflow.log_artifact(str(path), "retraining")
 
 
+def log_files(files: Mapping[str, bytes], folder: str) -> None:
+    """Log files, by name, to a folder of the run's artifacts."""
+    for name, data in files.items():
+        mlflow.log_text(data.decode(), f"{folder}/{name}")
+
+
 def log_plots(plots: Mapping[str, bytes], folder: Path) -> None:
     """Log PNG files under `plots/`; `folder` is an empty folder to write them to."""
     for name, png in plots.items():

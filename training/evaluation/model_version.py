@@ -19,6 +19,7 @@ from contracts.names import (
     MODEL_DIRECTORY,
     MODEL_FILE,
     PIPELINE_FILE,
+    REFERENCE_FILE,
     SAMPLE_FILE,
     TAG_DIGEST,
     Layout,
@@ -59,6 +60,11 @@ class ModelVersion:
     def scored_file(self) -> str:
         """The file of the model directory that is scored."""
         return PIPELINE_FILE if self.manifest.runtime == "sklearn" else MODEL_FILE
+
+    @property
+    def reference_file(self) -> Path:
+        """The sketch of its training rows."""
+        return self.directory / REFERENCE_FILE
 
     @cached_property
     def held_out(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from contracts.manifest import CardNotes
 from contracts.schema import Schema, boolean, category, integer, number
 from training.recipe import Gate, Recipe
 from training.recipes._loans import EMPLOYMENT, PURPOSES, REGIONS, loan_book
@@ -58,6 +59,11 @@ def recession(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 recipe = Recipe(
     description="Whether a loan is paid back",
+    card=CardNotes(
+        intended_use="Shows Slipway's loop on a made-up loan book.",
+        not_for="Decisions on real people: no row describes one.",
+        limitations="The book has no applicants under 18 and no loans over 500,000 EUR.",
+    ),
     schema=SCHEMA,
     load=lambda: loan_book(20_000, seed=2024),
     target="outcome",
