@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.canary import Canary, CanaryEvidence
+from contracts.card import ModelCard
 from contracts.compaction import CompactionManifest
 from contracts.decision import Decision
 from contracts.documents import Document
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Document]] = {
     "decision": Decision,
     "experiment": Experiment,
     "manifest": Manifest,
+    "modelcard": ModelCard,
     "order": RetrainingRequest,
     "pointer": Pointer,
     "processerror": ProcessError,

@@ -87,7 +87,7 @@ def _sources(manifest: Manifest, deployment: Deployment | None) -> dict[str, str
     """The document that each part of the card is taken from."""
     of_manifest = f"{MODEL_DIRECTORY}/{MANIFEST_FILE}"
     found = {
-        "notes": f"{manifest.recipe}: card=CardNotes(...)",
+        "notes": f"training/recipes/{manifest.recipe}.py: card=CardNotes(...)",
         "data": of_manifest,
         "metrics": of_manifest,
         "certificate": of_manifest,

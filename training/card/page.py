@@ -3,7 +3,7 @@
 from contracts.card import ModelCard, SegmentFigures
 from pages.render import render
 
-TEMPLATE = "training/card/page.html.j2"
+CARD_TEMPLATE = "training/card/page.html.j2"
 NOTES = {
     "intended_use": "Intended use",
     "not_for": "Not for",
@@ -16,7 +16,7 @@ NOTES = {
 def card_html(card: ModelCard) -> str:
     """A card as one HTML page."""
     return render(
-        TEMPLATE,
+        CARD_TEMPLATE,
         card=card,
         notes=[(title, getattr(card.notes, field)) for field, title in NOTES.items()],
         segments=[each for each in card.segments if len(each.segment) == 1],

@@ -15,7 +15,7 @@ from contracts.decision_rule import POSITIVE
 from contracts.manifest import Manifest
 from metrics.estimate import MetricEstimate, estimate_accuracy, estimate_mean
 
-MAX_FEATURES = 4
+MAX_SEGMENT_FEATURES = 4
 """Without segments in the recipe, this many categorical features are taken, by importance."""
 MAX_VALUES = 12
 """A feature with more values divides the rows too finely."""
@@ -34,7 +34,7 @@ def segment_features(manifest: Manifest) -> tuple[str, ...]:
         if feature.type == "bool" or (feature.is_category and len(feature.categories) <= MAX_VALUES)
     ]
     fit.sort(key=lambda name: -manifest.importance.get(name, 0.0))
-    return tuple(fit[:MAX_FEATURES])
+    return tuple(fit[:MAX_SEGMENT_FEATURES])
 
 
 def segment_figures(manifest: Manifest, sample: pd.DataFrame) -> tuple[SegmentFigures, ...]:
