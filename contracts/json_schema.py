@@ -1,12 +1,14 @@
 """A model's schema as JSON Schema: for the OpenAPI document, pydantic models and the docs.
 
-A row is valid under `row_schema` exactly if `Schema.violations` finds nothing in it.
+A row is valid under `row_schema` exactly if `Schema.violations` finds nothing in it, but for the
+range of a timestamp, and days that no month has, which JSON Schema cannot say.
 """
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from contracts.schema import FLOAT32_MAX, Feature, FeatureType, Schema
+from contracts.timestamps import MAX_TIMESTAMP_CHARS, PATTERN
 
 JsonSchema = dict[str, Any]
 Dialect = Literal["2020-12", "openapi-3.0"]
@@ -18,6 +20,7 @@ JSON_TYPES: Mapping[FeatureType, str] = {
     "int": "integer",
     "bool": "boolean",
     "category": "string",
+    "timestamp": "string",
 }
 
 
@@ -37,6 +40,8 @@ def feature_schema(feature: Feature, dialect: Dialect = "2020-12") -> JsonSchema
     schema["description"] = f"{feature.description} ({feature.expected})".strip()
     if feature.is_category and feature.policy == "reject":
         schema["enum"] = [*feature.categories, *([None] if feature.nullable else [])]
+    if feature.is_timestamp:
+        schema |= {"format": "date-time", "pattern": PATTERN, "maxLength": MAX_TIMESTAMP_CHARS}
     if feature.type in {"float", "int"}:
         is_bounded = feature.policy == "reject"
         exact = int if feature.type == "int" else float

@@ -40,13 +40,27 @@ class CategoryReference(msgspec.Struct, frozen=True, kw_only=True, tag="category
         return bool(self.counts) and self.counts.keys() <= _BOOLEANS
 
 
+class TimestampReference(msgspec.Struct, frozen=True, kw_only=True):
+    """A timestamp: how many are missing, and the ends in seconds since 1970 in UTC.
+
+    Time goes on, so it has no distribution to compare; `parts` are the numeric columns that the
+    model gets of it, by name.
+    """
+
+    parts: tuple[str, ...]
+    missing: int
+    minimum: float
+    maximum: float
+
+
 ColumnReference = NumberReference | CategoryReference
 
 
 class Reference(Document, frozen=True, kw_only=True):
     """A sketch of the training rows, and of the model's predictions on held-out rows.
 
-    `features` has one entry per feature. `predictions` has `score`, the monitored score (see
+    `features` has one entry per feature, and per part of a timestamp instead of the timestamp,
+    which is in `timestamps`. `predictions` has `score`, the monitored score (see
     `contracts.decision_rule`), and for a classifier `prediction`, the class.
     """
 
@@ -54,3 +68,4 @@ class Reference(Document, frozen=True, kw_only=True):
     n_predictions: int
     features: dict[str, ColumnReference]
     predictions: dict[str, ColumnReference]
+    timestamps: dict[str, TimestampReference] = msgspec.field(default_factory=dict)

@@ -1,15 +1,15 @@
 """The schema: what a request may contain, and how a row becomes numbers.
 
-A feature is a number (`float`, `int`), a `bool` or a `category`. Its `policy` says what happens
-to a number out of range or an unknown category:
+A feature is a number (`float`, `int`), a `bool`, a `timestamp` or a `category`. Its `policy` says
+what happens to a number or a time out of range or an unknown category:
 
 * `reject`: the request is refused with a 4xx;
-* `clip`: the number is moved to the nearest bound, and the prediction is flagged;
+* `clip`: the number or time is moved to the nearest bound, and the prediction is flagged;
 * `flag`: the value goes to the model unchanged (a category as `UNSEEN_CODE`), and the prediction is
   flagged.
 
-The input matrix of a model has the numbers first, then the categories, each group in the order
-of the schema (`Schema.columns`).
+The input matrix of a model has the numbers first, then the parts of timestamps, then the
+categories, each group in the order of the schema (`Schema.inputs`).
 
 Names and categories are compared in Unicode's composed form (NFC): `größe` is one name, whether
 its letters and marks were typed together or apart.
@@ -39,6 +39,16 @@ from contracts.feature import (
     normalized,
     number,
     string,
+    timestamp,
+)
+from contracts.timestamps import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    PART_RANGES,
+    offsets_fault,
+    parse_timestamp,
+    timestamp_parts,
+    timestamp_text,
 )
 
 __all__ = [
@@ -57,6 +67,8 @@ __all__ = [
     "normalized",
     "number",
     "string",
+    "timestamp",
+    "timestamp_columns",
 ]
 
 MISSING_CODE = -1.0
@@ -88,8 +100,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> tuple[Feature, ...]:
-        """The features in the order of the matrix: numbers first, then categories."""
-        return tuple(sorted(self.features, key=lambda feature: feature.is_category))
+        """The features in the order of the matrix: numbers, timestamps, categories."""
+        return tuple(sorted(self.features, key=lambda f: (f.is_category, f.is_timestamp)))
+
+    @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """What the columns of the matrix are: as `columns`, with the parts of each timestamp."""
+        return tuple(each for feature in self.columns for each in feature.inputs)
 
     def feature(self, name: str) -> Feature:
         """The feature with this name; KeyError if there is none."""
@@ -108,8 +125,10 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.features:
             raise InvalidRecipe("schema.features: expected at least one feature, got none")
+        taken: set[str] = set()
         for index, feature in enumerate(self.features):
-            fault = _fault(feature, self.names[:index])
+            fault = _fault(feature, taken)
+            taken |= {feature.name, *(each.name for each in feature.inputs)}
             if fault:
                 raise InvalidRecipe(
                     f"schema.features[{index}] {feature.name!r}: {fault}",
@@ -155,7 +174,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     def matrix(
         self, rows: Sequence[Mapping[str, Any]], dtype: DTypeLike = np.float32
     ) -> NDArray[Any]:
-        """Rows from `apply_policies` as the model's input, shape `(n_rows, n_features)`.
+        """Rows from `apply_policies` as the model's input, shape `(n_rows, n_inputs)`.
 
         `dtype` is what the model takes: float32, or float64. Numbers come first, NaN if missing;
         categories are their index in the list, `MISSING_CODE` or `UNSEEN_CODE`. This is the
@@ -164,12 +183,29 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         """
         columns = self.columns
         return np.array(
-            [[_coded(feature, row.get(feature.name)) for feature in columns] for row in rows],
+            [
+                [number for each in columns for number in _coded(each, row.get(each.name))]
+                for row in rows
+            ],
             dtype=dtype,
-        ).reshape(len(rows), len(columns))
+        ).reshape(len(rows), len(self.inputs))
 
 
-def _fault(feature: Feature, earlier: Sequence[str]) -> str:
+def timestamp_columns(
+    feature: Feature, seconds: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """The columns of a timestamp in a DataFrame, by name, each of shape `(n_rows,)`.
+
+    They are its seconds, and each of its parts; NaN is missing.
+    """
+    parts = timestamp_parts(seconds, feature.parts, feature.zone_offsets, feature.since)
+    names = [feature.name, *(each.name for each in feature.inputs)]
+    return dict(zip(names, [seconds, *parts], strict=True))
+
+
+def _fault(feature: Feature, taken: set[str]) -> str:
+    if feature.is_timestamp and (fault := _timestamp_fault(feature, taken)):
+        return fault
     ranged = feature.minimum is not None or feature.maximum is not None
     in_order = -FLOAT32_MAX <= feature.low <= feature.high <= FLOAT32_MAX
     once = len(set(feature.categories)) == len(feature.categories)
@@ -177,7 +213,7 @@ def _fault(feature: Feature, earlier: Sequence[str]) -> str:
         f"expected a name of 1 to {MAX_NAME_CHARS} printable characters": not is_printable_name(
             feature.name
         ),
-        "expected each name once, got this one twice": feature.name in earlier,
+        "expected each name once, got this one twice": feature.name in taken,
         "expected minimum <= maximum, within float32": not in_order,
         "expected categories for a category, and for nothing else": (
             feature.is_category != bool(feature.categories)
@@ -191,8 +227,20 @@ def _fault(feature: Feature, earlier: Sequence[str]) -> str:
         ),
         "expected each category once, got one twice": not once,
         "expected a range, since the policy is 'clip'": feature.policy == "clip" and not ranged,
+        "expected parts for a timestamp only": bool(feature.parts) and not feature.is_timestamp,
     }
     return next((fault for fault, found in faults.items() if found), "")
+
+
+def _timestamp_fault(feature: Feature, taken: set[str]) -> str:
+    parts = set(feature.parts)
+    if not parts or not parts <= PART_RANGES.keys() or len(parts) < len(feature.parts):
+        return f"expected parts, each once, of {', '.join(PART_RANGES)}"
+    if taken & {each.name for each in feature.inputs}:
+        return "expected parts whose names no feature has"
+    if not FIRST_SECOND <= feature.low <= feature.high <= LAST_SECOND:
+        return "expected minimum <= maximum, from 1900 to 2099"
+    return offsets_fault(feature.zone_offsets)
 
 
 def _violations(feature: Feature, row: Mapping[str, Any], prefix: str) -> Iterable[Violation]:
@@ -212,6 +260,19 @@ def _fits(feature: Feature, value: object) -> bool:
         return isinstance(value, str) and (
             feature.policy != "reject" or normalized(value) in feature.categories
         )
+    if feature.is_timestamp:
+        return isinstance(value, str) and _fits_timestamp(feature, value)
+    return _fits_number(feature, value)
+
+
+def _fits_timestamp(feature: Feature, text: str) -> bool:
+    seconds = parse_timestamp(text)
+    if seconds is None:
+        return False
+    return feature.policy != "reject" or feature.low <= seconds <= feature.high
+
+
+def _fits_number(feature: Feature, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     # JSON has one kind of number: 3.0 is the integer 3, as pandas writes it next to a gap.
@@ -228,6 +289,8 @@ def _apply_policy(feature: Feature, value: Any) -> tuple[Value, str]:
     if feature.is_category:
         composed = normalized(value)
         return composed, "" if composed in feature.categories else "unseen"
+    if feature.is_timestamp:
+        return _timestamp_with_policy(feature, value)
     if feature.type == "int":
         value = int(value)
     if feature.low <= value <= feature.high:
@@ -238,9 +301,24 @@ def _apply_policy(feature: Feature, value: Any) -> tuple[Value, str]:
     return value, "out_of_range"
 
 
-def _coded(feature: Feature, value: Any) -> float:
+def _timestamp_with_policy(feature: Feature, text: str) -> tuple[Value, str]:
+    """A timestamp as it was sent, unless it is clipped; and its flag."""
+    seconds = parse_timestamp(text)
+    if seconds is None or feature.low <= seconds <= feature.high:
+        return text, ""
+    if feature.policy == "clip":
+        return timestamp_text(min(max(seconds, feature.low), feature.high)), "clipped"
+    return text, "out_of_range"
+
+
+def _coded(feature: Feature, value: Any) -> Sequence[float]:
+    """The numbers of a value, one per input of its feature."""
+    if feature.is_timestamp:
+        seconds = math.nan if value is None else parse_timestamp(value)
+        return timestamp_parts(seconds, feature.parts, feature.zone_offsets, feature.since)
     if not feature.is_category:
-        return math.nan if value is None else float(value)
+        return (math.nan if value is None else float(value),)
     if value is None:
-        return MISSING_CODE
-    return float(feature.categories.index(value)) if value in feature.categories else UNSEEN_CODE
+        return (MISSING_CODE,)
+    is_known = value in feature.categories
+    return (float(feature.categories.index(value)) if is_known else UNSEEN_CODE,)

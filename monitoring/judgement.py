@@ -20,6 +20,7 @@ from monitoring.performance.realized import realized_performance
 from monitoring.quality.checks import quality_findings, unreadable_traffic
 from monitoring.quality.counts import QualityCounts
 from monitoring.quality.time_gaps import row_profile, time_gaps
+from monitoring.quality.timestamps import unspanned_parts
 from monitoring.reporting.sampling import Reservoir
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.projections import TypedColumns
@@ -59,7 +60,8 @@ def count(
         sample=Reservoir(settings.sample_rows),
         stats=ReadStats(),
     )
-    for batch in read_traffic(layout, window, TypedColumns(reference), counted.stats):
+    projection = TypedColumns(reference, baseline.manifest.schema)
+    for batch in read_traffic(layout, window, projection, counted.stats):
         counted.histograms.add(batch)
         counted.quality.add(batch)
         counted.segments.add(batch)
@@ -170,7 +172,8 @@ def _drift(
     )
     origins = DriftOrigins(window, earlier, counted.segments, baseline.sample)
     before = TrendsBefore(utc_text(window.start), trends_before(earlier, window, accepted))
-    return tuple(findings_of(counted.histograms, thresholds, origins, before, seasons))
+    partial = unspanned_parts(counted.quality.timestamps, baseline.reference)
+    return tuple(findings_of(counted.histograms, thresholds, origins, before, seasons, partial))
 
 
 def _quality(

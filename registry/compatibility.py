@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contracts.decision import Check
 from contracts.manifest import Manifest
 from contracts.schema import FLOAT32_MAX, Feature
+from contracts.timestamps import timestamp_text
 
 
 def compatibility(candidate: Manifest, production: Manifest) -> list[Check]:
@@ -115,6 +116,8 @@ def _range(old: Feature, new: Feature) -> Iterator[Check]:
 
 
 def _span(feature: Feature) -> str:
+    if feature.is_timestamp:
+        return "..".join(map(timestamp_text, (feature.low, feature.high)))
     low = "" if feature.low == -FLOAT32_MAX else f"{feature.low:g}"
     high = "" if feature.high == FLOAT32_MAX else f"{feature.high:g}"
     return f"{low}..{high}"

@@ -36,7 +36,7 @@ def onnx_of(pipeline: Pipeline, recipe: Recipe) -> bytes:
         InvalidRecipe: the estimator, or a step in it, has no ONNX form.
 
     """
-    n_features = len(recipe.schema.features)
+    n_features = len(recipe.schema.inputs)
     model = _convertible(pipeline.named_steps["model"])
     if score_kind_of(model, recipe) not in {"probability", "value"}:
         raise InvalidRecipe(

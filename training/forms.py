@@ -126,7 +126,7 @@ def float64_graph(pipeline: Pipeline, recipe: Recipe) -> bytes:
         return translated_model(
             model,
             score_kind_of(model, recipe),
-            n_features=len(recipe.schema.features),
+            n_features=len(recipe.schema.inputs),
             n_outputs=len(recipe.classes or recipe.targets),
             order=[] if order == sorted(order) else order,
             ends=(MODEL_INPUT, MODEL_OUTPUT),

@@ -21,7 +21,9 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Importance:
-    """Each feature's share of the loss of skill when it is shuffled, and its deviation.
+    """Each input's share of the loss of skill when it is shuffled, and its deviation.
+
+    Inputs are features, and the parts of timestamps.
 
     Shares are not negative and add up to one; all are zero if no feature matters. The standard
     deviation is between shuffles, in the same unit.
@@ -60,10 +62,9 @@ def importance_of(
     )
     losses = np.maximum(found.importances_mean, 0.0)
     total = losses.sum() or 1.0
+    names = [each.name for feature in recipe.schema.features for each in feature.inputs]
     index_of = {str(name): index for index, name in enumerate(matrix.columns)}
     return Importance(
-        share={n: float(losses[index_of[n]] / total) for n in recipe.schema.names},
-        standard_deviation={
-            n: float(found.importances_std[index_of[n]] / total) for n in recipe.schema.names
-        },
+        share={n: float(losses[index_of[n]] / total) for n in names},
+        standard_deviation={n: float(found.importances_std[index_of[n]] / total) for n in names},
     )

@@ -1,7 +1,8 @@
 """The fitted pipeline, from a DataFrame to scores.
 
 The first step, `encode`, turns the schema's columns into one matrix (`Schema.matrix` is the
-definition): in float32, or in float64 where the served model takes that. It is pure scikit-learn,
+definition): in float32, or in float64 where the served model takes that. The parts of timestamps
+are columns of the DataFrame already. It is pure scikit-learn,
 so that the stored pipeline loads without our code. The second step, `model`, is the recipe's
 estimator.
 """
@@ -85,8 +86,8 @@ def in_dtype(pipeline: Pipeline, schema: Schema, features: pd.DataFrame, dtype: 
 
 def encoder(schema: Schema, dtype: DTypeLike = np.float32) -> ColumnTransformer:
     """The step that turns the schema's columns into columns of `dtype`, `(n_rows, n_features)`."""
-    numbers = [f.name for f in schema.columns if not f.is_category]
-    categories = [f for f in schema.columns if f.is_category]
+    numbers = [f.name for f in schema.inputs if not f.is_category]
+    categories = [f for f in schema.inputs if f.is_category]
     codes = OrdinalEncoder(
         categories=[np.array([*f.categories, np.nan], dtype=object) for f in categories],
         handle_unknown="use_encoded_value",
@@ -106,9 +107,9 @@ def encoder(schema: Schema, dtype: DTypeLike = np.float32) -> ColumnTransformer:
 
 def natural_encoder(schema: Schema) -> Any:
     """The step for a model that is served by itself: the columns as they are, numbers first."""
-    if schema.columns == schema.features:
+    if schema.inputs == schema.features:
         return FunctionTransformer(feature_names_out="one-to-one")
-    names = [feature.name for feature in schema.columns]
+    names = [feature.name for feature in schema.inputs]
     return ColumnTransformer(
         [("columns", "passthrough", names)], verbose_feature_names_out=False
     ).set_output(transform="pandas")

@@ -16,6 +16,8 @@ from contracts.schema import FLOAT32_MAX, Feature
 from training.frameworks.catalog import framework_of
 from training.pipeline import estimators_within, scores_of, thresholds_of
 from training.recipe import Recipe
+from training.rows import features_of
+from training.timestamp_probes import timestamp_probes
 
 MAX_HOLDOUT_ROWS = 5_000
 MAX_ADVERSARIAL_ROWS = 3_000
@@ -51,22 +53,33 @@ def adversarial_rows(
     pipeline: Pipeline, recipe: Recipe, base: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
     """Rows of `base` with one value replaced, at most `MAX_ADVERSARIAL_ROWS` per kind."""
-    features, columns = recipe.schema.features, recipe.schema.columns
+    features, inputs = recipe.schema.features, recipe.schema.inputs
+    found = {inputs[i]: each for i, each in thresholds_of(pipeline).items() if i < len(inputs)}
     thresholds = {
-        columns[index].name: _valid(columns[index], _around(columns[index], values))
-        for index, values in thresholds_of(pipeline).items()
-        if index < len(columns) and columns[index].type in {"float", "int"}
+        feature.name: _valid(feature, _around(feature, values))
+        for feature, values in found.items()
+        if feature in features and feature.type in {"float", "int"}
+    }
+    by_input = {feature.name: values for feature, values in found.items()}
+    times = {
+        f.name: timestamp_probes(f, base[f.name], by_input, rng) for f in features if f.is_timestamp
     }
     values_by_kind: dict[str, dict[str, list[Any]]] = {
         "thresholds": thresholds,
         "edges": {
-            f.name: _valid(f, _edges(f, base[f.name])) for f in features if not f.is_category
+            f.name: _valid(f, _edges(f, base[f.name]))
+            for f in features
+            if not f.is_category and not f.is_timestamp
         },
+        "timestamps": times,
         "missing": {f.name: [np.nan] * 8 for f in features if f.nullable},
         "categories": {f.name: _categories(f) for f in features if f.is_category},
     }
     return {
-        kind: _sampled([_with_values(base, n, v, rng) for n, v in by_feature.items()], base, rng)
+        kind: features_of(
+            _sampled([_with_values(base, n, v, rng) for n, v in by_feature.items()], base, rng),
+            recipe.schema,
+        )
         for kind, by_feature in values_by_kind.items()
     }
 
@@ -86,8 +99,10 @@ def rows_at_jumps(
     scores change more is halved again, until no float32 lies between. This finds the thresholds
     behind any steps, where a scaler's rounding decides about the side.
     """
-    columns = recipe.schema.columns
-    numeric = [i for i, feature in enumerate(columns) if feature.type in {"float", "int"}]
+    columns = recipe.schema.inputs
+    # Parts of a timestamp depend on each other; all their values are probed elsewhere.
+    own = set(recipe.schema.names)
+    numeric = [i for i, f in enumerate(columns) if f.type in {"float", "int"} and f.name in own]
     # A pipeline that is served itself is not converted, so no step of it can move.
     is_converted = recipe.runtime != "sklearn"
     n_jumps = JUMPS if numeric and is_converted else 0

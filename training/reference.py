@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contracts.reference import CategoryReference, ColumnReference, NumberReference, Reference
+from contracts.reference import (
+    CategoryReference,
+    ColumnReference,
+    NumberReference,
+    Reference,
+    TimestampReference,
+)
 from contracts.schema import Feature
 from training.dataset import Split
 from training.recipe import Recipe
@@ -32,8 +38,17 @@ def reference_of(recipe: Recipe, split: Split, scores: NDArray[np.float64]) -> R
     return Reference(
         n_rows=len(rows),
         n_predictions=len(scores),
-        features={f.name: _column_reference(f, rows[f.name]) for f in recipe.schema.features},
+        features={
+            each.name: _column_reference(each, rows[each.name])
+            for feature in recipe.schema.features
+            for each in feature.inputs
+        },
         predictions=columns,
+        timestamps={
+            f.name: _timestamp_reference(f, rows[f.name])
+            for f in recipe.schema.features
+            if f.is_timestamp
+        },
     )
 
 
@@ -108,6 +123,16 @@ def _column_reference(feature: Feature, column: pd.Series) -> ColumnReference:
     if feature.type == "bool":
         return _category_reference(column.map({1.0: "true", 0.0: "false"}))
     return number_reference(column.to_numpy(dtype=np.float64))
+
+
+def _timestamp_reference(feature: Feature, seconds: pd.Series) -> TimestampReference:
+    known = seconds.dropna()
+    return TimestampReference(
+        parts=tuple(each.name for each in feature.inputs),
+        missing=len(seconds) - len(known),
+        minimum=float(known.min()) if len(known) else 0.0,
+        maximum=float(known.max()) if len(known) else 0.0,
+    )
 
 
 def _category_reference(column: pd.Series) -> CategoryReference:

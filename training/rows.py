@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contracts.schema import FLOAT32_MAX, Feature, Schema, Value
+from contracts.schema import FLOAT32_MAX, Feature, Schema, Value, timestamp_columns
+from contracts.timestamps import (
+    FIRST_SECOND,
+    LAST_SECOND,
+    parse_timestamp,
+    parse_timestamps,
+    timestamp_text,
+)
 
 EXACT_FLOAT32 = 2**24
 """Up to here float32 has every integer."""
@@ -22,9 +29,31 @@ def plain_rows(table: pd.DataFrame, schema: Schema) -> list[dict[str, Value]]:
 def features_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """The features of a table as the pipeline takes them.
 
-    Their types are `Feature.frame_dtype`; a missing value is NaN.
+    Their types are `Feature.frame_dtype`; a missing value is NaN. After a timestamp, which is
+    in seconds or RFC 3339, come its parts.
     """
-    return pd.DataFrame({f.name: table[f.name].astype(f.frame_dtype) for f in schema.features})
+    columns: dict[str, Any] = {}
+    for feature in schema.features:
+        if feature.is_timestamp:
+            parts = timestamp_columns(feature, seconds_of(table[feature.name]))
+            columns |= {name: pd.Series(each, index=table.index) for name, each in parts.items()}
+        else:
+            columns[feature.name] = table[feature.name].astype(feature.frame_dtype)
+    return pd.DataFrame(columns)
+
+
+def seconds_of(column: pd.Series) -> NDArray[np.float64]:
+    """A column of seconds, or of RFC 3339 texts, as seconds `(n_rows,)`; NaN is missing."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    texts = [
+        None if is_missing else value
+        for value, is_missing in zip(column, column.isna(), strict=True)
+    ]
+    seconds, n_wrong = parse_timestamps(texts)
+    if n_wrong:
+        raise ValueError(f"expected timestamps, got {n_wrong} other values in {column.name}")
+    return seconds
 
 
 def frame_of(rows: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
@@ -61,6 +90,8 @@ def _fits(column: pd.Series, feature: Feature) -> NDArray[np.bool_]:
         if feature.policy != "reject":
             return is_text
         return is_text & column.isin(feature.categories).to_numpy()
+    if feature.is_timestamp:
+        return _fits_timestamp(column, feature)
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     fits = np.isfinite(numbers)
     if feature.type == "bool":
@@ -74,9 +105,33 @@ def _fits(column: pd.Series, feature: Feature) -> NDArray[np.bool_]:
     return fits
 
 
+def _fits_timestamp(column: pd.Series, feature: Feature) -> NDArray[np.bool_]:
+    """Which values are seconds or RFC 3339 texts in range."""
+    found = [
+        value
+        if isinstance(value, float)
+        else parse_timestamp(value)
+        if isinstance(value, str)
+        else None
+        for value in column
+    ]
+    seconds = np.array(found, dtype=np.float64)
+    is_bounded = feature.policy == "reject"
+    low = feature.low if is_bounded else FIRST_SECOND
+    high = feature.high if is_bounded else LAST_SECOND
+    fits: NDArray[np.bool_] = (seconds >= low) & (seconds <= high)
+    return fits
+
+
 def _plain(column: pd.Series, feature: Feature) -> list[Value]:
     missing = column.isna()
-    kinds: dict[str, Any] = {"float": float, "int": _whole, "bool": bool, "category": _unchanged}
+    kinds: dict[str, Any] = {
+        "float": float,
+        "int": _whole,
+        "bool": bool,
+        "category": _unchanged,
+        "timestamp": _text_of_time,
+    }
     convert = kinds[feature.type]
     pairs = zip(column.tolist(), missing.tolist(), strict=True)
     return [None if is_missing else convert(value) for value, is_missing in pairs]
@@ -88,6 +143,11 @@ def _whole(value: Any) -> Any:
     Anything else stays as it is, for the schema to refuse.
     """
     return int(value) if isinstance(value, int | float) and float(value).is_integer() else value
+
+
+def _text_of_time(value: Any) -> Any:
+    """Seconds in RFC 3339; anything else stays as it is, for the schema to refuse."""
+    return timestamp_text(value) if isinstance(value, float) else value
 
 
 def _unchanged(value: Any) -> Any:

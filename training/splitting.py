@@ -24,8 +24,9 @@ from training.metrics import Target
 from training.notes import add_note
 from training.recipe import Recipe
 from training.rows import row_hashes
+from training.tables.column_fault import ColumnFault
 from training.tables.times import times_of
-from training.tables.typed import ColumnFault, typed_values
+from training.tables.typed import typed_values
 from training.targets import encoded_targets, targets_of
 
 HOLDOUT_SHARE = 0.25

@@ -8,7 +8,8 @@ from contracts.schema import Feature
 from training.notes import add_note
 from training.recipe import SPLIT_FIELDS, Recipe
 from training.rows import EXACT_FLOAT32, n_merged_in_float32, plain_rows, suspects_of
-from training.tables.typed import ColumnFault, typed_values
+from training.tables.column_fault import ColumnFault
+from training.tables.typed import typed_values
 from training.targets import typed_target
 
 MIN_TABLE_ROWS = 50
@@ -97,6 +98,9 @@ def _note_doubts(column: pd.Series, feature: Feature) -> None:
         return
     if feature.type == "bool":
         return
+    if feature.is_timestamp:
+        _note_growth(feature)
+        return
     largest = float(np.nanmax(np.abs(column.to_numpy()), initial=0.0))
     if largest <= EXACT_FLOAT32:
         return
@@ -113,4 +117,14 @@ def _note_doubts(column: pd.Series, feature: Feature) -> None:
         add_note(
             f"{feature.name}: values up to {largest:.10g} are in steps of {step:g} in float32, "
             f"where close values merge ({n_merged:,} here), so the model takes float64"
+        )
+
+
+def _note_growth(feature: Feature) -> None:
+    growing = [part for part in ("year", "days_since") if part in feature.parts]
+    if growing:
+        add_note(
+            f"{feature.name}: {' and '.join(growing)} of new rows will lie beyond the learned ones "
+            "if it is the time of the request, and no tree can extrapolate; they are for times "
+            "such as a date of birth"
         )

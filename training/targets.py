@@ -7,7 +7,8 @@ from pandas.api import types
 from contracts.errors import InvalidData, preview
 from training.metrics import Target
 from training.recipe import Recipe, class_name
-from training.tables.typed import ColumnFault, number_values
+from training.tables.column_fault import ColumnFault
+from training.tables.typed import number_values
 
 MAX_CLASSES_SHOWN = 10
 

@@ -209,11 +209,12 @@ def signature_of(recipe: Recipe, predicted: Any) -> ModelSignature:
 
     Numbers are of any type: MLflow would refuse an integer where it knows a float, and a
     missing value where it knows an integer. A nullable feature may be null; its column must be
-    there.
+    there. Of a timestamp it takes the parts, as columns of numbers.
     """
     columns = [
         ColSpec(DataType.string if f.is_category else AnyType(), f.name, required=not f.nullable)
-        for f in recipe.schema.features
+        for feature in recipe.schema.features
+        for f in feature.inputs
     ]
     return ModelSignature(
         inputs=Schema(columns), outputs=infer_signature(model_output=predicted).outputs

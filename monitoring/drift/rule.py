@@ -13,7 +13,7 @@ compared with its season instead of the whole reference (`monitoring.drift.seaso
 `benchmarks/monitoring` measures the false alarms and the power of this rule.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -94,8 +94,11 @@ def findings_of(
     origins: OriginsOfDrift | None = None,
     before: TrendsBefore | None = None,
     seasons: Seasons | None = None,
+    without: Collection[str] = (),
 ) -> list[Finding]:
     """One finding per column with values: features, then `score` and `prediction`.
+
+    There is none for the columns `without`.
 
     With `origins` a drifted column's finding says since when it has drifted and in which
     segment. With the trends `before`, a column that drifts slowly has drifted as well. With
@@ -105,7 +108,7 @@ def findings_of(
     evidence = [
         _evidence(name, column, thresholds, seasons)
         for name, column in histograms.columns.items()
-        if column.n > column.missing + column.mistyped
+        if column.n > column.missing + column.mistyped and name not in without
     ]
     corrected = holm([e.p_value for e in evidence])
     found = [_finding(e, p, thresholds) for e, p in zip(evidence, corrected, strict=True)]

@@ -20,6 +20,7 @@ from contracts.errors import InvalidData
 from contracts.manifest import Manifest
 from contracts.names import Layout
 from contracts.schema import Feature, Schema, Value
+from contracts.timestamps import timestamp_text
 from contracts.traffic import TrafficRecord
 from monitoring.baseline import Baseline
 from monitoring.explanation.scoring_process import ScoringProcess
@@ -279,5 +280,7 @@ def _sent(feature: Feature, column: pl.Series) -> Iterator[Value]:
             yield value == "true"
         elif feature.type == "int":
             yield int(value)
+        elif feature.is_timestamp:
+            yield timestamp_text(value)
         else:
             yield str(value) if feature.is_category else float(value)

@@ -54,7 +54,7 @@ def read_training_rows(
     left_out = {"not due yet": 0, "truth is no class or number": 0, "older than the newest": 0}
     kept = pl.DataFrame()
     if not len(labels):
-        return TrainingRows(_empty(reference), left_out)
+        return TrainingRows(_empty(manifest), left_out)
     for piece in _pieces(layout, manifest, reference, labels, now):
         unusable = piece["truth"].is_null()
         young = piece["time"] >= due
@@ -64,7 +64,7 @@ def read_training_rows(
         if len(kept) > 2 * max_rows:
             kept = _newest(kept, max_rows, left_out)
     if not len(kept):
-        return TrainingRows(_empty(reference), left_out)
+        return TrainingRows(_empty(manifest), left_out)
     return TrainingRows(_newest(kept, max_rows, left_out), left_out)
 
 
@@ -73,7 +73,8 @@ def _pieces(
 ) -> Iterator[pl.DataFrame]:
     """Batches of labelled predictions; `truth` is null where it is unusable."""
     window = TimeWindow(manifest.name, None, _BEGINNING, now)
-    for batch in read_traffic(layout, window, TypedColumns(reference), ReadStats()):
+    projection = TypedColumns(reference, manifest.schema)
+    for batch in read_traffic(layout, window, projection, ReadStats()):
         frame = batch.frame
         rows, places = matches(frame["prediction_id"], labels)
         if not len(rows):
@@ -85,7 +86,7 @@ def _pieces(
             "time",
             pl.col("version").cast(pl.Int64),
             pl.Series("truth", _truths(targets, manifest.classes)),
-            *(_feature(found, name) for name in reference.features),
+            *(_feature(found, name) for name in manifest.schema.names),
         )
 
 
@@ -109,7 +110,7 @@ def _newest(rows: pl.DataFrame, max_rows: int, left_out: dict[str, int]) -> pl.D
     return ordered.tail(max_rows)
 
 
-def _empty(reference: Reference) -> pl.DataFrame:
-    names = ["prediction_id", "truth", *reference.features]
+def _empty(manifest: Manifest) -> pl.DataFrame:
+    names = ["prediction_id", "truth", *manifest.schema.names]
     time = pl.Series("time", [], dtype=pl.Datetime("us", "UTC"))
     return pl.DataFrame({name: pl.Series([], dtype=pl.String) for name in names}).with_columns(time)

@@ -18,6 +18,7 @@ from monitoring.drift.histograms import (
     WindowHistograms,
 )
 from monitoring.quality.counts import QualityCounts
+from monitoring.quality.timestamps import timestamp_faults
 from monitoring.settings import MonitoringSettings
 from monitoring.traffic.window import ReadStats
 
@@ -54,7 +55,10 @@ def quality_findings(
     if not histograms.rows:
         return
     for finding in _faults(histograms, counts, reference, settings):
-        found = segments.faulty_segment(finding.column, finding.fault) if segments else None
+        column = finding.column
+        if column in reference.timestamps:
+            column = reference.timestamps[column].parts[0]  # faulty where the timestamp is
+        found = segments.faulty_segment(column, finding.fault) if segments else None
         yield (
             replace(finding, segment=str(found), segment_share=found.share) if found else finding
         )
@@ -93,9 +97,12 @@ def _faults(
         "unseen": settings.alpha / max(n_categorical, 1),
         "out_of_range": settings.alpha / max(n_numeric, 1),
     }
-    for name in reference.features:
+    parts = {part for each in reference.timestamps.values() for part in each.parts}
+    for name in (each for each in reference.features if each not in parts):
         column = histograms.columns[name]
         yield from _of_column(name, column, counts, reference, settings, alphas)
+    for name in reference.timestamps:
+        yield from _of_timestamp(name, counts, reference, settings, alphas["missing"])
     yield from _unknown_features(counts, histograms.rows, settings)
     yield from _duplicates(counts, settings)
 
@@ -128,6 +135,27 @@ def _of_column(
         yield from [varied] if varied else far
     if _is_constant(column):
         yield _fault(name, "constant", column.n, column.n, detail="one value in all rows")
+
+
+def _of_timestamp(
+    name: str,
+    counts: QualityCounts,
+    reference: Reference,
+    settings: MonitoringSettings,
+    alpha: float,
+) -> Iterator[QualityFinding]:
+    """The faults of a timestamp; what its parts say is drift."""
+    found, known = counts.timestamps[name], reference.timestamps[name]
+    if found.n and found.missing == found.n and known.missing < reference.n_rows:
+        yield _fault(name, "vanished", found.n, found.n, detail="no value in any row")
+        return
+    flagged = counts.flags[f"clipped:{name}"] + counts.flags[f"out_of_range:{name}"]
+    for fault, faulty, before in timestamp_faults(found, known, flagged):
+        share = before / max(reference.n_rows, 1)
+        p_value = st.fisher_exact_greater(faulty, found.n, before, reference.n_rows)
+        if p_value < alpha and faulty / max(found.n, 1) - share >= settings.fault_share:
+            detail = f"{faulty} of {found.n} rows; {share:.1%} at training"
+            yield _fault(name, fault, faulty, found.n, before=share, p=p_value, detail=detail)
 
 
 def _shares(

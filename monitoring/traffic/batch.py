@@ -22,7 +22,9 @@ class TrafficBatch:
     and `false`; null is missing. A value of another type is null there and counted in
     `mistyped`, by column; `unknown_features` counts the values of features that the reference
     does not know; `flags` counts flags. `frame` is the table of the same rows, in which
-    features are named `features.<name>`. `unit_groups` is None if no row names its unit.
+    features are named `features.<name>`. `timestamps` are seconds since 1970, Float64, by name
+    of the feature; their parts are among the columns. `unit_groups` is None if no row names its
+    unit.
     """
 
     times: Times
@@ -33,6 +35,7 @@ class TrafficBatch:
     flags: Mapping[str, int] = field(default_factory=dict)
     frame: pl.DataFrame = field(default_factory=pl.DataFrame)
     unit_groups: UnitGroups | None = None
+    timestamps: Mapping[str, pl.Series] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times)

@@ -149,7 +149,8 @@ def unknown_columns(table: pl.DataFrame, reference: Reference) -> Mapping[str, i
     found: Counter[str] = Counter()
     for column in table.columns:
         group, _, name = column.partition(".")
-        if group in {"features", "mixed"} and name not in reference.features:
+        known = reference.features.keys() | reference.timestamps.keys()
+        if group in {"features", "mixed"} and name not in known:
             found[name] += len(table) - table[column].null_count()
     return found
 

@@ -12,6 +12,7 @@ import msgspec
 import polars as pl
 
 from contracts.reference import ColumnReference, NumberReference, Reference
+from contracts.schema import Schema
 from contracts.traffic import TrafficRecord
 from monitoring.traffic.batch import TrafficBatch
 from monitoring.traffic.decode import (
@@ -26,6 +27,7 @@ from monitoring.traffic.decode import (
 )
 from monitoring.traffic.flags import joined_flags
 from monitoring.traffic.parquet import table_of
+from monitoring.traffic.timestamps import TimestampColumn, TimestampReader
 from monitoring.traffic.units import UnitGroups, unit_groups
 
 _ALWAYS = ("prediction_id", "time", "version")
@@ -58,9 +60,14 @@ class TypedColumns:
 
     fallback_type = TrafficRecord
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, schema: Schema | None = None) -> None:
+        """`schema` reads the timestamps of the reference, if it has any."""
         self._reference = reference
-        self._fields = {name: f"f{i}" for i, name in enumerate(reference.features)}
+        self._timestamps = TimestampReader(schema if reference.timestamps else None)
+        parts = self._timestamps.parts
+        self._logged = {n: c for n, c in reference.features.items() if n not in parts}
+        names = (*self._logged, *self._timestamps.names)
+        self._fields = {name: f"f{i}" for i, name in enumerate(names)}
         self.record_type = self._record_type()
 
     def columns(self, stored: Sequence[str]) -> Sequence[str]:
@@ -81,20 +88,25 @@ class TypedColumns:
         }
         for name, column in self._reference.predictions.items():
             columns[name], mistyped[name] = series_of(column, [getattr(r, name) for r in records])
-        known = self._reference.features
+        features = [r.features for r in records]
         if isinstance(records[0], TrafficRecord):
-            for r in records:
-                unknown.update(r.features.keys() - known.keys())
-            for name, column in known.items():
-                values = [r.features.get(name) for r in records]
+            for each in features:
+                unknown.update(each.keys() - self._fields.keys())
+            for name, column in self._logged.items():
+                values = [each.get(name) for each in features]
                 columns[feature_key(name)], mistyped[name] = series_of(column, values)
+            sent = {n: [each.get(n) for each in features] for n in self._timestamps.names}
         else:
-            features = [r.features for r in records]
-            for name, column in known.items():
-                values = [getattr(f, self._fields[name]) for f in features]
+            for name, column in self._logged.items():
+                values = [getattr(each, self._fields[name]) for each in features]
                 columns[feature_key(name)] = trusted_series(column, values)
+            sent = {
+                n: [getattr(each, self._fields[n]) for each in features]
+                for n in self._timestamps.names
+            }
+        read = {name: self._timestamps.of_values(name, values) for name, values in sent.items()}
         units = pl.Series([r.unit or None for r in records], dtype=pl.String)
-        return self._batch(pl.DataFrame(columns), mistyped, unknown, unit_groups(units))
+        return self._batch(columns, read, mistyped, unknown, unit_groups(units))
 
     def from_table(self, table: pl.DataFrame) -> TrafficBatch:
         """Rows of a Parquet file as a batch."""
@@ -102,20 +114,26 @@ class TypedColumns:
         columns = {key: table[key] for key in (*_ALWAYS, "variant", "flags")}
         for name, column in self._reference.predictions.items():
             columns[name], mistyped[name] = stored_series(column, table, name)
-        for name, column in self._reference.features.items():
+        for name, column in self._logged.items():
             key = feature_key(name)
             columns[key], mistyped[name] = stored_series(column, table, key)
+        read = {name: self._timestamps.of_table(name, table) for name in self._timestamps.names}
         unknown = unknown_columns(table, self._reference)
         groups = unit_groups(table["unit"]) if "unit" in table.columns else None
-        return self._batch(pl.DataFrame(columns), mistyped, unknown, groups)
+        return self._batch(columns, read, mistyped, unknown, groups)
 
     def _batch(
         self,
-        frame: pl.DataFrame,
-        mistyped: Mapping[str, int],
+        columns: dict[str, pl.Series],
+        timestamps: Mapping[str, TimestampColumn],
+        mistyped: Counter[str],
         unknown: Mapping[str, int],
         groups: UnitGroups | None,
     ) -> TrafficBatch:
+        for name, read in timestamps.items():
+            columns |= read.columns(name)
+            mistyped.update(dict.fromkeys((name, *read.parts), read.mistyped))
+        frame = pl.DataFrame(columns)
         features = {name: frame[feature_key(name)] for name in self._reference.features}
         predictions = {name: frame[name] for name in self._reference.predictions}
         return TrafficBatch(
@@ -127,6 +145,7 @@ class TypedColumns:
             flags=count_flags(frame["flags"]),
             frame=frame,
             unit_groups=groups,
+            timestamps={name: read.seconds for name, read in timestamps.items()},
         )
 
     def _record_type(self) -> type[Any]:
@@ -134,7 +153,11 @@ class TypedColumns:
         features = msgspec.defstruct(
             "Features",
             [
-                (field, _json_type(self._reference.features[name]) | None, None)
+                (
+                    field,
+                    (_json_type(self._logged[name]) if name in self._logged else str) | None,
+                    None,
+                )
                 for name, field in self._fields.items()
             ],
             rename={field: name for name, field in self._fields.items()},

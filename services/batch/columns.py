@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, normalized
+from services.batch.times import checked_seconds, is_time, texts_of_times
 from services.inference.number_columns import RowMask, check_numbers, either
 from services.inference.text_values import (
     BOOLEANS,
@@ -24,6 +25,7 @@ from services.inference.text_values import (
     MISSING_TEXTS,
     value_of_text,
 )
+from services.inference.timestamp_values import parts_of
 
 ValueForm = Literal["plain", "text", "json"]
 """What a column holds: values of its type, texts of a CSV file, or the JSON of values of several
@@ -41,9 +43,10 @@ class CheckedColumn:
     """A feature of `n_rows` rows; arrays have the shape `(n_rows,)`.
 
     `values` is the feature's column of the model's input: float64, NaN if missing, codes of
-    categories. `doubtful` marks rows that only the row decoder may judge, whose values mean
-    nothing; None if there are none. `flagged` marks rows with the feature's flag. `logged` makes
-    the Arrow column that is kept of the feature: its values after its policy.
+    categories; of a timestamp, its parts, shape `(n_rows, n_parts)`. `doubtful` marks rows that
+    only the row decoder may judge, whose values mean nothing; None if there are none. `flagged`
+    marks rows with the feature's flag. `logged` makes the Arrow column that is kept of the
+    feature: its values after its policy.
     """
 
     values: NDArray[np.float64]
@@ -67,9 +70,11 @@ def checked_column(feature: Feature, array: Any, form: ValueForm) -> CheckedColu
     """A feature's column checked as a whole."""
     array = plain_array(array)
     if form == "json":
-        return _all_doubtful(len(array))
+        return _all_doubtful(feature, len(array))
     if feature.is_category:
         return _categories(feature, array, form)
+    if feature.is_timestamp:
+        return _timestamps(feature, array, form)
     if feature.type == "bool":
         return _booleans(feature, array, form)
     return _numbers(feature, array, form)
@@ -77,7 +82,10 @@ def checked_column(feature: Feature, array: Any, form: ValueForm) -> CheckedColu
 
 def values_as_json(feature: Feature, array: Any, form: ValueForm) -> list[Any]:
     """The values of a column as a JSON body would have them; a missing number is None."""
-    listed = _listed(plain_array(array))
+    array = plain_array(array)
+    if feature.is_timestamp and is_time(array.type):
+        return texts_of_times(feature, array)
+    listed = _listed(array)
     if form == "text":
         return [None if v is None else value_of_text(feature, _text(v)) for v in listed]
     if form == "json":
@@ -109,7 +117,7 @@ def _numbers(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
     elif pa.types.is_null(kind):
         array = array.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return _all_doubtful(len(array))
+        return _all_doubtful(feature, len(array))
     values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
     is_exact = form == "plain" and not pa.types.is_integer(array.type)
     checked = check_numbers(feature, values, is_exact=is_exact)
@@ -118,6 +126,22 @@ def _numbers(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
         either(checked.doubtful, odd),
         lambda: pa.array(checked.values, from_pandas=True),
         checked.outside,
+    )
+
+
+def _timestamps(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
+    """A column of Arrow's times, of texts, or without values; out of range it is doubtful."""
+    if is_time(array.type):
+        texts = texts_of_times(feature, array)
+    elif pa.types.is_string(array.type) or pa.types.is_null(array.type):
+        texts = values_as_json(feature, array, form)
+    else:
+        return _all_doubtful(feature, len(array))
+    seconds, odd = checked_seconds(feature, texts)
+    return CheckedColumn(
+        parts_of(feature, seconds),
+        odd if odd.any() else None,
+        lambda: pa.array([v if isinstance(v, str) else None for v in texts], pa.string()),
     )
 
 
@@ -155,7 +179,7 @@ def _booleans(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
     elif pa.types.is_null(array.type):
         array = array.cast(pa.bool_())
     elif not pa.types.is_boolean(array.type):
-        return _all_doubtful(len(array))
+        return _all_doubtful(feature, len(array))
     values = array.cast(pa.uint8()).to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
     if not feature.nullable:
         missing = np.isnan(values)
@@ -169,7 +193,7 @@ def _categories(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
     if pa.types.is_string(array.type):
         array = array.dictionary_encode()
     if not pa.types.is_dictionary(array.type):
-        return _all_doubtful(len(array))
+        return _all_doubtful(feature, len(array))
     codes, texts, is_odd = _category_codes(feature, _listed(array.dictionary), form)
     # A null index stands for a missing value, for which there is one more entry.
     indices = array.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
@@ -212,8 +236,8 @@ def _category_codes(
     return codes, texts, is_odd
 
 
-def _all_doubtful(n_rows: int) -> CheckedColumn:
-    values = np.full(n_rows, np.nan)
+def _all_doubtful(feature: Feature, n_rows: int) -> CheckedColumn:
+    values = np.full((n_rows, len(feature.parts)) if feature.is_timestamp else n_rows, np.nan)
     return CheckedColumn(values, np.ones(n_rows, dtype=bool), lambda: pa.nulls(n_rows))
 
 

@@ -30,6 +30,7 @@ from services.inference.json_body import repeated
 from services.inference.number_columns import RowMask
 from services.inference.row_types import valid_row_struct
 from services.inference.rows import Matrix
+from services.inference.timestamp_values import input_places
 
 ArrowColumn = Any
 """A `pyarrow.Array`."""
@@ -71,6 +72,8 @@ class RecordBatchDecoder:
         self._schema = schema
         self._decoder = decoder
         self._struct = valid_row_struct(schema.columns)
+        self._n_inputs = len(schema.inputs)
+        self._places = input_places(schema.columns)
 
     def decode(self, batch: Any) -> DecodedBatch:
         """The valid rows of a `pyarrow.RecordBatch`; columns that are no features are ignored.
@@ -84,10 +87,10 @@ class RecordBatchDecoder:
         arrays = self._arrays(batch)
         columns = [checked_column(f, *arrays[f.name]) for f in self._schema.columns]
         doubtful = _any_doubtful(columns)
-        matrix = np.empty((batch.num_rows, len(columns)), dtype=self._decoder.dtype)
+        matrix = np.empty((batch.num_rows, self._n_inputs), dtype=self._decoder.dtype)
         with np.errstate(over="ignore"):
             # Doubtful numbers may be beyond float32; they are replaced or left out.
-            for i, column in enumerate(columns):
+            for i, column in zip(self._places, columns, strict=True):
                 matrix[:, i] = column.values
         by_row = _ByRow()
         if doubtful is not None:
@@ -229,6 +232,8 @@ def _feature_array(feature: Feature, values: Sequence[Any]) -> ArrowColumn:
     if feature.is_category:
         kept = [v if isinstance(v, str) else None for v in values]
         return pa.array(kept, pa.string()).dictionary_encode()
+    if feature.is_timestamp:
+        return pa.array([v if isinstance(v, str) else None for v in values], pa.string())
     if feature.type == "bool":
         return pa.array([v if isinstance(v, bool) else None for v in values], pa.bool_())
     numbers = [None if v is None or isinstance(v, bool | str) else float(v) for v in values]

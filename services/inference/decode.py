@@ -6,7 +6,7 @@ fast path accepts nothing that the schema would refuse.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import getitem
 from typing import Any
@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from contracts.onnx_session import FLOAT32
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, Schema
+from contracts.timestamps import EXAMPLE
 from services.faults import Fault
 from services.inference.json_body import MAX_VIOLATIONS, TOO_DEEP, invalid_request, parse_json
 from services.inference.row_types import (
@@ -29,6 +30,7 @@ from services.inference.row_types import (
     valid_row_struct,
 )
 from services.inference.rows import NO_FLAGS, Matrix, Rows, join_rows
+from services.inference.timestamp_values import TimestampValues
 
 NAN = float("nan")
 COLON = ord(":")
@@ -66,9 +68,12 @@ class Decoder:
         self._struct = valid_row_struct(columns)
         self._nullable = [i for i, feature in enumerate(columns) if feature.nullable]
         self._code_maps = tuple(_codes_of(f) for f in columns if f.is_category)
-        self._n_numbers = len(columns) - len(self._code_maps)
+        self._n_inputs = len(schema.inputs)
+        self._n_numbers = self._n_inputs - len(self._code_maps)
+        self._timestamps = TimestampValues(columns)
         self._max_text_bytes = MAX_PADDING_FACTOR * _shortest_bytes(columns)
         self._needs_nan = any(f.nullable for f in columns if not f.is_category)
+        self._has_timestamps = bool(self._timestamps)
         types = strict_types(columns), lenient_types(columns)
         self._read_one = _Reader(
             row_struct(columns, types[0], needs_all=True), row_struct(columns, types[1])
@@ -101,6 +106,8 @@ class Decoder:
         except _NOT_FAST:
             return self.exact(parse_json(body))
         values = astuple(row)
+        if self._has_timestamps:
+            return self._one_with_timestamps(body, row, values, is_strict=is_strict)
         # As many colons as features, and each feature is present: no key occurs twice.
         if body.count(b":") != len(values):
             return self.exact(parse_json(body))
@@ -112,6 +119,23 @@ class Decoder:
         text = body if is_text else _encode(row)
         return Rows((text,), (self._numbers(values),), NO_FLAGS)
 
+    def _one_with_timestamps(
+        self, body: bytes, row: object, values: Sequence[Any], *, is_strict: bool
+    ) -> Rows:
+        """As `one`: a row is valid if each key is there once, and its timestamps are in range."""
+        n_colons = self._timestamps.n_colons(values) if is_strict else None
+        # An escaped colon would hide a key that occurs twice.
+        has_each_key_once = (
+            n_colons is not None
+            and b"\\" not in body
+            and body.count(b":") == len(values) + n_colons
+        )
+        numbers = self._timestamps.numbers(values) if has_each_key_once else None
+        if numbers is None:
+            return self.exact(parse_json(body))
+        is_text = len(body) <= self._max_text_bytes and _is_one_line(body)
+        return Rows((body if is_text else _encode(row),), (self._numbers(numbers),), NO_FLAGS)
+
     def fast_rows(self, body: bytes, limit: int) -> Rows | None:
         """The rows in `{"rows": [...]}`; None unless all of them, at most `limit`, are valid."""
         try:
@@ -119,11 +143,13 @@ class Decoder:
         except _NOT_FAST:
             return None
         rows = read.rows
-        # The colons prove, as for one row, that no key occurs twice; one more follows "rows".
-        has_each_key_once = _count_colons(body) == 1 + len(rows) * len(self._names)
-        if not has_each_key_once or not 0 < len(rows) <= limit:
+        if not 0 < len(rows) <= limit:
             return None
-        columns = list(zip(*map(astuple, rows), strict=True))
+        listed = [astuple(row) for row in rows]
+        # The colons prove, as for one row, that no key occurs twice; one more follows "rows".
+        if not self._has_colons(body, 1 + len(rows) * len(self._names), listed):
+            return None
+        columns = list(zip(*listed, strict=True))
         if not is_strict:
             return self._apply_policies_by_column(columns)
         numbers = self._matrix(columns)
@@ -140,14 +166,11 @@ class Decoder:
         except _NOT_FAST:
             return None
         columns = astuple(read.columns)
-        has_each_key_once = _count_colons(body) == 1 + len(self._names)
-        if (
-            not has_each_key_once
-            or any(each is UNSET for each in columns)
-            or len({len(values) for values in columns}) != 1
-        ):
+        if any(each is UNSET for each in columns) or len({len(each) for each in columns}) != 1:
             return None
-        if not 0 < len(columns[0]) <= limit:
+        by_row = zip(*columns, strict=True) if self._has_timestamps else ()
+        has_each_key_once = self._has_colons(body, 1 + len(self._names), by_row)
+        if not has_each_key_once or not 0 < len(columns[0]) <= limit:
             return None
         if not is_strict:
             return self._apply_policies_by_column(columns)
@@ -156,6 +179,16 @@ class Decoder:
             return None
         texts = _lines_of([self._struct(*values) for values in zip(*columns, strict=True)])
         return Rows(texts, numbers, NO_FLAGS * len(texts))
+
+    def _has_colons(self, body: bytes, n_keys: int, rows: Iterable[Sequence[Any]]) -> bool:
+        """Whether a body has a colon per key, and besides them only those of timestamps."""
+        if not self._has_timestamps:
+            return _count_colons(body) == n_keys
+        n_colons = [self._timestamps.n_colons(row) for row in rows]
+        # An escaped colon would hide a key that occurs twice.
+        if None in n_colons or b"\\" in body:
+            return False
+        return _count_colons(body) == n_keys + sum(n for n in n_colons if n)
 
     def exact(self, row: object, max_violations: int = MAX_VIOLATIONS + 1) -> Rows:
         """A parsed row, checked by the schema itself, which stops at `max_violations`.
@@ -176,11 +209,18 @@ class Decoder:
         """A valid row, clipped and flagged as the policies say."""
         applied, flags = self._schema.apply_policies(row)
         values = tuple(applied[name] for name in self._names)
-        return Rows((_encode(self._struct(*values)),), (self._numbers(values),), (flags,))
+        text = _encode(self._struct(*values))
+        if self._has_timestamps:
+            numbers = self._schema.matrix([applied], np.float64).tolist()
+            return Rows((text,), numbers, (flags,))
+        return Rows((text,), (self._numbers(values),), (flags,))
 
     def _apply_policies_by_column(self, columns: Sequence[Sequence[Any]]) -> Rows | None:
-        """Valid rows by column, clipped and flagged; None if a feature is missing."""
-        if any(UNSET in columns[i] for i in self._nullable):
+        """Valid rows by column, clipped and flagged; None if a feature is missing.
+
+        None for timestamps, which are not valid for being text.
+        """
+        if self._has_timestamps or any(UNSET in columns[i] for i in self._nullable):
             return None
         rows = zip(*columns, strict=True)
         return join_rows(
@@ -188,7 +228,15 @@ class Decoder:
         )
 
     def _matrix(self, columns: Sequence[Sequence[Any]]) -> Matrix | None:
-        """The model's input, shape `(n_rows, n_features)`; None if a feature is missing."""
+        """The model's input, shape `(n_rows, n_inputs)`; None if a feature is missing."""
+        if self._has_timestamps:
+            if any(UNSET in columns[i] for i in self._nullable):
+                return None
+            expanded = self._timestamps.columns(columns)
+            if expanded is None:
+                return None
+            columns = [*map(_nulls_as_nan, expanded[: self._n_numbers])]
+            columns += expanded[self._n_numbers :]
         try:
             packed = self._packed(columns)
         except (struct.error, KeyError):
@@ -197,7 +245,7 @@ class Decoder:
                 return None
             cut = self._n_numbers
             packed = self._packed([*map(_nulls_as_nan, columns[:cut]), *columns[cut:]])
-        by_column = np.frombuffer(packed, dtype=self.dtype).reshape(len(columns), -1)
+        by_column = np.frombuffer(packed, dtype=self.dtype).reshape(self._n_inputs, -1)
         return np.ascontiguousarray(by_column.T)
 
     def _packed(self, columns: Sequence[Sequence[Any]]) -> bytes:
@@ -239,7 +287,8 @@ def _is_one_line(body: bytes) -> bool:
 
 def _shortest_bytes(columns: Sequence[Feature]) -> int:
     """The length of the shortest row as JSON: names, colons, commas, braces, and values."""
-    return 1 + sum(len(_encode(feature.name)) + 3 for feature in columns)
+    named = 1 + sum(len(_encode(feature.name)) + 3 for feature in columns)
+    return named + len(EXAMPLE) * sum(feature.is_timestamp for feature in columns)
 
 
 class _Codes(dict[str | None, float]):

@@ -19,10 +19,11 @@ from services.inference.decode import encode_lines
 from services.inference.number_columns import check_numbers
 from services.inference.row_types import valid_row_struct
 from services.inference.rows import NO_FLAGS, Rows
+from services.inference.timestamp_values import input_places, timestamp_column
 
 FeatureColumn = NDArray[Any] | list[str]
 """The values of one feature, shape `(n_rows,)`: numbers of any type, NaN where one is missing and
-a category as its index; or the strings of a category."""
+a category as its index; or the strings of a category or timestamp."""
 FeatureColumns = Mapping[str, FeatureColumn]
 """FeatureColumns by the name of their feature, all of one length."""
 MIN_COLUMN_ROWS = 8
@@ -36,7 +37,8 @@ class _Accepted(msgspec.Struct, frozen=True):
     """A column that breaks nothing.
 
     `values`: as they are logged, shape `(n_rows,)`. `numbers`: as the model gets them, float64 of
-    the same shape. `flags`: of the rows that were clipped or flagged, or None.
+    the same shape, or `(n_rows, n_parts)` for a timestamp. `flags`: of the rows that were
+    clipped or flagged, or None.
     """
 
     values: Sequence[Any]
@@ -50,6 +52,8 @@ class ColumnDecoder:
     def __init__(self, schema: Schema, dtype: np.dtype[Any] = FLOAT32) -> None:
         self._dtype = dtype
         self._columns = schema.columns
+        self._n_inputs = len(schema.inputs)
+        self._places = input_places(self._columns)
         self._in_schema = [self._columns.index(feature) for feature in schema.features]
         self._struct = valid_row_struct(self._columns)
         self._categories = {f.name: _Categories(f) for f in self._columns if f.is_category}
@@ -61,8 +65,8 @@ class ColumnDecoder:
             accepted = self._accepted(columns, n_rows)
         if accepted is None:
             return None
-        numbers = np.empty((n_rows, len(accepted)), self._dtype)
-        for index, each in enumerate(accepted):
+        numbers = np.empty((n_rows, self._n_inputs), self._dtype)
+        for index, each in zip(self._places, accepted, strict=True):
             numbers[:, index] = each.numbers
         values = zip(*(each.values for each in accepted), strict=True)
         texts = encode_lines([self._struct(*row) for row in values]).split(b"\n")[:-1]
@@ -83,6 +87,8 @@ class ColumnDecoder:
     def _read(self, feature: Feature, column: FeatureColumn) -> _Accepted | None:
         if feature.is_category:
             return self._categories[feature.name].read(column)
+        if feature.is_timestamp:
+            return _read_timestamps(feature, column)
         if isinstance(column, list):
             return None
         return _read_booleans(feature, column) if feature.type == "bool" else _read(feature, column)
@@ -91,8 +97,18 @@ class ColumnDecoder:
         """A column that was not sent."""
         if not feature.nullable:
             return None
+        if feature.is_timestamp:
+            return _Accepted([None] * n_rows, np.full((n_rows, len(feature.parts)), np.nan))
         number = MISSING_CODE if feature.is_category else np.nan
         return _Accepted([None] * n_rows, np.full(n_rows, number))
+
+
+def _read_timestamps(feature: Feature, column: FeatureColumn) -> _Accepted | None:
+    """A column of texts, all in range; what is clipped or flagged is decoded row by row."""
+    if not isinstance(column, list):
+        return None
+    parts = timestamp_column(feature, column)
+    return None if parts is None else _Accepted(column, parts)
 
 
 def _read(feature: Feature, column: NDArray[Any]) -> _Accepted | None:

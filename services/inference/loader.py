@@ -14,6 +14,7 @@ from contracts.names import MANIFEST_FILE
 from contracts.onnx_session import FLOAT64
 from contracts.schema import FLOAT32_MAX, Feature, Schema, Value
 from contracts.scoring import load_request
+from contracts.timestamps import timestamp_text
 from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.render import Renderer
@@ -199,6 +200,8 @@ def _ends(feature: Feature) -> tuple[Value, Value, Value, Value]:
     high: Value
     if feature.is_category:
         low, high = feature.categories[0], feature.categories[-1]
+    elif feature.is_timestamp:
+        low, high = timestamp_text(feature.low), timestamp_text(feature.high)
     elif feature.type == "bool":
         low, high = False, True
     elif feature.policy == "flag":

@@ -1,6 +1,7 @@
 """msgspec types made from a schema: what the fast path of the decoder accepts.
 
 Each type is at least as strict as the schema; what it rejects is checked by the schema itself.
+Only timestamps are any short text here, which the decoder reads.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from contracts.schema import FLOAT32_MAX, Feature, Policy
+from contracts.timestamps import MAX_TIMESTAMP_CHARS
 
 INT64_MAX = 2**63 - 1
 
@@ -73,6 +75,8 @@ def _type_of(feature: Feature, policy: Policy) -> Any:
         exact = bool
     elif feature.is_category:
         exact = Literal[feature.categories] if policy == "reject" else str
+    elif feature.is_timestamp:
+        exact = Annotated[str, Meta(max_length=MAX_TIMESTAMP_CHARS)]
     elif feature.type == "int":
         low, high = _int_bounds(feature, policy)
         exact = Annotated[int, Meta(ge=low, le=high)]

@@ -3,6 +3,7 @@
 import re
 
 from contracts.schema import Feature
+from contracts.timestamps import parse_file_timestamp, parse_timestamp, timestamp_text
 
 MISSING_TEXTS = frozenset(
     {
@@ -37,9 +38,21 @@ def value_of_text(feature: Feature | None, text: str) -> object:
     text = text.strip()
     if text in MISSING_TEXTS:
         return None
-    if feature.type == "bool":
-        return BOOLEANS.get(text, text)
+    if feature.is_timestamp:
+        return _timestamp(feature, text)
+    return BOOLEANS.get(text, text) if feature.type == "bool" else _number(text)
+
+
+def _number(text: str) -> int | float | str:
     if _WHOLE.fullmatch(text):
         return int(text)
     is_number = len(text) <= MAX_NUMBER_CHARS and _NUMBER.fullmatch(text)
     return float(text) if is_number else text
+
+
+def _timestamp(feature: Feature, text: str) -> str:
+    """A date, or a time without a zone, in RFC 3339; what is no time stays as it is."""
+    if parse_timestamp(text) is not None:
+        return text
+    seconds = parse_file_timestamp(text, feature.zone_offsets)
+    return text if seconds is None else timestamp_text(seconds)

@@ -2,7 +2,7 @@
 
 Rows come as one tensor per feature, named like it, of shape `[n]` or `[n, 1]`; or as one tensor of
 shape `[n, n_features]` in the order of the metadata's inputs, with each category as its index in
-the schema's list.
+the schema's list. A timestamp is text, so its model takes a tensor per feature only.
 """
 
 import math
@@ -111,6 +111,9 @@ class TensorDecoder:
     def _matrix(self, tensor: Tensor, limit: int) -> Rows:
         """One tensor with all features, in which categories and booleans are numbers."""
         n_features = len(self._columns)
+        if any(feature.is_timestamp for feature in self._columns):
+            expected = "one tensor per feature with its name, since a timestamp is BYTES"
+            raise invalid_request([Violation(tensor.location, expected, "one for all")])
         if len(tensor.shape) != 2 or tensor.shape[1] != n_features:  # noqa: PLR2004 - a matrix
             expected = f"[n, {n_features}], or one tensor per feature with its name"
             location = f"{tensor.location}.shape"

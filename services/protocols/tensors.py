@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from contracts.errors import preview
 from contracts.manifest import Manifest
 from contracts.schema import MISSING_CODE, Feature, Violation, normalized
+from contracts.timestamps import timestamp_text
 from services.faults import MAX_SHOWN_CHARS
 from services.inference.decode_columns import FeatureColumn
 from services.inference.json_body import invalid_request
@@ -28,9 +29,16 @@ DATATYPES: Mapping[str, frozenset[str]] = {
     "int": NUMBERS,
     "bool": frozenset({"BOOL"}),
     "category": frozenset({"BYTES"}),
+    "timestamp": frozenset({"BYTES"}),
 }
 """Per type of a feature, the datatypes that are accepted."""
-PREFERRED = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
+PREFERRED = {
+    "float": "FP64",
+    "int": "INT64",
+    "bool": "BOOL",
+    "category": "BYTES",
+    "timestamp": "BYTES",
+}
 """Per type of a feature, the datatype in the metadata."""
 NUMERIC = {"content_type": "np"}
 """Names MLServer's NumPy codec, which reads flat data by its shape; its pandas codec does not."""
@@ -174,8 +182,9 @@ def input_metadata(feature: Feature) -> TensorMetadata:
     about = {
         "description": feature.description,
         "unit": feature.unit,
-        "minimum": feature.minimum,
-        "maximum": feature.maximum,
+        "minimum": _bound(feature, feature.minimum),
+        "maximum": _bound(feature, feature.maximum),
+        "format": "date-time" if feature.is_timestamp else None,
         "categories": list(feature.categories),
         "nullable": feature.nullable,
     }
@@ -185,6 +194,10 @@ def input_metadata(feature: Feature) -> TensorMetadata:
         shape=[-1, 1],
         parameters={key: value for key, value in about.items() if value not in ("", None, [])},
     )
+
+
+def _bound(feature: Feature, bound: float | None) -> float | str | None:
+    return timestamp_text(bound) if feature.is_timestamp and bound is not None else bound
 
 
 def output_metadata(manifest: Manifest) -> tuple[TensorMetadata, TensorMetadata, TensorMetadata]:

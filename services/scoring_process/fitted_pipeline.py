@@ -1,7 +1,8 @@
 """The only import of scikit-learn, pandas and skops in the service: a fitted pipeline that scores.
 
 It runs in the scoring process. The pipeline gets the DataFrame that it was fitted on
-(`Feature.frame_dtype`): a column per feature in the order of the schema.
+(`Feature.frame_dtype`): a column per feature in the order of the schema, and after a timestamp
+its parts.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from contracts.errors import CorruptModel
 from contracts.names import PIPELINE_FILE
-from contracts.schema import Schema, normalized
+from contracts.schema import Schema, normalized, timestamp_columns
 from contracts.scoring import FrameError, FrameKind, LoadModel
+from contracts.timestamps import parse_timestamps
 from contracts.trusted_types import untrusted
 from services.scoring_process import feature_code
 from services.scoring_process.model_files import verified_files
@@ -84,6 +86,8 @@ def natural_frame(rows: Sequence[dict[str, Any]], schema: Schema) -> Any:
         if feature.is_category:
             texts = [None if value is None else normalized(value) for value in values]
             columns[feature.name] = pd.array(texts, dtype=feature.frame_dtype)
+        elif feature.is_timestamp:
+            columns |= timestamp_columns(feature, parse_timestamps(values)[0])
         else:
             columns[feature.name] = np.array(values, dtype=feature.frame_dtype)
     return pd.DataFrame(columns, copy=False)

@@ -17,6 +17,7 @@ from contracts.retraining import RetrainingRequest
 from training.dataset import MIN_TABLE_ROWS, load_table, suspects_of
 from training.evaluation.row_keys import Keys, copies, row_keys
 from training.recipe import Recipe
+from training.rows import seconds_of
 
 VALIDATION_SHARE = 0.3
 """Of the recent rows before the held-out ones, the newest, on which candidates are compared."""
@@ -88,6 +89,9 @@ def _as_table(recipe: Recipe, labelled: pd.DataFrame) -> pd.DataFrame:
     if recipe.is_classifier:
         table = table[table[target].isin(recipe.classes)].reset_index(drop=True)
     valid = table.drop(index=suspects_of(table, recipe.schema)).reset_index(drop=True)
+    for feature in recipe.schema.features:
+        if feature.is_timestamp:
+            valid[feature.name] = seconds_of(valid[feature.name])
     return valid[[*recipe.schema.names, target]]
 
 

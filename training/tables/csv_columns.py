@@ -14,6 +14,7 @@ from training.tables.number_text import (
     booleans_of,
     number_hint,
 )
+from training.tables.timestamps import datetimes_of
 
 BOOLEAN_WORDS = frozenset(BOOLEAN_SPELLINGS) - {"0", "1"}
 
@@ -21,9 +22,10 @@ BOOLEAN_WORDS = frozenset(BOOLEAN_SPELLINGS) - {"0", "1"}
 def typed_column(
     text: CsvText, index: int, feature: Feature, numbers: NumberFormat, missing: frozenset[str]
 ) -> pd.Series:
-    """A column in the type of its feature: `str`, bool, int64 or float64.
+    """A column in the type of its feature: `str`, bool, int64, float64 or datetimes.
 
-    Missing values are NaN, with which booleans become `boolean` and integers float64.
+    Missing values are NaN, with which booleans become `boolean` and integers float64. Times that
+    are not ISO 8601 stay text, for the loader to parse.
 
     Raises:
         InvalidData: a field is of another type; the first such line is named.
@@ -32,6 +34,8 @@ def typed_column(
     texts = text.column(index, missing)
     if feature.is_category:
         return composed(texts)
+    if feature.is_timestamp:
+        return datetimes_of(texts, feature)
     values = booleans_of(texts) if feature.type == "bool" else numbers.numbers(texts)
     bad = texts.notna().to_numpy() & ~np.isfinite(values)
     if feature.type == "int":

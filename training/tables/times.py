@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from contracts.errors import preview
-from training.tables.typed import ColumnFault
+from training.tables.column_fault import ColumnFault
 
 REMEDY = "name a column of datetimes, ISO 8601 texts or numbers"
 

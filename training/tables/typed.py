@@ -5,7 +5,6 @@ hold either, except for the spellings of a boolean in a text file.
 """
 
 import numbers
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from contracts.errors import preview
 from contracts.schema import Feature
+from training.tables.column_fault import ColumnFault, first_fault, shown_value
 from training.tables.csv_columns import composed
 from training.tables.number_text import (
     BOOLEAN_SPELLINGS,
@@ -22,30 +21,14 @@ from training.tables.number_text import (
     booleans_of,
     number_hint,
 )
-
-
-@dataclass(frozen=True)
-class ColumnFault:
-    """What is wrong with a column: `row` is the position of the first bad row, or None for all."""
-
-    row: int | None
-    expected: str
-    got: str
-    remedy: str
-    n_rows: int = 0
-
-    def described(self, column: str) -> str:
-        """What is wrong with the column of this name: where, what was expected, what came."""
-        if self.row is None:
-            return f"column {column!r}: expected {self.expected}, got {self.got}"
-        more = f" (and {self.n_rows - 1} more rows)" if self.n_rows > 1 else ""
-        return f"rows[{self.row}].{column}: expected {self.expected}, got {self.got}{more}"
+from training.tables.timestamps import timestamps_of
 
 
 def typed_values(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
     """A column as its feature's type; missing values are NaN.
 
-    Numbers and booleans are float64, categories `str` in NFC. Ranges are not checked.
+    Numbers and booleans are float64, categories `str` in NFC, timestamps seconds as float64.
+    Ranges are not checked.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
@@ -53,6 +36,8 @@ def typed_values(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault
         return _texts(column, feature)
     if feature.type == "bool":
         return _booleans(column, feature)
+    if feature.is_timestamp:
+        return timestamps_of(column, feature)
     return number_values(column, feature.expected)
 
 
@@ -70,19 +55,23 @@ def number_values(column: pd.Series, expected: str) -> pd.Series | ColumnFault:
         if bad.any():
             first = column.iloc[int(np.argmax(bad))]
             remedy = number_hint(first) or "convert the values to numbers in the loader"
-            return _first(column, expected, bad, remedy)
+            return first_fault(column, expected, bad, remedy)
         values = np.full(len(column), np.nan)
         values[~missing] = [_float(value) for value in column[~missing]]
     bad = np.isinf(values)
     if bad.any():
-        return _first(column, expected, bad, "clip or drop these rows in the loader")
+        return first_fault(column, expected, bad, "clip or drop these rows in the loader")
     return pd.Series(values, index=column.index)
 
 
 def _texts(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
     kind = _kind(column)
     if kind is not None:
-        shown = f"{kind}, such as {_shown(column.dropna().iloc[0])}" if column.notna().any() else ""
+        shown = (
+            f"{kind}, such as {shown_value(column.dropna().iloc[0])}"
+            if column.notna().any()
+            else ""
+        )
         if shown:
             return ColumnFault(
                 None,
@@ -94,7 +83,9 @@ def _texts(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
         return composed(column.astype("str"))
     bad = ~column.isna().to_numpy() & ~_all_are(column, str)
     if bad.any():
-        return _first(column, feature.expected, bad, "convert the column to text in the loader")
+        return first_fault(
+            column, feature.expected, bad, "convert the column to text in the loader"
+        )
     return composed(column.astype("str"))
 
 
@@ -117,7 +108,7 @@ def _booleans(column: pd.Series, feature: Feature) -> pd.Series | ColumnFault:
         values[is_flag & ~missing] = [_float(value) for value in spelled[is_flag & ~missing]]
     bad = ~missing & ~np.isin(values, (0.0, 1.0))
     if bad.any():
-        return _first(column, feature.expected, bad, remedy)
+        return first_fault(column, feature.expected, bad, remedy)
     return pd.Series(values, index=column.index)
 
 
@@ -126,8 +117,7 @@ _NUMBERS_AS_TEXT = (
     "number({name!r}, ...)"
 )
 _REMEDIES = {
-    "datetimes": "derive numbers in the loader (hour, weekday, days since), which each request "
-    "then sends",
+    "datetimes": "use timestamp(..., parts=(...)), which derives numbers such as the hour",
     "durations": "convert them to seconds in the loader: .dt.total_seconds()",
     "periods": "derive numbers in the loader (year, month)",
     "booleans": "use boolean(...), or astype(int) if each request sends 0 and 1",
@@ -158,12 +148,3 @@ def _float(value: Any) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
-
-
-def _first(column: pd.Series, expected: str, bad: Mask, remedy: str) -> ColumnFault:
-    row = int(np.argmax(bad))
-    return ColumnFault(row, expected, _shown(column.iloc[row]), remedy, int(bad.sum()))
-
-
-def _shown(value: Any) -> str:
-    return preview(value.item() if isinstance(value, np.generic) else value)
