@@ -1,18 +1,13 @@
 """Kafka as a source: a consumer group whose commits name the version of what follows.
 
-A pin is the metadata of a committed offset: `<bound>:<version>-<digest>` says which version
-scores the next `bound` messages of the partition. It is committed before the first of them is
-scored. A worker that takes the partition over reads it together with the offset, and scores as
-many messages with that version, however far the dead worker had got.
+The pin is described in `kafka_partition`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
-
-import msgspec
 
 from services.streams.address import StreamAddress
 from services.streams.kafka_client import (
@@ -23,35 +18,19 @@ from services.streams.kafka_client import (
     new_client,
     require_kafka,
 )
+from services.streams.kafka_partition import NOTHING_IN_HAND, PartitionState, first_and_count
 from services.streams.message import StreamMessage, VersionPin, correlation_id
-from services.streams.settings import StreamSettings
+from services.streams.settings import ALONE_FROM_DELIVERIES, StreamSettings
 
 KAFKA_READ_WAIT_S = 0.5
 """The longest time for which a read waits for a message."""
 DRAIN_S = 0.001
 """The time for which a read waits for more messages once it has one."""
-NOTHING_IN_HAND = "0:"
 MIN_SESSION_MS = 6_000
 """What brokers accept by default."""
 DEFAULT_POLL_INTERVAL_MS = 300_000
 """The longest time for a batch; it may not be below the session timeout."""
 CORRELATION_HEADERS = (b"x-request-id", b"request_id")
-
-
-class _Partition(msgspec.Struct):
-    """What the committed offset of a partition says: `pin` scores the next `bound` messages.
-
-    `is_taken_over`: they may have been published by a worker that died. `pin` is None where
-    nothing is known to be committed. `next_offset`: None while messages are in hand.
-    """
-
-    pin: VersionPin | None
-    bound: int = 0
-    is_taken_over: bool = False
-    next_offset: int | None = None
-
-    def metadata(self) -> str:
-        return f"{self.bound}:{self.pin}"
 
 
 class KafkaSource:
@@ -68,7 +47,8 @@ class KafkaSource:
         self._topic = address.name
         self._timeout_s = settings.timeout_s
         self._is_broken = False
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, PartitionState] = {}
+        self._moved: set[int] = set()
         self._thread = ThreadPoolExecutor(1, "kafka-source")
         session_ms = max(MIN_SESSION_MS, int(settings.takeover_s * 1e3))
         self._consumer: Any = new_client(
@@ -142,6 +122,7 @@ class KafkaSource:
         """
         for each in partitions:
             self._partitions.pop(each.partition, None)
+            self._moved.add(each.partition)
 
     def _give_up(self, consumer: Any, partitions: Sequence[Any]) -> None:
         """Say to whoever gets these partitions that nothing was in hand."""
@@ -168,18 +149,14 @@ class KafkaSource:
         if self._is_broken:
             check_topic(self._consumer, self._address, self._timeout_s)
             self._is_broken = False
-        found = self._consumer.consume(1, KAFKA_READ_WAIT_S)
-        if found and limit > 1:
-            found += self._consumer.consume(limit - 1, DRAIN_S)
+        found = self._consume(limit)
         received = [m for m in found if m.error() is None]
-        first: dict[int, int] = {}
-        counts: dict[int, int] = {}
-        for each in received:
-            first.setdefault(each.partition(), each.offset())
-            counts[each.partition()] = counts.get(each.partition(), 0) + 1
+        first, counts = first_and_count(received)
         try:
             self._report(found)
             self._learn(first)
+            received = self._together(received, first)
+            first, counts = first_and_count(received)
             self._pin(first, counts, limit, pin)
         except Exception as err:
             self._go_back(first)
@@ -190,7 +167,41 @@ class KafkaSource:
             self._partitions[number].next_offset = None
         pins = {p: self._partitions[p].pin or pin for p in first}
         self.n_redelivered += sum(counts[p] for p in first if self._partitions[p].is_taken_over)
-        return [_message(each, pins[each.partition()]) for each in received]
+        deliveries = {p: self._partitions[p].deliveries for p in first}
+        return [
+            _message(
+                each,
+                pins[each.partition()],
+                deliveries[each.partition()] if each.offset() == first[each.partition()] else 0,
+            )
+            for each in received
+        ]
+
+    def _consume(self, limit: int) -> list[Any]:
+        """The next records and errors; only of partitions that this worker still has.
+
+        A rebalance runs within a call. What the first one gave of a partition that the second
+        one moves belongs to another worker, or is read again from the committed offset.
+        """
+        found: list[Any] = self._consumer.consume(1, KAFKA_READ_WAIT_S)
+        if found and limit > 1:
+            self._moved.clear()
+            more = self._consumer.consume(limit - 1, DRAIN_S)
+            found = [m for m in found if m.error() or m.partition() not in self._moved] + more
+        return found
+
+    def _together(self, received: list[Any], first: Mapping[int, int]) -> list[Any]:
+        """The records that are answered at once; the others are read again.
+
+        One whose workers died repeatedly comes alone, or it would end the others with it.
+        """
+        known = {number: self._partitions[number].deliveries for number in first}
+        worst = max(known, key=lambda number: known[number], default=None)
+        if worst is None or known[worst] < ALONE_FROM_DELIVERIES:
+            return received
+        offset = first[worst]
+        self._go_back({**first, worst: offset + 1})
+        return [m for m in received if (m.partition(), m.offset()) == (worst, offset)]
 
     def _report(self, found: Sequence[Any]) -> None:
         """Raise what the broker says about the topic; what passes is only logged."""
@@ -209,11 +220,7 @@ class KafkaSource:
         if not new:
             return
         for each in self._consumer.committed(new, timeout=self._timeout_s):
-            bound, _, text = (each.metadata or "").partition(":")
-            pin = VersionPin.parse(text) if bound.isdecimal() else None
-            self._partitions[each.partition] = (
-                _Partition(pin, int(bound), is_taken_over=True) if pin else _Partition(None)
-            )
+            self._partitions[each.partition] = PartitionState.taken_over(each.metadata or "")
 
     def _pin(
         self, first: dict[int, int], counts: dict[int, int], limit: int, pin: VersionPin
@@ -225,10 +232,12 @@ class KafkaSource:
         for number, offset in first.items():
             known = self._partitions[number]
             wanted = known.pin if known.is_taken_over and known.pin else pin
-            if known.pin == wanted and counts[number] <= known.bound:
+            if known.pin == wanted and counts[number] <= known.bound and known.is_counted:
                 continue
             bound = max(counts[number], known.bound if known.is_taken_over else limit)
-            pinned[number] = _Partition(wanted, bound, is_taken_over=known.is_taken_over)
+            pinned[number] = PartitionState(
+                wanted, bound, known.is_taken_over, deliveries=known.deliveries
+            )
             metadata = pinned[number].metadata()
             commits.append(TopicPartition(self._topic, number, offset, metadata))
         if commits:
@@ -272,9 +281,15 @@ class KafkaSource:
                 left = known.bound - counts[number] if known.is_taken_over else 0
                 still = left > 0 and known.pin is not None
                 after[number] = (
-                    _Partition(known.pin, left, is_taken_over=True)
+                    PartitionState(
+                        known.pin,
+                        left,
+                        is_taken_over=True,
+                        # One of what is left may be what ended the workers before.
+                        deliveries=min(known.deliveries, ALONE_FROM_DELIVERIES),
+                    )
                     if still
-                    else _Partition(next_pin, self._limit)
+                    else PartitionState(next_pin, self._limit)
                 )
                 after[number].next_offset = None if still else ends[number]
         commits = [
@@ -290,7 +305,7 @@ class KafkaSource:
                 raise
             # Another worker has the partitions, or gets them: it answers again, by the same pin.
             logger.warning("%s: not committed: %s", self._topic, err.args[0].str())
-            self._partitions.update({number: _Partition(None) for number in after})
+            self._partitions.update({number: PartitionState(None) for number in after})
             return
         self._partitions.update(after)
 
@@ -317,7 +332,7 @@ def _is_left(error: Any) -> bool:
     }
 
 
-def _message(record: Any, pin: VersionPin) -> StreamMessage:
+def _message(record: Any, pin: VersionPin, deliveries: int) -> StreamMessage:
     headers = tuple((name.encode(), value or b"") for name, value in record.headers() or ())
     wanted = next((value for name, value in headers if name in CORRELATION_HEADERS), record.key())
     return StreamMessage(
@@ -328,6 +343,7 @@ def _message(record: Any, pin: VersionPin) -> StreamMessage:
         body=record.value() or b"",
         correlation=correlation_id(wanted),
         pin=pin,
+        deliveries=deliveries,
         key=record.key(),
         headers=headers,
     )

@@ -41,6 +41,7 @@ class StreamMessage(msgspec.Struct, frozen=True, kw_only=True):
     `offset`: its place in the partition, as the broker spells it. `time_ms`: when it was
     produced, in milliseconds since 1970; it keeps two streams of one name apart of which the
     first was deleted. `correlation`: the producer's own id of the message, empty for none.
+    `deliveries`: how many workers in a row had it in hand and died, as far as is known.
     `key`: decides the partition in Kafka; None for none. `headers`: what else came with it.
     """
 
@@ -51,6 +52,7 @@ class StreamMessage(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     correlation: str
     pin: VersionPin
+    deliveries: int = 0
     key: bytes | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from itertools import chain
 
-from contracts.errors import NotFoundHere
+from contracts.errors import NotFoundHere, PlatformError
 from services.streams.address import StreamAddress
 from services.streams.message import StreamAnswer
 from services.streams.redis_streams import BODY, ERROR, REQUEST_ID, SOURCE, RedisConnection
@@ -15,6 +15,8 @@ MAX_PACK_BYTES = 16 * 2**20
 """Fields and values of one command; a larger entry is added alone."""
 OWN_FIELDS = frozenset({BODY, REQUEST_ID, SOURCE, ERROR})
 """What a dead letter that is put back has of its first failure, and gets again."""
+ZERO_ID_REFUSED = "greater than 0-0"
+"""Part of Redis's answer to an entry with the id 0-0, of whoever may add entries."""
 ADD_ALL = """
 local texts, sizes, trim = ARGV[1], ARGV[2], ARGV[3]
 local text_at, size_at = 1, 1
@@ -52,6 +54,7 @@ class RedisSink:
 
         Raises:
             NotFoundHere: the key holds something else.
+            PlatformError: the user may not add entries.
             BrokerUnavailable: Redis does not answer.
 
         """
@@ -61,6 +64,22 @@ class RedisSink:
                 f"{self._connection.address}: expected a stream, got a {found.decode()}",
                 remedy="pass another name, or delete the key",
             )
+        await self._check_rights()
+
+    async def _check_rights(self) -> None:
+        """Check that entries may be added, without adding one: Redis refuses the id 0-0.
+
+        Raises:
+            PlatformError: the user may not.
+            BrokerUnavailable: Redis does not answer, or is full or read-only.
+
+        """
+        await self._add([])
+        try:
+            await self._connection.run("XADD", self._connection.name, "0-0", SOURCE, b"")
+        except PlatformError as err:
+            if ZERO_ID_REFUSED not in err.what:
+                raise
 
     async def publish(self, answers: Sequence[StreamAnswer]) -> list[StreamAnswer]:
         """Add an entry per answer: all of them or, if Redis is full, only the first ones.

@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -18,11 +18,14 @@ from contracts.errors import NotFoundHere, PlatformError, first_line
 from services.streams.address import StreamAddress
 from services.streams.broker import BrokerUnavailable
 from services.streams.message import StreamMessage, VersionPin, correlation_id
+from services.streams.settings import ALONE_FROM_DELIVERIES
 
 READ_WAIT_MS = 500
 """The longest time for which a read waits for a message."""
 TAKEOVER_INTERVAL_S = 1.0
 """Time between two searches for messages of dead workers."""
+ACL_COMMANDS = "+@stream +eval +type"
+"""What a worker does to its streams, as Redis's ACL names it."""
 FORGOTTEN_MS = 3_600_000
 """A consumer that is not heard of for this long, and has nothing in hand, is removed."""
 BODY, REQUEST_ID, SOURCE, ERROR = b"body", b"request_id", b"source", b"error"
@@ -38,6 +41,7 @@ end
 """
 """One step, so that no consumer gets a message between the question and its removal."""
 
+NO_COUNTS: Mapping[bytes, int] = {}
 Answered = TypeVar("Answered")
 Entry = tuple[bytes, dict[bytes, bytes] | None]
 
@@ -96,6 +100,12 @@ class RedisConnection:
                 f"{self.address}: {first_line(err)}",
                 remedy="write user and password into the address: redis://USER:PASSWORD@HOST/STREAM",
             ) from err
+        except refusals.NoPermissionError as err:
+            raise PlatformError(
+                f"{self.address}: {command[0]}: access denied: {first_line(err)}",
+                remedy=f"grant the user of the address what it needs: redis-cli ACL SETUSER USER "
+                f"~{self.name} {ACL_COMMANDS}",
+            ) from err
         except passing as err:
             raise BrokerUnavailable(
                 f"{self.address}: expected an answer within {self._timeout_s:g} s, "
@@ -118,11 +128,19 @@ class RedisSource:
     """The messages of a stream for one worker of a consumer group.
 
     `takeover_s`: how long a message is in the hands of a worker before another one takes it.
+    `max_deliveries`: a message that this many workers had in hand is given up.
     """
 
     def __init__(
-        self, address: StreamAddress, group: str, *, takeover_s: float, timeout_s: float
+        self,
+        address: StreamAddress,
+        group: str,
+        *,
+        takeover_s: float,
+        timeout_s: float,
+        max_deliveries: int,
     ) -> None:
+        self._max_deliveries = max_deliveries
         self._connection = RedisConnection(address, timeout_s)
         self._stream = address.name
         self._group = group
@@ -189,6 +207,8 @@ class RedisSource:
         """Messages that a worker has had in hand for too long, with the pins that they have."""
         stream, group, run = self._stream, self._group, self._connection.run
         pending = await run("XPENDING", stream, group, "IDLE", self._takeover_ms, "-", "+", limit)
+        pending = self._together(pending)
+        counts = {offset: int(count) for offset, _, _, count in pending}
         by_pin: dict[VersionPin, list[bytes]] = {}
         for offset, consumer, _, _ in pending:
             theirs = VersionPin.parse(consumer.decode("utf-8", "replace").rpartition(":")[2])
@@ -199,7 +219,9 @@ class RedisSource:
         for theirs, offsets in by_pin.items():
             consumer = f"{self._worker}:{theirs}"
             entries = await run("XCLAIM", stream, group, consumer, self._takeover_ms, *offsets)
-            taken += await self._messages([_entry(each) for each in entries if each], theirs)
+            taken += await self._messages(
+                [_entry(each) for each in entries if each], theirs, counts
+            )
         if taken:
             self.n_redelivered += len(taken)
             logger.warning(
@@ -207,7 +229,20 @@ class RedisSource:
             )
         return sorted(taken, key=lambda m: tuple(map(int, m.offset.split("-"))))
 
-    async def _messages(self, entries: Sequence[Entry], pin: VersionPin) -> list[StreamMessage]:
+    def _together(self, pending: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The messages that are taken over at once.
+
+        Those that are given up come first, then those that were in hand once. One whose workers
+        died repeatedly comes alone, or it would end the others with it.
+        """
+        counted = [(int(each[3]), each) for each in pending]
+        given_up = [each for count, each in counted if count >= self._max_deliveries]
+        fresh = [each for count, each in counted if count < ALONE_FROM_DELIVERIES]
+        return given_up or fresh or pending[:1]
+
+    async def _messages(
+        self, entries: Sequence[Entry], pin: VersionPin, counts: Mapping[bytes, int] = NO_COUNTS
+    ) -> list[StreamMessage]:
         """Entries as messages; entries that were deleted meanwhile are acknowledged."""
         deleted = [offset for offset, fields in entries if fields is None]
         if deleted:
@@ -230,6 +265,7 @@ class RedisSource:
                         body=fields.pop(BODY, b""),
                         correlation=correlation_id(fields.pop(REQUEST_ID, b"")),
                         pin=pin,
+                        deliveries=counts.get(offset, 0),
                         headers=tuple(fields.items()),
                     )
                 )

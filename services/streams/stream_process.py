@@ -6,7 +6,7 @@ import logging
 import signal
 from dataclasses import dataclass
 
-from contracts.errors import InvalidUsage, PortTaken
+from contracts.errors import InvalidSetting, InvalidUsage, PortTaken
 from contracts.names import Layout
 from services.inference.jsonl_log import check_writable
 from services.metrics import Metrics
@@ -19,7 +19,7 @@ from services.streams.production import ProductionVersions
 from services.streams.redis_sink import RedisSink
 from services.streams.redis_streams import RedisSource
 from services.streams.scoring import MessageScorer
-from services.streams.settings import StreamSettings
+from services.streams.settings import MIN_MAX_DELIVERIES, StreamSettings
 from services.streams.stream_metrics import StreamMetrics, WorkerMetrics
 from services.streams.worker import StreamWorker
 
@@ -63,6 +63,12 @@ def run_stream(
             f"--to: expected another stream than --from, got {spec.source}",
             remedy="a worker would read its own answers: choose another name",
         )
+    if stream_settings.max_deliveries < MIN_MAX_DELIVERIES:
+        raise InvalidSetting(
+            f"SLIPWAY_STREAM_MAX_DELIVERIES: expected {MIN_MAX_DELIVERIES} or more, got "
+            f"{stream_settings.max_deliveries}",
+            remedy="the first ones find out which message of a batch ends its worker",
+        )
     asyncio.run(_run(spec, service_settings, stream_settings))
 
 
@@ -84,6 +90,7 @@ async def _run(spec: StreamSpec, own: ServiceSettings, streams: StreamSettings) 
             MessageScorer(versions, own.body_bytes),
             metrics,
             batch_messages=spec.batch_messages,
+            max_deliveries=streams.max_deliveries,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,7 +118,13 @@ def open_source(address: StreamAddress, group: str, settings: StreamSettings) ->
     """The messages of a stream for a member of a consumer group."""
     if address.is_kafka:
         return KafkaSource(address, group, settings)
-    return RedisSource(address, group, takeover_s=settings.takeover_s, timeout_s=settings.timeout_s)
+    return RedisSource(
+        address,
+        group,
+        takeover_s=settings.takeover_s,
+        timeout_s=settings.timeout_s,
+        max_deliveries=settings.max_deliveries,
+    )
 
 
 def open_sink(address: StreamAddress, settings: StreamSettings) -> AnswerSink:

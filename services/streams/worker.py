@@ -37,7 +37,8 @@ logger = logging.getLogger("slipway.stream")
 class StreamWorker:
     """Answers the messages of one source until it is stopped.
 
-    `batch_messages`: the most messages that it has in hand.
+    `batch_messages`: the most messages that it has in hand. `max_deliveries`: a message with
+    which this many workers died is a dead letter.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class StreamWorker:
         metrics: WorkerMetrics,
         *,
         batch_messages: int,
+        max_deliveries: int,
     ) -> None:
         self._source = source
         self._sink = sink
@@ -58,6 +60,7 @@ class StreamWorker:
         self._scorer = scorer
         self._metrics = metrics
         self._batch_messages = batch_messages
+        self._max_deliveries = max_deliveries
         self._stopping = asyncio.Event()
         self._stop_deadline = float("inf")
         self._next_lag = 0.0
@@ -100,8 +103,10 @@ class StreamWorker:
     async def _answer(self, messages: Sequence[StreamMessage]) -> None:
         """Score, publish and acknowledge the messages in hand."""
         self._metrics.read(messages, self._source.n_redelivered)
-        found = await self._scorer.score(messages, self._stopping)
-        answers = [answer for answer in found if answer is not None]
+        given_up = [_given_up(m) for m in messages if m.deliveries >= self._max_deliveries]
+        tried = [m for m in messages if m.deliveries < self._max_deliveries]
+        found = await self._scorer.score(tried, self._stopping)
+        answers = [answer for answer in found if answer is not None] + given_up
         if len(answers) < len(messages):
             # All of them keep their pins. To acknowledge one in Kafka acknowledges what is before.
             raise PlatformError(
@@ -203,6 +208,16 @@ def _too_large(answer: StreamAnswer) -> StreamAnswer:
         f"answer: expected a size that the broker takes, got {len(answer.body)} bytes",
     )
     return StreamAnswer(answer.message, answer.message.body, row_fault(fault))
+
+
+def _given_up(message: StreamMessage) -> StreamAnswer:
+    """The dead letter of a message that ended every worker that had it in hand."""
+    fault = Fault(
+        "prediction_failed",
+        f"message: expected an answer, got {message.deliveries} workers that died in a row with "
+        "it in hand",
+    )
+    return StreamAnswer(message, message.body, row_fault(fault))
 
 
 def _without_body(answer: StreamAnswer) -> StreamAnswer:

@@ -120,10 +120,14 @@ def test_nginx_and_prometheus_name_every_replica_by_its_port() -> None:
     addresses = {f"{name}:{port}" for name in SERVICES if re.fullmatch(r"service-\d+", name)}
     upstreams = re.findall(r"^\s*server (\S+) max_fails", NGINX_CONF.read_text(), re.MULTILINE)
     config = yaml.safe_load((COMPOSE / "prometheus.yml").read_text())
-    jobs = {job["job_name"]: job["static_configs"][0] for job in config["scrape_configs"]}
+    scrapes = {job["job_name"]: job for job in config["scrape_configs"]}
+    (workers,) = scrapes.pop("stream")["dns_sd_configs"]
+    jobs = {name: job["static_configs"][0] for name, job in scrapes.items()}
 
     assert set(upstreams) == set(jobs["slipway"]["targets"]) == addresses
     assert {target.split(":")[0] for target in jobs["node"]["targets"]} <= SERVICES.keys()
+    assert set(workers["names"]) <= SERVICES.keys()
+    assert f"--metrics-port={workers['port']}" in SERVICES["stream"]["command"]
     ((manager,),) = (
         one["targets"]
         for each in config["alerting"]["alertmanagers"]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.errors import InvalidUsage, NotFoundHere, PlatformError
 from services.streams.address import parse_address
@@ -14,6 +15,7 @@ from services.streams.broker import BrokerUnavailable
 from services.streams.message import StreamAnswer, StreamMessage, VersionPin
 from services.streams.redis_sink import RedisSink
 from services.streams.redis_streams import RedisSource
+from tests.services.conftest import ROOT
 from tests.services.streams.conftest import (
     RedisServer,
     StartWorker,
@@ -29,7 +31,9 @@ PIN = VersionPin(1, "ab" * 32)
 
 def source_of(url: str, timeout_s: float = 2.0) -> RedisSource:
     address = parse_address(url, "--from")
-    return RedisSource(address, "slipway-tiny", takeover_s=0.1, timeout_s=timeout_s)
+    return RedisSource(
+        address, "slipway-tiny", takeover_s=0.1, timeout_s=timeout_s, max_deliveries=5
+    )
 
 
 def run_with(end: RedisSource | RedisSink, call: Awaitable[object]) -> None:
@@ -93,6 +97,86 @@ def test_what_redis_refuses_is_an_error_with_its_text(redis_server: RedisServer)
         run_with(sink, sink.publish([StreamAnswer(message, b"{}")]))
 
 
+def test_a_user_who_may_not_write_is_refused_at_the_start(redis_server: RedisServer) -> None:
+    redis_server.client.execute_command(
+        "ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read", "+type", "+xgroup"
+    )
+    redis_server.client.xadd("denied", {"body": "{}"})
+    url = redis_server.url.replace("redis://", "redis://reader:secret@")
+    sink = RedisSink(parse_address(f"{url}/denied.out", "--to"), max_entries=0, timeout_s=2)
+    with pytest.raises(PlatformError, match="access denied") as failed:
+        run_with(sink, sink.open())
+    assert "ACL SETUSER" in failed.value.remedy
+    assert "secret" not in str(failed.value)
+    redis_server.client.execute_command("ACL", "SETUSER", "reader", "+eval")
+    sink = RedisSink(parse_address(f"{url}/denied.out", "--to"), max_entries=0, timeout_s=2)
+    with pytest.raises(PlatformError, match="XADD: access denied"):
+        run_with(sink, sink.open())
+    redis_server.client.execute_command("ACL", "SETUSER", "reader", "+@stream")
+    sink = RedisSink(parse_address(f"{url}/denied.out", "--to"), max_entries=0, timeout_s=2)
+    run_with(sink, sink.open())
+    assert not redis_server.client.exists("denied.out")
+
+
+FATAL_BODY = """
+import os
+import services.streams.scoring as scoring
+original = scoring.operation_for
+def operation_for(body):
+    if b"fatal" in body:
+        os.kill(os.getpid(), 9)
+    return original(body)
+scoring.operation_for = operation_for
+"""
+
+
+def test_a_message_that_kills_its_worker_becomes_a_dead_letter(
+    redis_server: RedisServer, stream: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """Messages of the same batch are answered, however many workers it takes."""
+    (tmp_path / "sitecustomize.py").write_text(FATAL_BODY)
+    bodies = [row_body(i) for i in range(30)]
+    fatal = b'{"fatal": 1}'
+    redis_server.add(stream, [*bodies[:15], fatal, *bodies[15:]])
+    n_killed = 0
+    worker = None
+    while not (redis_server.client.exists(f"{stream}.dead-letters")):
+        worker = start_worker(
+            f"{redis_server.url}/{stream}",
+            PYTHONPATH=f"{tmp_path}:{ROOT}",
+            SLIPWAY_STREAM_MAX_DELIVERIES="3",
+        )
+        process = worker.process
+        await_true(
+            lambda p=process: (
+                p.poll() is not None  # type: ignore[misc]  # bound at once
+                or redis_server.client.exists(f"{stream}.dead-letters")
+            ),
+            60,
+        )
+        n_killed += process.poll() == -9
+        assert n_killed <= 3, worker.text()
+    await_true(lambda: is_done(redis_server, stream))
+    assert worker is not None
+    assert worker.stop() == 0
+    (letter,) = redis_server.entries(f"{stream}.dead-letters")
+
+    assert n_killed == 3
+    assert letter[b"body"] == fatal
+    assert b"3 workers that died in a row" in letter[b"error"]
+    answers = redis_server.entries(f"{stream}.out")
+    ids = {json.loads(each[b"body"])["prediction_id"] for each in answers}
+    assert len(ids) == len(answers) == len(bodies)
+
+
+def test_fewer_deliveries_than_find_the_fatal_message_are_refused(
+    redis_server: RedisServer, start_worker: StartWorker
+) -> None:
+    worker = start_worker(f"{redis_server.url}/any", SLIPWAY_STREAM_MAX_DELIVERIES="2")
+    assert worker.process.wait(60) == 1
+    assert "SLIPWAY_STREAM_MAX_DELIVERIES: expected 3 or more, got 2" in worker.text()
+
+
 def test_streams_are_trimmed_to_the_length_that_is_set(redis_server: RedisServer) -> None:
     address = parse_address(f"{redis_server.url}/trimmed", "--to")
     message = StreamMessage(
@@ -129,7 +213,8 @@ def test_messages_that_were_trimmed_are_given_up(
 
     read, taken = asyncio.run(story())
 
-    assert taken == read[4:]
+    assert [replace(each, deliveries=0) for each in taken] == read[4:]
+    assert {each.deliveries for each in taken} == {1}
     assert "took over 2 messages" in caplog.text
     assert is_done(redis_server, stream)
 

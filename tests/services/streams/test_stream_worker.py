@@ -73,7 +73,9 @@ class Ends:
         metrics = WorkerMetrics(METRICS, "tiny", "s")
 
         async def story() -> None:
-            self.worker = StreamWorker(ends, ends, ends, ends, ends, metrics, batch_messages=9)
+            self.worker = StreamWorker(
+                ends, ends, ends, ends, ends, metrics, batch_messages=9, max_deliveries=5
+            )
             await self.worker.run()
 
         asyncio.run(story())
