@@ -35,8 +35,8 @@ def main() -> None:
     run_worker(parser.parse_args().parent)
 
 
-def run_worker(parent: int) -> None:
-    """Score jobs until this process is asked to stop, or `parent` has ended.
+def run_worker(parent: int | None) -> None:
+    """Score jobs until this process is asked to stop, or `parent` has ended, if there is one.
 
     Exits with the error's code if the settings are invalid.
     """
@@ -80,9 +80,9 @@ async def _work(leases: SqliteLeases, settings: ServiceSettings, stop: "_StopSig
 
 
 class _StopSignal:
-    """Whether to stop: SIGTERM or SIGINT came, or the parent is gone."""
+    """Whether to stop: SIGTERM or SIGINT came, or the parent that is watched is gone."""
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self, parent: int | None) -> None:
         self._parent = parent
         self._is_set = False
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,7 +90,7 @@ class _StopSignal:
 
     def is_set(self) -> bool:
         """Whether to stop."""
-        return self._is_set or os.getppid() != self._parent
+        return self._is_set or self._parent not in (None, os.getppid())
 
     def _set(self, number: int, frame: object) -> None:
         del number, frame

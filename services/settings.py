@@ -163,6 +163,12 @@ class ServiceSettings:
     jobs_open: int = setting(
         "SLIPWAY_SERVICE_JOBS_OPEN", 1000, "open jobs of an API key; more get 429"
     )
+    jobs_min_free_bytes: int = setting(
+        "SLIPWAY_SERVICE_JOBS_MIN_FREE_BYTES",
+        256 * 1024 * 1024,
+        "free bytes of the disk below which no job is accepted (503) and none is scored, so that "
+        "jobs leave room for the traffic log; 0 for no limit",
+    )
     jobs_chunk_rows: int = setting(
         "SLIPWAY_SERVICE_JOBS_CHUNK_ROWS", 1000, "rows of a job in one model call"
     )

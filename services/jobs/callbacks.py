@@ -14,7 +14,9 @@ import hmac
 import logging
 import ssl
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -30,7 +32,9 @@ from services.settings import ServiceSettings
 MAX_CALLBACK_CHARS = 2000
 CALLBACK_TIMEOUT_S = 10.0
 """For an attempt as a whole: a receiver that answers byte by byte holds nothing up."""
-MAX_CONCURRENT_CALLBACKS = 8
+MAX_CONCURRENT_CALLBACKS = 32
+MAX_ORIGIN_CALLBACKS = 4
+"""In flight to one host: one that hangs leaves the others to those of other hosts."""
 CALLBACK_INTERVAL_S = 1.0
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of secrets
 MIN_SECRET_BYTES = 16
@@ -103,24 +107,55 @@ class Notifier:
         self._leases = leases
         self._hosts = allowed_hosts(settings)
         self._key = signing_key(settings)
+        self._busy: Counter[str] = Counter()
+        self._n_busy = 0
+        self._freed = asyncio.Event()
 
     async def run(self) -> None:
         """Send what is due, again and again."""
-        while True:
-            try:
-                due = await asyncio.to_thread(self._leases.due_callbacks, MAX_CONCURRENT_CALLBACKS)
-                await asyncio.gather(*map(self._notify, due))
-            except Fault as fault:
-                logger.warning("notifications wait: %s", fault.message)
-                due = ()
-            await asyncio.sleep(0 if due else CALLBACK_INTERVAL_S)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for callback in await self._due():
+                    self._busy[callback.origin] += 1
+                    self._n_busy += 1
+                    tasks.create_task(self._notify(callback))
+                self._freed.clear()
+                try:
+                    async with asyncio.timeout(CALLBACK_INTERVAL_S):
+                        await self._freed.wait()
+                except TimeoutError:
+                    pass  # something may have become due
+
+    async def _due(self) -> Sequence[Callback]:
+        """Notifications that are due, as many as may be in flight with those that are."""
+        n_free = MAX_CONCURRENT_CALLBACKS - self._n_busy
+        if n_free <= 0:
+            return ()
+        take = partial(
+            self._leases.due_callbacks,
+            n_free,
+            per_origin=MAX_ORIGIN_CALLBACKS,
+            busy=dict(self._busy),
+        )
+        try:
+            return await asyncio.to_thread(take)
+        except Fault as fault:
+            logger.warning("notifications wait: %s", fault.message)
+            return ()
 
     async def _notify(self, callback: Callback) -> None:
         job = callback.job
         reason = await self._attempt(job)
         if reason:
             logger.warning("job %s: its notification failed: %s", job.id, reason)
-        await asyncio.to_thread(self._leases.end_callback, callback, is_delivered=not reason)
+        try:
+            await asyncio.to_thread(self._leases.end_callback, callback, is_delivered=not reason)
+        except Fault as fault:
+            logger.warning("job %s: its notification is sent again: %s", job.id, fault.message)
+        finally:
+            self._busy[callback.origin] -= 1
+            self._n_busy -= 1
+            self._freed.set()
 
     async def _attempt(self, job: Job) -> str:
         """Why a notification did not arrive; empty if it did."""

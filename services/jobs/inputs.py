@@ -17,10 +17,13 @@ from contracts.schema import Feature
 from services.faults import Fault
 from services.inference.json_body import parse_json
 from services.jobs.job import InputKind
+from services.jobs.json_row_count import count_json_rows
 from services.protocols.batch import READERS
 from services.protocols.invocations_csv import csv_rows
 from services.protocols.table import check_size, only_key
 
+MAX_PARSED_BYTES = 1024 * 1024
+"""A longer body is not parsed in the service: that would hold up its other requests."""
 Spans = list[tuple[int, int]]
 """Rows as pairs of the first and the one behind the last."""
 
@@ -83,12 +86,18 @@ def spans(start: int, stop: int, chunk_rows: int) -> Spans:
 def count_rows(kind: InputKind, body: bytes, max_rows: int) -> int | None:
     """The number of rows of a body, checked only as far as that costs little.
 
-    None for a table as CSV, whose rows are counted when the job starts.
+    None where rows are counted when the job starts: in a table as CSV, and in a large body of
+    which that is unclear. Of a large body, what is wrong within a row is found then, too.
 
     Raises:
         Fault: `invalid_json`, `invalid_csv`, `invalid_request`, `body_too_large`.
 
     """
+    if kind == "json" and len(body) > MAX_PARSED_BYTES:
+        n_rows = count_json_rows(body)
+        if n_rows is not None:
+            check_size(n_rows, max_rows)
+        return n_rows
     if kind == "json":
         return json_rows(body, max_rows).n_rows
     try:

@@ -8,6 +8,7 @@ share their jobs through Redis, not through a network folder.
 
 import logging
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -20,6 +21,8 @@ from services.faults import Fault
 
 BUSY_TIMEOUT_S = 5.0
 """How long a transaction waits for another process that writes."""
+RETRY_FULL_S = 60
+"""When to try again where the disk is nearly full: somebody must free it."""
 LOG_INTERVAL_S = 60.0
 """How often an error that lasts is logged."""
 SCHEMA_VERSION = 1
@@ -101,12 +104,17 @@ logger = logging.getLogger("bentoml.slipway")
 class JobDatabase:
     """The database file, opened in each thread when it is first used there.
 
+    `min_free_bytes`: what jobs leave of the disk, which is the traffic log's as well; 0: nothing.
+
     A file that was removed or replaced is noticed before the next transaction: what is written
     to a removed file is lost.
     """
 
-    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S, *, min_free_bytes: int = 0
+    ) -> None:
         self.path = path
+        self._min_free_bytes = min_free_bytes
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
         self._logged_text = ""
@@ -150,6 +158,22 @@ class JobDatabase:
                     connection.execute("ROLLBACK")
                 raise
 
+    def check_space(self, n_bytes: int) -> None:
+        """Refuse to write what would leave less than `min_free_bytes` of the disk.
+
+        Raises:
+            Fault: `jobs_unavailable`.
+
+        """
+        folder = self.path.parent
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        if self._min_free_bytes and free - n_bytes < self._min_free_bytes:
+            message = "the disk of the job database is nearly full; nothing was changed"
+            self._log(f"expected {self._min_free_bytes} bytes free, got {free - n_bytes}")
+            raise Fault("jobs_unavailable", message, retry_after_s=RETRY_FULL_S)
+
     def close(self) -> None:
         """Close the connection of this thread."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -192,12 +216,16 @@ class JobDatabase:
             yield
         except (sqlite3.Error, OSError) as err:
             text = str(err)
-            now = time.monotonic()
-            if text != self._logged_text or now - self._logged_at >= LOG_INTERVAL_S:
-                self._logged_text, self._logged_at = text, now
-                logger.error("%s: %s", self.path, text)  # noqa: TRY400 - the text says what is wrong
+            self._log(text)
             known = (meaning for part, meaning in REASONS if part in text)
             raise Fault("jobs_unavailable", next(known, "")) from err
+
+    def _log(self, text: str) -> None:
+        """Log why a transaction is refused; the same reason once a minute."""
+        now = time.monotonic()
+        if text != self._logged_text or now - self._logged_at >= LOG_INTERVAL_S:
+            self._logged_text, self._logged_at = text, now
+            logger.error("%s: %s", self.path, text)
 
     def _create(self) -> bool:
         """Make an empty file if there is none, with our mode; whether it was made.

@@ -9,28 +9,46 @@ import secrets
 import sqlite3
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from services.faults import Fault
 from services.jobs.job import Job, fault_detail
 from services.jobs.sqlite_database import JobDatabase
-from services.jobs.sqlite_store import RETURNING, SELECT, add_totals, end, job_of
+from services.jobs.sqlite_store import (
+    COLUMNS,
+    READY_NOW,
+    RETURNING,
+    SELECT,
+    add_totals,
+    end,
+    job_of,
+)
 from services.jobs.store import Callback, Chunk, Lease, LeaseLost
 
 COMPRESSION_LEVEL = 1
+MAX_READY_DELAY_S = 3600.0
+"""No job is given back for longer."""
 CALLBACK_LEASE_S = 60.0
 """A notification that was taken is due again after this time, if its worker died meanwhile."""
 CALLBACK_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 3600.0, 6 * 3600.0)
 """The pauses between the attempts at a notification; after the last attempt it is given up."""
 _NEXT_JOB = """
 coalesce(
-    (SELECT seq FROM jobs WHERE state = 'running' AND lease_until < ?
-     ORDER BY lease_until LIMIT 1),
-    (SELECT seq FROM jobs WHERE state = 'queued' AND ready_at <= ?
-     ORDER BY ready_at, seq LIMIT 1)
+    (SELECT seq FROM jobs WHERE state = 'running'
+     AND (lease_until < :now OR lease_until > :too_late_lease) ORDER BY lease_until LIMIT 1),
+    (SELECT seq FROM jobs WHERE state = 'queued'
+     AND (ready_at <= :now OR ready_at > :too_late) ORDER BY ready_at, seq LIMIT 1)
 )
 """
-_DUE = "callback_state = 'waiting' AND ended_at IS NOT NULL AND callback_at <= ?"
+"""A time that is later than any worker writes is of a clock that was set back meanwhile."""
+_DUE = (
+    "callback_state = 'waiting' AND ended_at IS NOT NULL"
+    " AND (callback_at <= :now OR callback_at > :too_late_callback)"
+)
+_ORIGIN = "substr(callback || '/', 1, 8 + instr(substr(callback || '/', 9), '/'))"
+"""The scheme and host of a notification, for fairness between hosts."""
 
 
 class SqliteLeases:
@@ -53,12 +71,11 @@ class SqliteLeases:
         """Whether anything is to be done: a job, a notification, or an expired job."""
         if not self._database.exists():
             return False
-        now = time.time()
         with self._database.read() as connection:
             row = connection.execute(
                 f"SELECT {_NEXT_JOB} IS NOT NULL OR EXISTS (SELECT 1 FROM jobs WHERE {_DUE})"
-                " OR EXISTS (SELECT 1 FROM jobs WHERE expires_at < ?)",
-                (now, now, now, now),
+                " OR EXISTS (SELECT 1 FROM jobs WHERE expires_at < :now)",
+                self._times(),
             ).fetchone()
         return bool(row[0])
 
@@ -66,19 +83,19 @@ class SqliteLeases:
         """The next job; see `JobLeases.claim`."""
         if not self._database.exists():
             return None
-        now = time.time()
+        times = self._times()
         with self._database.read() as connection:
-            (seq,) = connection.execute(f"SELECT {_NEXT_JOB}", (now, now)).fetchone()
+            (seq,) = connection.execute(f"SELECT {_NEXT_JOB}", times).fetchone()
         if seq is None:
             return None
-        self._fail_abandoned(now)
+        self._fail_abandoned(times)
         token = secrets.token_hex(8)
         with self._database.write(to_disk=False) as connection:
             row = connection.execute(
-                "UPDATE jobs SET state = 'running', lease = ?, lease_until = ?,"
-                " attempts = attempts + 1, started_at = coalesce(started_at, ?)"
+                "UPDATE jobs SET state = 'running', lease = :token, lease_until = :lease_until,"
+                " attempts = attempts + 1, started_at = coalesce(started_at, :now)"
                 f" WHERE seq = {_NEXT_JOB} {RETURNING}",
-                (token, now + self._lease_s, now, now, now),
+                {**times, "token": token, "lease_until": times["now"] + self._lease_s},
             ).fetchone()
         return None if row is None else Lease(job_of(row), token)
 
@@ -107,6 +124,7 @@ class SqliteLeases:
     def write_chunk(self, lease: Lease, chunk: Chunk, index: int, rejected: int) -> None:
         """Keep the results of a chunk, once; see `JobLeases.write_chunk`."""
         lines = zlib.compress(chunk.lines, COMPRESSION_LEVEL)
+        self._database.check_space(len(lines))
         with self._database.write(to_disk=False) as connection:
             job = self._update(
                 connection,
@@ -141,7 +159,7 @@ class SqliteLeases:
         fields = "state = 'queued', lease = '', ready_at = ?"
         if not is_attempt:
             fields += ", attempts = max(attempts - 1, 0)"
-        ready_at = lease.job.created_at if delay_s <= 0 else time.time() + delay_s
+        ready_at = READY_NOW if delay_s <= 0 else time.time() + delay_s
         with self._database.write(to_disk=False) as connection:
             self._update(connection, lease, fields, ready_at)
 
@@ -161,25 +179,35 @@ class SqliteLeases:
                 connection.execute("DELETE FROM jobs WHERE seq = ?", row)
             n_removed += 1
 
-    def due_callbacks(self, limit: int) -> Sequence[Callback]:
+    def due_callbacks(
+        self, limit: int, *, per_origin: int, busy: Mapping[str, int]
+    ) -> Sequence[Callback]:
         """Notifications that are due; see `JobLeases.due_callbacks`."""
         if not self._database.exists():
             return ()
-        now = time.time()
+        times = self._times()
         with self._database.read() as connection:
-            if connection.execute(f"SELECT 1 FROM jobs WHERE {_DUE}", (now,)).fetchone() is None:
+            if connection.execute(f"SELECT 1 FROM jobs WHERE {_DUE}", times).fetchone() is None:
                 return ()
+        fields = SELECT.replace(" FROM", ", callback_attempts, callback_at FROM")
+        counted = (
+            f"SELECT *, {_ORIGIN} AS origin, row_number() OVER (PARTITION BY {_ORIGIN}"
+            f" ORDER BY callback_at) AS place FROM ({fields} WHERE {_DUE})"
+        )
+        values = {**times, "per_origin": per_origin, "busy": msgspec.json.encode(busy).decode()}
         with self._database.write(to_disk=False) as connection:
-            rows = connection.execute(
-                f"{SELECT.replace(' FROM', ', callback_attempts FROM')} WHERE {_DUE}"
-                " ORDER BY callback_at LIMIT ?",
-                (now, limit),
+            found = connection.execute(
+                f"SELECT * FROM ({counted}) LEFT JOIN json_each(:busy) ON key = origin"
+                " WHERE place + coalesce(value, 0) <= :per_origin"
+                " ORDER BY callback_at LIMIT :limit",
+                {**values, "limit": limit},
             ).fetchall()
+            rows = [(row[: len(COLUMNS)], *row[len(COLUMNS) : len(COLUMNS) + 3]) for row in found]
             connection.executemany(
                 "UPDATE jobs SET callback_at = ? WHERE seq = ?",
-                [(now + CALLBACK_LEASE_S, row[0]) for row in rows],
+                [(times["now"] + CALLBACK_LEASE_S, row[0]) for row, *_ in rows],
             )
-        return [Callback(job_of(row[:-1]), row[-1]) for row in rows]
+        return [Callback(job_of(row), attempts, origin) for row, attempts, _, origin in rows]
 
     def end_callback(self, callback: Callback, *, is_delivered: bool) -> None:
         """Record an attempt; see `JobLeases.end_callback`."""
@@ -216,10 +244,23 @@ class SqliteLeases:
             raise LeaseLost
         return job_of(row)
 
-    def _fail_abandoned(self, now: float) -> None:
+    def _times(self) -> dict[str, float]:
+        """The time, and the times from which on a stored one is of a clock that was set back."""
+        now = time.time()
+        return {
+            "now": now,
+            "too_late": now + MAX_READY_DELAY_S,
+            "too_late_lease": now + 2 * self._lease_s,
+            "too_late_callback": now + CALLBACK_LEASE_S + CALLBACK_PAUSES_S[-1],
+        }
+
+    def _fail_abandoned(self, times: Mapping[str, float]) -> None:
         """End the jobs that too many workers left without having written a chunk."""
-        abandoned = "state = 'running' AND lease_until < ? AND attempts >= ?"
-        limits = (now, self._max_attempts)
+        abandoned = (
+            "state = 'running' AND (lease_until < :now OR lease_until > :too_late_lease)"
+            " AND attempts >= :max_attempts"
+        )
+        limits = {**times, "max_attempts": self._max_attempts}
         with self._database.read() as connection:
             row = connection.execute(f"SELECT 1 FROM jobs WHERE {abandoned}", limits).fetchone()
         if row is None:

@@ -17,6 +17,8 @@ from services.protocols.fault_body import FaultDetail
 RETRY_OPEN_S = 10
 """When to try again where an owner has too many open jobs: they are scored within seconds or
 hours, so this is only a pause."""
+READY_NOW = 0.0
+"""When a job is ready that need not wait: no time of a clock, which may be set back."""
 COLUMNS = (
     "seq", "owner", "id", "model", "state", "kind", "digest", "created_at", "started_at",
     "ended_at", "expires_at", "attempts", "pointer", "source", "n_rows", "rows_done", "n_chunks",
@@ -39,6 +41,7 @@ class SqliteAcceptance:
 
     def accept(self, job: NewJob, max_open: int) -> Job:
         """Keep a job, on the disk when this returns; see `JobAcceptance.accept`."""
+        self._database.check_space(len(job.body))
         with self._database.write() as connection:
             known = _find(connection, job.owner, job.id)
             if known is not None:
@@ -52,7 +55,7 @@ class SqliteAcceptance:
                 " n_rows, callback, callback_state)"
                 f" VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?) {RETURNING}",
                 (
-                    job.owner, job.id, job.model, job.kind, job.digest, now, now, job.n_rows,
+                    job.owner, job.id, job.model, job.kind, job.digest, now, READY_NOW, job.n_rows,
                     job.callback, "waiting" if job.callback else "none",
                 ),
             ).fetchone()  # fmt: skip
@@ -109,7 +112,7 @@ class SqliteAcceptance:
             ).fetchall()
             totals = connection.execute("SELECT model, outcome, n FROM totals").fetchall()
             (oldest,) = connection.execute(
-                "SELECT min(ready_at) FROM jobs WHERE state = 'queued'"
+                "SELECT min(max(ready_at, created_at)) FROM jobs WHERE state = 'queued'"
             ).fetchone()
         counts = [ModelCount(*row) for row in totals]
         return QueueFigures(

@@ -4,7 +4,7 @@ Every method blocks: call it in a thread. A method that writes has written to th
 acknowledges: an accepted job, the end of a job, a cancellation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -61,10 +61,14 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Callback(msgspec.Struct, frozen=True):
-    """A notification that is due: `attempts` were made before, the first at `ended_at`."""
+    """A notification that is due: `attempts` were made before, the first at `ended_at`.
+
+    `origin`: the scheme and host that it goes to.
+    """
 
     job: Job
     attempts: int
+    origin: str
 
 
 class LeaseLost(Exception):
@@ -149,8 +153,14 @@ class JobLeases(Protocol):
     def expire(self) -> int:
         """Remove the jobs whose time has passed; returns how many."""
 
-    def due_callbacks(self, limit: int) -> Sequence[Callback]:
-        """Notifications that are due; no other worker gets them for a while."""
+    def due_callbacks(
+        self, limit: int, *, per_origin: int, busy: Mapping[str, int]
+    ) -> Sequence[Callback]:
+        """Notifications that are due; no other worker gets them for a while.
+
+        At most `per_origin` of one origin, less those of it that are in flight (`busy`): a host
+        that hangs delays no other.
+        """
 
     def end_callback(self, callback: Callback, *, is_delivered: bool) -> None:
         """Record an attempt: it is over, or is made again later, or is given up."""

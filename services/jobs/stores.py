@@ -10,15 +10,18 @@ from services.settings import ServiceSettings
 
 def open_queue(settings: ServiceSettings) -> JobQueue:
     """The jobs of a service. Nothing is written before the first job."""
-    database = JobDatabase(Layout(settings.var).jobs)
-    return JobQueue(SqliteAcceptance(database, settings.jobs_retention_s), settings)
+    return JobQueue(SqliteAcceptance(_database(settings), settings.jobs_retention_s), settings)
 
 
 def open_leases(settings: ServiceSettings) -> SqliteLeases:
     """The jobs of a worker."""
     return SqliteLeases(
-        JobDatabase(Layout(settings.var).jobs),
+        _database(settings),
         settings.jobs_lease_s,
         settings.jobs_attempts,
         settings.jobs_retention_s,
     )
+
+
+def _database(settings: ServiceSettings) -> JobDatabase:
+    return JobDatabase(Layout(settings.var).jobs, min_free_bytes=settings.jobs_min_free_bytes)

@@ -73,4 +73,4 @@ def worker_command(json: JsonOption = False) -> None:
     del json
     from services.job_worker import run_worker
 
-    run_worker(os.getppid())
+    run_worker(None)

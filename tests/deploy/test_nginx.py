@@ -67,24 +67,30 @@ def platform(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_limits_are_those_of_the_service() -> None:
-    assert directive("client_max_body_size") == SETTINGS.body_bytes
+    limits = [int(each) * UNITS["m"] for each in re.findall(r"client_max_body_size (\d+)m", CONF)]
+    assert limits == [SETTINGS.body_bytes, SETTINGS.jobs_body_bytes]
     assert directive("large_client_header_buffers") == MAX_HEAD_BYTES
     assert directive("client_header_timeout") == SETTINGS.body_timeout_s
     assert directive("client_body_timeout") == SETTINGS.body_timeout_s
     assert directive("proxy_read_timeout") > SETTINGS.deadline_s
     assert directive("proxy_next_upstream_timeout") > 2 * directive("proxy_read_timeout")
     assert f"at most {SETTINGS.body_bytes} bytes" in CONF
+    assert f"at most {SETTINGS.jobs_body_bytes} bytes" in CONF
     assert CONF.count("max_fails=0") == 3
 
 
 def test_the_paths_that_are_retried_are_those_of_predictions() -> None:
-    (pattern,) = re.findall(r"location ~ (\S+) \{", CONF)
+    pattern, jobs = re.findall(r"location ~ (\S+) \{", CONF)
     templates = [path for protocol in PROTOCOLS for path in protocol.paths]
 
     for template in templates:
         assert re.fullmatch(pattern, template.format(model="loan", version=7)), template
     for path in ("/labels", "/models/loan/labels", "/models/loan", "/predictions", "/"):
         assert not re.fullmatch(pattern, path), path
+        assert not re.match(jobs, path), path
+    for path in ("/jobs", "/jobs/a", "/jobs/a/results", "/models/loan/jobs"):
+        assert not re.fullmatch(pattern, path), path
+        assert re.match(jobs, path), path
 
 
 @pytest.mark.slow
@@ -97,6 +103,13 @@ def test_a_body_of_the_limit_passes_and_a_longer_one_is_refused(platform: Platfo
     status, answer, headers = ask(platform, PREDICT, largest + b" ")
     assert (status, answer["error"]["code"]) == (413, "body_too_large")
     assert headers["content-type"] == "application/json"
+
+    job = b'{"rows":[%b]}' % GOOD.ljust(SETTINGS.jobs_body_bytes - 11)
+    status, answer, _ = ask(platform, "/models/tiny/jobs", job)
+    assert (status, answer["rows"]) == (202, 1), answer
+    status, answer, _ = ask(platform, "/models/tiny/jobs", job + b" ")
+    assert (status, answer["error"]["code"]) == (413, "body_too_large")
+    assert str(SETTINGS.jobs_body_bytes) in answer["error"]["message"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,36 @@ def test_hosts_without_a_key_stop_the_start(secret: str) -> None:
         signing_key(settings)
 
     assert not secret or secret not in str(caught.value)
+
+
+def test_a_host_that_hangs_delays_no_other(tmp_path: Path) -> None:
+    """It has hundreds of notifications before the first one of the other host."""
+    database = JobDatabase(tmp_path / "jobs.db")
+    store, leases = SqliteAcceptance(database, 60), SqliteLeases(database, 60, 3, 60)
+    hanging, fair = Receiver(*[0] * 300), Receiver(204)
+
+    async def run() -> None:
+        servers = [await asyncio.start_server(each, "127.0.0.1", 0) for each in (hanging, fair)]
+        ports = [server.sockets[0].getsockname()[1] for server in servers]
+        settings = ServiceSettings(
+            var=tmp_path,
+            jobs_callback_hosts=",".join(f"127.0.0.1:{port}" for port in ports),
+            jobs_callback_secret=SECRET,
+        )
+        urls = [f"http://127.0.0.1:{ports[0]}/hook"] * 200 + [f"http://127.0.0.1:{ports[1]}"]
+        for number, url in enumerate(urls):
+            store.accept(new_job(str(number), callback=url), 999)
+            leases.fail(claimed(leases), Fault("invalid_csv"))
+        notifying = asyncio.create_task(Notifier(leases, settings).run())
+        async with asyncio.timeout(callbacks.CALLBACK_TIMEOUT_S):
+            while not fair.requests:  # noqa: ASYNC110 - another task fills it
+                await asyncio.sleep(0.02)
+        notifying.cancel()
+        with suppress(asyncio.CancelledError):
+            await notifying
+        for server in servers:
+            server.close()
+
+    asyncio.run(run())
+
+    assert len(hanging.requests) <= callbacks.MAX_ORIGIN_CALLBACKS

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 import pytest
 
+from services.jobs.inputs import MAX_PARSED_BYTES
 from tests import tiny
 from tests.services.conftest import Service
 from tests.services.http_client import JSON, ask
@@ -261,6 +262,22 @@ def test_a_number_beyond_float64_is_refused_in_a_job_as_in_a_batch(service: Serv
 
     assert job["rejected"] == 1
     assert results[0]["error"]["violations"] == answer["results"][0]["error"]["violations"]
+
+
+def test_a_large_body_is_checked_by_the_worker_as_a_small_one_is_by_the_service(
+    service: Service,
+) -> None:
+    rows = rows_body(people(12_000))
+    assert len(rows) > MAX_PARSED_BYTES
+    job = submit(service, rows)
+    broken = submit(service, rows.replace(b'"age":', b'"age";', 1))
+    status, refused, _ = ask(service, "/models/tiny/jobs", rows[:-1])
+
+    assert job["rows"] == broken["rows"] == 12_000
+    assert (status, refused["error"]["code"]) == (400, "invalid_json")
+    assert ended(service, job["id"])["rows_done"] == 12_000
+    failed = ended(service, broken["id"])
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "invalid_json")
 
 
 def test_options_and_head_are_answered(service: Service) -> None:

@@ -1,6 +1,8 @@
 """Attempts at a job: a written chunk begins them again; a damaged database ends no worker."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from services.jobs.sqlite_leases import SqliteLeases
 from services.jobs.sqlite_store import SqliteAcceptance
 from services.jobs.store import Lease
 from services.settings import ServiceSettings
+from tests.services.conftest import ROOT
 from tests.services.jobs.stores import chunk, claimed, new_job
 
 
@@ -67,3 +70,20 @@ def test_a_database_that_cannot_be_read_ends_no_worker(tmp_path: Path) -> None:
 
     assert "Traceback" not in errors
     assert "jobs.db: file is not a database" in errors
+
+
+@pytest.mark.slow
+def test_a_worker_in_the_background_of_a_shell_outlives_the_shell(tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -m slipway worker >log 2>&1 </dev/null & echo $!'
+    environ = {"SLIPWAY_VAR": str(tmp_path / "var"), "PATH": "", "PYTHONPATH": str(ROOT)}
+    shell = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    pid = int(shell.stdout)
+    try:
+        time.sleep(4)
+        os.kill(pid, 0)
+        assert (tmp_path / "log").read_text() == ""
+    finally:
+        os.kill(pid, signal.SIGTERM)

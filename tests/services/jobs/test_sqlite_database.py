@@ -1,6 +1,7 @@
 """The database file keeps what was accepted, whatever opens, closes, removes or damages it."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -215,3 +216,44 @@ def test_a_job_expires_with_its_results(store: SqliteAcceptance, database: JobDa
             " (SELECT count(*) FROM results)"
         ).fetchone()
     assert found == (0, 0, 0)
+
+
+def test_a_clock_that_is_set_back_hides_no_job(
+    store: SqliteAcceptance, leases: SqliteLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one that waits, that a killed worker had, or that was given back for later."""
+    real = time.time
+    for name in ("waits", "leased", "given back"):
+        store.accept(new_job(name), 9)
+    for delay_s in (None, 30.0, None):
+        lease = claimed(leases)
+        if delay_s is not None:
+            leases.give_back(lease, delay_s, is_attempt=True)
+    assert leases.claim() is None
+    store.accept(new_job("fourth"), 9)
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+
+    found = {claimed(leases).job.id for _ in range(4)}
+    assert found == {"waits", "leased", "given back", "fourth"}
+    assert leases.claim() is None
+    assert store.figures().oldest_s == 0
+
+
+def test_jobs_leave_room_on_the_disk(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    folder = tmp_path / "jobs"
+    small = JobDatabase(folder / "jobs.db", min_free_bytes=free // 2)
+    store = SqliteAcceptance(small, retention_s=60)
+    accepted = store.accept(new_job(), 9)
+    full = JobDatabase(folder / "jobs.db", min_free_bytes=2 * free)
+    with pytest.raises(Fault) as refused:
+        SqliteAcceptance(full, retention_s=60).accept(new_job("b"), 9)
+    assert (refused.value.code, refused.value.retry_after_s) == ("jobs_unavailable", 60)
+    assert "nearly full" in refused.value.message
+    leases = SqliteLeases(full, lease_s=9, max_attempts=3, retention_s=60)
+    lease = claimed(leases)
+    with pytest.raises(Fault, match="nearly full"):
+        leases.write_chunk(lease, chunk(0), 0, 0)
+
+    assert store.find("", "a").rows_done == accepted.rows_done == 0
+    assert [job.id for job in store.list_open("", 0, 9).jobs] == ["a"]
