@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from services.faults import Fault
 
 SCAN_BLOCK_BYTES = 262_144
-ROWS = re.compile(rb'\s{0,64}\{\s{0,64}"rows"\s{0,64}:\s{0,64}\[\s{0,64}(?P<is_empty>\])?')
-COLUMNS = re.compile(rb'\s{0,64}\{\s{0,64}"columns"\s{0,64}:\s{0,64}\{\s{0,64}"')
+_ROWS_BODY = re.compile(rb'\s{0,64}\{\s{0,64}"rows"\s{0,64}:\s{0,64}\[\s{0,64}(?P<is_empty>\])?')
+_COLUMNS_BODY = re.compile(rb'\s{0,64}\{\s{0,64}"columns"\s{0,64}:\s{0,64}\{\s{0,64}"')
 ROW_DEPTH, COLUMN_DEPTH, VALUE_DEPTH = 2, 2, 3
 """Brackets around a comma between rows, between columns, and between values of a column."""
 _BACKSLASH, _QUOTE, _COMMA = b'\\",'
@@ -76,9 +76,9 @@ def count_json_rows(body: bytes) -> int | None:
         n_two, n_three = n_two + two, n_three + three
     if scan.depth or scan.lowest < 0 or scan.in_string:
         raise Fault("invalid_json", "body: expected JSON, got brackets or quotes that do not match")
-    if found := ROWS.match(body):
+    if found := _ROWS_BODY.match(body):
         return 0 if found["is_empty"] else n_two + 1
     n_columns = n_two + 1
-    if COLUMNS.match(body) and n_three % n_columns == 0:
+    if _COLUMNS_BODY.match(body) and n_three % n_columns == 0:
         return n_three // n_columns + 1
     return None

@@ -30,6 +30,7 @@ from services.settings import ServiceSettings
 from tests import tiny
 from tests.conftest import working_in
 from tests.services.conftest import ROOT
+from tests.services.streams.kafka_brokers import rdkafka
 from tests.slipway.conftest import free_port
 from training.run import train_recipe
 
@@ -130,6 +131,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     yield server
     server.client.close()
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def metadata_broker() -> Iterator[str]:
+    """The address of a Kafka broker that keeps the metadata of offsets."""
+    with rdkafka() as (server, _):
+        yield server
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ metadata; it makes every topic that is asked for, with four partitions, and may 
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +14,14 @@ from typing import Any
 import confluent_kafka.admin
 from confluent_kafka import Producer
 
+from services.streams.address import StreamAddress, parse_address
+from services.streams.kafka_source import KafkaSource
+from services.streams.message import StreamMessage, VersionPin
+from services.streams.settings import StreamSettings
 from tests.slipway.conftest import free_port
 
+OLD, NEW = VersionPin(1, "ab" * 32), VersionPin(2, "cd" * 32)
+QUICK = StreamSettings(takeover_s=6.0, timeout_s=5.0)
 RDKAFKA_BROKER = """
 import sys
 from confluent_kafka import Producer
@@ -79,3 +86,18 @@ def produce(server: str, topic: str, bodies: list[bytes], **more: Any) -> None:
     for index, body in enumerate(bodies):
         producer.produce(topic, body, key=b"%d" % index, **more)
     assert producer.flush(30) == 0
+
+
+def address_of(server: str, topic: str) -> StreamAddress:
+    return parse_address(f"kafka://{server}/{topic}", "--from")
+
+
+async def read_some(
+    source: KafkaSource, count: int, pin: VersionPin, limit: int = 500
+) -> list[StreamMessage]:
+    """At least `count` messages, in as many reads as that takes."""
+    found: list[StreamMessage] = []
+    deadline = time.monotonic() + 40
+    while len(found) < count and time.monotonic() < deadline:
+        found += await source.read(limit, pin)
+    return found
