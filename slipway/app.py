@@ -17,6 +17,7 @@ from slipway.commands import (
     demo,
     doctor,
     explain,
+    export,
     keys,
     labels,
     monitor,
@@ -60,7 +61,7 @@ app = typer.Typer(
 )
 for command in (
     *(new, train, sign, promote, versions, card),
-    *(serving, score, stream, status, simulate, traffic_split),
+    *(serving, score, export, stream, status, simulate, traffic_split),
     *(monitor, board, labels, retrain, replay, ab, explain),
     *(keys, compact, doctor, demo, size),
 ):

@@ -12,6 +12,7 @@ from contracts.card import ModelCard
 from contracts.compaction import CompactionManifest
 from contracts.decision import Decision
 from contracts.documents import Document
+from contracts.edge_model import EdgeModel
 from contracts.errors import InvalidDocument
 from contracts.experiment import Experiment
 from contracts.manifest import Manifest, Pointer, Refusal
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Document]] = {
     "canaryevidence": CanaryEvidence,
     "compactionmanifest": CompactionManifest,
     "decision": Decision,
+    "edgemodel": EdgeModel,
     "experiment": Experiment,
     "manifest": Manifest,
     "modelcard": ModelCard,

@@ -1,0 +1,1 @@
+"""Edge exports: every form of a model, run for real."""
