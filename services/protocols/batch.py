@@ -3,6 +3,7 @@
 A bad row has an error in its place and harms no other row.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -35,6 +36,10 @@ MAX_ANSWER_FACTOR = 4
 MAX_EXTRA_BYTES = 8_000
 """A batch is refused as a whole if its errors are longer than this factor times the body, and
 these bytes."""
+
+
+_TABLE = re.compile(rb'\s*\{\s*"(?:rows"\s*:\s*\[|columns"\s*:\s*\{)')
+"""How a body of several rows begins. No row does, since no feature is a list or an object."""
 
 
 class PredictBatch(WireProtocol):
@@ -90,6 +95,15 @@ class PredictBatch(WireProtocol):
 def _object(name: str, field: str, content: Any) -> Any:
     """The type of an object with exactly one field."""
     return msgspec.defstruct(name, [(field, content)], forbid_unknown_fields=True)
+
+
+def holds_table(body: bytes) -> bool:
+    """Whether a body is one of several rows, where one of a single row may stand too.
+
+    >>> holds_table(b'{"rows": [{"age": 40}]}'), holds_table(b'{"rows": 3}')
+    (True, False)
+    """
+    return _TABLE.match(body) is not None
 
 
 def batch_rows(

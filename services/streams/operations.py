@@ -4,16 +4,11 @@ A message that is scored again gets the same bytes again, so nothing in them may
 that happens. The traffic record of the prediction, found by its id, has the time.
 """
 
-import re
-
 from services.inference.loader import ServedModel
-from services.protocols.batch import PredictBatch
+from services.protocols.batch import PredictBatch, holds_table
 from services.protocols.prediction import PredictionTemplate
 from services.protocols.row import PredictRow
 from services.serving.endpoint import Operation
-
-_TABLE = re.compile(rb'\s*\{\s*"(?:rows"\s*:\s*\[|columns"\s*:\s*\{)')
-"""How a body of several rows begins. No row does, since no feature is a list or an object."""
 
 
 class StreamRow(PredictRow):
@@ -38,4 +33,4 @@ def operation_for(body: bytes) -> Operation:
     >>> operation_for(b'{"rows": [{"age": 40}]}').__name__, operation_for(b'{"age": 40}').__name__
     ('StreamTable', 'StreamRow')
     """
-    return StreamTable if _TABLE.match(body) else StreamRow
+    return StreamTable if holds_table(body) else StreamRow
