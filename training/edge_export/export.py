@@ -63,7 +63,7 @@ def export_edge(directory: Path, pointer: Pointer, folder: Path) -> EdgeModel:
     A form that the model does not have, or that answers differently, is left out with the reason.
 
     Raises:
-        InvalidRecipe: the version has no graph.
+        InvalidRecipe: the version has no graph, or timestamps.
         CertificateFailed: the graph with everything in it answers differently.
         PlatformError: the folder is not empty, or cannot be written.
 
@@ -74,6 +74,13 @@ def export_edge(directory: Path, pointer: Pointer, folder: Path) -> EdgeModel:
             f"model {manifest.name!r} version {pointer.version}: expected the runtime 'onnx', "
             f"got {manifest.runtime!r}",
             remedy="an edge export needs a graph; docs/certificate.md lists what has one",
+        )
+    times = [feature.name for feature in manifest.schema.features if feature.is_timestamp]
+    if times:
+        raise InvalidRecipe(
+            f"model {manifest.name!r} version {pointer.version}: expected features without "
+            f"timestamps, got {', '.join(times)}",
+            remedy="an edge export has no time zones: make the parts features of the recipe",
         )
     _make_empty(folder)
     model = (directory / MODEL_FILE).read_bytes()

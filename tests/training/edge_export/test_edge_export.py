@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace as replace_fields
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -24,8 +25,8 @@ from sklearn.preprocessing import StandardScaler
 from contracts.edge_model import REFUSED_FLAG, EdgeModel
 from contracts.errors import InvalidRecipe, PlatformError
 from contracts.manifest import Pointer
-from contracts.names import MODEL_FILE, SAMPLE_FILE
-from contracts.schema import Schema, boolean, category, number
+from contracts.names import MANIFEST_FILE, MODEL_FILE, SAMPLE_FILE
+from contracts.schema import Schema, boolean, category, number, timestamp
 from services.inference.loader import load_model
 from services.inference.rows import model_input
 from services.protocols.batch import batch_rows
@@ -256,3 +257,12 @@ def test_the_command_exports_a_version_of_the_registry(
     assert (folder / "model.onnx").is_file()
     assert run_command_line(["export", "tiny", str(folder), "--version", "1", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["remedy"] == "name a new folder"
+
+
+def test_a_version_with_timestamps_is_refused(linear: Exported, tmp_path: Path) -> None:
+    manifest = read_manifest(linear.directory)
+    schema = Schema(features=(*manifest.schema.features, timestamp("opened", parts=["hour"])))
+    (tmp_path / MANIFEST_FILE).write_bytes(replace_fields(manifest, schema=schema).write())
+
+    with pytest.raises(InvalidRecipe, match="expected features without timestamps, got opened"):
+        export_edge(tmp_path, linear.pointer, tmp_path / "edge")

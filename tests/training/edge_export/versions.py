@@ -8,7 +8,7 @@ from contracts.names import MANIFEST_FILE, REFERENCE_FILE, SAMPLE_FILE
 from training.fitting import fit
 from training.manifest import manifest_of
 from training.recipe import Recipe
-from training.reference import reference_of, sample_parquet
+from training.reference import reference_of, sample_of, sample_parquet
 
 
 def write_version(recipe: Recipe, directory: Path) -> Pointer:
@@ -18,7 +18,7 @@ def write_version(recipe: Recipe, directory: Path) -> Pointer:
     files = {
         **fitted.form.files,
         REFERENCE_FILE: reference_of(fitted.recipe, rows, scores).write_pretty(),
-        SAMPLE_FILE: sample_parquet(fitted.recipe, rows, scores),
+        SAMPLE_FILE: sample_parquet(sample_of(fitted.recipe, rows, scores)),
     }
     manifest = manifest_of(fitted, "a" * 32, "b" * 40, files)
     directory.mkdir(parents=True)
