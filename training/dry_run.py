@@ -92,8 +92,7 @@ def _sampled(recipe: Recipe, targets: Target, rng: np.random.Generator) -> NDArr
     n_rows = len(targets)
     if n_rows <= MAX_TRIED_ROWS:
         return np.arange(n_rows)
-    chosen = rng.choice(n_rows, MAX_TRIED_ROWS, replace=False)
-    if recipe.is_classifier:
-        first = [np.flatnonzero(targets == name)[:2] for name in recipe.classes]
-        chosen = np.union1d(chosen, np.concatenate(first))
+    first = [np.flatnonzero(targets == name)[:2] for name in recipe.classes]
+    kept = np.concatenate(first) if first else np.array([], dtype=np.int64)
+    chosen = np.union1d(kept, rng.choice(n_rows, MAX_TRIED_ROWS - len(kept), replace=False))
     return np.asarray(rng.permutation(chosen), dtype=np.int64)

@@ -212,7 +212,13 @@ def _refitted(
     except PlatformError as err:
         logger.warning("%s: version %d stays in production: %s", request.model, examined, err)
         said = f"version {examined} stays in production: {err.what}"
-    return _changed(layout, replace(promoted, refit=said), "promoted", promoted.sentence)
+        sentence = promoted.sentence
+    else:
+        sentence = (
+            f"{request.model} version {made.version} is production: version {examined}, which "
+            "passed its exam, fitted once more on all rows"
+        )
+    return _changed(layout, replace(promoted, refit=said), "promoted", sentence)
 
 
 def version_of(retraining: Retraining) -> int:

@@ -176,6 +176,9 @@ def test_the_world_turns_and_the_service_becomes_right_again_automatically(
     story = Retraining.read(paths[0].read_bytes())
     assert len(paths) == 1
     assert (story.state, story.version, story.refit_version) == ("promoted", 2, 3)
+    assert story.sentence.endswith(
+        "version 3 is production: version 2, which passed its exam, fitted once more on all rows"
+    )
     assert story.request.verdict_id in worse
     history = json.loads(checkout.run("slipway", "history", "tiny", "--json").stdout)
     assert [event["kind"] for event in history] == ["promoted"] * 3

@@ -2,10 +2,6 @@
 
 import json
 import re
-import shlex
-import subprocess
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.slipway.conftest import Checkout, free_port
+from tests.slipway.shown_commands import at_port, commands_of, is_server, server
 from training.dataset import plain_rows
 from training.fitting import fit
 from training.pipeline import scores_of
@@ -23,14 +20,7 @@ from training.reference import predictions
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line.split("  #")[0].strip()
-    for block in BLOCKS
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.strip()
-]
-SERVERS = {"mlflow ui", "bentoml serve"}
+COMMANDS = commands_of(README)
 ELSEWHERE = {
     "make demo": "the fixture runs it, and .ci/run in a fresh environment",
     "source .venv/bin/activate": "the tests run in that environment already",
@@ -60,56 +50,28 @@ def test_files_named_in_the_architecture_exist() -> None:
 
 @pytest.fixture(scope="module")
 def served(demoed: Checkout) -> Iterator[str]:
-    with server(demoed, "bentoml serve", "/readyz") as port:
+    with started(demoed, "bentoml serve") as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def server(demoed: Checkout, command: str, ready: str) -> Iterator[int]:
-    """A server started by the words of the README, on a free port by its own variable."""
+def started(demoed: Checkout, command: str) -> Iterator[int]:
+    """A server of the README on a free port."""
     port = free_port()
-    own = {"BENTOML_PORT": str(port), "MLFLOW_PORT": str(port), "MLFLOW_WORKERS": "1"}
     log = demoed.root / "var" / f"{command.replace(' ', '-')}.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            shlex.split(command),
-            cwd=demoed.root,
-            env={**demoed.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-        )
-    try:
-        await_answer(f"http://127.0.0.1:{port}{ready}", process, log)
+    with server(command, port, demoed.root, demoed.environ, log):
         yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def await_answer(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(600):
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    pytest.fail(f"{url} does not answer: {log.read_text()}")
 
 
 @pytest.mark.slow
 def test_commands_of_the_readme_run_as_printed(demoed: Checkout) -> None:
-    plain = [c for c in COMMANDS if c not in SERVERS | ELSEWHERE.keys()]
+    plain = [c for c in COMMANDS if not is_server(c) and c not in ELSEWHERE]
     loan = load_recipe("loan")
     customers = loan.load()[list(loan.schema.names)].head(100)
     customers.to_parquet(demoed.root / "customers.parquet")
-    with server(demoed, "bentoml serve", "/readyz") as port:
+    with started(demoed, "bentoml serve") as port:
         for command in plain:
-            local = command.replace(":3000", f":{port}")
-            if local.startswith("slipway simulate"):
-                local += f" --url http://127.0.0.1:{port}"
-            done = demoed.run("bash", "-c", local)
+            done = demoed.run("bash", "-c", at_port(command, port))
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
             check_answer(command, done.stdout)
 
@@ -148,7 +110,7 @@ def check_answer(command: str, output: str) -> None:
 
 @pytest.mark.slow
 def test_plain_mlflow_ui_shows_the_runs(demoed: Checkout) -> None:
-    with server(demoed, "mlflow ui", "/health") as port:
+    with started(demoed, "mlflow ui") as port:
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/search"
         with urllib.request.urlopen(url, timeout=30) as answer:
             names = {model["name"] for model in json.load(answer)["registered_models"]}
