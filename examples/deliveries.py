@@ -5,7 +5,7 @@
 
 `history` writes past deliveries with the outcome. `week` plays the shop's own program: it asks the
 service about each new order, and writes the outcomes to a file for `slipway labels`. With
-`--bridge-closed` scooters and cars stand in a jam, and bicycles do not.
+`--bridge-closed` scooters and cars are stuck in a jam, and bicycles are not.
 """
 
 import argparse

@@ -32,10 +32,10 @@ _VOLATILE = (
     (re.compile(r"\b\d{4}-?\d\d-?\d\d[T ][\d:.]+(?:Z|\+00:00)?"), "TIME"),
     (re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b"), "ID"),
     (re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"), lambda m: m[0] if m[0] == "0" else "N"),
-    (re.compile(r"[\u2500-\u257f]+"), "-"),
+    (re.compile(r"[\u2500-\u257f]+"), " "),
     (re.compile(r"\s+"), " "),
 )
-"""What differs from run to run: colours, folders, ids, times, numbers other than 0, widths."""
+"""What differs between runs: colours, folders, ids, times, numbers but 0, frames of tables."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Block:
 
 def blocks_of(page: str) -> list[Block]:
     """The blocks of a page that are commands, outputs or edits, in order."""
-    return [Block(kind, text) for kind, text, _ in _FENCE.findall(page)]  # type: ignore[misc]  # the pattern has these three kinds
+    return [Block(kind, text) for kind, text, _ in _FENCE.findall(page)]
 
 
 def commands_of(page: str) -> list[str]:
@@ -174,7 +174,7 @@ def stable_lines(output: str) -> list[str]:
         for pattern, replacement in _VOLATILE:
             kept = pattern.sub(replacement, kept)
         lines.append(kept.strip())
-    return [line for line in lines if line and line != "-"]
+    return [line for line in lines if line]
 
 
 def is_shown(shown: str, real: str) -> bool:
@@ -206,12 +206,19 @@ class Walk:
         self.port = port
         self._environ = environ
         self._scratch = scratch
-        self._stack = ExitStack()
-        self.shell = self._stack.enter_context(Shell(root, environ, scratch))
+        self._servers = ExitStack()
+        self.shell = Shell(root, environ, scratch)
 
-    def close(self) -> None:
-        """End the servers and the shell."""
-        self._stack.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.shell:
+            self.stop_servers()
+
+    def stop_servers(self) -> None:
+        """End the servers that pages have started."""
+        self._servers.close()
 
     def follow(self, page: str, skipped: Collection[str] = ()) -> list[Ran]:
         """Run the commands and edits of a page in order, but for those that are `skipped`."""
@@ -231,7 +238,7 @@ class Walk:
             if is_server(command):
                 log = self._scratch / f"{command.replace(' ', '-')}.log"
                 started = server(command, self.port, self.root, self._environ, log)
-                self._stack.enter_context(started)
+                self._servers.enter_context(started)
             else:
                 results.append(self.shell.run(at_port(command, self.port)))
         return Ran(

@@ -46,6 +46,7 @@ def test_only_the_port_of_a_command_changes() -> None:
     [
         ("rmse 52.1 of run 0d1c2b3a4f", "rmse   49.9 of run 9f9f9f9f90", True),
         ("3 errors", "0 errors", False),
+        ("┃ a  ┃ b ┃\n└────┴───┘", "a b", True),
         ("var/x.html", "/home/a/var/x.html", True),
         ("a\n...\nd", "a\nb\nc\nd", True),
         ("a\nd", "a\nb\nd", False),
