@@ -36,6 +36,11 @@ class MonitoringSettings:
         "UTC",
         "time zone of the hours and weekdays that columns depend on, such as Europe/Berlin",
     )
+    service_url: str = setting(
+        "SLIPWAY_MONITORING_SERVICE_URL",
+        "http://127.0.0.1:3000",
+        "service whose counts of errors are on the operations page",
+    )
     sample_rows: int = setting(
         "SLIPWAY_MONITORING_SAMPLE_ROWS",
         5_000,

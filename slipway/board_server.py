@@ -12,6 +12,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -106,7 +107,7 @@ class Board:
         """Why a request is refused; None if it is admitted."""
         if self._guard.is_off:
             # A page of another site whose name resolves to this machine must not read this one.
-            if not _is_loopback(request.url.hostname or ""):
+            if not _names_loopback(request.headers.get("host", "")):
                 return PlainTextResponse("expected a loopback address as host", 403, HEADERS)
             return None
         try:
@@ -142,11 +143,15 @@ def _is_file_in(path: Path, folder: Path) -> bool:
         return False
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _names_loopback(host: str) -> bool:
+    """Whether the header `Host` names a loopback address.
+
+    >>> [_names_loopback(host) for host in ("localhost:3002", "[::1]:3002", "evil.example", "")]
+    [True, True, False, False]
+    """
     try:
-        return ipaddress.ip_address(host).is_loopback
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
 

@@ -70,6 +70,13 @@ class ModelOperations:
     retrainings: RetrainingState
 
     @property
+    def is_unused(self) -> bool:
+        """Whether it was never in production, as far as is known, nor served or judged here."""
+        is_served = self.pointer is not None or (self.traffic is not None and self.traffic.rows)
+        is_unknown = self.production is not None or bool(self.production_freshness.missing)
+        return not (is_unknown or is_served or self.verdicts or self.retrainings.retrainings)
+
+    @property
     def newest_verdict(self) -> Verdict | None:
         """The verdict on the window that ended last."""
         return self.verdicts[-1] if self.verdicts else None

@@ -119,6 +119,7 @@ def _view(model: ModelOperations, operations: Operations) -> dict[str, Any]:
     return {
         **vars(model),
         **vars(view),
+        "is_unused": model.is_unused,
         "top_codes": _top_codes(view.counts),
         "undo_production": undo.undo_production(model),
         "undo_challenger": undo.undo_challenger(model),
@@ -146,6 +147,7 @@ def _episode(model: ModelOperations, episode: Episode) -> dict[str, str]:
         "verdict_id": episode.verdict_id,
         "sentence": sentence,
         "command": undo.end_alert(model, episode.kind, episode.verdict_id),
+        "verb": undo.ALERT_VERBS.get(episode.kind, "look again"),
     }
 
 

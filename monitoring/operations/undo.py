@@ -2,6 +2,13 @@
 
 from monitoring.operations.model_operations import ModelOperations
 
+ALERT_VERBS = {
+    "drift": "accept it if it is usual",
+    "quality": "accept it if it is usual",
+    "performance": "retrain",
+}
+"""What the command of `end_alert` does, by the kind of alert."""
+
 
 def undo_production(model: ModelOperations) -> str:
     """How to return to the version that was in production before; empty if there was none."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contracts.errors import InvalidUsage
+from contracts.errors import InvalidUsage, PlatformError
 from contracts.names import Layout
 from contracts.printable import log_to_stderr
 from slipway import context, output, tables
@@ -71,7 +71,7 @@ def monitor_command(
         verdict = judge_window(
             model, *window, version=version, segments=segment, workspace=workspace
         )
-    _warn_of_unsent(model)
+    _after_verdict(model)
     if json:
         output.as_json(verdict)
     else:
@@ -196,7 +196,7 @@ def _judge_every(
             output.as_json(verdict)
         else:
             output.say(f"{verdict.sentence}\nreport: {verdict.report}")
-        _warn_of_unsent(model)
+        _after_verdict(model)
 
     log_to_stderr("%(asctime)s [%(levelname)s] %(message)s")
     length = parse_duration(every, "--every")
@@ -216,6 +216,17 @@ def _watcher(model: str) -> "RetrainingWatcher":
 def _retrain_command(model: str, verdict_id: str) -> list[str]:
     command = [sys.executable, "-m", "slipway", "retrain", model]
     return [*command, "--because", verdict_id, "--promote"]
+
+
+def _after_verdict(model: str) -> None:
+    """Write the operations page of all models, and report what could not be done."""
+    from slipway.operations import write_current_page
+
+    try:
+        write_current_page(context.monitoring_settings().service_url)
+    except PlatformError as err:
+        output.warn(f"the operations page was not written: {err}")
+    _warn_of_unsent(model)
 
 
 def _warn_of_unsent(model: str) -> None:

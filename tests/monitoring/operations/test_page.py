@@ -114,7 +114,7 @@ def test_every_block_has_an_age_and_is_stale_when_it_is_old(busy: BusyPlace) -> 
     fresh = page(busy)
     old = page(busy, later=timedelta(hours=9))
 
-    assert fresh.count('data-at="') > 15
+    assert fresh.count('data-at="') > 12
     assert ", stale" not in Words(fresh).sections["loan"]
     loan = Words(old).sections["loan"]
     assert "Verdicts 9 h ago, stale" in loan
