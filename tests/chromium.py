@@ -1,8 +1,7 @@
-"""A real chromium for tests of pages, spoken to over a pipe: it opens no port."""
+"""A chromium that stays open, for several looks at pages; it takes commands from a pipe."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 LOAD_TIMEOUT_S = 60.0
 LAUNCHER = """\
 import os, sys
@@ -125,7 +120,7 @@ def running_chromium() -> Iterator[Chromium]:
         process = subprocess.Popen(
             [
                 sys.executable, "-c", LAUNCHER, str(commands_in), str(answers_out),
-                str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu",
+                "chromium", "--headless", "--no-sandbox", "--disable-gpu",
                 "--hide-scrollbars", "--no-first-run", "--disable-background-networking",
                 f"--user-data-dir={profile}", "--remote-debugging-pipe",
             ],

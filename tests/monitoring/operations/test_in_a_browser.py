@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from monitoring.operations.page import operations_html
-from tests.chromium import Chromium, needs_chromium, running_chromium
+from tests.browser import needs_chromium
+from tests.chromium import Chromium, running_chromium
 from tests.monitoring.operations.conftest import BusyPlace
 from tests.monitoring.operations.scenario import HOSTILE
 from tests.monitoring.operations.test_page import state
@@ -161,7 +162,7 @@ def test_light_and_dark_screens_show_charts_and_text(
 
     assert (paper < 60) if is_dark else (paper > 230)
     assert len(charts) >= 8
-    for box in charts:
-        part = image.crop(tuple(map(int, box)))
+    for left, top, right, bottom in charts:
+        part = image.crop((left, top, right, bottom))
         covered = sum(n for grey, n in enumerate(part.histogram()) if abs(grey - paper) > 25)
-        assert 0.005 < covered / (part.width * part.height) < 0.9, box
+        assert 0.005 < covered / (part.width * part.height) < 0.9
