@@ -7,9 +7,10 @@ right in a page that stays open or is opened later.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from contracts.timestamps import DAY_S
+
 MINUTE_S = 60
 HOUR_S = 3600
-DAY_S = 86_400
 
 
 @dataclass(frozen=True)
