@@ -47,9 +47,16 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The commands, each on one line, without comments."""
+        """The commands, without comments; one goes on in the next line if a quote is open."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [bare for line in lines if (bare := re.split(r"(?:^|\s\s)#", line)[0].strip())]
+        commands: list[str] = []
+        for line in lines:
+            bare = re.split(r"(?:^|\s\s)#", line)[0].strip()
+            if commands and commands[-1].count('"') % 2:
+                commands[-1] += f"\n{line}"
+            elif bare:
+                commands.append(bare)
+        return commands
 
 
 def blocks_of(page: str) -> list[Block]:

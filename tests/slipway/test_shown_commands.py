@@ -35,6 +35,13 @@ def test_a_page_is_read_as_commands_and_outputs() -> None:
     assert commands_of(PAGE) == ["slipway train loan", """curl -s http://x    -d '{"a": "#1"}'"""]
 
 
+def test_a_command_goes_on_where_a_quote_is_open() -> None:
+    assert commands_of('```sh\npython -c "\nx = 1\ny = x"\nls\n```\n') == [
+        'python -c "\nx = 1\ny = x"',
+        "ls",
+    ]
+
+
 def test_only_the_port_of_a_command_changes() -> None:
     assert at_port("curl http://127.0.0.1:3000/models", 71) == "curl http://127.0.0.1:71/models"
     assert at_port("slipway simulate x", 71) == "slipway simulate x --url http://127.0.0.1:71"
