@@ -1,5 +1,6 @@
 """The hook of MkDocs: pages outside `docs/`, links between them, patterns in the navigation."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
+_CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
 
 
 def on_config(config: "MkDocsConfig") -> "MkDocsConfig":
@@ -55,6 +57,15 @@ def on_page_markdown(markdown: str, *, page: "Page", config: "MkDocsConfig", fil
     outside = pages_outside_docs(ROOT)
     path = repository_path(page.file.src_uri, outside)
     return with_separate_lists(with_site_links(markdown, path, ROOT, outside))
+
+
+def on_page_content(html: str, *, page: "Page", config: "MkDocsConfig", files: "Files") -> str:
+    """The page with the vertical bars of code in tables as GitHub shows them.
+
+    Markdown needs a backslash before them there, which MkDocs shows.
+    """
+    del page, config, files
+    return _CELL.sub(lambda cell: cell[0].replace("\\|", "|"), html)
 
 
 def expanded(nav: list[Any], docs: Path) -> list[Any]:

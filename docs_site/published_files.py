@@ -70,13 +70,15 @@ def with_site_links(markdown: str, page: str, root: Path, outside: dict[str, str
 
     def rewritten(match: re.Match[str]) -> str:
         target, hash_sign, anchor = match["target"].partition("#")
+        # A link may be an image.
+        text = _LINK.sub(rewritten, match["text"])
         if _ELSEWHERE.match(match["target"]):
-            return match[0]
+            return f"{match['image']}[{text}]({match['target']})"
         path = _resolved(target, page)
         if (root / path).is_dir():
-            return match["text"]
+            return text
         link = posixpath.relpath(site_path(path, outside), here or ".")
-        return f"{match['image']}[{match['text']}]({link}{hash_sign}{anchor})"
+        return f"{match['image']}[{text}]({link}{hash_sign}{anchor})"
 
     lines = markdown.split("\n")
     for number, is_prose in enumerate(_is_prose(lines)):

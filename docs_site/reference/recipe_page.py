@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import contracts.feature
 from contracts.feature import Feature
@@ -59,13 +59,15 @@ def _default(field: "dataclasses.Field[Any]") -> str:
 
 
 def _annotation(kind: Any) -> str:
-    """The type as it is written, without the names of modules.
+    """The type as it is written, without the names of modules; alternatives as words.
 
-    >>> _annotation(tuple[str, ...]), _annotation(float)
-    ('tuple[str, ...]', 'float')
+    >>> _annotation(tuple[str, ...]), _annotation(float | None), _annotation(Literal["a", "b"])
+    ('tuple[str, ...]', 'float or None', "'a' or 'b'")
     """
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
     shown = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
-    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", shown)
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", shown).replace(" | ", " or ")
 
 
 def _kinds() -> list[str]:

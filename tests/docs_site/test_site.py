@@ -75,6 +75,16 @@ def test_no_page_loads_anything_from_another_server(site: Path) -> None:
         assert '<link rel="stylesheet" href="http' not in text, page
 
 
+def test_a_page_reads_as_on_github(site: Path) -> None:
+    """Links lead to where the site has their targets, lists are lists, bars of tables are bars."""
+    text = (site / "data.html").read_text()
+    replay = (site / "replay.html").read_text()
+
+    assert 'href="quickstart.html#your-own-model"' in (site / "add-a-model.html").read_text()
+    assert "<code>|</code>" in text
+    assert "<li>A flip is a changed decision" in replay
+
+
 @pytest.mark.slow
 @needs_chromium
 def test_the_first_page_asks_its_own_server_only(address: str, tmp_path: Path) -> None:

@@ -122,3 +122,25 @@ def test_every_command_of_the_readme_is_run_somewhere() -> None:
     tools = {"make", "source", "mlflow", "bentoml", "curl", "slipway"}
 
     assert {command.split()[0] for command in COMMANDS} == tools
+
+
+@pytest.mark.slow
+def test_the_demo_prints_the_tables_of_the_readme(demoed: Checkout) -> None:
+    """All but the measured numbers, and which columns of few rows drift."""
+    block = re.search(r"```text\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    shown = [cells(line) for line in block[1].splitlines() if line.startswith("│")]
+    printed = [cells(line) for line in demoed.output.splitlines() if line.startswith("│")]
+
+    assert {row[0] for row in shown} == {"iris 1", "loan 1"}
+    for row in shown:
+        assert any(stable(row) == stable(each) for each in printed), row
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def stable(row: list[str]) -> list[str]:
+    """What is the same on every machine: all but measured numbers, and the columns that drift."""
+    return row[:3] if row[1] == "onnx" else row[:4]
