@@ -1,4 +1,4 @@
-"""The site builds without a warning, asks nobody else for anything, and its search finds pages."""
+"""The site builds without a warning, asks nobody else for anything, and has its search index."""
 
 import os
 import subprocess
