@@ -129,8 +129,8 @@ def test_the_demo_prints_the_tables_of_the_readme(demoed: Checkout) -> None:
     """All but the measured numbers, and which columns of few rows drift."""
     block = re.search(r"```text\n(.*?)```", README, re.DOTALL)
     assert block is not None
-    shown = [cells(line) for line in block[1].splitlines() if line.startswith("│")]
-    printed = [cells(line) for line in demoed.output.splitlines() if line.startswith("│")]
+    shown = [cells(line) for line in block[1].splitlines() if " 1  " in line]
+    printed = [cells(line) for line in demoed.output.splitlines()]
 
     assert {row[0] for row in shown} == {"iris 1", "loan 1"}
     for row in shown:
@@ -138,9 +138,9 @@ def test_the_demo_prints_the_tables_of_the_readme(demoed: Checkout) -> None:
 
 
 def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("│").split("│")]
+    return re.split(r"\s{2,}", line.strip())
 
 
 def stable(row: list[str]) -> list[str]:
     """What is the same on every machine: all but measured numbers, and the columns that drift."""
-    return row[:3] if row[1] == "onnx" else row[:4]
+    return row[:3] if "onnx" in row else row[:4]
