@@ -22,8 +22,9 @@ def native_categories(step: Any, x: GraphTensor) -> GraphTensor:
 def _position(column: GraphTensor, values: list[float], *, as_integers: bool) -> GraphTensor:
     absent: Any = math.nan
     if as_integers:
-        is_missing = column.equals(float(MISSING))
-        absent = is_missing.where(float(MISSING), float(UNSEEN))
+        coded = column.equals(float(MISSING)).where(float(MISSING), float(UNSEEN))
+        # A boolean that is missing is NaN, which no number equals, itself included.
+        absent = column.equals(column).where(coded, float(MISSING))
     if not values:
         return column.equals(column).where(absent, absent)
     hits = column.equals(np.asarray(values, dtype=np.float64).reshape(1, -1)).numbers()
