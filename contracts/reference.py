@@ -29,10 +29,15 @@ class NumberReference(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
 
 
 class CategoryReference(msgspec.Struct, frozen=True, kw_only=True, tag="category"):
-    """A categorical column: rows by category (booleans are `true` and `false`)."""
+    """A categorical column: rows by category (booleans are `true` and `false`).
+
+    `other` counts the rows whose category is none of the schema's, which are unseen to the model:
+    those of a `string` that are too rare.
+    """
 
     counts: dict[str, int]
     missing: int
+    other: int = 0
 
     @property
     def is_boolean(self) -> bool:

@@ -119,7 +119,8 @@ def _edges(finite: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _column_reference(feature: Feature, column: pd.Series) -> ColumnReference:
     if feature.is_category:
-        return _category_reference(column)
+        is_other = column.notna() & ~column.isin(feature.categories)
+        return _category_reference(column, int(is_other.sum()))
     if feature.type == "bool":
         return _category_reference(column.map({1.0: "true", 0.0: "false"}))
     return number_reference(column.to_numpy(dtype=np.float64))
@@ -135,9 +136,10 @@ def _timestamp_reference(feature: Feature, seconds: pd.Series) -> TimestampRefer
     )
 
 
-def _category_reference(column: pd.Series) -> CategoryReference:
+def _category_reference(column: pd.Series, other: int = 0) -> CategoryReference:
     counts = column.value_counts()
     return CategoryReference(
         counts={str(category): int(n) for category, n in counts.items()},
         missing=int(column.isna().sum()),
+        other=other,
     )

@@ -166,7 +166,8 @@ def _shares(
     if isinstance(column, CategoricalHistogram):
         known = column.reference.counts
         # Of categories that training never saw, as many rows are to be expected as there are
-        # categories that it saw once (Good 1953); none of those the schema does not know.
+        # categories that it saw once (Good 1953); of those that the schema does not know, as many
+        # as training had of them.
         once = sum(n == 1 for n in known.values())
         new = sum(n for category, n in column.counts.items() if category not in known)
         foreign = counts.flags[f"unseen:{name}"]
@@ -174,7 +175,10 @@ def _shares(
         missed = new / max(column.n, 1) * sum(known.values())
         as_rare = sum(n <= AS_RARE * missed for n in known.values())
         ways = max(as_rare, 1)
-        yield ("unseen", foreign, 0, 1) if foreign >= new else ("unseen", new, once, ways)
+        if foreign >= new:
+            yield "unseen", foreign, column.reference.other, 1
+        else:
+            yield "unseen", new, once, ways
 
 
 def _new_categories(column: Histogram) -> tuple[str, ...]:
