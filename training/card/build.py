@@ -10,6 +10,7 @@ from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE, MODEL_DIRECTORY, REFERENCE_FILE, SAMPLE_FILE
 from contracts.reference import CategoryReference, ColumnReference, Reference
 from contracts.times import utc_text
+from contracts.timestamps import timestamp_text
 from training.card.segments import segment_figures
 
 MAX_SHOWN_CATEGORIES = 8
@@ -62,6 +63,8 @@ def model_card(
 
 def _feature_facts(manifest: Manifest, feature: Feature, reference: Reference) -> FeatureFacts:
     column = reference.features.get(feature.name)
+    if feature.name in reference.timestamps:
+        return _timestamp_facts(manifest, feature, reference)
     return FeatureFacts(
         name=feature.name,
         expected=feature.expected,
@@ -69,6 +72,20 @@ def _feature_facts(manifest: Manifest, feature: Feature, reference: Reference) -
         seen="" if column is None else _seen(column),
         missing_share=0.0 if column is None else column.missing / max(reference.n_rows, 1),
         importance=manifest.importance.get(feature.name, 0.0),
+    )
+
+
+def _timestamp_facts(manifest: Manifest, feature: Feature, reference: Reference) -> FeatureFacts:
+    """A timestamp is as important as its parts together."""
+    found = reference.timestamps[feature.name]
+    ends = timestamp_text(found.minimum), timestamp_text(found.maximum)
+    return FeatureFacts(
+        name=feature.name,
+        expected=f"{feature.expected}; the model gets {', '.join(found.parts)}",
+        description=feature.description,
+        seen=" to ".join(ends),
+        missing_share=found.missing / max(reference.n_rows, 1),
+        importance=sum(manifest.importance.get(part, 0.0) for part in found.parts),
     )
 
 
