@@ -32,7 +32,7 @@ PATTERN = (
 )
 """The form of a timestamp in JSON, RFC 3339: the zone is required."""
 EXAMPLE = "2026-01-31T12:00:00Z"
-DAY_S = 86400.0
+SECONDS_PER_DAY = 86400.0
 MICROSECONDS_PER_SECOND = 1e6
 
 _RFC3339 = re.compile(PATTERN[1:-1], re.ASCII)
@@ -115,11 +115,11 @@ def timestamp_parts(
     [23.0]
     """
     wall = seconds + _offset_at(seconds, offsets) if offsets else seconds
-    days = wall // DAY_S
+    days = wall // SECONDS_PER_DAY
     return [
-        (seconds - since) / DAY_S
+        (seconds - since) / SECONDS_PER_DAY
         if part == "days_since"
-        else _PARTS[part](days, wall - days * DAY_S)
+        else _PARTS[part](days, wall - days * SECONDS_PER_DAY)
         for part in parts
     ]
 
@@ -162,15 +162,15 @@ def zone_offsets(time_zone: str) -> str:
     before = offset(day)
     found = [str(before)]
     while day < last:
-        after = offset(day + int(DAY_S))
+        after = offset(day + int(SECONDS_PER_DAY))
         if after != before:
-            low, high = day, day + int(DAY_S)
+            low, high = day, day + int(SECONDS_PER_DAY)
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if offset(middle) == before else (low, middle)
             found.append(f"{high}:{after}")
             before = after
-        day += int(DAY_S)
+        day += int(SECONDS_PER_DAY)
     return "" if found == ["0"] else " ".join(found)
 
 
@@ -180,7 +180,7 @@ def offsets_fault(offsets: str) -> str:
         starts, values = _table(offsets) if offsets else (np.zeros(0), np.zeros(1))
     except ValueError:
         return "expected offsets as 'offset second:offset ...'"
-    if (np.diff(starts) <= 0).any() or (np.abs(values) >= DAY_S).any():
+    if (np.diff(starts) <= 0).any() or (np.abs(values) >= SECONDS_PER_DAY).any():
         return "expected offsets of less than a day, in the order of time"
     return ""
 

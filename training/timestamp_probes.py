@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from contracts.schema import Feature
 from contracts.timestamps import (
-    DAY_S,
     FIRST_SECOND,
     LAST_SECOND,
     MICROSECONDS_PER_SECOND,
+    SECONDS_PER_DAY,
     parse_timestamp,
 )
 
@@ -45,21 +45,24 @@ def timestamp_probes(
     """
     known = seen.dropna().to_numpy(dtype=np.float64)
     middle = float(np.median(known)) if len(known) else 0.0
-    start = middle - middle % DAY_S
-    days = start + DAY_S * np.arange(-DAYS // 2, DAYS // 2, dtype=np.float64)
+    start = middle - middle % SECONDS_PER_DAY
+    days = start + SECONDS_PER_DAY * np.arange(-DAYS // 2, DAYS // 2, dtype=np.float64)
     groups = [
         np.array([feature.low, feature.high]),
         np.array([parse_timestamp(text) for text in EDGES], dtype=np.float64),
         days,
-        days + rng.uniform(0, DAY_S, len(days)).round(6),
+        days + rng.uniform(0, SECONDS_PER_DAY, len(days)).round(6),
         start + 60.0 * np.arange(0, 24 * 60, 7),
         start + np.arange(60.0),
         _beside(_changes(feature, middle)),
-        *(_beside(feature.since + DAY_S * each) for each in _days_since(feature, thresholds)),
+        *(
+            _beside(feature.since + SECONDS_PER_DAY * each)
+            for each in _days_since(feature, thresholds)
+        ),
     ]
     if "year" in feature.parts:
         years = np.arange(200, dtype=np.float64)
-        groups.append(_beside(FIRST_SECOND + DAY_S * 365.25 * years))
+        groups.append(_beside(FIRST_SECOND + SECONDS_PER_DAY * 365.25 * years))
     micros = np.round(np.concatenate(groups) * MICROSECONDS_PER_SECOND)
     seconds = micros / MICROSECONDS_PER_SECOND
     bounded = feature.policy == "reject"

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import polars as pl
 
 from contracts.reference import Reference, TimestampReference
-from contracts.timestamps import DAY_S
+from contracts.timestamps import SECONDS_PER_DAY
 from contracts.verdict import DataFault
 
 CYCLES_S: Mapping[str, float] = {
     "second": 60.0,
     "minute": 3600.0,
-    "hour": DAY_S,
-    "weekday": 7 * DAY_S,
-    "day": 31 * DAY_S,
-    "month": 366 * DAY_S,
-    "day_of_year": 366 * DAY_S,
+    "hour": SECONDS_PER_DAY,
+    "weekday": 7 * SECONDS_PER_DAY,
+    "day": 31 * SECONDS_PER_DAY,
+    "month": 366 * SECONDS_PER_DAY,
+    "day_of_year": 366 * SECONDS_PER_DAY,
 }
 """The time in which a part takes all its values, in seconds. Year and days have no such time."""
 MIN_CYCLE_SHARE = 0.9

@@ -114,8 +114,9 @@ def test_a_draft_of_real_data_trains_unedited_and_beats_a_constant(
     assert tried.metrics[metric].value > tried.baseline[metric] + 0.2
     if target == "cnt":
         left_out = {column.name for column in draft.columns if column.left_out}
-        assert {"casual", "registered", "dteday", "instant"} <= left_out
+        assert {"casual", "registered", "instant"} <= left_out
         assert draft.time == "dteday"
+        assert load_recipe(name).schema.feature("dteday").parts == ("weekday", "month")
 
 
 def test_columns_become_what_they_hold_and_every_doubt_is_said(tmp_path: Path) -> None:
@@ -199,7 +200,34 @@ def test_dates_split_the_rows_by_time(tmp_path: Path) -> None:
     assert (draft.time, draft.dates) == ("date", {"date": "%d.%m.%Y"})
     assert recipe.time == "date"
     assert recipe.load().date.dtype.kind == "M"
+    assert recipe.schema.feature("date").parts == ("weekday",)
     assert "date: the newest quarter of the rows is held out" in " ".join(draft.all_doubts)
+
+
+def test_times_are_drafted_with_the_parts_that_fit_them(tmp_path: Path) -> None:
+    """And the draft trains: times of several forms, a date of birth, one that is not usable."""
+    path = tmp_path / "shop.csv"
+    hours = pd.date_range("2024-01-01", periods=300, freq="7h")
+    shop().assign(
+        paid=hours.strftime("%Y-%m-%d %H:%M"),
+        sent=hours.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        birthday=pd.date_range("1950-05-01", periods=300, freq="50D").strftime("%d.%m.%Y"),
+        valid_to="9999-12-31",
+    ).to_csv(path, index=False)
+    draft = drafted(path, "returned")
+    write_recipe("new_times", draft)
+    recipe = load_recipe("new_times")
+
+    parts = {f.name: f.parts for f in recipe.schema.features if f.is_timestamp}
+    hour = ("hour", "weekday")
+    assert parts == {"paid": hour, "sent": hour, "birthday": ("days_since",)}
+    assert (
+        'timestamp("birthday", parts=("days_since",), time_zone="UTC", since="1950-01-01"'
+        in (recipes.RECIPES_FOLDER / "new_times.py").read_text()
+    )
+    assert "paid: set time_zone to the clock" in " ".join(draft.all_doubts)
+    assert "valid_to: left out: it has dates outside 1900 to 2099" in draft.all_doubts
+    assert try_recipe(recipe).certificate.rows["timestamps"] > 1000
 
 
 def test_a_target_is_taken_as_its_values_say(tmp_path: Path) -> None:

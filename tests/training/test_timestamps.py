@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,22 @@ def test_a_csv_file_has_the_times_of_the_clock(tmp_path: Any) -> None:
     assert table["at"].dt.hour.iloc[0] == 12
     path.write_text("at,other\n31.01.2026 12:00,1\n")
     assert read_csv(path, Schema(features=(AT,)))["at"].tolist() == ["31.01.2026 12:00"]
+
+
+def test_the_recipe_of_the_docs_trains() -> None:
+    """Hours of a clock that changes twice a year, split by time."""
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    found: dict[str, Any] = {}
+    (block,) = [each for each in page.split("```python")[1:] if "recipe = Recipe(" in each]
+    exec(block.partition("```")[0], found)  # noqa: S102 - our own page
+    recipe = replace(found["recipe"], name="rides")
+    recipe.check()
+
+    fitted = fit(recipe)
+
+    assert fitted.form.runtime == "onnx"
+    assert fitted.importance.share["hour_hour"] > 0.2
+    assert fitted.metrics["r2"].value > 0.8
 
 
 def test_a_table_can_be_split_by_a_timestamp_that_is_a_feature() -> None:

@@ -14,6 +14,7 @@ from contracts.manifest import Task
 from training.drafting.features import DraftedColumn, drafted_column
 from training.drafting.source import Source, read_source
 from training.drafting.target import DraftedTarget, drafted_target
+from training.drafting.timestamps import PERSONAL_DATE, drafted_timestamp
 from training.drafting.values import (
     date_format,
     is_identifier_name,
@@ -28,7 +29,6 @@ LEAK_SAMPLE_ROWS = 4_000
 MAX_SUM_COLUMNS = 60
 """Columns of which pairs are tried as the parts of a target that is their sum."""
 MIN_ROWS_PER_GROUP = 1.5
-_PERSONAL_DATE = re.compile(r"birth|born|dob", re.IGNORECASE)
 _GROUP = re.compile(
     r"(customer|client|user|patient|member|account|subject|person|household|session|device|"
     r"machine|store|shop|vehicle|driver|employee|student|group)",
@@ -40,7 +40,7 @@ _GROUP = re.compile(
 class Draft:
     """Everything that the text of a recipe needs.
 
-    `dates` are formats by column, for columns that are parsed because the rows are split by them.
+    `dates` are formats by column, for columns of dates that are features or split the rows.
     """
 
     source: Source
@@ -108,7 +108,8 @@ def draft_of(path: Path, target: str, task: Task | None, time: str, group: str) 
             + "; ".join(f"{each.name}: {each.left_out}" for each in columns[:5]),
             remedy="write the recipe by hand: docs/add-a-model.md",
         )
-    parsed = {name: form for name, form in dates.items() if name == time}
+    used = {time, *(column.name for column in columns if column.feature)}
+    parsed = {name: form for name, form in dates.items() if name in used}
     return Draft(source, found, tuple(columns), time, group, parsed, tuple(doubts))
 
 
@@ -125,12 +126,10 @@ def _column(table: pd.DataFrame, option: str, name: str) -> str:
 def _drafted(
     name: str, column: pd.Series, dates: dict[str, str], time: str, group: str
 ) -> DraftedColumn:
-    if name in {time, group}:
+    if name == group or (name == time and name not in dates):
         return DraftedColumn(name, left_out="the rows are split by it")
     if name in dates:
-        return DraftedColumn(
-            name, left_out="it is a date: derive numbers in load (month, weekday, days since)"
-        )
+        return drafted_timestamp(name, parsed_dates(column, dates[name]), is_split=name == time)
     return drafted_column(name, column)
 
 
@@ -140,7 +139,7 @@ def _suggested_time(
     """A column of dates by which the newest rows can be held out; empty if there is none."""
     for name, form in dates.items():
         parsed = parsed_dates(table[name], form)
-        if _PERSONAL_DATE.search(name) or parsed.isna().any():
+        if PERSONAL_DATE.search(name) or parsed.isna().any():
             continue
         cut = parsed.sort_values().iloc[-round(HOLDOUT_SHARE * len(parsed))]
         newest = parsed >= cut
@@ -184,7 +183,7 @@ def _without_leaks(
     parts = _parts_of(columns, sample, truth) if not target.classes else set()
     half = len(rows) // 2
     for column in columns:
-        if column.feature is None:
+        if column.feature is None or column.feature.is_timestamp:
             yield column
             continue
         kind = "str" if column.feature.is_category else "float64"

@@ -14,6 +14,7 @@ from contracts.feature import (
     integer,
     is_printable_name,
     number,
+    string,
 )
 from training.drafting.values import (
     MAX_CODES,
@@ -108,16 +109,15 @@ def _text(name: str, given: pd.Series, n_distinct: int, *, nullable: bool) -> Dr
         doubts.append("digits with leading zeros stay text: clients must send them as text")
     if (given != given.str.strip()).any():
         doubts.append("some values begin or end with a space")
-    counts = given.value_counts()
-    kept = sorted(counts.index[:MAX_LISTED_CATEGORIES])
     if n_distinct > MAX_LISTED_CATEGORIES:
+        made = string(name, MAX_LISTED_CATEGORIES, nullable=nullable)
         doubts.append(
             f"{n_distinct:,} categories are many: the {MAX_LISTED_CATEGORIES} most frequent are "
-            "listed, all others count as unseen"
+            "learned, all others count as unseen"
         )
+    else:
+        made = category(name, sorted(given.unique()), nullable=nullable, policy="flag")
     folded = given.str.strip().str.casefold().nunique()
     if folded < n_distinct:
         doubts.append(f"{n_distinct - folded} categories differ from others in case or spaces only")
-    return DraftedColumn(
-        name, category(name, kept, nullable=nullable, policy="flag"), doubts=doubts
-    )
+    return DraftedColumn(name, made, doubts=doubts)

@@ -7,11 +7,18 @@ from pathlib import Path
 
 from contracts.feature import Feature
 from contracts.printable import printable
+from contracts.timestamps import timestamp_text
 from training.drafting.draft import Draft
 
 LINE = 100
 SMALL_TABLE = 1_000
-CONSTRUCTORS = {"float": "number", "int": "integer", "bool": "boolean", "category": "category"}
+CONSTRUCTORS = {
+    "float": "number",
+    "int": "integer",
+    "bool": "boolean",
+    "category": "category",
+    "timestamp": "timestamp",
+}
 
 
 def recipe_text(name: str, draft: Draft, root: Path) -> str:
@@ -39,8 +46,7 @@ def recipe_text(name: str, draft: Draft, root: Path) -> str:
 
 def _head(draft: Draft) -> Iterator[str]:
     kind = "Classifier" if draft.target.classes else "Regressor"
-    used = {column.feature.type for column in draft.columns if column.feature}
-    constructors = sorted(CONSTRUCTORS[each] for each in used)
+    constructors = sorted({_constructor(each.feature) for each in draft.columns if each.feature})
     reader = "read_parquet" if draft.source.is_parquet else "read_csv"
     about = f"Predicts {_comment(draft.target.name)[:50]}; drafted by `slipway new`, yours to edit"
     yield f'"""{about}."""'
@@ -81,17 +87,32 @@ def _schema_lines(draft: Draft) -> Iterator[str]:
     yield ")"
 
 
-def _feature_lines(feature: Feature) -> list[str]:
-    arguments = [_text(feature.name)]
+def _constructor(feature: Feature) -> str:
+    return "string" if feature.max_categories else CONSTRUCTORS[feature.type]
+
+
+def _own_arguments(feature: Feature) -> Iterator[str]:
+    """The arguments that only features of its type have."""
     if feature.type in {"int", "float"}:
-        arguments += [_number(feature.minimum), _number(feature.maximum), 'unit=""']
-    if feature.is_category:
-        arguments.append(f"[{', '.join(map(_text, feature.categories))}]")
+        yield from (_number(feature.minimum), _number(feature.maximum), 'unit=""')
+    if feature.max_categories:
+        yield f"max_categories={feature.max_categories}"
+    elif feature.is_category:
+        yield f"[{', '.join(map(_text, feature.categories))}]"
+    if feature.is_timestamp:
+        yield f"parts={_value(feature.parts)}"
+        yield f"time_zone={_text(feature.time_zone)}"
+    if "days_since" in feature.parts:
+        yield f"since={_text(timestamp_text(feature.since)[:10])}"
+
+
+def _feature_lines(feature: Feature) -> list[str]:
+    arguments = [_text(feature.name), *_own_arguments(feature)]
     if feature.nullable:
         arguments.append("nullable=True")
-    if feature.type != "bool":
+    if feature.type not in {"bool", "timestamp"} and not feature.max_categories:
         arguments.append(f"policy={_text(feature.policy)}")
-    constructor = CONSTRUCTORS[feature.type]
+    constructor = _constructor(feature)
     line = f"{constructor}({', '.join(arguments)}),"
     if len(line) + 8 <= LINE:
         return [line]
@@ -175,7 +196,9 @@ def _text(value: str) -> str:
 
 
 def _value(value: str | tuple[str, ...]) -> str:
-    return _text(value) if isinstance(value, str) else f"({', '.join(map(_text, value))})"
+    if isinstance(value, str):
+        return _text(value)
+    return f"({', '.join(map(_text, value))}{',' * (len(value) == 1)})"
 
 
 def _comment(text: str) -> str:

@@ -30,6 +30,8 @@ DATE_FORMATS = (
     "%d %b %Y",
 )
 ISO = "ISO8601"
+MIN_WEEKDAY_DAYS = 14
+MIN_MONTH_DAYS = 700
 _IDENTIFIER = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|index|number|no|nr|rownames)$", re.IGNORECASE
 )
@@ -65,6 +67,25 @@ def parsed_dates(texts: pd.Series, form: str) -> pd.Series:
     if types.is_datetime64_any_dtype(texts.dtype):
         return texts
     return pd.to_datetime(texts, format=form, errors="coerce", utc=form == ISO)
+
+
+def timestamp_parts_of(times: pd.Series) -> tuple[str, ...]:
+    """The parts of datetimes that say something: none that is constant, or was seen only once.
+
+    A month needs two years; else it only says when in the data a row is.
+    """
+    known = times.dropna()
+    span_days = (known.max() - known.min()).days
+    parts = {
+        "hour": _varies(known.dt.hour),
+        "weekday": _varies(known.dt.weekday) and span_days >= MIN_WEEKDAY_DAYS,
+        "month": _varies(known.dt.month) and span_days >= MIN_MONTH_DAYS,
+    }
+    return tuple(part for part, is_useful in parts.items() if is_useful)
+
+
+def _varies(values: pd.Series) -> bool:
+    return bool(values.min() != values.max())
 
 
 def n_distinct_of(column: pd.Series) -> int:
