@@ -47,8 +47,8 @@ def main() -> None:
     sys.stdout.write(text + "\n")
 
 
-def follow(registry_settings: RegistrySettings, parent: int) -> None:
-    """Follow production while process `parent` is the parent of this one."""
+def follow(registry_settings: RegistrySettings, parent: int | None) -> None:
+    """Follow production while process `parent` is the parent of this one; None: until stopped."""
     log_to_stderr("%(asctime)s [%(levelname)s] [follow] %(message)s")
     follower = Follower(
         open_store=lambda: Store.open(registry_settings),

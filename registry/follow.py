@@ -57,8 +57,8 @@ class Follower:
         self._alias_sync = AliasSync(self.layout, self.preparations)
         self._shadow_process = ShadowProcess(self.layout)
 
-    def follow(self, parent: int) -> None:
-        """Poll until the process `parent` is no longer our parent."""
+    def follow(self, parent: int | None) -> None:
+        """Poll until the process `parent`, if there is one to watch, is no longer our parent."""
         pause_s = self.poll_s
         while self._wait(pause_s, parent):
             pause_s = self.poll_s if self.poll() else min(2 * pause_s, MAX_PAUSE_S)
@@ -242,12 +242,12 @@ class Follower:
             take_back(store, self.layout, name, role, version)
             self._passed.add((name, role, version))
 
-    def _wait(self, seconds: float, parent: int) -> bool:
+    def _wait(self, seconds: float, parent: int | None) -> bool:
         """Wait, or until a version is prepared; returns False as soon as the parent is gone."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if os.getppid() != parent:
+            if parent not in (None, os.getppid()):
                 return False
             if self.preparations.changed.wait(min(STEP_S, seconds)):
                 break
-        return os.getppid() == parent
+        return parent in (None, os.getppid())

@@ -115,11 +115,11 @@ class Notifier:
         """Send what is due, again and again."""
         async with asyncio.TaskGroup() as tasks:
             while True:
+                self._freed.clear()
                 for callback in await self._due():
                     self._busy[callback.origin] += 1
                     self._n_busy += 1
                     tasks.create_task(self._notify(callback))
-                self._freed.clear()
                 try:
                     async with asyncio.timeout(CALLBACK_INTERVAL_S):
                         await self._freed.wait()
@@ -153,7 +153,8 @@ class Notifier:
         except Fault as fault:
             logger.warning("job %s: its notification is sent again: %s", job.id, fault.message)
         finally:
-            self._busy[callback.origin] -= 1
+            # An origin that is not busy leaves no entry: clients choose their URLs.
+            self._busy -= Counter((callback.origin,))
             self._n_busy -= 1
             self._freed.set()
 

@@ -166,9 +166,10 @@ class JobDatabase:
 
         """
         folder = self.path.parent
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
+        with self._as_fault():
+            while not folder.exists():
+                folder = folder.parent
+            free = shutil.disk_usage(folder).free
         if self._min_free_bytes and free - n_bytes < self._min_free_bytes:
             message = "the disk of the job database is nearly full; nothing was changed"
             self._log(f"expected {self._min_free_bytes} bytes free, got {free - n_bytes}")

@@ -134,7 +134,36 @@ def packed_strings(strings: Iterable[bytes]) -> bytes:
     return b"".join(_LENGTH.pack(len(each)) + each for each in strings)
 
 
+class _Texts(dict[bytes, str]):
+    """Strings by their bytes, length included: most are one of few categories."""
+
+    def __missing__(self, record: bytes) -> str:
+        (size,) = _LENGTH.unpack_from(record)
+        if len(record) != _LENGTH.size + size:
+            raise LookupError
+        text = self[record] = record[_LENGTH.size :].decode()
+        return text
+
+
 def _strings(n_values: int, data: memoryview, location: str) -> list[str]:
+    found = _short_strings(n_values, bytes(data))
+    return _any_strings(n_values, data, location) if found is None else found
+
+
+def _short_strings(n_values: int, given: bytes) -> list[str] | None:
+    """Strings of less than 256 bytes each, in one pass; None if there are others, or a fault."""
+    texts, strings, start = _Texts(), [], 0
+    try:
+        for _ in range(n_values):
+            end = start + 4 + given[start]
+            strings.append(texts[given[start:end]])
+            start = end
+    except (LookupError, struct.error, UnicodeDecodeError):
+        return None
+    return strings if start == len(given) else None
+
+
+def _any_strings(n_values: int, data: memoryview, location: str) -> list[str]:
     given, length_at = bytes(data), _LENGTH.unpack_from
     strings: list[bytes] = []
     start = 0

@@ -1,6 +1,5 @@
 """`slipway serve`, `pull`, `follow` and `worker`: the Production models on this machine."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -60,7 +59,7 @@ def follow_command(json: JsonOption = False) -> None:
     del json
     from registry.__main__ import follow
 
-    follow(context.registry_settings(), os.getppid())
+    follow(context.registry_settings(), None)
 
 
 @app.command("worker", rich_help_panel=SERVE, epilog="Example: slipway worker")

@@ -200,6 +200,23 @@ def test_strings_that_do_not_fill_their_bytes_are_refused(data: bytes) -> None:
         column_of("BYTES", [1], memoryview(data), "inputs[0]")
 
 
+@given(
+    st.lists(
+        st.sampled_from(["", "yes", "é", "a" * 255, "a" * 256, "a" * 600]) | st.text(max_size=9)
+    )
+)
+def test_strings_of_any_length_are_read(texts: list[str]) -> None:
+    packed_texts = packed_strings(text.encode() for text in texts)
+    data = memoryview(packed_texts)
+
+    assert column_of("BYTES", [len(texts)], data, "inputs[0]") == texts
+    if texts:
+        with pytest.raises(Fault, match="strings with their lengths"):
+            column_of("BYTES", [len(texts)], data[:-1], "inputs[0]")
+    with pytest.raises(Fault, match=f"expected {len(packed_texts)} for {len(texts)} strings"):
+        column_of("BYTES", [len(texts)], memoryview(packed_texts + b"\0"), "inputs[0]")
+
+
 def test_bytes_that_no_tensor_takes_are_refused() -> None:
     tensors, data = packed(ROWS[:1])
     with pytest.raises(Fault, match="body: expected the sum of all binary_data_size, "):
