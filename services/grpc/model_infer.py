@@ -136,7 +136,7 @@ MAX_OUTPUTS = 100
 
 def _tensor(given: Any, location: str, raw: bytes | None) -> Tensor:
     """A tensor of a request; `raw` are its bytes, if the request has raw contents."""
-    shape = checked_shape(list(given.shape[: MAX_RANK + 1]), f"{location}.shape")
+    shape = checked_shape(given.shape[: MAX_RANK + 1], f"{location}.shape")
     if raw is not None:
         if given.HasField("contents") and given.contents.ListFields():
             violation = Violation(

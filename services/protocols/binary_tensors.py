@@ -29,6 +29,8 @@ DTYPES: Mapping[str, str] = {
     "BOOL": "<u1",
 }
 """NumPy's name for each datatype but BYTES."""
+ITEM_BYTES = {name: np.dtype(kind).itemsize for name, kind in DTYPES.items()}
+"""The size of a value of each datatype but BYTES."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -97,7 +99,7 @@ def check_binary_size(datatype: str, shape: Sequence[int], data: memoryview, loc
             expected = f"at least {n_values * _LENGTH.size} for the shape"
             raise _wrong_size(location, expected, len(data))
         return
-    size = n_values * np.dtype(DTYPES[datatype]).itemsize
+    size = n_values * ITEM_BYTES[datatype]
     if size != len(data):
         raise _wrong_size(location, f"{size} for the shape", len(data))
 

@@ -270,7 +270,7 @@ def checked_shape(value: object, location: str) -> Shape:
         got = type(value).__name__ if value != [] else "an empty list"
     elif len(value) > MAX_RANK:
         got = f"{len(value)} numbers"
-    elif all(type(n) is int and 0 <= n <= MAX_DIMENSION for n in value):
+    elif set(map(type, value)) == {int} and min(value) >= 0 and max(value) <= MAX_DIMENSION:
         return value
     else:
         got = preview(value, MAX_SHOWN_CHARS)

@@ -56,6 +56,8 @@ def pull_where_files_stay_small(largest: int) -> None:
 
     with Path("said.txt").open("w") as said:
         sys.stderr = said
+        # Python would cut a module's bytecode off at the limit, and every later process reads it.
+        sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         pull_command()
 

@@ -255,7 +255,8 @@ def test_no_prediction_is_published_that_the_full_disk_does_not_record(
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     url = f"{redis_server.url}/{stream}"
-    full = start_worker(url, "--batch", "40", preexec=limit)
+    # Python would cut a module's bytecode off at the limit, and every later process reads it.
+    full = start_worker(url, "--batch", "40", preexec=limit, PYTHONDONTWRITEBYTECODE="1")
     await_true(lambda: "messages wait: traffic_log_unavailable" in full.text())
     n_published = redis_server.client.xlen(f"{stream}.out")
     code = full.stop()
