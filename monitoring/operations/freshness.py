@@ -7,7 +7,7 @@ right in a page that stays open or is opened later.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.timestamps import DAY_S
+from contracts.timestamps import SECONDS_PER_DAY
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -46,7 +46,7 @@ def age_text(age: timedelta) -> str:
     ('75 s', '3 h', '3 d')
     """
     seconds = max(age.total_seconds(), 0.0)
-    for unit_s, unit in ((DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "min")):
+    for unit_s, unit in ((SECONDS_PER_DAY, "d"), (HOUR_S, "h"), (MINUTE_S, "min")):
         if seconds >= 2 * unit_s:
             return f"{seconds // unit_s:.0f} {unit}"
     return f"{seconds:.0f} s"
