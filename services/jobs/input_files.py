@@ -7,6 +7,7 @@ pyarrow is installed, `.parquet`. `slipway score` is for files that are larger t
 import hashlib
 import io
 from collections.abc import Mapping
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from contracts.schema import Feature, Violation
+from contracts.schema import Feature, Violation, normalized
 from services.faults import Fault
 from services.inference.json_body import invalid_request
+from services.inference.text_values import value_of_text
 from services.jobs.inputs import JobRows, csv_table_rows, json_rows, raw_rows, row_text
 from services.protocols.table import check_size
 
@@ -87,8 +89,9 @@ def file_rows(path: Path, features: Mapping[str, Feature], max_rows: int) -> tup
     if path.suffix == ".json":
         return json_rows(data, max_rows), digest
     is_lines = path.suffix == ".jsonl"
-    rows = _lines(data, max_rows) if is_lines else _parquet_rows(path.name, data, max_rows)
-    return raw_rows(rows), digest
+    if is_lines:
+        return raw_rows(_lines(data, max_rows)), digest
+    return raw_rows(_parquet_rows(path.name, data, features, max_rows)), digest
 
 
 def _lines(data: bytes, max_rows: int) -> list[Raw]:
@@ -105,7 +108,9 @@ def _lines(data: bytes, max_rows: int) -> list[Raw]:
     return [Raw(line) for line in lines]
 
 
-def _parquet_rows(name: str, data: bytes, max_rows: int) -> list[Raw]:
+def _parquet_rows(
+    name: str, data: bytes, features: Mapping[str, Feature], max_rows: int
+) -> list[Raw]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -114,10 +119,32 @@ def _parquet_rows(name: str, data: bytes, max_rows: int) -> list[Raw]:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         check_size(file.metadata.num_rows, max_rows)
-        table: list[dict[str, Any]] = file.read().to_pylist()
-        return [Raw(row_text(row)) for row in table]
+        table: list[dict[str, Any]] = _in_microseconds(file.read()).to_pylist()
+        return [Raw(row_text(_with_texts(row, features))) for row in table]
     except (pa.ArrowException, OSError, TypeError, ValueError) as err:
         raise _refused("a Parquet file of numbers and texts", str(err)[:120]) from err
+
+
+def _in_microseconds(table: Any) -> Any:
+    """An Arrow table whose times Python has a type for; those with a zone are in UTC."""
+    import pyarrow as pa
+
+    for place, column in enumerate(table.columns):
+        if pa.types.is_timestamp(column.type):
+            kind = pa.timestamp("us", column.type.tz and "UTC")
+            times = column.cast(kind, safe=False)
+            table = table.set_column(place, table.column_names[place], times)
+    return table
+
+
+def _with_texts(row: dict[str, Any], features: Mapping[str, Feature]) -> dict[str, Any]:
+    """The row with times and dates as the texts that JSON has for them."""
+    return {
+        name: value_of_text(features.get(normalized(name)), value.isoformat())
+        if isinstance(value, date)
+        else value
+        for name, value in row.items()
+    }
 
 
 def _refused(expected: str, got: str) -> Fault:

@@ -20,7 +20,10 @@ from monitoring.settings import MonitoringSettings
 from monitoring.traffic.compaction import compact_day
 from registry.promote import promote
 from registry.pull import pull
+from services.faults import Fault
 from services.inference.loader import load_model
+from services.protocols.tensor_decoder import TensorDecoder
+from services.protocols.tensors import Tensor, input_metadata
 from tests.conftest import Workplace
 from tests.training.test_timestamps import recipe_with
 from training.run import train_recipe
@@ -120,6 +123,32 @@ def test_a_timestamp_is_judged_by_its_parts(served: Workplace) -> None:
     assert sum(each.contribution for each in found.contributions) == pytest.approx(
         found.score - found.base
     )
+
+
+def test_tensors_have_the_answers_of_json(served: Workplace) -> None:
+    """Timestamps are BYTES, in few rows and in many; a matrix of numbers has none."""
+    pointer = Pointer.read(served.layout.pointer("trips").read_bytes(), "pointer")
+    model = load_model(served.layout.model("trips", 1), pointer)
+    rows = trips_at(list(range(12)))
+    body = msgspec.json.encode({"rows": rows})
+    expected = model.decoder.fast_rows(body, 100)
+    decoder = TensorDecoder(model)
+    kinds = {"pickup": "BYTES", "zone": "BYTES", "distance": "FP64"}
+
+    assert expected is not None
+    for n_rows in (3, 12):
+        tensors = [
+            Tensor(name, kind, [n_rows], name, listed=[row[name] for row in rows[:n_rows]])
+            for name, kind in kinds.items()
+        ]
+        found = decoder.rows(tensors, 100)
+        numbers = np.asarray(expected.numbers)[:n_rows]
+        assert np.array_equal(np.asarray(found.numbers, np.float32), numbers)
+    with pytest.raises(Fault, match="one tensor per feature with its name"):
+        decoder.rows([Tensor("rows", "FP64", [1, 3], "inputs[0]", listed=[1.0, 2.0, 3.0])], 100)
+    metadata = {f.name: input_metadata(f) for f in model.manifest.schema.columns}
+    assert metadata["pickup"].datatype == "BYTES"
+    assert metadata["pickup"].parameters["format"] == "date-time"  # type: ignore[index]  # it has some
 
 
 def test_drift_and_faults_of_a_timestamp_are_named(served: Workplace) -> None:

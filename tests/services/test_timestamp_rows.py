@@ -1,10 +1,12 @@
 """Timestamps on every way into the service: one value, one matrix, one text in the log."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.decode_columns import ColumnDecoder
 from services.inference.text_values import value_of_text
+from services.jobs.input_files import file_rows
 
 SCHEMA = Schema(
     features=(
@@ -166,3 +169,24 @@ def test_arrow_times_out_of_range_are_refused_row_by_row() -> None:
     assert found.rows.tolist() == [0, 2, 4, 6]
     assert sorted(found.refused) == [1, 3, 5, 7]
     assert found.flags["out_of_range:seen"].tolist() == [True] * 4
+
+
+def test_times_of_a_parquet_file_of_a_job_are_texts_of_json(tmp_path: Path) -> None:
+    """Nanoseconds, dates and null included; another column stays as it is."""
+    table = pa.table(
+        {
+            "at": pa.array([datetime(2026, 1, 31, 12), None], pa.timestamp("ns")),  # noqa: DTZ001 - that is the case
+            "seen": pa.array([date(2026, 1, 31), date(2026, 2, 1)]),
+            "x": [0.5, 0.25],
+            "zone": ["a", "b"],
+        }
+    )
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table, path)
+
+    rows, _ = file_rows(path, {f.name: f for f in SCHEMA.features}, 10)
+
+    texts = json.loads(rows.body_of(0, rows.n_rows))["rows"]
+    assert [each["at"] for each in texts] == ["2026-01-31T11:00:00Z", None]
+    assert [each["seen"] for each in texts] == ["2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z"]
+    assert all(not SCHEMA.violations(each) for each in texts)
