@@ -25,6 +25,7 @@ from slipway.commands import (
     promote,
     replay,
     retrain,
+    schema,
     score,
     serving,
     sign,
@@ -63,7 +64,7 @@ for command in (
     *(new, train, sign, promote, versions, card),
     *(serving, score, export, stream, status, simulate, traffic_split),
     *(monitor, board, labels, retrain, replay, ab, explain),
-    *(keys, compact, doctor, demo, size),
+    *(keys, compact, doctor, demo, size, schema),
 ):
     app.add_typer(command.app)
 

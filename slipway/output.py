@@ -78,14 +78,14 @@ def fields(title: str, value: object) -> None:
 def failure(error: PlatformError, *, json_wanted: bool) -> None:
     """Print an error: text on standard error, or JSON on standard output.
 
-    The JSON is `{"error": {"code", "message", "remedy"}}`; the code is that of
-    `contracts.process_error.code_of`.
+    The JSON is a `slipway.results.CommandError`.
     """
     if json_wanted:
         from contracts.process_error import code_of
+        from slipway.results import CommandError, ErrorDetails
 
         code = code_of(type(error))
-        as_json({"error": {"code": code, "message": error.what, "remedy": error.remedy}})
+        as_json(CommandError(ErrorDetails(code, error.what, error.remedy)))
         return
     warn(f"error: {error}")
 

@@ -37,6 +37,7 @@ CHECK_COLUMNS = ("check", "path", "passed", "expected", "got")
 CONTRIBUTION_COLUMNS = ("feature", "value", "contribution", "standard error")
 KEY_COLUMNS = ("id", "name", "scopes", "rate", "created", "expires", "state")
 SPLIT_COLUMNS = ("role", "version", "share")
+SCHEMA_COLUMNS = ("command", "prints")
 
 MAX_DRIFTED_COLUMNS = 2
 """Columns that drifted, named in one cell."""

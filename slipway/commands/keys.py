@@ -10,6 +10,7 @@ from contracts.settings import load_settings
 from slipway import output, tables
 from slipway.durations import parse_duration
 from slipway.options import OPERATE, JsonOption
+from slipway.results import NewKey, PublicKey
 
 if TYPE_CHECKING:
     from services.auth.keys import Key
@@ -62,7 +63,7 @@ def list_keys_command(json: JsonOption = False) -> None:
 
     keys = read_ring(keys_file()).keys
     if json:
-        output.as_json([_public(key) for key in keys])
+        output.as_json([PublicKey(**_shown(key)) for key in keys])
     else:
         output.table("API keys", tables.KEY_COLUMNS, map(tables.key_row, keys))
 
@@ -87,24 +88,24 @@ def revoke_command(key_id: KeyId, json: JsonOption = False) -> None:
 
     key = revoke_key(keys_file(), key_id)
     if json:
-        output.as_json(_public(key))
+        output.as_json(PublicKey(**_shown(key)))
     else:
         output.say(f"{key.id} ({key.name}) is revoked; services notice within a second")
 
 
 def _show_new(key: "Key", text: str, *, json_wanted: bool) -> None:
     if json_wanted:
-        output.as_json(_public(key) | {"key": text})
+        output.as_json(NewKey(**_shown(key), key=text))
         return
     output.table("API key", tables.KEY_COLUMNS, [tables.key_row(key)])
     output.say(f"Save it now, it is shown only once:\n{text}", soft_wrap=True)
 
 
-def _public(key: "Key") -> dict[str, Any]:
+def _shown(key: "Key") -> dict[str, Any]:
     """What may be shown of a key: everything but its digest."""
     import msgspec
 
-    return {name: value for name, value in msgspec.to_builtins(key).items() if name != "sha256"}
+    return {n: v for n, v in msgspec.structs.asdict(key).items() if n != "sha256"}
 
 
 app.add_typer(

@@ -1,13 +1,14 @@
 """`slipway new`: a recipe drafted from a file of data."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import InvalidUsage
 from slipway import output
 from slipway.options import TRAIN, JsonOption
+from slipway.results import DraftedRecipe
 
 if TYPE_CHECKING:
     from training.drafting.draft import Draft
@@ -50,27 +51,28 @@ def new_command(
     with collected_notes():
         draft = draft_of(data, target, task or None, time, group)  # type: ignore[arg-type]  # one of `TASKS`
     path = write_recipe(name, draft, replace=force)
+    drafted = _drafted(path, draft)
     if json:
-        output.as_json({"path": path, **_summary(draft)})
+        output.as_json(drafted)
         return
-    for doubt in draft.all_doubts:
+    for doubt in drafted.doubts:
         output.warn(f"doubt: {doubt}")
-    found = _summary(draft)
     output.say(
-        f"{path}: {found['task']} of {target!r}, {found['rows']:,} rows, "
-        f"{len(found['features'])} features",
+        f"{path}: {drafted.task} of {target!r}, {drafted.rows:,} rows, "
+        f"{len(drafted.features)} features",
         soft_wrap=True,
     )
     output.say(f"next: slipway train {name} --dry-run, then slipway train {name}")
 
 
-def _summary(draft: "Draft") -> dict[str, Any]:
-    return {
-        "task": draft.target.task,
-        "rows": draft.n_rows,
-        "features": [column.name for column in draft.columns if column.feature],
-        "left_out": {c.name: c.left_out for c in draft.columns if c.left_out},
-        "time": draft.time,
-        "group": draft.group,
-        "doubts": draft.all_doubts,
-    }
+def _drafted(path: Path, draft: "Draft") -> DraftedRecipe:
+    return DraftedRecipe(
+        path=str(path),
+        task=draft.target.task,
+        rows=draft.n_rows,
+        features=[column.name for column in draft.columns if column.feature],
+        left_out={c.name: c.left_out for c in draft.columns if c.left_out},
+        time=draft.time,
+        group=draft.group,
+        doubts=draft.all_doubts,
+    )

@@ -7,6 +7,7 @@ import typer
 from contracts.printable import printable
 from slipway import context, output
 from slipway.options import SERVE, JsonOption
+from slipway.results import ServiceAddress
 
 app = typer.Typer()
 
@@ -25,7 +26,7 @@ def serve_command(
 
     def announce(url: str) -> None:
         if json:
-            output.as_json({"url": url, "workers": workers})
+            output.as_json(ServiceAddress(url, workers))
         else:
             output.say(f"serving on {url}  (docs at /, Ctrl+C stops it)")
 

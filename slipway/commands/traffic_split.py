@@ -1,6 +1,5 @@
 """`slipway traffic-split`: the challenger's share of a model's requests, and its shadow."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_CHALLENGER_SPLIT
 from slipway import context, output, tables
 from slipway.completion import complete_role
 from slipway.options import SERVE, JsonOption, ModelArgument
+from slipway.results import RoleShare
 
 if TYPE_CHECKING:
     from registry.store import Store
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 FORMS = "challenger=10%, challenger=canary, challenger=off, shadow=7, shadow=off"
-
-
-@dataclass(frozen=True)
-class RoleShare:
-    """A role, its version (None if it has none), and its share of the requests, in words."""
-
-    role: str
-    version: int | None
-    share: str
 
 
 @app.command(

@@ -10,6 +10,7 @@ from contracts.errors import InvalidUsage, PlatformError
 from slipway import context, output, tables
 from slipway.completion import complete_recipe
 from slipway.options import TRAIN, JsonOption
+from slipway.results import ErrorDetails, FailedRecipe
 
 if TYPE_CHECKING:
     from training.dry_run import TriedRecipe
@@ -152,10 +153,7 @@ def _print(
         from contracts.process_error import code_of
 
         errors = [
-            {
-                "name": name,
-                "error": {"code": code_of(type(err)), "message": err.what, "remedy": err.remedy},
-            }
+            FailedRecipe(name, ErrorDetails(code_of(type(err)), err.what, err.remedy))
             for name, err in failures.items()
         ]
         output.as_json([*results, *errors])

@@ -4,8 +4,10 @@ import json
 import socket
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
+from slipway.json_results import schema_of
 from tests.slipway.conftest import Checkout, free_port
 
 pytestmark = pytest.mark.slow
@@ -49,7 +51,9 @@ def test_a_second_run_works_and_leaves_no_process(demoed: Checkout) -> None:
     done = demoed.run(*arguments, timeout_s=300)
 
     assert done.returncode == 0, done.stderr
-    assert [story["trained"]["version"] for story in json.loads(done.stdout)] == [2, 2, 2]
+    stories = json.loads(done.stdout)
+    jsonschema_rs.validate(schema_of("demo"), stories)
+    assert [story["trained"]["version"] for story in stories] == [2, 2, 2]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
@@ -95,6 +99,7 @@ def test_a_prediction_is_walked_back_to_its_data(demoed: Checkout) -> None:
     done = demoed.run("slipway", "explain", record["prediction_id"], "--json")
 
     story = json.loads(done.stdout)
+    jsonschema_rs.validate(schema_of("explain"), story)
     assert story["prediction"]["features"] == record["features"]
     assert story["lineage"]["run_id"]
     assert story["lineage"]["data_digest"]
@@ -107,4 +112,15 @@ def test_lists_print_for_people_and_for_scripts(demoed: Checkout, command: str) 
 
     assert people.returncode == 0, people.stderr
     assert scripts.returncode == 0, scripts.stderr
-    assert json.loads(scripts.stdout) is not None
+    jsonschema_rs.validate(schema_of(command.split(maxsplit=1)[0]), json.loads(scripts.stdout))
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["status", "traffic-split loan", "compact iris", "monitor iris", "replay loan --limit 50"],
+)
+def test_json_is_as_its_schema_says(demoed: Checkout, command: str) -> None:
+    done = demoed.run("slipway", *command.split(), "--json")
+
+    assert done.returncode == 0, done.stderr
+    jsonschema_rs.validate(schema_of(command.split(maxsplit=1)[0]), json.loads(done.stdout))
