@@ -20,6 +20,7 @@ from contracts.errors import (
     RegistryUnreachable,
 )
 from contracts.manifest import Manifest
+from contracts.names import DECISION_FOLDER
 from contracts.times import utc_text
 from registry.gate import Comparison, Judgement, judge_version, not_compared
 from registry.history import DECISION, Event, Kind, record
@@ -179,7 +180,7 @@ def _decide_locked(store: Store, request: _Request, case: _Case) -> Promotion:
     if request.keep is not None:
         request.keep(decision)
     if decision.outcome == "refused":
-        raise _refusal(request, case, decision)
+        raise _refusal(store, request, case, decision)
     move_production(store, name, event)
     return Promotion(
         name=name,
@@ -250,13 +251,19 @@ def _evidence(judgement: Judgement, kept: Decision | None) -> tuple[str, ...]:
     return tuple(line[:MAX_LINE_CHARS] for line in lines)
 
 
-def _refusal(request: _Request, case: _Case, decision: Decision) -> GateRefused:
-    document = f"; see {decision.decision_id}.html of run {decision.run_id}" if request.keep else ""
+def decision_page(store: Store, run_id: str, decision_id: str) -> str:
+    """Where a person opens the page of a decision on a version of that run."""
+    return store.artifacts.place(run_id, f"{DECISION_FOLDER}/{decision_id}.html")
+
+
+def _refusal(store: Store, request: _Request, case: _Case, decision: Decision) -> GateRefused:
+    page = decision_page(store, decision.run_id, decision.decision_id) if request.keep else ""
     undecided = case.judgement.undecided and len(case.judgement.reasons) == 1
     return (EvaluationTooSmall if undecided else GateRefused)(
         f"{request.name} version {request.target} is not promoted: "
         + "; ".join(case.judgement.reasons),
-        remedy=f'train a better version, or: slipway promote --force --because "..."{document}',
+        remedy=f"train a better version, or: slipway promote {request.name} --version "
+        f'{request.target} --force --because "..."' + (f"\nevery check: {page}" if page else ""),
     )
 
 

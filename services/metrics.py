@@ -109,6 +109,12 @@ class Metrics:
             "slipway_pointer_errors",
             "Polls in which a worker could not read the pointers; it serves what it has loaded",
         )
+        self.split_weight = Gauge(
+            "slipway_split_weight",
+            "The challenger's share of a model's units in each worker, 0 without a split",
+            ["model", "version"],
+            multiprocess_mode="liveall",
+        )
         self.model_info = Gauge(
             "slipway_model_info",
             "1 for each version that is served",

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -28,7 +28,8 @@ class LoadResult:
     """What the client measured.
 
     Latencies are those of whole requests on connections that stay open; zero, like the rate, if
-    there were no requests. `errors` counts answers with a status other than 200.
+    there were no requests. `errors` counts answers with a status other than 200,
+    `labels` the labels that the service accepted.
     """
 
     requests: int
@@ -39,14 +40,31 @@ class LoadResult:
     p50_ms: float
     p99_ms: float
     first_answer: str
+    labels: int = 0
+
+
+class KeepAnswer(Protocol):
+    """Receives each answer."""
+
+    def __call__(self, index: int, status: int, body: bytes, /) -> None:
+        """The row at `index` was answered."""
+
+
+def ignore_answer(_index: int, _status: int, _body: bytes, /) -> None:
+    """An `KeepAnswer` that does nothing."""
 
 
 def send(
-    url: str, model: str, rows: Sequence[Mapping[str, Any]], connections: int = 16, key: str = ""
+    url: str,
+    model: str,
+    rows: Sequence[Mapping[str, Any]],
+    connections: int = 16,
+    key: str = "",
+    answered: KeepAnswer = ignore_answer,
 ) -> LoadResult:
     """POST each row to `/models/{model}/predict` at `url`, on `connections` connections.
 
-    `key` is an API key, for a service that requires one.
+    `key` is an API key, for a service that requires one. `answered` is called with each answer.
 
     Raises:
         PlatformError: `url` is not an HTTP URL, or the service does not answer.
@@ -64,7 +82,7 @@ def send(
         headers["authorization"] = f"Bearer {key}"
     path = f"{url.rstrip('/')}/models/{model}/predict"
     try:
-        return asyncio.run(_send_all(path, bodies, headers, connections))
+        return asyncio.run(_send_all(path, bodies, headers, connections, answered))
     except (aiohttp.ClientError, TimeoutError) as err:
         raise PlatformError(
             f"service: expected an answer from {url}, got {str(err) or type(err).__name__}",
@@ -73,20 +91,25 @@ def send(
 
 
 async def _send_all(
-    url: str, bodies: Sequence[bytes], headers: Mapping[str, str], connections: int
+    url: str,
+    bodies: Sequence[bytes],
+    headers: Mapping[str, str],
+    connections: int,
+    answered: KeepAnswer,
 ) -> LoadResult:
-    waiting = iter(bodies)
+    waiting = iter(enumerate(bodies))
     statuses: Counter[str] = Counter()
     latencies_s: list[float] = []
     answers: list[str] = []
 
     async def worker(session: aiohttp.ClientSession) -> None:
-        for body in waiting:
+        for index, body in waiting:
             started = time.perf_counter()
             async with session.post(url, data=body) as response:
                 answer = await response.read()
             latencies_s.append(time.perf_counter() - started)
             statuses[str(response.status)] += 1
+            answered(index, response.status, answer)
             if not answers:
                 answers.append(answer.decode(errors="replace"))
 

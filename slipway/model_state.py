@@ -1,5 +1,6 @@
 """The state of each model: in the registry, on this machine, in the running service."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,19 +48,19 @@ class ModelState:
     runtime: str
 
 
-def states(store: Store, layout: Layout, url: str, key: str = "") -> list[ModelState]:
+def states(store: Store, layout: Layout, served: Mapping[str, str]) -> list[ModelState]:
     """The state of every model, by name; changes nothing.
+
+    `served` are the versions that a service reports, by model: see `served_versions`.
 
     Raises:
         RegistryUnreachable: the tracking server does not answer.
-        PlatformError: the service at `url` answers with an error.
 
     """
-    served = _served(url, key)
     return [_state(store, layout, model.name, served) for model in store.models.all()]
 
 
-def _state(store: Store, layout: Layout, name: str, served: dict[str, str]) -> ModelState:
+def _state(store: Store, layout: Layout, name: str, served: Mapping[str, str]) -> ModelState:
     production = read_state(store, name).alias
     pointer = read_pointer(layout, name)
     model = store.models.get(name)
@@ -102,13 +103,18 @@ def _canary(model: StoredModel) -> str:
     return f"version {canary.challenger_version}: {canary.sentence}"
 
 
-def _served(url: str, key: str) -> dict[str, str]:
-    """The version by which the service at `url` answers for each model; empty if it is down."""
+def served_versions(url: str, key: str = "") -> dict[str, str] | None:
+    """The version by which the service at `url` answers for each model; None if none answers.
+
+    Raises:
+        PlatformError: the service answers with an error, or is no HTTP service.
+
+    """
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
         answer = httpx.get(f"{url.rstrip('/')}/models", headers=headers, timeout=STATUS_TIMEOUT_S)
     except (httpx.NetworkError, httpx.TimeoutException):
-        return {}
+        return None
     except (httpx.HTTPError, httpx.InvalidURL) as err:
         raise PlatformError(
             f"--url: expected an HTTP service at {url!r}, got {err}",

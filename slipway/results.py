@@ -74,6 +74,15 @@ class NewKey(PublicKey):
 
 
 @dataclass(frozen=True)
+class SignedVersion:
+    """A version that was signed; `signer` is who is known by the key, empty if nobody is."""
+
+    name: str
+    version: int
+    signer: str
+
+
+@dataclass(frozen=True)
 class RoleShare:
     """A role, its version (None if it has none), and its share of the requests, in words."""
 

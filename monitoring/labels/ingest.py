@@ -1,9 +1,9 @@
 """Labels are imported from files: CSV or JSON lines, as a whole or not at all."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
@@ -15,6 +15,8 @@ from contracts.files import write_whole
 from contracts.labels import LABEL_FIELDS, Label, label_of, label_violations
 from contracts.manifest import Manifest
 from contracts.names import Layout
+from contracts.times import utc_text
+from contracts.uuids import uuid7_time
 
 MAX_ROWS_NAMED = 5
 ADDED_PREFIX = "added-"
@@ -23,10 +25,18 @@ ADDED_PREFIX = "added-"
 
 @dataclass(frozen=True)
 class AddedLabels:
-    """Labels that were imported from a file, and the file they were written to."""
+    """Labels that were imported from a file, and the file they were written to.
+
+    A label is due, and counts from then on, `label_delay_s` seconds after its prediction.
+    `not_due` are those that are not yet; `all_due_at` is when the last is, in RFC 3339, or empty
+    if all are. Ids that hold no time (of scored files, jobs and streams) count as due.
+    """
 
     rows: int
     path: Path
+    label_delay_s: float = 0.0
+    not_due: int = 0
+    all_due_at: str = ""
 
 
 def add_labels(layout: Layout, manifest: Manifest, source: Path, *, now: datetime) -> AddedLabels:
@@ -59,7 +69,17 @@ def add_labels(layout: Layout, manifest: Manifest, source: Path, *, now: datetim
     name = f"{ADDED_PREFIX}{now.astimezone(UTC):%Y%m%dT%H%M%S}-{token_hex(4)}.jsonl"
     path = layout.labels(manifest.name) / name
     write_whole(path, msgspec.json.Encoder().encode_lines(labels))
-    return AddedLabels(len(labels), path)
+    return AddedLabels(len(labels), path, manifest.label_delay_s, *_not_due(labels, manifest, now))
+
+
+def _not_due(labels: Sequence[Label], manifest: Manifest, now: datetime) -> tuple[int, str]:
+    """How many labels are not due at `now`, and when the last of them is, as text."""
+    delay = timedelta(seconds=manifest.label_delay_s)
+    times = (uuid7_time(label.prediction_id) for label in labels)
+    later = [min(time, now) + delay for time in times if time and time > now - delay]
+    if not delay or not later:
+        return 0, ""
+    return len(later), utc_text(max(later), "seconds")
 
 
 def _rows(source: Path) -> Iterator[tuple[str, object]]:

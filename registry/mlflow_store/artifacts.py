@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from contracts.errors import NotRegistered, PlatformError, first_line
 from contracts.files import unwritable
@@ -145,6 +147,16 @@ class Artifacts:
                     store.log_artifact(str(path), folder)
                 except Exception as err:
                     raise artifacts_unreachable(location, first_line(err)) from err
+
+    def place(self, run_id: str, path: str) -> str:
+        """Where a person opens an artifact: its file, or if it is not on this machine, its run."""
+        with self._connection.errors():
+            location: str = self._client.get_run(run_id).info.artifact_uri
+        parts = urlsplit(location)
+        file = Path(url2pathname(parts.path), path)
+        if parts.scheme in {"", "file"} and file.exists():
+            return str(file)
+        return f"{path} of run {run_id} (in mlflow ui: Artifacts)"
 
     def _not_downloaded(
         self, run_id: str, path: str, location: str, err: Exception

@@ -47,6 +47,7 @@ class ModelRepository:
         self.limits = scoring_limits(settings)
         self._layout = Layout(settings.var)
         self.splits: Mapping[str, TrafficSplit] = {}
+        self._reported_splits: set[tuple[str, str]] = set()
         self._labels: dict[str, LabelLog] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -161,8 +162,19 @@ class ModelRepository:
         names = [name for name, role in self.versions if role == PRODUCTION]
         self.models = {name: self._model(name) for name in names}
         self.revision += 1
+        self._report_splits()
         for listener in self._listeners:
             listener()
+
+    def _report_splits(self) -> None:
+        """Set the gauge of each challenger's share; a version that has none any more gets 0."""
+        found = {(name, ""): 0.0 for name in self.models}
+        for name, model in self.models.items():
+            if model.challenger is not None:
+                found[name, str(model.challenger.version)] = model.weight
+        for key in self._reported_splits | found.keys():
+            self.metrics.split_weight.labels(*key).set(found.get(key, 0.0))
+        self._reported_splits |= found.keys()
 
     def _model(self, name: str) -> Model:
         production = self.versions[name, PRODUCTION]

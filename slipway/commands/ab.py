@@ -9,6 +9,7 @@ import typer
 from slipway import context, output, tables
 from slipway.durations import time_range
 from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
+from slipway.progress import working
 from slipway.shares import parse_share
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def ab_command(
     share = parse_share(weight, "--weight") if weight else float("nan")
     baseline = find_baseline(context.store(), context.layout(), model, None)
     plan = ExperimentPlan(window, metric, planned_units, share)
-    document = analyse_experiment(context.layout(), baseline, plan, now=now)
-    page = write_experiment(context.layout(), document)[1]
+    with working(f"comparing the versions of {model}"):
+        document = analyse_experiment(context.layout(), baseline, plan, now=now)
+        page = write_experiment(context.layout(), document)[1]
     if json:
         output.as_json(document)
     else:

@@ -7,6 +7,7 @@ import typer
 
 from slipway import context, output
 from slipway.options import OPERATE, JsonOption, ModelArgument
+from slipway.progress import working
 
 app = typer.Typer()
 
@@ -26,10 +27,11 @@ def compact_command(
     from monitoring.traffic.compaction import compact_traffic
 
     now = datetime.now(UTC)
-    done = {
-        "traffic": compact_traffic(context.layout(), model, now=now, keep_days=keep_days),
-        "labels": compact_labels(context.layout(), model, now=now, keep_days=keep_days),
-    }
+    with working(f"converting the traffic of {model}"):
+        done = {
+            "traffic": compact_traffic(context.layout(), model, now=now, keep_days=keep_days),
+            "labels": compact_labels(context.layout(), model, now=now, keep_days=keep_days),
+        }
     if json:
         output.as_json(done)
         return

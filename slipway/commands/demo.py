@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+LABELS_EXAMPLE = "offer"
+"""Shows labels, A/B analysis and retraining, step by step: docs/first-labels.md."""
+
 ReportProgress = Callable[[str, str], None]
 """Prints the progress of a step."""
 
@@ -69,7 +72,7 @@ def demo_command(
 
 
 def run_demo(root: Path, *, port: int, rows: int, report: ReportProgress) -> list[ModelStory]:
-    """Train, promote and serve every recipe, send traffic, and judge it.
+    """Train, promote and serve every recipe but that for labels, send traffic, and judge it.
 
     Raises:
         PortTaken: another process listens on `port`; nothing has been started then.
@@ -121,6 +124,8 @@ def _train_all(report: ReportProgress) -> list["TrainedVersion"]:
     store = context.store()
     trained = []
     for name in base_recipes():
+        if name == LABELS_EXAMPLE:
+            continue
         report("train", f"{name} ...")
         trained.append(train_recipe(load_recipe(name), store))
         report("train", f"{name} is version {trained[-1].version}, certified and registered")

@@ -7,6 +7,7 @@ import typer
 from contracts.printable import printable
 from slipway import context, output
 from slipway.options import OPERATE, JsonOption
+from slipway.progress import working
 
 app = typer.Typer()
 
@@ -20,8 +21,9 @@ def doctor_command(
     from registry import doctor
 
     store, layout = context.store(), context.layout()
-    ailments = doctor.examine(store, layout)
-    repaired = doctor.repair(store, layout, ailments) if repair else []
+    with working("looking for what was left behind"):
+        ailments = doctor.examine(store, layout)
+        repaired = doctor.repair(store, layout, ailments) if repair else []
     if json:
         output.as_json({"ailments": ailments, "repaired": repaired})
         return

@@ -7,6 +7,7 @@ import typer
 
 from slipway import context, output, tables
 from slipway.options import MONITOR, JsonOption, ScoredOption
+from slipway.progress import working
 
 if TYPE_CHECKING:
     from contracts.traffic import TrafficRecord
@@ -39,7 +40,8 @@ def explain_command(
         layout = scored_layout(layout, Path(scored))
     record = find_prediction(layout, prediction)
     origin = lineage(context.store(), record.model, record.version, record.time)
-    explanation = _explanation(record) if contributions else None
+    with working("looking for what each feature contributed"):
+        explanation = _explanation(record) if contributions else None
     if json:
         found = {"prediction": record, "lineage": origin}
         output.as_json(found | ({"contributions": explanation} if explanation else {}))

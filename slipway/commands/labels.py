@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,12 @@ from slipway import context, output
 from slipway.completion import complete_model
 from slipway.options import MONITOR, JsonOption
 
+if TYPE_CHECKING:
+    from monitoring.labels.ingest import AddedLabels
+
 app = typer.Typer()
+
+_DAY_S = 86_400
 
 
 @app.command(
@@ -38,4 +43,16 @@ def labels_command(
     if json:
         output.as_json(added)
     else:
-        output.say(f"{added.rows} labels of {model} are in {added.path}")
+        output.say(f"{added.rows:,} labels of {model} are in {added.path}", soft_wrap=True)
+        output.say(_due_text(added), soft_wrap=True)
+
+
+def _due_text(added: "AddedLabels") -> str:
+    """When the labels count in verdicts, comparisons and retrainings."""
+    if not added.not_due:
+        return "all are due, and count from now on"
+    days = added.label_delay_s / _DAY_S
+    return (
+        f"{added.not_due:,} are not due yet: a label counts from {days:.4g} days after its "
+        f"prediction on (label_delay of the recipe); the last is due at {added.all_due_at}"
+    )

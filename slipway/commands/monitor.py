@@ -17,6 +17,7 @@ from slipway import context, output, tables
 from slipway.completion import complete_verdict
 from slipway.durations import parse_duration, time_range
 from slipway.options import MONITOR, EndOption, JsonOption, LastOption, ModelArgument, StartOption
+from slipway.progress import working
 
 if TYPE_CHECKING:
     from contracts.verdict import Verdict
@@ -64,13 +65,14 @@ def monitor_command(
         judge = partial(judge_window, model, segments=segment, workspace=workspace)
         _judge_every(model, every, judge, retrain=retrain, json_wanted=json)
         return
-    if scored:
-        verdict = judge_scored(model, Path(scored), segments=segment, workspace=workspace)
-    else:
-        window = time_range(last, start, end, datetime.now(UTC))
-        verdict = judge_window(
-            model, *window, version=version, segments=segment, workspace=workspace
-        )
+    with working(f"judging {model}"):
+        if scored:
+            verdict = judge_scored(model, Path(scored), segments=segment, workspace=workspace)
+        else:
+            window = time_range(last, start, end, datetime.now(UTC))
+            verdict = judge_window(
+                model, *window, version=version, segments=segment, workspace=workspace
+            )
     _after_verdict(model)
     if json:
         output.as_json(verdict)

@@ -11,6 +11,7 @@ from contracts.errors import InvalidData
 from slipway import context, output
 from slipway.durations import parse_duration
 from slipway.options import TRAIN, BecauseOption, JsonOption, ModelArgument
+from slipway.progress import working
 from slipway.shares import parse_share
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def promote_command(
 ) -> None:
     """Make a version the Production version, if it passes the gate."""
     check = replay_check(model, window, max_flips)
-    promotion = promote_version(model, version, because=because, force=force, check=check)
+    with working(f"judging the new version of {model}"):
+        promotion = promote_version(model, version, because=because, force=force, check=check)
     _show_promotion(promotion, json_wanted=json)
 
 
@@ -167,6 +169,10 @@ def _show_promotion(promotion: "Promotion", *, json_wanted: bool) -> None:
     output.say(promotion.sentence)
     decision = promotion.decision
     if decision is not None:
-        output.say(decision.sentence, soft_wrap=True)
-        path = f"decision/{decision.decision_id}.html"
-        output.say(f"decision: {path} of run {decision.run_id}", soft_wrap=True)
+        from registry.promote import decision_page
+
+        page = decision_page(context.store(), decision.run_id, decision.decision_id)
+        output.say(f"why: {decision.sentence}", soft_wrap=True)
+        output.say(f"every check: {page}", soft_wrap=True)
+        if promotion.from_version is not None:
+            output.say(f"undo: slipway rollback {promotion.name}")

@@ -18,6 +18,7 @@ from slipway.options import (
     ScoredOption,
     StartOption,
 )
+from slipway.progress import working
 
 if TYPE_CHECKING:
     from contracts.replay import Replay
@@ -67,9 +68,11 @@ def replay_command(
     else:
         window = TimeWindow(model, answered_by, *time_range(last, start, end, now))
     target = store.versions.newest(model).version if version is None else version
-    baseline = find_baseline(store, context.layout(), model, target)
-    document = replay(layout, baseline, ReplayRequest(window, limit, segment), now=now)
-    page = write_replay(context.layout(), document)[1]
+    request = ReplayRequest(window, limit, segment)
+    with working(f"replaying the traffic of {model}"):
+        baseline = find_baseline(store, context.layout(), model, target)
+        document = replay(layout, baseline, request, now=now)
+        page = write_replay(context.layout(), document)[1]
     if json:
         output.as_json(document)
     else:

@@ -9,6 +9,7 @@ from slipway import context, output
 from slipway.commands.promote import promote_version
 from slipway.completion import complete_verdict
 from slipway.options import MONITOR, JsonOption, ModelArgument
+from slipway.progress import working
 
 if TYPE_CHECKING:
     from registry.promote import Promotion
@@ -44,17 +45,18 @@ def retrain_command(
     def promote_challenger(version: int, why: str) -> "Promotion":
         return promote_version(model, version, because=why)
 
-    retraining = retrain(
-        context.store(),
-        context.layout(),
-        model,
-        because=because,
-        settings=context.monitoring_settings(),
-        now=datetime.now(UTC),
-        actor=context.actor(),
-        force=force,
-        promote=promote_challenger if promote else None,
-    )
+    with working(f"retraining {model}"):
+        retraining = retrain(
+            context.store(),
+            context.layout(),
+            model,
+            because=because,
+            settings=context.monitoring_settings(),
+            now=datetime.now(UTC),
+            actor=context.actor(),
+            force=force,
+            promote=promote_challenger if promote else None,
+        )
     if json:
         output.as_json(retraining)
     else:

@@ -7,6 +7,7 @@ import typer
 from contracts.printable import printable
 from slipway import context, output
 from slipway.options import SERVE, JsonOption
+from slipway.progress import working
 from slipway.results import ServiceAddress
 
 app = typer.Typer()
@@ -40,7 +41,8 @@ def pull_command(json: JsonOption = False) -> None:
     from registry.trial import service_trial
 
     trial = service_trial(context.registry_settings().trial_timeout_s)
-    result = pull_all(context.store(), context.layout(), trial)
+    with working("pulling the Production models"):
+        result = pull_all(context.store(), context.layout(), trial)
     if json:
         output.as_json(result)
         return

@@ -9,6 +9,7 @@ import typer
 from contracts.errors import InvalidUsage, NotFoundHere
 from slipway import context, output
 from slipway.options import TRAIN, JsonOption, ModelArgument
+from slipway.results import SignedVersion
 
 app = typer.Typer()
 
@@ -54,7 +55,7 @@ def sign_command(
     text = _read(signature) if signature else version_signature(model, digest, Path(key_file))
     signer = add_signature(store, stored, text)
     if json:
-        output.as_json({"name": model, "version": stored.version, "signer": signer})
+        output.as_json(SignedVersion(model, stored.version, signer))
     else:
         by = f" by {signer}" if signer else ""
         output.say(f"{model} version {stored.version} is signed{by}")

@@ -1,11 +1,14 @@
 """`slipway simulate`: load on a running service, with rows like those of the recipe."""
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from slipway import output, tables
 from slipway.options import LOCAL_SERVICE, SERVE, JsonOption, KeyOption, ModelArgument, UrlOption
+from slipway.progress import counting
 
 if TYPE_CHECKING:
     from slipway.load_client import LoadResult
@@ -28,16 +31,28 @@ def simulate_command(
     seed: Annotated[int, typer.Option(help="Seed of the rows.")] = 1,
     url: UrlOption = LOCAL_SERVICE,
     key: KeyOption = "",
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Then send the true outcome of each row, too.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Send rows like the recipe's data to a running service, and time the answers."""
     result = send_rows(
-        url, model, rows, drifted=drifted, connections=connections, seed=seed, key=key
+        url,
+        model,
+        rows,
+        drifted=drifted,
+        connections=connections,
+        seed=seed,
+        key=key,
+        has_labels=labels,
     )
     if json:
         output.as_json(result)
     else:
         output.table("Load", tables.LOAD_COLUMNS, [tables.load_row(model, result)])
+        if labels:
+            output.say(f"{result.labels:,} labels of {model} are accepted")
 
 
 def send_rows(
@@ -49,17 +64,35 @@ def send_rows(
     connections: int = DEFAULT_CONNECTIONS,
     seed: int = 1,
     key: str = "",
+    has_labels: bool = False,
 ) -> "LoadResult":
     """Send rows like (or, with `drifted`, unlike) the recipe's data, one per request.
+
+    With `has_labels`, the true outcomes of the answered rows are sent afterwards.
 
     Raises:
         InvalidRecipe: there is no recipe of that name.
         PlatformError: the service does not answer.
 
     """
-    from slipway.load_client import send
-    from training import simulate
-    from training.recipe import load_recipe
+    import msgspec
 
-    sample = simulate.drifted if drifted else simulate.like_training
-    return send(url, model, sample(load_recipe(model), n_rows, seed), connections, key)
+    from slipway.label_client import send_labels
+    from slipway.load_client import send
+    from training.recipe import load_recipe
+    from training.simulate import simulate_rows
+
+    sample = simulate_rows(load_recipe(model), n_rows, seed, are_drifted=drifted)
+    found: list[dict[str, Any]] = []
+    with counting(f"sending rows to {model}", n_rows) as advance:
+
+        def keep_label(index: int, status: int, body: bytes, /) -> None:
+            advance(1)
+            if has_labels and status == HTTPStatus.OK:
+                identity = msgspec.json.decode(body)["prediction_id"]
+                found.append({"prediction_id": identity, "truth": sample.truths[index]})
+
+        result = send(url, model, sample.rows, connections, key, keep_label)
+    if not found:
+        return result
+    return replace(result, labels=send_labels(url, model, found, key))

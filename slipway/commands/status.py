@@ -15,9 +15,14 @@ def status_command(
     url: UrlOption = LOCAL_SERVICE, key: KeyOption = "", json: JsonOption = False
 ) -> None:
     """Show which version is Production, which is served here, and which one answers."""
-    from slipway.model_state import states
+    from slipway.model_state import served_versions, states
 
-    found = states(context.store(), context.layout(), url, key)
+    served = served_versions(url, key)
+    if served is None:
+        output.warn(
+            f"no service answers at {url}: start it with slipway serve, or name it with --url"
+        )
+    found = states(context.store(), context.layout(), served or {})
     if json:
         output.as_json(found)
         return

@@ -8,7 +8,16 @@ from contracts.errors import InvalidSplit
 from contracts.names import CHALLENGER, PRODUCTION, SHADOW, TAG_CHALLENGER_SPLIT
 from slipway import context, output, tables
 from slipway.completion import complete_role
-from slipway.options import SERVE, JsonOption, ModelArgument
+from slipway.durations import parse_duration
+from slipway.options import (
+    LOCAL_SERVICE,
+    SERVE,
+    JsonOption,
+    KeyOption,
+    ModelArgument,
+    UrlOption,
+)
+from slipway.progress import working
 from slipway.results import RoleShare
 
 if TYPE_CHECKING:
@@ -41,18 +50,49 @@ def traffic_split_command(
         ),
     ] = None,
     by: Annotated[str, typer.Option(help="Feature that identifies the user.")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when every worker of the service has the split.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="With --wait: give up after this time.")] = "60s",
+    url: UrlOption = LOCAL_SERVICE,
+    key: KeyOption = "",
     json: JsonOption = False,
 ) -> None:
     """Give a challenger a share of the requests, sticky by user, or set a shadow."""
+    timeout_s = parse_duration(timeout, "--timeout").total_seconds()
     store = context.store()
     for role in roles or []:
         _set_role(store, model, role, version, by)
+    if wait:
+        workers = _wait_until_in_force(store, model, url, key, timeout_s)
+        output.warn(f"in force in {workers} worker{'' if workers == 1 else 's'} of {url}")
     shares = current_shares(store, model)
     if json:
         output.as_json(shares)
         return
     rows = [(each.role, each.version, each.share) for each in shares]
     output.table(f"Traffic of {model}", tables.SPLIT_COLUMNS, rows)
+
+
+def _wait_until_in_force(store: "Store", model: str, url: str, key: str, timeout_s: float) -> int:
+    """The number of workers that have the challenger's split, once all have it."""
+    from registry.refusals import TAG_REFUSED
+    from registry.split_spec import OFF, parse_split
+    from slipway.split_wait import WantedSplit, read_weights, wait_for_split
+
+    stored = store.models.get(model)
+    spec = parse_split(stored.tags.get(TAG_CHALLENGER_SPLIT, OFF))
+    version = stored.aliases.get(CHALLENGER, 0)
+    weight = None if spec.steps else spec.weight if version else 0.0
+    wanted = WantedSplit(model, version, weight)
+
+    def refusal() -> str:
+        if weight == 0:
+            return ""
+        return store.versions.get(model, version).tags.get(TAG_REFUSED, "")
+
+    with working(f"waiting until {model} has the split"):
+        return wait_for_split(wanted, lambda: read_weights(url, key, model), refusal, timeout_s)
 
 
 def current_shares(store: "Store", model: str) -> list[RoleShare]:

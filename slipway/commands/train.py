@@ -10,6 +10,7 @@ from contracts.errors import InvalidUsage, PlatformError
 from slipway import context, output, tables
 from slipway.completion import complete_recipe
 from slipway.options import TRAIN, JsonOption
+from slipway.progress import working
 from slipway.results import ErrorDetails, FailedRecipe
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def _each(
         if not is_quiet:
             output.say(f"{doing} {recipe.name} ...")
         try:
-            results.append(process(recipe))
+            with working(f"{doing} {recipe.name}"):
+                results.append(process(recipe))
         except PlatformError as err:
             failures[recipe.name] = err
             if len(recipes) > 1:

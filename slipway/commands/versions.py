@@ -37,6 +37,7 @@ def versions_command(
 def history_command(model: ModelArgument, json: JsonOption = False) -> None:
     """Show which version was Production when, who promoted it, and why."""
     from registry.history import history
+    from registry.promote import decision_page
 
     store = context.store()
     events = history(store, model)
@@ -47,5 +48,5 @@ def history_command(model: ModelArgument, json: JsonOption = False) -> None:
     runs = {version.version: version.run_id for version in store.versions.of(model)}
     for event in events:
         if event.decision and event.to_version in runs:
-            path = f"decision/{event.decision}.html of run {runs[event.to_version]}"
-            output.say(f"version {event.to_version}: {path}", soft_wrap=True)
+            page = decision_page(store, runs[event.to_version], event.decision)
+            output.say(f"version {event.to_version}, every check: {page}", soft_wrap=True)

@@ -1,5 +1,8 @@
 """How a version came into production, as it was at the time."""
 
+import re
+from pathlib import Path
+
 from typer.testing import CliRunner
 
 from contracts.decision import Decision
@@ -70,6 +73,9 @@ def test_history_names_decisions_and_marks_rollbacks(trained: Workplace) -> None
     events = history(trained.store, "tiny")
     assert events[0].decision == decision.decision_id
     assert events[-1].decision == ""
-    assert f"decision/{decision.decision_id}.html of run {decision.run_id}" in printed
+    (page,) = re.findall(
+        rf"version 1, every check: (.*{decision.decision_id}\.html)$", printed, re.MULTILINE
+    )
+    assert "the first" in Path(page).read_text()
     assert "rolled back" in printed
     assert "it was worse" in printed

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.manifest import Refusal
 from registry.store import Store
-from slipway.model_state import ModelState, states
+from slipway.model_state import ModelState, served_versions, states
 from tests.conftest import working_in
 from tests.services import broken
 from tests.services.conftest import Service, serving
@@ -60,7 +60,7 @@ class Ward:
 
     def state(self) -> ModelState:
         """What `slipway status` shows."""
-        found = states(self.store, self.service.layout, self.service.url)
+        found = states(self.store, self.service.layout, served_versions(self.service.url) or {})
         return next(state for state in found if state.name == "tiny")
 
     def wait_for(self, claim: Callable[[], bool]) -> None:

@@ -181,7 +181,7 @@ def followers_of(folder: Path) -> list[int]:
 def test_the_status_shows_where_each_model_stands(
     models: Path, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slipway.model_state import states
+    from slipway.model_state import served_versions, states
 
     copy = tmp_path / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
@@ -189,7 +189,10 @@ def test_the_status_shows_where_each_model_stands(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy}")
         store = Store.open(RegistrySettings(var=tmp_path / "var"))
         promote(store, "tiny", 2, actor="ada", force=True, because="to see both")
-        found = {s.name: s for s in states(store, Layout(tmp_path / "var"), service.url)}
+        found = {
+            s.name: s
+            for s in states(store, Layout(tmp_path / "var"), served_versions(service.url) or {})
+        }
 
     assert (found["tiny"].production, found["tiny"].pointed, found["tiny"].answers) == (
         "2",

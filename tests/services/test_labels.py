@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.errors import PlatformError
 from contracts.manifest import Manifest
 from services.faults import Fault
 from services.protocols.labels import labels_of
+from slipway.label_client import send_labels
 from tests.services.conftest import Service
 from tests.services.http_client import ask, metric
 
@@ -94,3 +96,12 @@ def test_what_was_accepted_is_in_the_log_before_the_answer(service: Service) -> 
     refused, told_of, _ = ask(service, "/models/tiny/labels", b'{"prediction_id": "p"}')
     assert (refused, told_of["error"]["violations"][0]["path"]) == (422, "truth")
     assert ask(service, "/labels", b"{}")[0] == 404
+
+
+@pytest.mark.slow
+def test_the_client_of_simulate_sends_any_number_of_labels(service: Service) -> None:
+    labels = [{"prediction_id": f"client-{i}", "truth": "yes"} for i in range(1_100)]
+
+    assert send_labels(service.url, "tiny", labels) == 1_100
+    with pytest.raises(PlatformError, match=r"expected .*/labels to answer 200, got 422"):
+        send_labels(service.url, "tiny", [{"prediction_id": "a", "truth": "maybe"}])

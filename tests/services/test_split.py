@@ -17,6 +17,7 @@ from contracts.split import bucket_of
 from contracts.traffic import TrafficRecord
 from registry.pointers import read_split
 from services.serving.watcher import POLL_INTERVAL_S
+from slipway.app import run_command_line
 from tests.services.conftest import Followed, Service, following, serving
 from tests.services.http_client import GOOD, JSON, ask, changed, eventually, metric
 from tests.services.poison import poisoned
@@ -90,7 +91,11 @@ def records(service: Service) -> list[TrafficRecord]:
 
 @pytest.mark.slow
 def test_a_split_by_alias_and_tag_is_sticky_over_workers_and_restarts(
-    models: Path, registry: str, tmp_path: Path
+    models: Path,
+    registry: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     copy = tmp_path / "mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), copy)
@@ -104,7 +109,10 @@ def test_a_split_by_alias_and_tag_is_sticky_over_workers_and_restarts(
     with serving(tmp_path, models, **settings) as service:
         followed = Followed(service, mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri))
         assert variant_of(service, "ada")["variant"] == "production"
-        set_split_tag(followed, "30%")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        wait = ["--wait", "--url", service.url]
+        assert run_command_line(["traffic-split", "tiny", "challenger=30%", *wait]) == 0
+        assert capsys.readouterr().err == f"in force in 2 workers of {service.url}\n"
         await_weight(service, 0.3)
         first = {user: variant_of(service, user) for user in users}
         again = {user: variant_of(service, user) for user in users * 2}

@@ -35,12 +35,15 @@ def metric_check(evaluation: PairedEvaluation, found: Improvement, attempt: int)
     passed = is_better(found, margin)
     ours = evaluation.value(evaluation.challenger)
     theirs = evaluation.value(evaluation.production)
-    confidence = f"{100 * (1 - alpha):.4g} % confidence"
-    expected = f"significantly better than production's {theirs:.4g} (attempt {attempt}, "
-    expected += f"{confidence})" + (f", possibly by {margin:g} or more" if margin else "")
+    bar = f"significantly better than production's {theirs:.4g}"
+    by_margin = f", possibly by {margin:g} or more" if margin else ""
+    confidence = f"attempt {attempt}, {100 * (1 - alpha):.4g} % confidence"
+    expected = f"{bar} ({confidence}){by_margin}"
     interval = f"{found.difference:+.4g} (between {found.low:+.4g} and {found.high:+.4g})"
     got = f"{ours:.4g}: {interval} on {len(evaluation.rows)} rows"
-    sentence = f"{evaluation.metric}: expected {expected}, got {got}"
+    verb = "is" if passed else "is not"
+    sentence = f"{evaluation.metric}: {ours:.4g} {verb} {bar}{by_margin}: {interval} on "
+    sentence += f"{len(evaluation.rows)} rows ({confidence})"
     if not found.standard_error:
         sentence += ", since both predict alike: a tie"
     elif not passed:

@@ -1,5 +1,6 @@
 """A file of labels is imported as a whole or refused with the line that is wrong."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,19 @@ def test_a_regression_takes_numbers_only(tmp_path: Path) -> None:
     source.write_text('{"prediction_id": "a", "truth": true}\n')
     with pytest.raises(InvalidData, match="truth: expected a number, got true"):
         add_labels(Layout(tmp_path), value, source, now=LATER)
+
+
+def test_labels_that_are_not_due_are_counted_with_the_last_day(tmp_path: Path) -> None:
+    """The time is in the ids: 22 February 2022, as in RFC 9562, appendix A.6."""
+    prediction = datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
+    source = tmp_path / "labels.csv"
+    source.write_text(
+        "prediction_id,truth\n017f22e2-79b0-7cc3-98c4-dc0c0c07398f,yes\nno-time-in-it,no\n"
+    )
+    delayed, at_once = manifest(label_delay_s=90 * 86_400.0), manifest(label_delay_s=0.0)
+    early, late = (prediction + timedelta(days=days) for days in (89, 91))
+
+    added = add_labels(Layout(tmp_path), delayed, source, now=early)
+    assert (added.not_due, added.all_due_at) == (1, "2022-05-23T19:22:22Z")
+    assert add_labels(Layout(tmp_path), delayed, source, now=late).not_due == 0
+    assert add_labels(Layout(tmp_path), at_once, source, now=prediction).not_due == 0
