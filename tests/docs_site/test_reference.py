@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from contracts.decision import Decision
 from docs_site.reference.document_page import document_types, schema_file
 from docs_site.reference.pages import FOLDER
-from tests.contracts.test_documents import KINDS
+from tests.contracts.test_documents import FILES, KINDS, kind_of
 
 ROOT = Path(__file__).parents[2]
 REMEDY = "the code has changed: run make docs, and commit docs/reference"
@@ -44,6 +45,15 @@ def test_every_document_with_a_golden_file_has_a_section_and_a_schema(written: P
         assert f"### {kind.__name__}\n" in page
     decision = json.loads((written / "schemas" / schema_file(Decision)).read_text())
     assert "exam" in decision["$defs"]["Decision"]["properties"], "the name on disk"
+
+
+@pytest.mark.parametrize("golden", FILES, ids=lambda path: path.stem)
+def test_golden_documents_are_valid_by_their_schemas(golden: Path) -> None:
+    """By a validator of JSON Schema that shares no code with ours."""
+    kind = kind_of(golden)
+    schema = json.loads((FOLDER / "schemas" / schema_file(kind)).read_text())
+
+    jsonschema_rs.validate(schema, json.loads(golden.read_text()))
 
 
 def test_every_field_of_a_recipe_that_a_file_sets_is_explained(written: Path) -> None:
