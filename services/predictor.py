@@ -37,6 +37,7 @@ from services.bento.packed_models import NOTHING, PulledModel
 from services.bento.port import check_port
 from services.edge.application import Edge
 from services.edge.asgi import App
+from services.edge.docs_page import DOCS_PATH, docs_page
 from services.edge.install import EdgeInstaller
 from services.edge.job_routes import JobRoutes
 from services.edge.openapi import OpenApiPage
@@ -211,6 +212,7 @@ def _configured_address() -> tuple[str | None, int]:
 def _make_edge(inner: App) -> Edge:
     worker = _WORKERS[-1]
     pages: dict[str, Page] = {
+        DOCS_PATH: docs_page,
         "/docs.json": OpenApiPage(
             worker.repository, _version, has_keys=not worker.guard.is_off, has_jobs=True
         ),

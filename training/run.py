@@ -14,6 +14,7 @@ from registry.store import Store
 from training import tracking
 from training.card.build import model_card
 from training.card.log import card_files
+from training.descriptions import model_description, version_description
 from training.fitting import FittedModel, LoadData, fit, recipe_data
 from training.manifest import manifest_of
 from training.plots import plots_of
@@ -82,9 +83,11 @@ def train_recipe(
             source=model_uri,
             digest=digest,
             recipe=recipe.name,
-            description=recipe.description,
+            description=model_description(recipe),
+            version_description=version_description(recipe, fitted.metrics),
             tags={**tags, TAG_RUNTIME: fitted.form.runtime},
         )
+        tracking.name_run(recipe, version)
         return TrainedVersion(
             name=recipe.name,
             version=version,

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from contracts.names import (
 )
 from contracts.trusted_types import TRUSTED
 from training.dataset import Split
+from training.descriptions import experiment_description, run_description
 from training.feature_code import feature_code_of
 from training.frameworks.catalog import fitted_parts, framework_versions, frameworks_of
 from training.frameworks.class_numbers import without_numbers
@@ -41,6 +43,8 @@ from training.recipe import Recipe
 from training.trust import check_types, stored_pipeline
 from training.versions import versions_of
 
+MLFLOW_NOTE = "mlflow.note.content"
+"""The tag of a run or an experiment that MLflow shows as its description."""
 NEEDED_TO_LOAD = ("scikit-learn", "numpy", "pandas", "skops")
 
 
@@ -54,15 +58,21 @@ def open_run(
     # MLflow logs each step it takes, which the run and our own log lines contain already.
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     mlflow.set_experiment(recipe.name)
+    mlflow.set_experiment_tag(MLFLOW_NOTE, experiment_description(recipe))
     tags = {
         TAG_RECIPE: recipe.name,
         TAG_PROCESS: f"{socket.gethostname()}:{os.getpid()}",
         "mlflow.source.git.commit": commit,
         **more_tags,
     }
-    description = recipe.description
-    with mlflow.start_run(tags=tags, description=description) as run:
+    run_name = f"{recipe.name} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+    with mlflow.start_run(run_name=run_name, tags=tags) as run:
         yield run.info.run_id
+
+
+def name_run(recipe: Recipe, version: int) -> None:
+    """Name the run by the version that came of it."""
+    mlflow.set_tag("mlflow.runName", f"{recipe.name} version {version}")
 
 
 def log_data(recipe: Recipe, split: Split) -> None:
@@ -79,18 +89,13 @@ def log_data(recipe: Recipe, split: Split) -> None:
 
 
 def log_facts(recipe: Recipe, pipeline: Pipeline, metrics: Mapping[str, Metric]) -> None:
-    """Log the estimator's parameters, and each metric with the ends of its interval."""
+    """Log the estimator's parameters and each metric; its interval is in the description."""
     model = without_numbers(pipeline.named_steps["model"])
     plain = {k: v for k, v in model.get_params().items() if isinstance(v, str | int | float | bool)}
     names = {"estimator": type(model).__name__, "task": recipe.task, "threshold": recipe.threshold}
     mlflow.log_params(names | plain)
-    mlflow.log_metrics(
-        {
-            f"{name}{end}": value
-            for name, metric in metrics.items()
-            for end, value in (("", metric.value), ("_low", metric.low), ("_high", metric.high))
-        }
-    )
+    mlflow.log_metrics({name: metric.value for name, metric in metrics.items()})
+    mlflow.set_tag(MLFLOW_NOTE, run_description(recipe, metrics))
 
 
 def log_directory(directory: Path) -> None:

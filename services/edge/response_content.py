@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from services.edge.asgi import Headers
 from services.edge.codings import GZIP, accepts_gzip, packed
 from services.edge.request_content import JSON_LENGTH
-from services.edge.routes import TextBody
+from services.edge.routes import HtmlBody, TextBody
 from services.edge.statuses import Pairs
 from services.protocols.binary_tensors import TensorBody
 from services.protocols.wire_protocol import JSON, TENSORS
 
 TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
 MIN_CODED_BYTES = 1000
 """Shorter responses are never compressed: they fit into one packet anyway."""
 MAX_INLINE_BYTES = 64 * 1024
@@ -33,6 +34,8 @@ def content_of(body: bytes) -> Content:
     varies = (VARIES,) if len(body) > MIN_CODED_BYTES else ()
     if isinstance(body, TensorBody):
         return Content(body, TENSORS, ((JSON_LENGTH, b"%d" % body.json_bytes), *varies))
+    if isinstance(body, HtmlBody):
+        return Content(body, HTML, varies)
     return Content(body, TEXT if isinstance(body, TextBody) else JSON, varies)
 
 

@@ -67,6 +67,12 @@ class Route:
     media_handlers: Mapping[bytes, Handler] = field(default_factory=dict)
 
 
+class HtmlBody(bytes):
+    """The body of a response in HTML."""
+
+    __slots__ = ()
+
+
 Routes = Iterator[tuple[str, Route]]
 
 
