@@ -66,6 +66,25 @@ def test_a_version_is_registered_with_all_that_later_packages_need(
     assert "plots/importance.png" in artifacts
 
 
+def test_mlflow_ui_shows_names_descriptions_and_each_metric_once(workplace: Workplace) -> None:
+    from mlflow import MlflowClient
+
+    trained = train_recipe(tiny.binary(description="Predicts payment."), workplace.store)
+    client = MlflowClient()
+    run = client.get_run(trained.run_id)
+    experiment = client.get_experiment(run.info.experiment_id)
+    model, version = client.get_registered_model("tiny"), client.get_model_version("tiny", "1")
+
+    assert run.info.run_name == "tiny version 1"
+    assert set(run.data.metrics) == set(trained.metrics)
+    interval = trained.metrics["roc_auc"]
+    assert f"| {interval.low:.4g} to {interval.high:.4g} |" in run.data.tags["mlflow.note.content"]
+    for text in (experiment.tags["mlflow.note.content"], model.description, version.description):
+        assert text.startswith("Predicts payment.")
+    assert "slipway history tiny" in model.description
+    assert f"roc_auc {interval.value:.4g}" in version.description
+
+
 def test_several_outputs_count_alike() -> None:
     """The oracle is scikit-learn's uniform average."""
     from sklearn import metrics as sk
