@@ -52,15 +52,21 @@ def check_signing_key(store: Store) -> None:
 def add_signature(store: Store, stored: StoredVersion, signature: str) -> str:
     """Make a signature the one of a version; returns the name of its signer.
 
-    Without a list of signers nobody is known: then the name is empty, and nothing is checked.
+    Without a list of signers, everybody's signature of the version counts, and its key's
+    fingerprint is the name.
 
     Raises:
         NotRegistered: `slipway train` did not make the version.
-        CorruptModel: it is not a signature of this version by one of the signers.
+        CorruptModel: it is not a signature of this version, or by none of the signers.
         InvalidSetting: the file of signers cannot be read.
 
     """
-    signer = _signer(store, stored, signature) if store.signers_file else ""
+    if store.signers_file:
+        signer = _signer(store, stored, signature)
+    else:
+        message = statement(stored.name, require_digest(stored))
+        key = ssh_signature.verified_key(message, NAMESPACE, signature, _source(stored))
+        signer = ssh_signature.fingerprint(key)
     store.versions.set_tag(stored.name, stored.version, TAG_SIGNATURE, signature)
     return signer
 
@@ -88,5 +94,8 @@ def require_signature(store: Store, stored: StoredVersion) -> str:
 def _signer(store: Store, stored: StoredVersion, signature: str) -> str:
     signers = ssh_signature.read_signers(Path(store.signers_file), NAMESPACE)
     message = statement(stored.name, require_digest(stored))
-    source = f"{stored.name} version {stored.version}: signature"
-    return ssh_signature.verify_signature(message, NAMESPACE, signature, signers, source)
+    return ssh_signature.verify_signature(message, NAMESPACE, signature, signers, _source(stored))
+
+
+def _source(stored: StoredVersion) -> str:
+    return f"{stored.name} version {stored.version}: signature"

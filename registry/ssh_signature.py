@@ -62,8 +62,26 @@ def verify_signature(
         CorruptModel: it is no signature, or one of something else or of somebody else.
 
     """
+    raw_key = verified_key(message, namespace, signature, source)
+    if raw_key not in signers:
+        raise CorruptModel(
+            f"{source}: expected the signature of {_one_of(signers)}, got one with the key "
+            f"{fingerprint(raw_key)}",
+            remedy="let one of them sign the version: slipway sign",
+        )
+    return signers[raw_key]
+
+
+def verified_key(message: bytes, namespace: str, signature: str, source: str) -> bytes:
+    """The public key, in 32 bytes, that made a signature of the message.
+
+    Raises:
+        CorruptModel: it is no signature, or one of something else.
+
+    """
     try:
         raw_key, claimed, hash_name, raw = _parsed(signature)
+        public_key = Ed25519PublicKey.from_public_bytes(raw_key)
     except (ValueError, struct.error) as err:
         raise CorruptModel(
             f"{source}: expected an SSH signature with an Ed25519 key, got {preview(signature)}",
@@ -74,23 +92,15 @@ def verify_signature(
             f"{source}: expected the namespace {namespace!r}, got {preview(repr(claimed))}",
             remedy=f"sign it with ssh-keygen -Y sign -n {namespace}",
         )
-    if raw_key not in signers:
-        raise CorruptModel(
-            f"{source}: expected the signature of {_one_of(signers)}, got one with the key "
-            f"{fingerprint(raw_key)}",
-            remedy="let one of them sign the version: slipway sign",
-        )
     digest = _HASHES[hash_name](message).digest()
     try:
-        Ed25519PublicKey.from_public_bytes(raw_key).verify(
-            raw, _signed_data(claimed, hash_name, digest)
-        )
+        public_key.verify(raw, _signed_data(claimed, hash_name, digest))
     except InvalidSignature:
         raise CorruptModel(
             f"{source}: expected the signature of this version, got one of something else",
             remedy="sign the version again: slipway sign",
         ) from None
-    return signers[raw_key]
+    return raw_key
 
 
 def fingerprint(raw_key: bytes) -> str:
@@ -134,7 +144,12 @@ def _signer(line: str, source: str) -> tuple[str, bytes, tuple[str, ...]]:
         raise _bad_signers(source, "closed quotation marks", preview(line)) from err
     namespaces: tuple[str, ...] = ()
     if len(words) > 1 and words[1].startswith("namespaces="):
-        namespaces = tuple(words.pop(1).removeprefix("namespaces=").split(","))
+        listed = words.pop(1).removeprefix("namespaces=")
+        # The words have lost their quotation marks, so an option behind the namespaces, such as
+        # valid-before="...", would be read as one of them.
+        if line.partition("namespaces=")[2].split(maxsplit=1)[0] != f'"{listed}"':
+            raise _bad_signers(source, 'no option but namespaces="..."', preview(line))
+        namespaces = tuple(listed.split(","))
     if len(words) < _MIN_SIGNER_WORDS or words[1] != KEY_TYPE:
         raise _bad_signers(source, f'NAME [namespaces="..."] {KEY_TYPE} KEY', preview(line))
     try:

@@ -6,7 +6,6 @@ as for the service's metrics. Browsers ask for it as a password, with any name.
 """
 
 import asyncio
-import ipaddress
 import time
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -21,7 +20,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from contracts.errors import PlatformError
-from services.auth.guard import Guard
+from services.auth.guard import Guard, is_loopback
 from services.faults import Fault
 
 MIN_PAGE_AGE_S = 2.0
@@ -46,12 +45,13 @@ MakePage = Callable[[], str]
 
 
 class PageCache:
-    """The last page, for as long as it is young."""
+    """The last page, or why there is none, for as long as it is young."""
 
     def __init__(self, make: MakePage) -> None:
         self._make = make
         self._lock = asyncio.Lock()
         self._page = ""
+        self._error: PlatformError | None = None
         self._valid_until = 0.0
 
     async def page(self) -> str:
@@ -64,9 +64,15 @@ class PageCache:
         async with self._lock:
             started = time.monotonic()
             if started >= self._valid_until:
-                self._page = await asyncio.to_thread(self._make)
+                self._error = None
+                try:
+                    self._page = await asyncio.to_thread(self._make)
+                except PlatformError as err:
+                    self._error = err
                 ended = time.monotonic()
                 self._valid_until = ended + max(MIN_PAGE_AGE_S, (ended - started) / MAX_LOAD)
+            if self._error is not None:
+                raise self._error
             return self._page
 
 
@@ -89,7 +95,7 @@ class Board:
         try:
             page = await self._cache.page()
         except PlatformError as err:
-            return PlainTextResponse(str(err), 503, HEADERS)
+            return PlainTextResponse(str(err), 503, {**HEADERS, "refresh": str(REFRESH_S)})
         return HTMLResponse(page, headers={**HEADERS, "refresh": str(REFRESH_S)})
 
     async def report(self, request: Request) -> Response:
@@ -113,6 +119,8 @@ class Board:
         try:
             await self._guard.aadmit(_with_bearer(request), "admin")
         except Fault as fault:
+            if fault.code == "rate_limited":
+                return PlainTextResponse(fault.message, 429, HEADERS)
             headers = {**HEADERS, "www-authenticate": 'Basic realm="slipway", charset="UTF-8"'}
             return PlainTextResponse(
                 f"{fault.message}: a key with the scope admin is the password", 401, headers
@@ -150,8 +158,7 @@ def _names_loopback(host: str) -> bool:
     [True, True, False, False]
     """
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+        return is_loopback(urlsplit(f"//{host}").hostname)
     except ValueError:
         return False
 

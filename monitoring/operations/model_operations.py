@@ -71,10 +71,11 @@ class ModelOperations:
 
     @property
     def is_unused(self) -> bool:
-        """Whether it was never in production, as far as is known, nor served or judged here."""
+        """Whether it is not in production, as far as is known, nor was served or judged here."""
+        may_be_production = self.production is not None or self.production_freshness.missing
         is_served = self.pointer is not None or (self.traffic is not None and self.traffic.rows)
-        is_unknown = self.production is not None or bool(self.production_freshness.missing)
-        return not (is_unknown or is_served or self.verdicts or self.retrainings.retrainings)
+        is_known_here = is_served or self.verdicts or self.retrainings.retrainings
+        return not (may_be_production or is_known_here)
 
     @property
     def newest_verdict(self) -> Verdict | None:

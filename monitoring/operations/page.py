@@ -13,6 +13,7 @@ from hashlib import sha256
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
@@ -173,7 +174,10 @@ def _version_url(model: ModelOperations, operations: Operations) -> str:
     tracking_uri = store.tracking_uri if store is not None else ""
     if model.production is None or not tracking_uri.startswith("http"):
         return ""
-    return f"{tracking_uri.rstrip('/')}/#/models/{model.name}/versions/{model.production.version}"
+    # Everyone who reads the page would read a password in the address, too.
+    parts = urlsplit(tracking_uri)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return f"{address.rstrip('/')}/#/models/{model.name}/versions/{model.production.version}"
 
 
 def _follower(layout: Layout) -> Freshness:

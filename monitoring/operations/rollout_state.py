@@ -66,7 +66,6 @@ class RolloutState:
     challenger: int | None
     requested: str
     weight: float
-    since: str
     canary: CanaryState | None
     shadow: ShadowState | None
 
@@ -84,7 +83,6 @@ def rollout_state(
         challenger=challenger,
         requested=model.tags.get(TAG_CHALLENGER_SPLIT, ""),
         weight=0.0 if split is None else split.weight,
-        since="" if split is None else split.since,
         canary=_canary(layout, model, hold_s, now),
         shadow=None if shadow is None else _shadow(layout, model.name, shadow),
     )

@@ -8,6 +8,8 @@ from datetime import datetime
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from contracts.errors import first_line
+
 SERVICE_TIMEOUT_S = 2.0
 MAX_METRICS_BYTES = 8 * 1024 * 1024
 
@@ -41,7 +43,6 @@ class ServiceCounts:
 
     asked_at: datetime
     models: Mapping[str, RequestCounts] = field(default_factory=dict)
-    versions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     failure: str = ""
 
 
@@ -50,30 +51,45 @@ def service_counts(url: str, key: str, now: datetime) -> ServiceCounts:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     address = f"{url.rstrip('/')}/metrics"
     try:
-        answer = httpx.get(address, headers=headers, timeout=SERVICE_TIMEOUT_S, trust_env=False)
-    except (httpx.HTTPError, httpx.InvalidURL) as err:
-        reason = str(err) or type(err).__name__
-        return ServiceCounts(now, failure=f"no service answers at {url} ({reason})")
-    if answer.status_code != httpx.codes.OK or len(answer.content) > MAX_METRICS_BYTES:
-        return ServiceCounts(
-            now, failure=f"{address}: expected 200, got {answer.status_code} {answer.reason_phrase}"
-        )
+        with httpx.stream(
+            "GET", address, headers=headers, timeout=SERVICE_TIMEOUT_S, trust_env=False
+        ) as answer:
+            if answer.status_code != httpx.codes.OK:
+                got = f"{answer.status_code} {answer.reason_phrase}"
+                return ServiceCounts(now, failure=f"{address}: expected 200, got {got}")
+            page = _bounded_body(answer)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as err:
+        return ServiceCounts(now, failure=f"no service answers at {url} ({first_line(err)})")
+    if page is None:
+        expected = f"at most {MAX_METRICS_BYTES} bytes"
+        return ServiceCounts(now, failure=f"{address}: expected {expected}, got more")
     try:
-        return parsed_counts(answer.text, now)
-    except ValueError as err:
-        return ServiceCounts(now, failure=f"{address}: expected Prometheus metrics, got {err}")
+        return parsed_counts(page.decode(), now)
+    except (ValueError, KeyError, OverflowError) as err:
+        reason = f"expected Prometheus metrics, got {err!r}"
+        return ServiceCounts(now, failure=f"{address}: {reason}")
+
+
+def _bounded_body(answer: httpx.Response) -> bytes | None:
+    """The body of an answer; None if it is too long."""
+    body = bytearray()
+    for piece in answer.iter_bytes():
+        body += piece
+        if len(body) > MAX_METRICS_BYTES:
+            return None
+    return bytes(body)
 
 
 def parsed_counts(page: str, now: datetime) -> ServiceCounts:
     """The counts on a page of metrics.
 
     Raises:
-        ValueError: the page is not in Prometheus's text format.
+        ValueError, KeyError, OverflowError: the page is not in Prometheus's text format, or a
+            metric lacks a label, or is no count.
 
     """
     statuses: dict[str, Counter[str]] = {}
     codes: dict[str, Counter[str]] = {}
-    versions: dict[str, set[int]] = {}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
             labels = sample.labels
@@ -83,11 +99,8 @@ def parsed_counts(page: str, now: datetime) -> ServiceCounts:
             elif sample.name == "slipway_refused_total":
                 found = codes.setdefault(labels["model"], Counter())
                 found[labels["code"]] += int(sample.value)
-            elif sample.name == "slipway_model_info" and labels["version"].isdigit():
-                versions.setdefault(labels["model"], set()).add(int(labels["version"]))
     names = statuses.keys() | codes.keys()
     return ServiceCounts(
         now,
         {name: RequestCounts(statuses.get(name, {}), codes.get(name, {})) for name in names},
-        {name: tuple(sorted(found)) for name, found in versions.items()},
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
 from contracts.names import Layout
 from contracts.times import parse_utc
 from contracts.verdict import Performance, Verdict
@@ -116,12 +118,29 @@ def _metric_of(verdicts: Sequence[Verdict]) -> str:
 def label_state(layout: Layout, name: str, verdicts: Sequence[Verdict]) -> LabelState:
     """When the newest label arrived, and what the newest verdict says of labels."""
     performance = next((v.performance for v in reversed(verdicts) if v.performance), None)
-    changed = max(map(_changed_at, layout.labels(name).glob("[!.]*")), default=None)
+    folder = layout.labels(name)
+    times = [
+        *map(_changed_at, folder.glob("[!.]*.jsonl")),
+        *map(_newest_label, folder.glob("[!.]*.parquet")),
+    ]
+    changed = max((time for time in times if time is not None), default=None)
     if changed is None:
         return LabelState(
             performance, missing("no label has arrived", f"slipway labels FILE --model {name}")
         )
     return LabelState(performance, Freshness(changed))
+
+
+def _newest_label(path: Path) -> datetime | None:
+    """The time of the newest label in a compacted file, which is itself as old as its compaction.
+
+    None if it has none, or cannot be read.
+    """
+    try:
+        newest = pl.scan_parquet(path, glob=False).select(pl.col("time").max()).collect().item()
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return None if newest is None else datetime.fromtimestamp(newest / 1e6, UTC)
 
 
 def _changed_at(path: Path) -> datetime:

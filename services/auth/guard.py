@@ -228,7 +228,7 @@ def resolve_mode(settings: ServiceSettings, *hosts: str | None) -> str:
     """
     mode: str = settings.keys
     if mode == "auto":
-        mode = "off" if all(map(_is_loopback, hosts)) else "required"
+        mode = "off" if all(map(is_loopback, hosts)) else "required"
     path = keys_path(settings)
     if mode == "required" and not read_ring(path).has_valid(datetime.now(UTC)):
         raise InvalidSetting(
@@ -242,11 +242,12 @@ def resolve_mode(settings: ServiceSettings, *hosts: str | None) -> str:
 
 def _open_address(hosts: Sequence[str | None]) -> str:
     """The first address that others can reach, or the first one if there is none."""
-    reachable = [host for host in hosts if not _is_loopback(host)]
+    reachable = [host for host in hosts if not is_loopback(host)]
     return [*reachable, *hosts][0] or "any address"
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Whether a host is a loopback address, or `localhost`."""
     try:
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:

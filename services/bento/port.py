@@ -2,13 +2,14 @@
 
 import socket
 
-from contracts.errors import PortTaken
+from contracts.errors import InvalidUsage, PortTaken
 
 
 def check_port(host: str, port: int) -> None:
     """Check that a port can be bound; BentoML would end with a traceback.
 
     Raises:
+        InvalidUsage: it is no number of a port.
         PortTaken: another process listens on it, or it may not be bound.
 
     """
@@ -17,6 +18,10 @@ def check_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except OverflowError as err:
+            raise InvalidUsage(
+                f"port: expected 0 to 65535, got {port}", remedy="choose another --port"
+            ) from err
         except OSError as err:
             raise PortTaken(
                 f"port: expected {host}:{port} to be free, got {err.strerror}",

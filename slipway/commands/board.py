@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.errors import InvalidSetting
 from slipway import context, output
 from slipway.operations import current_page, write_current_page
 from slipway.options import LOCAL_SERVICE, MONITOR, JsonOption, KeyOption, UrlOption
@@ -34,7 +35,7 @@ def board_command(
         output.as_json({"path": str(path)}) if json else output.say(str(path), soft_wrap=True)
         return
     from contracts.settings import load_settings
-    from services.auth.guard import Guard, resolve_mode
+    from services.auth.guard import Guard, is_loopback, resolve_mode
     from services.bento.port import check_port
     from services.settings import ServiceSettings
     from slipway.board_server import serve_board
@@ -43,8 +44,13 @@ def board_command(
         load_settings(ServiceSettings, os.environ), host
     )
     guard = Guard(load_settings(ServiceSettings, os.environ))
+    if guard.is_off and not is_loopback(host):
+        raise InvalidSetting(
+            f"SLIPWAY_SERVICE_KEYS: expected keys for a page on {host}, got off",
+            remedy="unset it and make a key: slipway keys create NAME --scope admin",
+        )
     check_port(host, port)
-    address = f"http://{host}:{port}"
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if json:
         output.as_json({"url": address})
     else:

@@ -44,8 +44,9 @@ def card_command(
             found.held_out,
             deployment_of(store, layout, model, number, folder / "decisions"),
         )
-    log_card(store, card)
-    for file, data in card_files(card).items():
+    files = card_files(card)
+    log_card(store, card.run_id, files)
+    for file, data in files.items():
         write_whole(layout.card(model, number) / file, data)
     if json:
         output.as_json(card)

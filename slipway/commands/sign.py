@@ -57,13 +57,18 @@ def sign_command(
     if json:
         output.as_json(SignedVersion(model, stored.version, signer))
     else:
-        by = f" by {signer}" if signer else ""
-        output.say(f"{model} version {stored.version} is signed{by}")
+        output.say(
+            f"{model} version {stored.version} (manifest {digest[:12]}) is signed by {signer}",
+            soft_wrap=True,
+        )
 
 
 def _read(path: str) -> str:
+    from registry.ssh_signature import MAX_SIGNATURE_BYTES
+
     try:
-        return Path(path).read_text(encoding="ascii")
+        with Path(path).open(encoding="ascii") as file:
+            return file.read(MAX_SIGNATURE_BYTES)
     except (OSError, UnicodeDecodeError) as err:
         raise NotFoundHere(
             f"{path}: expected a signature, got {err}",

@@ -122,6 +122,9 @@ def test_damaged_signatures_are_refused(
         ("ada@team cert-authority ssh-ed25519 AAAA", "NAME"),
         ("ada@team ssh-ed25519 AAAA", "an ssh-ed25519 key"),
         ('ada@team namespaces="git', "closed quotation marks"),
+        ('ada@team namespaces="a",valid-before="20200101" ssh-ed25519 AAAA', "no option but"),
+        ('ada@team namespaces="a",cert-authority ssh-ed25519 AAAA', "no option but"),
+        ("ada@team namespaces=a ssh-ed25519 AAAA", "no option but"),
     ],
 )
 def test_a_line_that_names_no_signer_is_refused(tmp_path: Path, line: str, expected: str) -> None:
@@ -211,3 +214,17 @@ def test_the_command_signs_and_names_the_signer(
     }
     assert run_command_line(["sign", "tiny", "--version", "2"]) == 2
     assert "expected --key or --signature, got neither" in capsys.readouterr().err
+
+
+def test_without_a_list_of_signers_only_a_signature_of_the_version_is_kept(
+    trained: Workplace, key: Path
+) -> None:
+    stored = trained.store.versions.get("tiny", 1)
+    signature = version_signature("tiny", stored.digest, key)
+    public = read_signers(allow(trained.root, key), NAMESPACE)
+
+    assert add_signature(trained.store, stored, signature) == fingerprint(next(iter(public)))
+    for wrong in ("# a README", version_signature("tiny", "0" * 64, key)):
+        with pytest.raises(CorruptModel, match=r"signature: expected"):
+            add_signature(trained.store, stored, wrong)
+    assert trained.store.versions.get("tiny", 1).tags[TAG_SIGNATURE] == signature

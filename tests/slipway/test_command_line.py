@@ -189,3 +189,18 @@ def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("slipway.context.store", lambda: interrupt(None))
 
     assert run_command_line(["versions"]) == 130
+
+
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_a_number_that_is_no_port_is_refused(port: str, capsys: Capture) -> None:
+    assert run_command_line(["board", "--port", port]) == 2
+    assert f"port: expected 0 to 65535, got {port}" in capsys.readouterr().err
+
+
+def test_the_operations_page_is_not_open_to_a_network_without_keys(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_SERVICE_KEYS", "off")
+
+    assert run_command_line(["board", "--host", "0.0.0.0"]) == 1  # noqa: S104 - refused
+    assert "expected keys for a page on 0.0.0.0, got off" in capsys.readouterr().err

@@ -134,3 +134,9 @@ def test_the_track_record_counts_the_verdicts_of_the_version(workplace: Workplac
     assert found.track_record.rows == verdict["window"]["rows"]
     assert found.track_record.latest == verdict["sentence"]
     assert not found.is_production
+
+
+def test_a_sample_without_labels_has_no_segments() -> None:
+    manifest = manifest_with(task="binary", classes=("no", "yes"), segments=("region",))
+
+    assert segment_figures(manifest, binary_sample(200).drop(columns="label")) == ()

@@ -79,7 +79,7 @@ def _track_record(layout: Layout, name: str, version: int) -> TrackRecord | None
     for path in paths:
         try:
             latest = Verdict.read(path.read_bytes(), str(path))
-        except (FileNotFoundError, InvalidDocument) as err:
+        except (OSError, InvalidDocument) as err:
             logger.warning("card: a verdict is left out: %s", err)
             continue
         first = first or latest

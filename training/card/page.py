@@ -1,6 +1,6 @@
 """The page of a model card (`pages/`): one file that needs no network and no script."""
 
-from contracts.card import ModelCard, SegmentFigures
+from contracts.card import MIN_COUNT, ModelCard, SegmentFigures
 from pages.render import render
 
 CARD_TEMPLATE = "training/card/page.html.j2"
@@ -22,6 +22,7 @@ def card_html(card: ModelCard) -> str:
         segments=[each for each in card.segments if len(each.segment) == 1],
         crossings=[each for each in card.segments if len(each.segment) > 1],
         figure_names=_figure_names(card.segments),
+        min_count=MIN_COUNT,
         is_share=card.task != "regression",
     )
 

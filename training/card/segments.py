@@ -42,6 +42,8 @@ def segment_figures(manifest: Manifest, sample: pd.DataFrame) -> tuple[SegmentFi
 
     `sample` has the held-out rows with `prediction`, `score` and `label`.
     """
+    if not {"prediction", "label"} <= set(sample.columns):
+        return ()  # a version of a release whose sample had no labels
     features = segment_features(manifest)
     figures_of = _figures_of(manifest)
     single = [each for name in features for each in _groups(sample, (name,), figures_of)]

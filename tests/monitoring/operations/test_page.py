@@ -1,17 +1,29 @@
 """What the operations page says of a day of work, and what it says when sources are away."""
 
+import os
 import re
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
+import msgspec
 import pytest
 
 from contracts.errors import PlatformError, RegistryUnreachable
+from contracts.files import write_whole
+from contracts.labels import Label
 from contracts.names import Layout
+from contracts.times import utc_text
+from monitoring.labels.compaction import compact_labels
 from monitoring.operations.model_operations import Operations, operations_of, registry_view
 from monitoring.operations.page import operations_html, script_hash
 from monitoring.operations.service_counts import ServiceCounts, parsed_counts, service_counts
+from monitoring.operations.verdict_series import label_state
 from registry.store import Store
+from tests.conftest import Workplace
 from tests.monitoring.operations.conftest import BusyPlace
 from tests.monitoring.operations.scenario import HOSTILE
 
@@ -138,7 +150,7 @@ def test_a_service_that_is_away_is_named(busy: BusyPlace) -> None:
     found = Words(page(busy, metrics="")).sections
 
     assert "service: it is away" in found[""]
-    assert "Errors unknown: the service does not answer. slipway serve" in found["loan"]
+    assert "Errors unknown: it is away. slipway serve" in found["loan"]
 
 
 def test_an_empty_installation_says_how_to_begin(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -153,3 +165,78 @@ def test_an_empty_installation_says_how_to_begin(tmp_path_factory: pytest.TempPa
     assert "slipway train NAME" in html
     assert "no service answers at http://127.0.0.1:1" in html
     assert not layout.var.exists()
+
+
+@contextmanager
+def serving(body: bytes) -> Iterator[str]:
+    """A server with this body at every path; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'slipway_requests_total{model="a"} 1\n', "expected Prometheus metrics"),
+        (b'slipway_requests_total{model="a",status="200"} +Inf\n', "expected Prometheus metrics"),
+        (b"\xff\xfe", "expected Prometheus metrics"),
+        (b"<html>", "expected Prometheus metrics"),
+        (b"#" * (8 * 1024 * 1024 + 1), "expected at most 8388608 bytes, got more"),
+    ],
+    ids=["no label", "no count", "no text", "a page", "too long"],
+)
+def test_metrics_of_something_else_are_a_failure_with_its_reason(
+    body: bytes, expected: str
+) -> None:
+    with serving(body) as url:
+        found = service_counts(url, "", datetime.now(UTC))
+
+    assert expected in found.failure
+    assert not found.models
+
+
+def test_a_key_that_no_header_can_hold_is_a_failure() -> None:
+    assert service_counts("http://127.0.0.1:1", "\N{SNOWMAN}", datetime.now(UTC)).failure
+
+
+def test_a_password_of_the_tracking_server_is_not_on_the_page(
+    busy: BusyPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busy.workplace.store, "tracking_uri", "http://ada:secret@mlflow:5000")
+
+    html = page(busy)
+
+    assert "secret" not in html
+    assert 'href="http://mlflow:5000/#/models/' in html
+
+
+def test_compacted_labels_are_as_old_as_their_newest(workplace: Workplace) -> None:
+    sent = datetime.now(UTC) - timedelta(days=20)
+    path = workplace.layout.labels("loan") / "000001.jsonl"
+    label = Label(prediction_id="p", truth="repaid", time=utc_text(sent))
+    write_whole(path, msgspec.json.Encoder().encode_lines([label]))
+    os.utime(path, (sent.timestamp(), sent.timestamp()))
+    compact_labels(workplace.layout, "loan", now=datetime.now(UTC))
+
+    found = label_state(workplace.layout, "loan", ()).freshness
+
+    assert list(workplace.layout.labels("loan").glob("*.parquet"))
+    assert found.changed_at is not None
+    assert abs(found.changed_at - sent) < timedelta(days=1)
