@@ -96,8 +96,17 @@ def test_a_report_shows_what_the_verdict_says() -> None:
         "performance for 1 window in a row",
         "total variation",
         "< 1e-300",
+        "in 3 equal parts, of at most 7 rows",
+        "Evidently's report draws each column of a sample",
     ):
         assert part in text, part
+
+
+def test_the_command_to_accept_a_window_can_be_copied() -> None:
+    verdict = next(v for v in verdicts_of_every_kind() if v.decision == "drift")
+    text = " ".join(" ".join(Reader(drift_report_html(verdict)).texts).split())
+
+    assert f'slipway accept {verdict.model} {verdict.verdict_id} --because "why"' in text
 
 
 def test_a_long_verdict_is_cut_and_says_so() -> None:
