@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
 from tests.deploy.conftest import MODEL, Built, done
+from tests.services.aws_lambda.runtime_api import runtime_api
 from tests.slipway.conftest import ROOT, free_port
 
 pytestmark = [
@@ -60,11 +62,12 @@ class Container:
 
     def ask(self, path: str, content: object = None) -> dict[str, object]:
         """The answer to a GET, or to a POST of JSON."""
-        request = urllib.request.Request(
-            self.url + path,
-            data=None if content is None else json.dumps(content).encode(),
-            headers={"content-type": "application/json"},
-        )
+        body = None if content is None else json.dumps(content).encode()
+        return self.post(path, body, "application/json")
+
+    def post(self, path: str, body: bytes | None, kind: str) -> dict[str, object]:
+        """The answer to a body of some media type."""
+        request = urllib.request.Request(self.url + path, data=body, headers={"content-type": kind})
         with urllib.request.urlopen(request, timeout=40) as answer:
             body = json.load(answer)
         assert isinstance(body, dict)
@@ -96,29 +99,27 @@ def image(bento: Built) -> Iterator[str]:
     podman(bento, "rmi", "--force", tag)
 
 
-@pytest.fixture(scope="module")
-def container(bento: Built, image: str) -> Iterator[Container]:
+@contextmanager
+def running(built: Built, image: str, *options: str, command: str = "") -> Iterator[Container]:
+    """A container of the image on a free port, until the block ends."""
     port = free_port()
     name = f"predictor-test-{secrets.token_hex(4)}"
-    started = podman(
-        bento,
-        "run",
-        "--detach",
-        "--name",
-        name,
-        "--env",
-        f"PORT={port}",
-        image,
-        "--host",
-        "127.0.0.1",
-    )
+    words = ["run", "--detach", "--name", name, "--env", f"PORT={port}", *options, image]
+    address = ["--host", "127.0.0.1"]
+    started = podman(built, *words, *filter(None, [command]), *address)
     assert started.returncode == 0, started.stderr
-    running = Container(bento, name, f"http://127.0.0.1:{port}")
+    container = Container(built, name, f"http://127.0.0.1:{port}")
     try:
-        await_ready(running)
-        yield running
+        await_ready(container)
+        yield container
     finally:
-        podman(bento, "rm", "--force", "--time", "0", name)
+        podman(built, "rm", "--force", "--time", "0", name)
+
+
+@pytest.fixture(scope="module")
+def container(bento: Built, image: str) -> Iterator[Container]:
+    with running(bento, image) as container:
+        yield container
 
 
 def golden_request(bento: Built) -> dict[str, object]:
@@ -208,6 +209,57 @@ def test_a_worker_that_is_killed_is_replaced(container: Container, bento: Built)
     assert container.inside("python", "-c", kill).returncode == 0
 
     assert container.predict(golden_request(bento))["model"] == MODEL
+
+
+def test_managed_hosts_can_run_the_image(bento: Built, image: str) -> None:
+    """SageMaker: `serve`, /ping, /invocations in JSON and CSV. Cloud Run: PORT, SIGTERM.
+
+    Both, and OpenShift: a user of their own choice, and nothing that can be written but /tmp and
+    the two folders that hold state.
+    """
+    state = [
+        f"--tmpfs=/home/bentoml/bento/src/var/{name}:mode=1777,notmpcopyup"
+        for name in ("traffic", "jobs")
+    ]
+    options = ["--read-only", "--user", "471100:0", "--env", "BENTOML_HOME=/tmp/bentoml", *state]
+    features = golden_request(bento)
+    table = ",".join(features) + "\n" + ",".join(map(str, features.values())) + "\n"
+    with running(bento, image, *options, command="serve") as hosted:
+        assert hosted.ask("/ping") == {}
+        answer = hosted.ask("/invocations", {"dataframe_records": [features]})
+        assert hosted.post("/invocations", table.encode(), "text/csv") == answer
+        assert answer["predictions"] == [hosted.predict(features)["prediction"]]
+        assert hosted.inside("id", "--user").stdout.strip() == "471100"
+        assert hosted.inside("touch", "/home/bentoml/x").returncode != 0
+
+        stopped = podman(bento, "stop", "--time", "30", hosted.name)
+
+        assert stopped.returncode == 0, stopped.stderr
+        assert hosted.state("{{.State.ExitCode}}") == "0"
+
+
+def test_the_image_of_the_lambda_function_answers(bento: Built, image: str) -> None:
+    """Built as its page says, and run as Lambda runs it: another user, nothing can be written."""
+    del image  # it brings the base image
+    tag = f"localhost/function-test:{secrets.token_hex(4)}"
+    build = ["podman", "build", "--file", "deploy/lambda/Dockerfile", "--tag", tag, "."]
+    done(bento.checkout, "env", "BUILDAH_LAYERS=false", *HERE, "--build", *build, timeout_s=600)
+    name = f"function-test-{secrets.token_hex(4)}"
+    manifest = true_manifest(bento)
+    try:
+        with runtime_api() as (api, address):
+            runtime = f"AWS_LAMBDA_RUNTIME_API={address}"
+            options = ["--read-only", "--user", "993:990", "--env", runtime]
+            started = podman(bento, "run", "--detach", "--name", name, *options, tag)
+            assert started.returncode == 0, started.stderr
+            answer = api.invoke(manifest.golden[0].features)
+
+        expected = dict(zip(manifest.classes, manifest.golden[0].scores, strict=True))
+        tolerance = manifest.certificate.tolerance
+        assert answer["probabilities"] == pytest.approx(expected, abs=tolerance)
+    finally:
+        podman(bento, "rm", "--force", "--time", "0", name)
+        podman(bento, "rmi", "--force", tag)
 
 
 def test_the_container_ends_when_asked(container: Container) -> None:

@@ -40,7 +40,7 @@ from training.edge_export.whole_graph import OUTPUTS, input_names, missing_text,
 
 GOLDEN_FILE = "golden.jsonl"
 COMPRESSED_FILE = f"{GRAPH_FILE}.gz"
-COMMON_FILES = ("index.html", "onnx_node.mjs", "onnx_rows.mjs", "package.json")
+COMMON_FILES = ("README.md", "index.html", "onnx_node.mjs", "onnx_rows.mjs", "package.json")
 """Files that are the same for every model."""
 ONNX, C, JAVASCRIPT = "onnx", "c", "javascript"
 
