@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -211,16 +212,17 @@ def test_a_worker_that_is_killed_is_replaced(container: Container, bento: Built)
     assert container.predict(golden_request(bento))["model"] == MODEL
 
 
-def test_managed_hosts_can_run_the_image(bento: Built, image: str) -> None:
+def test_managed_hosts_can_run_the_image(bento: Built, image: str, tmp_path: Path) -> None:
     """SageMaker: `serve`, /ping, /invocations in JSON and CSV. Cloud Run: PORT, SIGTERM.
 
     Both, and OpenShift: a user of their own choice, and nothing that can be written but /tmp and
     the two folders that hold state.
     """
-    state = [
-        f"--tmpfs=/home/bentoml/bento/src/var/{name}:mode=1777,notmpcopyup"
-        for name in ("traffic", "jobs")
-    ]
+    state = []
+    for name in ("traffic", "jobs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+        state += ["--volume", f"{tmp_path / name}:/home/bentoml/bento/src/var/{name}"]
     options = ["--read-only", "--user", "471100:0", "--env", "BENTOML_HOME=/tmp/bentoml", *state]
     features = golden_request(bento)
     table = ",".join(features) + "\n" + ",".join(map(str, features.values())) + "\n"
