@@ -37,7 +37,7 @@ def environment(root: Path, **more: str) -> dict[str, str]:
         ("monitor --la", ["--last"]),
         ("train dia", ["diabetes"]),
         ("monitor lo", ["loan", "loan_catboost", "loan_lightgbm", "loan_xgboost"]),
-        ("promote o", ["own"]),
+        ("promote ow", ["own"]),
         ("labels truth.csv --model ir", ["iris"]),
         ("promote $", []),
         (
