@@ -98,6 +98,15 @@ def _feature(old: Feature, new: Feature) -> Iterator[Check]:
         yield _change(f"{path}.policy", old.policy, new.policy, sentence, breaks=stricter)
     yield from _range(old, new)
     yield from _categories(old, new)
+    before, after = _parts(old), _parts(new)
+    if before != after:
+        sentence = f"feature {old.name}: the model would get {after} instead of {before}"
+        yield _change(f"{path}.parts", before, after, sentence, breaks=False)
+
+
+def _parts(feature: Feature) -> str:
+    """What the model gets of a timestamp: such as `hour, weekday in UTC`."""
+    return f"{', '.join(feature.parts)} in {feature.time_zone}" if feature.is_timestamp else ""
 
 
 def _range(old: Feature, new: Feature) -> Iterator[Check]:

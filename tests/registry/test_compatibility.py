@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from contracts.manifest import Manifest
-from contracts.schema import Schema, boolean, category, integer, number
+from contracts.schema import Schema, boolean, category, integer, number, timestamp
 from registry.compatibility import compatibility
 from registry.gate import judge_version
 
@@ -20,6 +20,7 @@ OLD = Schema(
         category("c", ["x", "y"], policy="flag"),
         category("d", ["x", "y"]),
         boolean("e"),
+        timestamp("t", "2020-01-01", parts=("hour",)),
     )
 )
 
@@ -41,6 +42,11 @@ def with_(name: str, feature: Any) -> Schema:
         (with_("c", category("c", ["x", "y"])), "schema.c.policy", "flag would become reject"),
         (with_("d", category("d", ["x"])), "schema.d.categories", "categories y would be refused"),
         (with_("e", category("e", ["x"])), "schema.e.type", "expected type bool, got category"),
+        (
+            with_("t", timestamp("t", "2021-01-01", parts=("hour",))),
+            "schema.t.range",
+            "2020-01-01T00:00:00Z..2099-12-31T23:59:59.999999Z would shrink to 2021-01-01",
+        ),
     ],
 )
 def test_what_breaks_clients_is_refused_with_its_path(
@@ -59,6 +65,10 @@ def test_what_breaks_clients_is_refused_with_its_path(
 @pytest.mark.parametrize(
     ("schema", "sentence"),
     [
+        (
+            with_("t", timestamp("t", "2020-01-01", parts=("hour", "day"), time_zone="Asia/Tokyo")),
+            "the model would get hour, day in Asia/Tokyo instead of hour in UTC",
+        ),
         (with_("a", number("a", -5, 10, unit="EUR")), "range 0..10 would grow to -5..10"),
         (with_("a", number("a", 0, 9, unit="EUR", policy="clip")), "policy reject would become c"),
         (with_("b", number("b", 0, 5, nullable=True)), "expected type int, got float"),

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,12 +15,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from contracts.errors import InvalidData
+from contracts.retraining import RetrainingRequest
 from contracts.schema import Schema, category, number, timestamp
 from training.dataset import frame_of, load_table, plain_rows
 from training.fitting import fit
 from training.pipeline import scores_of
 from training.probes import adversarial_rows
 from training.recipe import Gate, Recipe
+from training.retraining.partition import partition
 from training.rows import features_of
 from training.tables.column_fault import ColumnFault
 from training.tables.files import read_csv
@@ -209,3 +212,23 @@ def test_a_table_can_be_split_by_a_timestamp_that_is_a_feature() -> None:
     assert rows.train["pickup"].max() < rows.holdout["pickup"].min()
     with pytest.raises(InvalidData, match=r"time: rows\[\d+\]\.pickup: expected a time"):
         fit(recipe_with(HistGradientBoostingRegressor, time="pickup"))
+
+
+def test_traffic_is_learned_with_the_times_that_were_sent() -> None:
+    """Texts of the log become the seconds that the recipe's own rows have."""
+    golden = Path(__file__).parents[1] / "contracts" / "golden" / "order.v1.json"
+    order = RetrainingRequest.read(golden.read_bytes(), "golden")
+    request = msgspec.structs.replace(order, rows=400, recent_rows=300, evaluation_rows=100)
+    recipe = recipe_with(HistGradientBoostingRegressor)
+    sent = pd.DataFrame(plain_rows(load_table(recipe), SCHEMA)).iloc[:400]
+    sent.loc[0, "pickup"] = "2100-01-01T00:00:00Z"
+    labelled = sent.assign(truth=trips()["fare"], prediction_id=[f"id-{i}" for i in range(400)])
+
+    parts = partition(recipe, request, labelled)
+
+    expected = load_table(recipe)["pickup"].iloc[300:400].reset_index(drop=True)
+    assert parts.holdout["pickup"].equals(expected)
+    assert features_of(parts.old, SCHEMA)["pickup_hour"].notna().sum() > 1000
+    # Copies of held-out and validation rows are recognised, whether text or seconds.
+    assert parts.earlier_rows == 99
+    assert len(parts.old) == len(trips()) + 99 - len(parts.holdout) - len(parts.validation)
