@@ -36,6 +36,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         "USER": "you",
         # Two cores are shared by several test processes: threads would wait busily.
         "OMP_NUM_THREADS": "1",
+        "SLIPWAY_MONITORING_SAMPLE_ROWS": "500",
     }
     scratch = tmp_path_factory.mktemp("scratch")
     with (
