@@ -30,7 +30,7 @@ _VOLATILE = (
     (re.compile(r"/\S*/(?=(?:training|var|data|docs)/)"), ""),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b\d{4}-?\d\d-?\d\d[T ][\d:.]+(?:Z|\+00:00)?"), "TIME"),
-    (re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b"), "ID"),
+    (re.compile(r"\b(?:[0-9a-f]{8,64}|(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7})\b"), "ID"),
     (re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"), lambda m: m[0] if m[0] == "0" else "N"),
     (re.compile(r"[\u2500-\u257f]+"), " "),
     (re.compile(r"\s+"), " "),

@@ -104,7 +104,7 @@ def test_a_canary_begins_and_is_stopped(walk: Walk) -> None:
 def test_labels_come_from_a_file_of_a_warehouse(walk: Walk) -> None:
     shutil.copy(walk.root / "data" / "week-1.csv", walk.root / "truth.csv")
 
-    assert "1500 labels" in follow(walk, (HOW_TO / "labels-from-a-warehouse.md").read_text())
+    assert "1,500 labels" in follow(walk, (HOW_TO / "labels-from-a-warehouse.md").read_text())
 
 
 @pytest.mark.slow
