@@ -19,6 +19,7 @@ import pytest
 from contracts.manifest import Manifest
 from contracts.names import MANIFEST_FILE
 from tests.deploy.conftest import MODEL, Built, done
+from tests.services.aws_lambda.runtime_api import runtime_api
 from tests.slipway.conftest import ROOT, free_port
 
 pytestmark = [
@@ -237,6 +238,30 @@ def test_managed_hosts_can_run_the_image(bento: Built, image: str, tmp_path: Pat
 
         assert stopped.returncode == 0, stopped.stderr
         assert hosted.state("{{.State.ExitCode}}") == "0"
+
+
+def test_the_image_of_the_lambda_function_answers(bento: Built, image: str) -> None:
+    """Built as its page says, and run as Lambda runs it: another user, nothing can be written."""
+    del image  # it brings the base image
+    tag = f"localhost/function-test:{secrets.token_hex(4)}"
+    build = ["podman", "build", "--file", "deploy/lambda/Dockerfile", "--tag", tag, "."]
+    done(bento.checkout, "env", "BUILDAH_LAYERS=false", *HERE, "--build", *build, timeout_s=600)
+    name = f"function-test-{secrets.token_hex(4)}"
+    manifest = true_manifest(bento)
+    try:
+        with runtime_api() as (api, address):
+            runtime = f"AWS_LAMBDA_RUNTIME_API={address}"
+            options = ["--read-only", "--user", "993:990", "--env", runtime]
+            started = podman(bento, "run", "--detach", "--name", name, *options, tag)
+            assert started.returncode == 0, started.stderr
+            answer = api.invoke(manifest.golden[0].features)
+
+        expected = dict(zip(manifest.classes, manifest.golden[0].scores, strict=True))
+        tolerance = manifest.certificate.tolerance
+        assert answer["probabilities"] == pytest.approx(expected, abs=tolerance)
+    finally:
+        podman(bento, "rm", "--force", "--time", "0", name)
+        podman(bento, "rmi", "--force", tag)
 
 
 def test_the_container_ends_when_asked(container: Container) -> None:
