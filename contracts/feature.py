@@ -98,6 +98,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return (self,)
         return tuple(self._part(name) for name in self.parts)
 
+    @property
+    def n_inputs(self) -> int:
+        """How many columns the matrix has of this feature."""
+        return len(self.parts) if self.is_timestamp else 1
+
     def _part(self, part: str) -> "Feature":
         span = PART_RANGES[part]
         return Feature(

@@ -128,12 +128,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
         taken: set[str] = set()
         for index, feature in enumerate(self.features):
             fault = _fault(feature, taken)
-            taken |= {feature.name, *(each.name for each in feature.inputs)}
             if fault:
                 raise InvalidRecipe(
                     f"schema.features[{index}] {feature.name!r}: {fault}",
                     remedy="fix the schema in the recipe",
                 )
+            taken |= {feature.name, *(each.name for each in feature.inputs)}
 
     def violations(self, row: object, path: str = "", limit: int | None = None) -> list[Violation]:
         """Everything that is wrong with one row, in the order of the schema.
@@ -188,7 +188,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
                 for row in rows
             ],
             dtype=dtype,
-        ).reshape(len(rows), len(self.inputs))
+        ).reshape(len(rows), sum(each.n_inputs for each in columns))
 
 
 def timestamp_columns(

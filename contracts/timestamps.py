@@ -26,10 +26,9 @@ LAST_SECOND = 4102444799.999999
 """The last microsecond of 2099, the latest timestamp: offsets of zones are known until then."""
 MAX_TIMESTAMP_CHARS = 35
 """A longer text is no timestamp: nine digits of fraction and an offset."""
-PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})$"
-)
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+_ZONE = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+PATTERN = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}:[0-5][0-9](\.[0-9]{{1,9}})?{_ZONE}$"
 """The form of a timestamp in JSON, RFC 3339: the zone is required."""
 EXAMPLE = "2026-01-31T12:00:00Z"
 SECONDS_PER_DAY = 86400.0
@@ -37,8 +36,7 @@ MICROSECONDS_PER_SECOND = 1e6
 
 _RFC3339 = re.compile(PATTERN[1:-1], re.ASCII)
 _IN_FILE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?)?",
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([Tt ]{_CLOCK}(:[0-5][0-9](\.[0-9]{{1,9}})?)?{_ZONE}?)?",
     re.ASCII,
 )
 
@@ -178,7 +176,7 @@ def offsets_fault(offsets: str) -> str:
     """What is wrong with the offsets of a document; empty if nothing is."""
     try:
         starts, values = _table(offsets) if offsets else (np.zeros(0), np.zeros(1))
-    except ValueError:
+    except (ValueError, OverflowError):
         return "expected offsets as 'offset second:offset ...'"
     if (np.diff(starts) <= 0).any() or (np.abs(values) >= SECONDS_PER_DAY).any():
         return "expected offsets of less than a day, in the order of time"

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.schema import Feature
 from contracts.timestamps import (
     FIRST_SECOND,
     LAST_SECOND,
-    MICROSECONDS_PER_SECOND,
     parse_timestamp,
     timestamp_text,
     wall_to_utc,
 )
+
+TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+NANOSECONDS_PER_MICROSECOND = 1000
 
 
 def is_time(kind: Any) -> bool:
@@ -29,27 +30,28 @@ def texts_of_times(feature: Feature, array: Any) -> list[str | None]:
     """A column of Arrow's times or dates as RFC 3339 in UTC; None where it is null.
 
     Without a zone, times and dates are those of the feature's clock. A time outside the years
-    1900 to 2099 is the text that Arrow has for it, which no feature takes.
+    1900 to 2099 is a text that no feature takes. Nanoseconds are cut off downwards, as in texts.
     """
-    zone = array.type.tz if pa.types.is_timestamp(array.type) else None
-    texts: list[str | None]
-    try:
-        micros = array.cast(pa.timestamp("us", zone), safe=False)
-    except pa.ArrowInvalid:
-        texts = array.cast(pa.string()).to_pylist()
-        return texts
-    seconds = micros.cast(pa.int64()).to_numpy(zero_copy_only=False) / MICROSECONDS_PER_SECOND
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
+    unit, zone = array.type.unit, array.type.tz
+    ticks = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    if unit == "ns":
+        unit, ticks = "us", ticks // NANOSECONDS_PER_MICROSECOND
+    seconds = ticks / TICKS_PER_SECOND[unit]
     if zone is None:
         seconds = wall_to_utc(seconds, feature.zone_offsets)
-    known = (seconds >= FIRST_SECOND) & (seconds <= LAST_SECOND)
-    texts = [
-        timestamp_text(each) if is_known else None
-        for each, is_known in zip(seconds.tolist(), known.tolist(), strict=True)
+    is_valid = array.is_valid().to_numpy(zero_copy_only=False)
+    return [
+        _text(second, f"{tick} {unit} since 1970") if valid else None
+        for second, tick, valid in zip(
+            seconds.tolist(), ticks.tolist(), is_valid.tolist(), strict=True
+        )
     ]
-    strange = ~known & pc.is_valid(array).to_numpy(zero_copy_only=False)
-    for row in np.flatnonzero(strange).tolist():
-        texts[row] = f"{int(micros[row].value)} microseconds since 1970"
-    return texts
+
+
+def _text(second: float, otherwise: str) -> str:
+    return timestamp_text(second) if FIRST_SECOND <= second <= LAST_SECOND else otherwise
 
 
 def checked_seconds(

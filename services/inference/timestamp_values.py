@@ -83,7 +83,7 @@ def input_places(columns: Sequence[Feature]) -> list[int | slice]:
     places: list[int | slice] = []
     start = 0
     for feature in columns:
-        stop = start + len(feature.inputs)
+        stop = start + feature.n_inputs
         places.append(slice(start, stop) if feature.is_timestamp else start)
         start = stop
     return places

@@ -121,18 +121,28 @@ def _parquet_rows(
         check_size(file.metadata.num_rows, max_rows)
         table: list[dict[str, Any]] = _in_microseconds(file.read()).to_pylist()
         return [Raw(row_text(_with_texts(row, features))) for row in table]
-    except (pa.ArrowException, OSError, TypeError, ValueError) as err:
+    except (pa.ArrowException, OSError, OverflowError, TypeError, ValueError) as err:
         raise _refused("a Parquet file of numbers and texts", str(err)[:120]) from err
 
 
 def _in_microseconds(table: Any) -> Any:
-    """An Arrow table whose times Python has a type for; those with a zone are in UTC."""
+    """An Arrow table whose times Python has a type for; those with a zone are in UTC.
+
+    Nanoseconds are cut off downwards, as in texts.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     for place, column in enumerate(table.columns):
         if pa.types.is_timestamp(column.type):
             kind = pa.timestamp("us", column.type.tz and "UTC")
-            times = column.cast(kind, safe=False)
+            times = column
+            if column.type.unit == "ns":
+                ticks = column.cast(pa.int64())
+                towards_zero = pc.divide(ticks, 1000)
+                is_later = pc.greater(pc.multiply(towards_zero, 1000), ticks)
+                times = pc.subtract(towards_zero, is_later.cast(pa.int64()))
+            times = times.cast(kind)
             table = table.set_column(place, table.column_names[place], times)
     return table
 

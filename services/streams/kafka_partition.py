@@ -36,7 +36,9 @@ class PartitionState(msgspec.Struct):
 
     def metadata(self) -> str:
         """What is committed with the offset."""
-        count = f":{self.deliveries}" if self.deliveries else ""
+        # A worker that leaves with nothing in hand has not died with it.
+        n_deaths = self.deliveries if self.is_counted else self.deliveries - 1
+        count = f":{n_deaths}" if n_deaths > 0 else ""
         return f"{self.bound}:{self.pin}{count}"
 
     @classmethod

@@ -287,6 +287,7 @@ class KafkaSource:
                         is_taken_over=True,
                         # One of what is left may be what ended the workers before.
                         deliveries=min(known.deliveries, ALONE_FROM_DELIVERIES),
+                        is_counted=False,
                     )
                     if still
                     else PartitionState(next_pin, self._limit)

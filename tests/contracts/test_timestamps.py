@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,14 +58,16 @@ def test_what_is_no_rfc_3339_text_is_none(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "2026-01-31T12:00:00+01:99",
+        "2026-01-31T12:00:00+24:00",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T12:60:00Z",
         "2026-01-31",
         "2026-01-31T12:00:00",
         "2026-01-31T12:00Z",
         "2026-02-29T12:00:00Z",
-        "2026-01-31T24:00:00Z",
         "2026-01-31T12:00:60Z",
         "2026-01-31T12:00:00+0100",
-        "2026-01-31T12:00:00+24:00",
         "2026-W05-6T12:00:00Z",
         "20260131T120000Z",
         "2026-01-31T12:00:00.Z",
@@ -197,3 +200,12 @@ def test_the_bounds_of_a_timestamp_are_dates_of_its_clock() -> None:
     assert early == ({"at": "2025-12-31T23:00:00Z"}, ("clipped:at",))
     assert inside == ({"at": "2025-12-31T23:00:00Z"}, ())
     assert schema.matrix([early[0]]).tolist() == [[1.0]]
+
+
+def test_a_part_that_nobody_knows_and_offsets_beyond_numbers_are_refused() -> None:
+    feature = timestamp("at", parts=("hour",))
+    odd = msgspec.structs.replace(feature, parts=("quarter",))
+
+    with pytest.raises(InvalidRecipe, match="expected parts, each once, of year"):
+        Schema(features=(odd,)).check()
+    assert offsets_fault("0 " + "9" * 400 + ":5")

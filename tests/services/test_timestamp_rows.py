@@ -15,6 +15,7 @@ from contracts.schema import Schema, category, number, timestamp
 from contracts.timestamps import timestamp_text
 from services.batch.columns import with_form
 from services.batch.decode import RecordBatchDecoder
+from services.batch.times import texts_of_times
 from services.faults import Fault
 from services.inference.decode import Decoder
 from services.inference.decode_columns import ColumnDecoder
@@ -190,3 +191,41 @@ def test_times_of_a_parquet_file_of_a_job_are_texts_of_json(tmp_path: Path) -> N
     assert [each["at"] for each in texts] == ["2026-01-31T11:00:00Z", None]
     assert [each["seen"] for each in texts] == ["2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z"]
     assert all(not SCHEMA.violations(each) for each in texts)
+
+
+@given(
+    st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=9),
+    st.sampled_from([("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]),
+)
+def test_times_of_arrow_are_those_of_whole_numbers(ticks: list[int], unit: tuple[str, int]) -> None:
+    """Nothing wraps around, and what is finer than a microsecond is cut off downwards."""
+    name, per_second = {"s": ("s", 1), "m": ("ms", 1000), "u": ("us", 10**6), "n": ("ns", 10**9)}[
+        unit
+    ]
+    array = pa.array(ticks, pa.int64()).cast(pa.timestamp(name, "UTC"))
+
+    for tick, text in zip(ticks, texts_of_times(SCHEMA.feature("at"), array), strict=True):
+        micros = tick * 10**6 // per_second
+        try:
+            expected = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+        except OverflowError:
+            expected = None
+        if expected is None or not 1900 <= expected.year <= 2099:
+            assert text is not None
+            assert text.endswith("since 1970")
+        else:
+            assert datetime.fromisoformat(str(text)) == expected
+
+
+def test_a_job_cuts_nanoseconds_off_downwards_and_refuses_times_that_python_has_not(
+    tmp_path: Path,
+) -> None:
+    features = {feature.name: feature for feature in SCHEMA.features}
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"at": pa.array([-1], pa.timestamp("ns", "UTC"))}), path)
+    rows, _ = file_rows(path, features, 10)
+    assert b"1969-12-31T23:59:59.999999" in rows.body_of(0, 1)
+
+    pq.write_table(pa.table({"at": pa.array([2**62], pa.timestamp("us"))}), path)
+    with pytest.raises(Fault, match="Parquet file"):
+        file_rows(path, features, 10)
