@@ -228,7 +228,7 @@ class Walk:
         self._servers.close()
 
     def follow(self, page: str, skipped: Collection[str] = ()) -> list[Ran]:
-        """Run the commands and edits of a page in order, but for those that are `skipped`."""
+        """Run the commands and edits of a page, but those `skipped`, up to a failure."""
         blocks = blocks_of(page)
         ran = []
         for block, following in zip(blocks, [*blocks[1:], None], strict=True):
@@ -237,6 +237,8 @@ class Walk:
             elif block.kind == "sh":
                 shown = following.text if following and following.kind == "text" else None
                 ran.append(self._run([c for c in block.commands if c not in skipped], shown))
+                if any(ran[-1].exit_codes):
+                    break
         return ran
 
     def _run(self, commands: list[str], shown: str | None) -> Ran:
@@ -248,6 +250,8 @@ class Walk:
                 self._servers.enter_context(started)
             else:
                 results.append(self.shell.run(at_port(command, self.port)))
+                if results[-1][0]:
+                    break
         return Ran(
             tuple(commands),
             tuple(code for code, _ in results),
