@@ -199,9 +199,7 @@ def test_times_of_a_parquet_file_of_a_job_are_texts_of_json(tmp_path: Path) -> N
 )
 def test_times_of_arrow_are_those_of_whole_numbers(ticks: list[int], unit: tuple[str, int]) -> None:
     """Nothing wraps around, and what is finer than a microsecond is cut off downwards."""
-    name, per_second = {"s": ("s", 1), "m": ("ms", 1000), "u": ("us", 10**6), "n": ("ns", 10**9)}[
-        unit
-    ]
+    name, per_second = unit
     array = pa.array(ticks, pa.int64()).cast(pa.timestamp(name, "UTC"))
 
     for tick, text in zip(ticks, texts_of_times(SCHEMA.feature("at"), array), strict=True):
