@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from contracts.settings import load_settings
-from services.aws_lambda.events import LambdaAnswer, event_answer, request_of
+from services.aws_lambda.events import LambdaAnswer, event_answer, http_answer, request_of
 from services.aws_lambda.predictions import LambdaPredictor
 from services.faults import Fault
 from services.inference.ids import new_request_id
@@ -37,8 +37,7 @@ def handler(event: object, context: Any) -> Any:
     try:
         request = request_of(event)
     except Fault as fault:
-        answer = LambdaAnswer.of_fault(fault, fault_body(fault, new_request_id()))
-        return {"statusCode": answer.status, "body": answer.body.decode()}
+        return http_answer(LambdaAnswer.of_fault(fault, fault_body(fault, new_request_id())))
     return event_answer(request, predictor().answer(request))
 
 

@@ -7,6 +7,7 @@ docs.aws.amazon.com/apigateway.
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,16 +68,22 @@ def request_of(event: object) -> LambdaRequest:
     context = event.get("requestContext")
     http = context.get("http") if isinstance(context, dict) else None
     if isinstance(http, dict) and isinstance(event.get("rawPath"), str):
-        return _http_request(event, str(http.get("method", "")), event["rawPath"])
+        path = _without_stage(event["rawPath"], context.get("stage"))
+        return _http_request(event, str(http.get("method", "")), path)
     if isinstance(event.get("httpMethod"), str) and isinstance(event.get("path"), str):
         return _http_request(event, event["httpMethod"], event["path"])
-    return LambdaRequest("POST", "", msgspec.json.encode(event))
+    # Infinity and lone surrogates stay what no JSON is, so that the decoder refuses them.
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return LambdaRequest("POST", "", text.encode("utf-8", "surrogatepass"))
 
 
 def event_answer(request: LambdaRequest, answer: LambdaAnswer) -> Any:
     """What the function returns: an HTTP response, or for a direct call the answer itself."""
-    if request.is_direct:
-        return msgspec.json.decode(answer.body)
+    return msgspec.json.decode(answer.body) if request.is_direct else http_answer(answer)
+
+
+def http_answer(answer: LambdaAnswer) -> dict[str, Any]:
+    """An answer as an HTTP response."""
     return {
         "statusCode": answer.status,
         "headers": {"content-type": "application/json"},
@@ -85,14 +92,26 @@ def event_answer(request: LambdaRequest, answer: LambdaAnswer) -> Any:
     }
 
 
+def _without_stage(path: str, stage: object) -> str:
+    """The path without the stage of an HTTP API, which is in front unless it is `$default`.
+
+    >>> _without_stage("/prod/models/loan/predict", "prod"), _without_stage("/ping", "$default")
+    ('/models/loan/predict', '/ping')
+    """
+    prefix = f"/{stage}/"
+    return path[len(prefix) - 1 :] if path.startswith(prefix) else path
+
+
 def _http_request(event: Mapping[str, Any], method: str, path: str) -> LambdaRequest:
-    given = event.get("headers") or {}
+    # A load balancer sends one of the two.
+    several = event.get("multiValueHeaders") or {}
+    given = event.get("headers") or {name: values[-1] for name, values in several.items() if values}
     headers = {str(name).lower(): str(value) for name, value in given.items()}
     body = event.get("body") or ""
     if not isinstance(body, str):
         raise Fault("invalid_request", f"body: expected text, got {type(body).__name__}")
     if not event.get("isBase64Encoded"):
-        return LambdaRequest(method, path, body.encode(), headers)
+        return LambdaRequest(method, path, body.encode("utf-8", "surrogatepass"), headers)
     try:
         return LambdaRequest(method, path, base64.b64decode(body, validate=True), headers)
     except (binascii.Error, ValueError) as err:

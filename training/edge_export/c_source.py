@@ -82,8 +82,8 @@ def _decision(model: EdgeModel) -> str:
     """The statements that return the index of the class."""
     if not model.classes:
         return "    return 0;"
-    if model.task == "binary":
-        threshold = _number(model.threshold if model.threshold is not None else 0.5, "f64")
+    if model.threshold is not None:
+        threshold = _number(model.threshold, "f64")
         return f"    return (double)scores[1] >= {threshold};"
     return (
         f"    for (i = 1, best = 0; i < {len(model.classes)}; i++) "

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from contracts.decision_rule import DecisionRule
 from contracts.edge_model import EDGE_FILE, EdgeForm, EdgeModel
 from contracts.errors import CertificateFailed, InvalidRecipe, PlatformError, first_line
 from contracts.files import write_whole
@@ -133,7 +134,7 @@ def _described(manifest: Manifest, pointer: Pointer) -> EdgeModel:
         schema=manifest.schema,
         classes=manifest.classes,
         value_names=manifest.outputs,
-        threshold=manifest.threshold,
+        threshold=DecisionRule.of(manifest).threshold if manifest.task == "binary" else None,
         score_kind=manifest.score_kind,
         inputs=input_names(manifest),
         outputs=OUTPUTS,

@@ -94,6 +94,9 @@ def run_c(
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise CannotRun(f"no C compiler ({', '.join(COMPILERS)})")
+    texts = [text for feature in model.schema.features for text in feature.categories]
+    if any(set(text) & set("\t\n\r") for text in texts):
+        raise CannotRun("example.c reads no category that has a tab or a line end")
     lines = [_tab_separated(model, row) for row in rows]
     with tempfile.TemporaryDirectory() as place:
         program = str(Path(place) / "example")

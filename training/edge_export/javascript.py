@@ -35,7 +35,7 @@ def javascript_module(program: Program, model: EdgeModel) -> bytes:
         "features": json.dumps(_described(model), indent=2, ensure_ascii=False),
         "classes": json.dumps(model.classes, ensure_ascii=False),
         "outputs": json.dumps(model.value_names, ensure_ascii=False),
-        "threshold": json.dumps(model.threshold if model.task == "binary" else None),
+        "threshold": json.dumps(model.threshold),
         "matrix_array": ARRAYS[program.features.kind],
         "n_features": str(len(model.schema.features)),
         "n_scores": str(program.scores.size),

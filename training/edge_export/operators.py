@@ -38,8 +38,10 @@ def _elementwise(program: Program, step: Step, text: str, kind: CellKind | None)
 
 
 def _wider(operands: list[Cells]) -> CellKind:
-    kinds = [each.kind for each in operands]
-    return next((kind for kind in ("f64", "f32", "i32") if kind in kinds), kinds[0])
+    """The kind of a result: integers may be stored narrowly, but are computed in 32 bits."""
+    kinds = {each.kind for each in operands}
+    floats: tuple[CellKind, ...] = ("f64", "f32")
+    return next((kind for kind in floats if kind in kinds), "i32")
 
 
 def _where(program: Program, step: Step) -> Cells:
@@ -59,7 +61,8 @@ def _folded(program: Program, step: Step, sign: str) -> Cells:
 def _cast(program: Program, step: Step) -> Cells:
     if step.attributes["to"] not in CELL_KINDS:
         raise Unportable(f"Cast to type {step.attributes['to']}")
-    return _elementwise(program, step, "{0}", CELL_KINDS[step.attributes["to"]])
+    kind = CELL_KINDS[step.attributes["to"]]
+    return _elementwise(program, step, "{0} != 0" if kind == TRUE_FALSE else "{0}", kind)
 
 
 def _same(program: Program, step: Step) -> Cells:

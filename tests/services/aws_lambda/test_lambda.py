@@ -177,3 +177,31 @@ def test_an_event_of_another_kind_is_refused() -> None:
 def test_a_function_without_models_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(NothingInProduction, match="expected models in production, got none"):
         LambdaPredictor(ServiceSettings(var=tmp_path), print)
+
+
+def test_the_stage_of_an_http_api_is_no_part_of_the_path() -> None:
+    event = {
+        "rawPath": "/prod/models/loan/predict",
+        "requestContext": {"stage": "prod", "http": {"method": "POST"}},
+        "body": "{}",
+    }
+
+    assert request_of(event).path == "/models/loan/predict"
+    event["requestContext"] = {"stage": "$default", "http": {"method": "POST"}}
+    assert request_of(event).path == "/prod/models/loan/predict"
+
+
+def test_headers_with_several_values_are_read() -> None:
+    event = {
+        "httpMethod": "POST",
+        "path": "/invocations",
+        "multiValueHeaders": {"Content-Type": ["text/csv"]},
+        "body": "a\n1\n",
+    }
+
+    assert request_of(event).media_type == "text/csv"
+
+
+def test_a_direct_call_with_what_json_has_not_is_left_to_the_decoder() -> None:
+    assert request_of({"age": float("inf")}).body == b'{"age":Infinity}'
+    assert request_of({"name": "\ud800"}).body == b'{"name":"\xed\xa0\x80"}'

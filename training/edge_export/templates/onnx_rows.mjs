@@ -11,7 +11,7 @@ export function tensorsOf(edge, rows, Tensor) {
     tensors[edge.inputs[name]] =
       type === "category"
         ? new Tensor("string", values.map((v) => textOf(v, edge)), [rows.length, 1])
-        : new Tensor("float64", Float64Array.from(values, numberOf), [rows.length, 1]);
+        : new Tensor("float64", Float64Array.from(values, (v) => numberOf(v, type)), [rows.length, 1]);
   }
   return tensors;
 }
@@ -35,11 +35,12 @@ export function answersOf(edge, outputs, count) {
 
 function textOf(value, edge) {
   if (value !== null && typeof value !== "string") throw new TypeError(`expected text, got ${value}`);
+  if (value === edge.missing_text) return "\u0001\u0001"; // a text, so it is unseen and not missing
   return value === null ? edge.missing_text : value.normalize("NFC");
 }
 
 /** NaN is a missing number; the graph refuses infinity, which stands for what is no number. */
-function numberOf(value) {
+function numberOf(value, type) {
   if (value === null) return NaN;
-  return typeof value === "number" || typeof value === "boolean" ? Number(value) : Infinity;
+  return typeof value === (type === "bool" ? "boolean" : "number") ? Number(value) : Infinity;
 }
