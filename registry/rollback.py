@@ -1,6 +1,9 @@
 """Make an earlier production version the production version again."""
 
+from collections.abc import Sequence
+
 from contracts.errors import NotRegistered
+from contracts.names import TAG_EXAMINED
 from registry.history import Event, history
 from registry.manifests import require_digest
 from registry.production import reconcile_locked
@@ -46,14 +49,28 @@ def rollback(
 
 
 def _previous(store: Store, name: str, current: int | None) -> int:
-    """The version that was in production before the current one was put there."""
-    existing = {v.version for v in store.versions.of(name)}
-    for event in reversed(history(store, name)):
-        if event.to_version == current and event.kind != "rolled_back":
-            if event.from_version in existing:
-                return int(event.from_version)
-            break
-    raise NotRegistered(
-        f"model {name!r}: expected a production version before {version_text(current)}, got none",
-        remedy=f"slipway history {name}, then: slipway rollback {name} --to VERSION",
-    )
+    """The version that was in production before the current one was put there.
+
+    A retraining promotes two versions: the examined one, and its fit on all rows. To go back from
+    the second undoes the retraining, so the examined one is passed over.
+    """
+    versions = {each.version: each for each in store.versions.of(name)}
+    events = history(store, name)
+    before = _before(events, current)
+    if before in versions and current in versions:
+        examined = versions[current].tags.get(TAG_EXAMINED)
+        earlier = _before(events, before) if examined == str(before) else None
+        before = earlier if earlier in versions else before
+    if before not in versions:
+        raise NotRegistered(
+            f"model {name!r}: expected a production version before {version_text(current)}, "
+            "got none",
+            remedy=f"slipway history {name}, then: slipway rollback {name} --to VERSION",
+        )
+    return before
+
+
+def _before(events: Sequence[Event], version: int | None) -> int | None:
+    """The version from which production last moved to this one, other than by a rollback."""
+    moves = (e for e in reversed(events) if e.to_version == version and e.kind != "rolled_back")
+    return next((event.from_version for event in moves), None)

@@ -75,7 +75,7 @@ class NewKey(PublicKey):
 
 @dataclass(frozen=True)
 class SignedVersion:
-    """A version that was signed; `signer` is who is known by the key, empty if nobody is."""
+    """A version that was signed; `signer` is its name, or the fingerprint of the key."""
 
     name: str
     version: int

@@ -65,8 +65,9 @@ def request_of(event: object) -> LambdaRequest:
     """
     if not isinstance(event, dict):
         raise Fault("invalid_request", f"event: expected an object, got {type(event).__name__}")
-    context = event.get("requestContext")
-    http = context.get("http") if isinstance(context, dict) else None
+    given = event.get("requestContext")
+    context: Mapping[str, Any] = given if isinstance(given, dict) else {}
+    http = context.get("http")
     if isinstance(http, dict) and isinstance(event.get("rawPath"), str):
         path = _without_stage(event["rawPath"], context.get("stage"))
         return _http_request(event, str(http.get("method", "")), path)

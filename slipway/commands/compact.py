@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.errors import NotFoundHere, preview
 from slipway import context, output
 from slipway.options import OPERATE, JsonOption, ModelArgument
 from slipway.progress import working
@@ -26,11 +27,17 @@ def compact_command(
     from monitoring.labels.compaction import compact_labels
     from monitoring.traffic.compaction import compact_traffic
 
+    layout = context.layout()
+    if not (layout.traffic(model).is_dir() or layout.labels(model).is_dir()):
+        raise NotFoundHere(
+            f"MODEL: expected a model with traffic or labels in {layout.var}, got {preview(model)}",
+            remedy="slipway status lists the models",
+        )
     now = datetime.now(UTC)
     with working(f"converting the traffic of {model}"):
         done = {
-            "traffic": compact_traffic(context.layout(), model, now=now, keep_days=keep_days),
-            "labels": compact_labels(context.layout(), model, now=now, keep_days=keep_days),
+            "traffic": compact_traffic(layout, model, now=now, keep_days=keep_days),
+            "labels": compact_labels(layout, model, now=now, keep_days=keep_days),
         }
     if json:
         output.as_json(done)

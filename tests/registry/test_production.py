@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from contracts.decision import Decision
 from contracts.errors import GateRefused, InvalidData, NotRegistered
 from contracts.manifest import GateResult, Manifest
+from contracts.names import TAG_EXAMINED
 from contracts.schema import Schema, category, integer, number
 from registry.gate import judge_version
 from registry.history import history
@@ -99,6 +100,20 @@ def test_promotion_rollback_and_history(trained: Workplace) -> None:
         ("rolled_back", 3, 1, "ada", "complaints"),
     ]
     assert any("roc_auc" in line for line in history(store, "tiny")[0].evidence)
+
+
+def test_a_rollback_from_the_fit_on_all_rows_undoes_the_retraining(trained: Workplace) -> None:
+    store = trained.store
+    store.versions.set_tag("tiny", 3, TAG_EXAMINED, "2")
+    for version in (1, 2, 3):
+        promote(store, "tiny", version, actor="ada", force=True, because="retraining")
+
+    assert rollback(store, "tiny", actor="ada").to_version == 1
+
+    store.versions.delete("tiny", 1)
+    promote(store, "tiny", 3, actor="ada", force=True, because="again")
+    with pytest.raises(NotRegistered, match="expected a production version before version 3"):
+        rollback(store, "tiny", actor="ada")
 
 
 def test_a_missing_model_or_version_is_reported_with_those_that_exist(trained: Workplace) -> None:

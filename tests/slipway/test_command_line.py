@@ -204,3 +204,12 @@ def test_the_operations_page_is_not_open_to_a_network_without_keys(
 
     assert run_command_line(["board", "--host", "0.0.0.0"]) == 1  # noqa: S104 - refused
     assert "expected keys for a page on 0.0.0.0, got off" in capsys.readouterr().err
+
+
+def test_a_model_without_traffic_and_labels_is_not_compacted(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_VAR", str(tmp_path))
+
+    assert run_command_line(["compact", "loan"]) == 1
+    assert "expected a model with traffic or labels in" in capsys.readouterr().err

@@ -21,10 +21,10 @@ from contracts.names import (
     PIPELINE_FILE,
     REFERENCE_FILE,
     SAMPLE_FILE,
-    TAG_DIGEST,
     Layout,
 )
 from contracts.scoring import load_request
+from registry.manifests import require_digest
 from registry.model_directory import verify
 from registry.signing import require_signature
 from registry.store import Store
@@ -158,13 +158,7 @@ def load_model_version(
 
     """
     registered = store.versions.get(name, version)
-    digest = registered.tags.get(TAG_DIGEST)
-    if digest is None:
-        raise NotRegistered(
-            f"{name} version {version}: expected a version made by slipway train, got one "
-            f"without the tag {TAG_DIGEST}",
-            remedy=f"slipway train {name}",
-        )
+    digest = require_digest(registered)
     require_signature(store, registered)
     local = layout.model(name, version)
     try:
