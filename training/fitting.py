@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from contracts.decision_rule import Scores
 from contracts.errors import InvalidRecipe
 from contracts.manifest import Certificate, Metric, ScoreKind
+from training.compression import CompressionReport
 from training.dataset import TrainingData, encoded_targets, load_table, split
 from training.forms import input_dtype
 from training.importance import Importance, importance_of
@@ -33,8 +34,9 @@ class LoadData(Protocol):
 class FittedModel:
     """A fitted, exported and certified model.
 
-    `recipe` has what its rows decided: categories of strings, a threshold that was chosen (with
-    its curve) or learned by the estimator. `scores` are the scores of the held-out rows, shape
+    `recipe` has what its rows decided: categories of strings, fewer leaves per tree (`compression`
+    says why), a threshold that was chosen (with its curve) or learned by the estimator. `scores`
+    are the scores of the held-out rows, shape
     `(n_rows, n_outputs)`, of the pipeline or, if that has learned these rows, of a version that
     has not, and `importance` is of the same; `score_kind` says what they are. `target` is as in
     `training.metrics`, and `form` is what is served. `notes` are what a person should know
@@ -52,6 +54,7 @@ class FittedModel:
     form: ServedForm
     notes: tuple[str, ...] = ()
     threshold_curve: ThresholdCurve | None = None
+    compression: CompressionReport | None = None
 
     @property
     def certificate(self) -> Certificate:
@@ -84,10 +87,11 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
     data = load(recipe, seed)
     rows = data.split
     dtype = input_dtype(recipe.schema, rows.train)
-    recipe, curve = learned_recipe(recipe, rows.train, rows.train_target, seed, dtype)
+    learned = learned_recipe(recipe, rows.train, rows.train_target, seed, dtype)
+    recipe = learned.recipe
     pipeline = fitted_pipeline(recipe, rows.train, rows.train_target, seed, dtype)
     kind = score_kind_of(pipeline, recipe)
-    if curve is None:
+    if learned.threshold_curve is None:
         recipe = recipe.with_threshold(decision_threshold(pipeline.named_steps["model"], recipe))
     check_needs(recipe, kind)
     form = served_form(pipeline, recipe, rows, seed, dtype)
@@ -111,7 +115,8 @@ def _fit(recipe: Recipe, seed: int, load: LoadData) -> FittedModel:
         metrics=holdout_metrics(recipe.task, target, scores, kind, threshold=at, seed=seed),
         importance=importance,
         form=form,
-        threshold_curve=curve,
+        threshold_curve=learned.threshold_curve,
+        compression=learned.compression,
     )
 
 

@@ -1,39 +1,55 @@
-"""What a recipe leaves to the rows that are learned: categories of strings, the threshold."""
+"""What a recipe leaves to the rows that are learned: categories, leaves of trees, threshold."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from numpy.typing import DTypeLike
 
 from contracts.errors import InvalidData
 from contracts.schema import Feature, Schema
+from training.compression import CompressionReport, compressed_recipe
 from training.metrics import Target
 from training.notes import add_note
 from training.recipe import Recipe
 from training.threshold import ThresholdCurve, chosen_threshold
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A recipe with what its rows decided, and how: None where nothing was left to them."""
+
+    recipe: Recipe
+    threshold_curve: ThresholdCurve | None = None
+    compression: CompressionReport | None = None
+
+
 def learned_recipe(
     recipe: Recipe, train: pd.DataFrame, targets: Target, seed: int, dtype: DTypeLike
-) -> tuple[Recipe, ThresholdCurve | None]:
-    """The recipe with what its rows decide, and the curve from which a threshold was chosen.
+) -> Learned:
+    """The recipe with what its rows decide.
 
     `dtype` is the type in which the model will be fitted.
 
     Raises:
         InvalidData: too few rows of a class to choose a threshold on, or no value of a `string`.
+        InvalidRecipe: the model cannot be made as small as the recipe asks.
 
     """
     complete = with_learned_categories(recipe, train)
+    report = None
+    if complete.compression is not None:
+        complete, report = compressed_recipe(
+            complete, complete.compression, train, targets, seed, dtype
+        )
     rule = complete.threshold_rule
     if rule is None:
-        return complete, None
+        return Learned(complete, None, report)
     curve = chosen_threshold(complete, rule, train, targets, seed, dtype)
     add_note(
         f"threshold {curve.chosen:.4g} was chosen on {curve.n_rows:,} validation rows: {rule} "
         f"gives {curve.value:.4g}, with 0.5 it would be {curve.value_at_half:.4g}"
     )
-    return complete.with_threshold(curve.chosen), curve
+    return Learned(complete.with_threshold(curve.chosen), curve, report)
 
 
 def with_learned_categories(recipe: Recipe, rows: pd.DataFrame) -> Recipe:

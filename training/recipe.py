@@ -19,6 +19,8 @@ from contracts.errors import InvalidRecipe, PlatformError
 from contracts.manifest import CardNotes, Task
 from contracts.names import check_model_name
 from contracts.schema import Schema, normalized
+from training.class_names import class_name
+from training.compression_rule import Compression
 from training.frameworks.extras import not_installed
 from training.metrics import METRICS
 from training.threshold_rule import Cost, FScore, ThresholdRule
@@ -37,8 +39,6 @@ RENAMED = {
     "old_share": "old_data_share",
 }
 """Fields of earlier releases and what they are called now; both work in this release."""
-
-
 SPLIT_FIELDS = ("time", "group", "holdout")
 """Fields that name a column by which rows are held out; at random if all are empty."""
 
@@ -109,6 +109,7 @@ class Recipe:
         runtime: What scores the model: `onnx` requires an ONNX form that passes the certificate,
             `sklearn` serves the fitted pipeline itself, and `auto` takes ONNX if it can
             (docs/runtimes.md).
+        compression: Fewer leaves per tree, as far as little is lost (docs/deploy-edge.md).
         card: What only a person knows of the model, for its card: `CardNotes(intended_use=...,
             not_for=..., limitations=..., owner=...)` (docs/card.md).
         name: Set from the file's name when the recipe is loaded.
@@ -141,6 +142,7 @@ class Recipe:
     holdout: str = ""
     threshold_rule: ThresholdRule | None = None
     tolerance: float | None = None
+    compression: Compression | None = None
     card: CardNotes = CardNotes()
     name: str = ""
     slices: InitVar[tuple[str, ...] | None] = None
@@ -217,6 +219,7 @@ class Recipe:
                 yield f"{field}: expected a column that is no target, got {column!r}"
         if self.old_data_share is not None and not 0 <= self.old_data_share <= 1:
             yield f"old_data_share: expected 0 to 1, or None, got {self.old_data_share}"
+        yield from () if self.compression is None else self.compression.faults()
         if self.runtime not in RUNTIME_CHOICES:
             known = ", ".join(RUNTIME_CHOICES)
             yield f"runtime: expected one of {known}, got {self.runtime!r}"
@@ -281,19 +284,6 @@ class Recipe:
                 "segment_tolerance: expected more than 0 with gate_segment_features, "
                 f"got {self.segment_tolerance}"
             )
-
-
-def class_name(value: object) -> str:
-    """A class as JSON, manifests and metrics spell it.
-
-    >>> class_name(True), class_name(1), class_name(1.0), class_name("yes"), class_name(0.5)
-    ('true', '1', '1', 'yes', '0.5')
-    """
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return normalized(str(value))
 
 
 def recipe_names() -> list[str]:

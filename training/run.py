@@ -128,6 +128,8 @@ def _log(
     tracking.log_notes(fitted.notes)
     if fitted.threshold_curve is not None:
         tracking.log_document(fitted.threshold_curve.document, "threshold.json")
+    if fitted.compression is not None:
+        tracking.log_document(fitted.compression.document, "compression.json")
     tracking.log_facts(recipe, fitted.pipeline, fitted.metrics)
     digest = hashlib.sha256(text).hexdigest()
     tracking.log_files(card_files(model_card(manifest, digest, reference, sample)), CARD_FOLDER)

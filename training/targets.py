@@ -5,8 +5,9 @@ import pandas as pd
 from pandas.api import types
 
 from contracts.errors import InvalidData, preview
+from training.class_names import class_name
 from training.metrics import Target
-from training.recipe import Recipe, class_name
+from training.recipe import Recipe
 from training.tables.column_fault import ColumnFault
 from training.tables.typed import number_values
 

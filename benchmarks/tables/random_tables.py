@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from contracts.manifest import Task
 from contracts.schema import Feature, Schema, boolean, category, integer, number, string
-from training.recipe import Gate, Recipe, class_name
+from training.class_names import class_name
+from training.recipe import Gate, Recipe
 
 ODD_VALUES: tuple[Any, ...] = (
     *("", " ", "NA", "nan", "None", "0,48", "1.234,5", "01234", "1e400", "-", "größe"),

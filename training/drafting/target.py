@@ -8,7 +8,7 @@ from pandas.api import types
 
 from contracts.errors import InvalidData
 from contracts.manifest import Task
-from training.recipe import class_name
+from training.class_names import class_name
 
 MAX_INTEGER_CLASSES = 10
 """Whole numbers with more distinct values are drafted as a regression."""
