@@ -8,6 +8,8 @@ collect_ignore = [
     # Programs of other environments.
     "benchmarks/serving/clients/programs",
     "benchmarks/serving/peers",
+    # It loads its model when it is imported, as a function of Lambda does.
+    "benchmarks/aws_lambda/sklearn_handler.py",
 ]
 # A recipe of a framework can be imported only where the framework is installed.
 collect_ignore_glob = [

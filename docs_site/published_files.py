@@ -22,18 +22,18 @@ _QUOTED = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 
 
 def pages_outside_docs(root: Path) -> dict[str, str]:
-    """Pages that are not in `docs/`: path in the repository, path in the site.
-
-    >>> sorted(pages_outside_docs(Path()).items())[0]
-    ('ARCHITECTURE.md', 'architecture.md')
-    """
+    """Pages that are not in `docs/`: path in the repository, path in the site."""
     found = [*root.glob("*.md"), *root.glob("deploy/*/README.md")]
     paths = sorted(path.relative_to(root).as_posix() for path in found)
     return {path: NAMES.get(path) or _site_name(path) for path in paths}
 
 
 def _site_name(path: str) -> str:
-    """`deploy/podman/README.md` is `deploy-podman.md`."""
+    """The path of a page in the site.
+
+    >>> _site_name("deploy/podman/README.md"), _site_name("ARCHITECTURE.md")
+    ('deploy-podman.md', 'architecture.md')
+    """
     return path.removesuffix("/README.md").removesuffix(".md").lower().replace("/", "-") + ".md"
 
 

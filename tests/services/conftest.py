@@ -86,7 +86,14 @@ def serving(folder: Path, models: Path | None, **settings: str) -> Iterator[Serv
     """`bentoml serve` in `folder` with a copy of the models, until the block ends."""
     process, url, log = start(folder, models, **settings)
     try:
-        await_ready(url, process, log)
+        try:
+            await_ready(url, process, log)
+        except AssertionError:
+            # BentoML picks ports for its own processes, and another process may bind one first.
+            if "Address already in use" not in log.read_text():
+                raise
+            process, url, log = start(folder, None, **settings)
+            await_ready(url, process, log)
         yield Service(url, Layout(folder / "var"), process, log)
     finally:
         if process.poll() is None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions, requires
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,7 +129,13 @@ def imported(package: str) -> set[str]:
 
 
 def distributions_of(module: str) -> set[str]:
-    return {name_of(name) for name in packages_distributions()[module]}
+    return {name_of(name) for name in distributions()[module]}
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """By module, the distributions that have it; to look takes half a second."""
+    return packages_distributions()
 
 
 def core() -> set[str]:
