@@ -6,6 +6,7 @@ from contracts.errors import NotRegistered
 from contracts.names import TAG_EXAMINED
 from registry.history import Event, history
 from registry.manifests import require_digest
+from registry.mlflow_store.versions import StoredVersion
 from registry.production import reconcile_locked
 from registry.promote import Promotion, move_production, unchanged, version_text
 from registry.signing import require_signature
@@ -49,25 +50,32 @@ def rollback(
 
 
 def _previous(store: Store, name: str, current: int | None) -> int:
-    """The version that was in production before the current one was put there.
-
-    A retraining promotes two versions: the examined one, and its fit on all rows. To go back from
-    the second undoes the retraining, so the examined one is passed over.
-    """
-    versions = {each.version: each for each in store.versions.of(name)}
-    events = history(store, name)
-    before = _before(events, current)
-    if before in versions and current in versions:
-        examined = versions[current].tags.get(TAG_EXAMINED)
-        earlier = _before(events, before) if examined == str(before) else None
-        before = earlier if earlier in versions else before
-    if before not in versions:
+    """The version to which a rollback returns."""
+    found = previous_version(history(store, name), store.versions.of(name), current)
+    if found is None:
         raise NotRegistered(
             f"model {name!r}: expected a production version before {version_text(current)}, "
             "got none",
             remedy=f"slipway history {name}, then: slipway rollback {name} --to VERSION",
         )
-    return before
+    return found
+
+
+def previous_version(
+    events: Sequence[Event], stored: Sequence[StoredVersion], current: int | None
+) -> int | None:
+    """The version that was in production before the current one was put there; None without one.
+
+    A retraining promotes two versions: the examined one, and its fit on all rows. To go back from
+    the second undoes the retraining, so the examined one is passed over.
+    """
+    versions = {each.version: each for each in stored}
+    before = _before(events, current)
+    if before in versions and current in versions:
+        examined = versions[current].tags.get(TAG_EXAMINED)
+        earlier = _before(events, before) if examined == str(before) else None
+        before = earlier if earlier in versions else before
+    return before if before in versions else None
 
 
 def _before(events: Sequence[Event], version: int | None) -> int | None:

@@ -27,8 +27,11 @@ class OpenedPage:
     requested: tuple[str, ...]
 
 
-def opened(url: str, folder: Path, *, width: int = 1280) -> OpenedPage:
-    """Open an address in a window of that many pixels; `folder` gets chromium's profile and log."""
+def opened(url: str, folder: Path, *, width: int = 1280, script_ms: int = 10_000) -> OpenedPage:
+    """Open an address in a window of that many pixels; `folder` gets chromium's profile and log.
+
+    Its scripts have `script_ms` of virtual time.
+    """
     log = folder / "net.json"
     done = subprocess.run(
         [
@@ -42,7 +45,7 @@ def opened(url: str, folder: Path, *, width: int = 1280) -> OpenedPage:
             f"--user-data-dir={folder / 'profile'}",
             f"--window-size={width},900",
             f"--log-net-log={log}",
-            "--virtual-time-budget=10000",
+            f"--virtual-time-budget={script_ms}",
             "--dump-dom",
             url,
         ],

@@ -11,7 +11,7 @@ from contracts.files import unwritable, write_whole
 from contracts.names import DECISION_FOLDER, Layout
 from registry.history import Event, history
 from registry.mlflow_store.models import StoredModel
-from registry.mlflow_store.versions import StoredVersion
+from registry.rollback import previous_version
 from registry.store import Store
 
 _DECISION_ID = re.compile(r"[0-9A-Za-z]{1,60}")
@@ -45,7 +45,9 @@ def production_change(
 
     """
     versions = store.versions.of(model.name)
-    event = _event_of(history(store, model.name), version)
+    events = history(store, model.name)
+    event = _event_of(events, version)
+    previous = None if event is None else previous_version(events, versions, version)
     run_id = next((v.run_id for v in versions if v.version == version), "")
     file, reason = "", ""
     if event is not None and event.decision:
@@ -53,20 +55,12 @@ def production_change(
             file = _decision_file(store, layout, model.name, run_id, event.decision)
         except PlatformError as err:
             reason = err.what
-    return ProductionChange(version, run_id, event, _previous(event, versions), file, reason)
+    return ProductionChange(version, run_id, event, previous, file, reason)
 
 
 def _event_of(events: Sequence[Event], version: int) -> Event | None:
     """The last event, if it is the one that put the version into production."""
     return events[-1] if events and events[-1].to_version == version else None
-
-
-def _previous(event: Event | None, versions: Sequence[StoredVersion]) -> int | None:
-    """Where `slipway rollback` would go from here."""
-    if event is None or event.kind == "rolled_back":
-        return None
-    exists = any(v.version == event.from_version for v in versions)
-    return event.from_version if exists else None
 
 
 def _decision_file(store: Store, layout: Layout, name: str, run_id: str, decision: str) -> str:

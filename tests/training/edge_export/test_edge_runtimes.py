@@ -20,6 +20,7 @@ import pytest
 from contracts.edge_model import EdgeModel
 from contracts.names import MODEL_FILE, SAMPLE_FILE
 from tests import tiny
+from tests.browser import opened
 from tests.training.edge_export.versions import read_manifest, write_version
 from training.edge_export.agreement import compared_rows, disagreement, served_answers
 from training.edge_export.export import export_edge
@@ -121,25 +122,9 @@ def address(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def shown(url: str, profile: Path) -> str:
+def shown(url: str, folder: Path) -> str:
     """The document of a page after its scripts ran in chromium."""
-    done = subprocess.run(
-        [
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--user-data-dir={profile}",
-            "--virtual-time-budget=30000",
-            "--dump-dom",
-            url,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout
+    return opened(url, folder, script_ms=30_000).document
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
