@@ -4,7 +4,7 @@ The pages are plain text. Typer's pages of boxes load Rich with its Markdown par
 highlighter, which takes longer than the rest of the start.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from typer.core import TyperGroup
 
@@ -17,11 +17,9 @@ MAX_HELP_CHARS = 200
 class CommandsByTask(TyperGroup):
     """The commands of `slipway`, listed by task: the panel that each command names."""
 
-    examples: ClassVar[dict[str, str]] = TASK_EXAMPLES
-
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands of each task below its name, and its example."""
-        for task, example in self.examples.items():
+        for task, example in TASK_EXAMPLES.items():
             rows = [
                 (name, self.commands[name].get_short_help_str(MAX_HELP_CHARS))
                 for name in self.list_commands(ctx)

@@ -51,7 +51,7 @@ class KeepAnswer(Protocol):
 
 
 def ignore_answer(_index: int, _status: int, _body: bytes, /) -> None:
-    """An `KeepAnswer` that does nothing."""
+    """A `KeepAnswer` that does nothing."""
 
 
 def send(

@@ -81,11 +81,9 @@ def failure(error: PlatformError, *, json_wanted: bool) -> None:
     The JSON is a `slipway.results.CommandError`.
     """
     if json_wanted:
-        from contracts.process_error import code_of
-        from slipway.results import CommandError, ErrorDetails
+        from slipway.results import CommandError, error_details
 
-        code = code_of(type(error))
-        as_json(CommandError(ErrorDetails(code, error.what, error.remedy)))
+        as_json(CommandError(error_details(error)))
         return
     warn(f"error: {error}")
 

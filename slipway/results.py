@@ -1,6 +1,10 @@
 """What commands print with `--json` and no other package defines; see `slipway.json_results`."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contracts.errors import PlatformError
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,13 @@ class ErrorDetails:
     code: str
     message: str
     remedy: str
+
+
+def error_details(error: "PlatformError") -> ErrorDetails:
+    """An error as JSON has it."""
+    from contracts.process_error import code_of
+
+    return ErrorDetails(code_of(type(error)), error.what, error.remedy)
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,20 @@ from typing import Any
 import typer.main
 from typer import Context
 
-from docs_site.reference.markdown import NOTE, code, fenced, prose, table
+from docs_site.reference.markdown import code, fenced, page_head, prose, table
 from slipway.app import app
 
 INTRODUCTION = """\
 What `slipway COMMAND --help` prints. [The command line](../cli.md) explains windows of time, JSON
 output and exit codes."""
 OTHER = "Other"
-_MARKUP = re.compile(r"\[/?(?:dim|bold|italic|green|red|yellow|cyan)\]")
 _DEFAULT = re.compile(r"\s*\[(?:default: (?P<default>[^\]]*)|(?P<required>required))\]\s*$")
 
 
 def command_page() -> str:
     """The page as Markdown."""
     root: Any = typer.main.get_command(app)
-    lines = ["# Commands", NOTE, "", " ".join(INTRODUCTION.split()), ""]
+    lines = page_head("Commands", INTRODUCTION)
     panels: dict[str, list[tuple[str, Any]]] = {}
     for name, command in root.commands.items():
         if not command.hidden:
@@ -62,12 +61,11 @@ def _row(parameter: Any, context: Context) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """A text of the help without its markup, its example as code.
+    """A text of the help, its example as code.
 
     >>> _plain("Example: slipway doctor")
     'Example: `slipway doctor`'
     """
-    text = _MARKUP.sub("", text)
     before, example, commands = text.partition("Example: ")
     if not example:
         return text

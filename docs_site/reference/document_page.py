@@ -10,11 +10,11 @@ import msgspec
 import contracts
 from contracts.documents import Document
 from docs_site.reference.json_fields import struct_section
-from docs_site.reference.markdown import NOTE, prose, table
+from docs_site.reference.markdown import page_head, prose, table
+from slipway.json_results import SCHEMA_DIALECT
 
 SCHEMAS = "schemas"
 REF_TEMPLATE = "#/$defs/{name}"
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 INTRODUCTION = """\
 The packages exchange these documents as JSON. They are strict when written and tolerant when
 read: an unknown field is ignored, a new field has a default, and a field never changes its
@@ -38,7 +38,7 @@ def document_types() -> list[type[Document]]:
 def document_page() -> str:
     """The page as Markdown."""
     kinds = document_types()
-    lines = ["# Documents", NOTE, "", " ".join(INTRODUCTION.split()), ""]
+    lines = page_head("Documents", INTRODUCTION)
     lines += table(
         ["document", "version", "what it is", "JSON Schema"],
         [
@@ -78,5 +78,5 @@ def schema_file(kind: type[Document]) -> str:
 
 
 def _text(kind: type[Document]) -> str:
-    schema: dict[str, Any] = {"$schema": DIALECT, **msgspec.json.schema(kind)}
+    schema: dict[str, Any] = {"$schema": SCHEMA_DIALECT, **msgspec.json.schema(kind)}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

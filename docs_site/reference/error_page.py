@@ -5,7 +5,7 @@ import inspect
 from contracts import errors
 from contracts.errors import PlatformError
 from contracts.process_error import code_of
-from docs_site.reference.markdown import NOTE, code, prose, table
+from docs_site.reference.markdown import code, joined, page_head, prose, table
 from services.faults import FAULTS, STATUSES
 from services.grpc.statuses import GRPC_STATUSES
 
@@ -23,8 +23,8 @@ and 1 stands for every error without an exit code of its own."""
 
 def error_page() -> str:
     """The page as Markdown."""
-    lines = ["# Errors", NOTE, "", _joined(INTRODUCTION), ""]
-    lines += ["## Of the service", "", _joined(OF_THE_SERVICE), ""]
+    lines = page_head("Errors", INTRODUCTION)
+    lines += ["## Of the service", "", joined(OF_THE_SERVICE), ""]
     lines += table(
         ["code", "HTTP", "gRPC", "meaning"],
         [
@@ -32,7 +32,7 @@ def error_page() -> str:
             for each, meaning in FAULTS.items()
         ],
     )
-    lines += ["## Of the command line", "", _joined(OF_THE_COMMAND_LINE), ""]
+    lines += ["## Of the command line", "", joined(OF_THE_COMMAND_LINE), ""]
     lines += table(["code", "exit code", "meaning"], _platform_errors())
     return "\n".join(lines)
 
@@ -53,7 +53,3 @@ def _meaning(kind: type[PlatformError]) -> str:
     if kind is PlatformError:
         return "An error of no other kind."
     return prose(kind.__doc__).partition("\n\n")[0]
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())

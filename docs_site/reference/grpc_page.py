@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import services.grpc
-from docs_site.reference.markdown import NOTE, code, fenced, table
+from docs_site.reference.markdown import code, fenced, page_head, table
 
 PROTOS = {
     "open_inference.proto": "Predictions",
@@ -30,7 +30,7 @@ _PACKAGE = re.compile(r"^package ([\w.]+);", re.MULTILINE)
 def grpc_page() -> str:
     """The page as Markdown."""
     folder = Path(services.grpc.__file__).parent / "protos"
-    lines = ["# gRPC API", NOTE, "", " ".join(INTRODUCTION.split()), ""]
+    lines = page_head("gRPC API", INTRODUCTION)
     for file, title in PROTOS.items():
         lines += [f"## {title}", "", *_section((folder / file).read_text(encoding="utf-8"))]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from contracts.manifest import Certificate, DataIdentity, Manifest, Pointer
 from docs_site.reference.json_fields import struct_section, type_name
-from docs_site.reference.markdown import NOTE, code, prose, table
+from docs_site.reference.markdown import code, joined, page_head, prose, table
 from services.edge.openapi import openapi_document
 from services.inference.json_templates import encode
 from services.protocols.catalog import PROTOCOLS
@@ -60,7 +60,7 @@ def openapi() -> dict[str, Any]:
 def http_page() -> str:
     """The page as Markdown."""
     document = json.loads(encode(openapi()))
-    lines = ["# HTTP API", NOTE, "", _joined(INTRODUCTION), ""]
+    lines = page_head("HTTP API", INTRODUCTION)
     by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -69,7 +69,7 @@ def http_page() -> str:
                 by_tag.setdefault(tag, []).append((path, method, operation))
     for tag, operations in by_tag.items():
         lines += [f"## {tag}", "", *_operations(operations)]
-    lines += ["## Bodies", "", _joined(BODIES), ""]
+    lines += ["## Bodies", "", joined(BODIES), ""]
     for name, schema in sorted(document["components"]["schemas"].items()):
         lines += struct_section(name, schema, 3)
     return "\n".join(lines)
@@ -111,7 +111,3 @@ def _bodies(holder: dict[str, Any]) -> str:
         kind = type_name(each.get("schema", {}))
         shown.append(kind if media == "application/json" else f"{code(media)}: {kind}")
     return "; ".join(shown)
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())

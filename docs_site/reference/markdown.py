@@ -9,6 +9,16 @@ _PAGE = re.compile(r"(?<!\]\()(?<![\w/])docs/([\w-]+)\.md")
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*)$")
 
 
+def joined(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
+
+
+def page_head(title: str, introduction: str) -> list[str]:
+    """The first lines of a page."""
+    return [f"# {title}", NOTE, "", joined(introduction), ""]
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     r"""The lines of a table.
 

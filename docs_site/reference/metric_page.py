@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.names import Layout
 from contracts.verdict import Performance, Verdict, Window
-from docs_site.reference.markdown import NOTE, code, table
+from docs_site.reference.markdown import code, page_head, table
 from monitoring.alerting.prometheus import VerdictGauges
 from registry.heartbeat import HEARTBEAT_FILE, write_heartbeat
 from services.jobs.figures import job_metrics
@@ -47,7 +47,7 @@ def metric_page() -> str:
         "Shadow": _of_text(shadow_metrics("loan", {("shadow", 2, "agreed"): 1}).decode()),
         "Follower": _of_text(_heartbeat_text()),
     }
-    lines = ["# Metrics", NOTE, "", " ".join(INTRODUCTION.split()), ""]
+    lines = page_head("Metrics", INTRODUCTION)
     for place, metrics in found.items():
         rows = [
             [code(name), kind, ", ".join(map(code, labels)), meaning]

@@ -8,7 +8,14 @@ from typing import Any, Literal, get_args, get_origin
 
 import contracts.feature
 from contracts.feature import Feature
-from docs_site.reference.markdown import NOTE, attributes, code, prose, table, with_links
+from docs_site.reference.markdown import (
+    attributes,
+    code,
+    joined,
+    page_head,
+    prose,
+    table,
+)
 from training.metrics import METRICS, MetricDefinition
 from training.recipe import RENAMED, Gate, Recipe
 from training.threshold_rule import Cost, FScore
@@ -30,13 +37,13 @@ A gate names one of these, by task. Every classifier has decisions; `margin` nee
 
 def recipe_page() -> str:
     """The page as Markdown."""
-    lines = ["# Recipe", NOTE, "", _joined(INTRODUCTION), "", "## Fields", ""]
+    lines = [*page_head("Recipe", INTRODUCTION), "## Fields", ""]
     lines += table(["field", "type", "default", "meaning"], _fields())
     old = ", ".join(f"`{name}` (now `{new}`)" for name, new in RENAMED.items())
     lines += [f"Earlier names still work in this release, with a warning: {old}.", ""]
-    lines += ["## Kinds of features", "", _joined(POLICIES), "", *_kinds()]
+    lines += ["## Kinds of features", "", joined(POLICIES), "", *_kinds()]
     lines += ["## Gates and thresholds", "", *_small_classes(Gate, Cost, FScore)]
-    lines += ["## Metrics", "", _joined(NAMED_METRICS), ""]
+    lines += ["## Metrics", "", joined(NAMED_METRICS), ""]
     lines += table(["task", "metric", "better if", "what it needs of a classifier"], _metrics())
     return "\n".join(lines)
 
@@ -96,7 +103,7 @@ def _small_classes(*classes: type) -> list[str]:
             f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}"
             for f in dataclasses.fields(each)
         )
-        rows.append([code(f"{each.__name__}({fields})"), with_links(prose(each.__doc__))])
+        rows.append([code(f"{each.__name__}({fields})"), prose(each.__doc__)])
     return table(["class", "meaning"], rows)
 
 
@@ -110,7 +117,3 @@ def _metrics() -> list[list[str]]:
 
 def _better(metric: MetricDefinition) -> str:
     return "higher" if metric.greater_is_better else "lower"
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())

@@ -8,7 +8,7 @@ from contracts.retraining import Retraining, RetrainingWait
 from contracts.times import parse_utc
 from monitoring.alerting.episodes import Alerts
 from monitoring.operations.freshness import Freshness, missing
-from monitoring.retraining.records import WAIT_FILE, read_retrainings
+from monitoring.retraining.records import read_retrainings, read_wait
 
 MAX_RETRAININGS = 3
 
@@ -40,7 +40,7 @@ def retraining_state(layout: Layout, name: str) -> RetrainingState:
     """The last retrainings of a model."""
     try:
         found = read_retrainings(layout, name)
-        wait = _wait(layout, name)
+        wait = read_wait(layout, name)
     except (InvalidDocument, OSError) as err:
         return RetrainingState((), None, missing(f"a record cannot be read: {err}"))
     newest = tuple(sorted(found, key=lambda r: r.request.made_at, reverse=True)[:MAX_RETRAININGS])
@@ -50,11 +50,3 @@ def retraining_state(layout: Layout, name: str) -> RetrainingState:
     if not times:
         return RetrainingState((), None, Freshness())
     return RetrainingState(newest, wait, Freshness(max(times)))
-
-
-def _wait(layout: Layout, name: str) -> RetrainingWait | None:
-    path = layout.retrainings(name) / WAIT_FILE
-    try:
-        return RetrainingWait.read(path.read_bytes(), str(path))
-    except FileNotFoundError:
-        return None

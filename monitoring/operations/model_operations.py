@@ -6,7 +6,7 @@ from datetime import datetime
 
 from contracts.errors import InvalidDocument, InvalidRecipe, PlatformError
 from contracts.manifest import Pointer
-from contracts.names import Layout, check_model_name
+from contracts.names import PRODUCTION, Layout, check_model_name
 from contracts.verdict import Verdict
 from monitoring.alerting.episodes import Alerts
 from monitoring.operations.alert_state import RetrainingState, open_alerts, retraining_state
@@ -25,7 +25,7 @@ from monitoring.operations.verdict_series import (
 )
 from registry.mlflow_store.models import StoredModel
 from registry.pointers import read_pointer
-from registry.production import is_managed, read_state
+from registry.production import is_managed
 from registry.store import Store
 
 TRAFFIC_STALE_S = HOUR_S
@@ -179,7 +179,7 @@ def _production(
         return None, missing("not in this registry", "slipway versions")
     fresh = Freshness(registry.read_at)
     try:
-        version = read_state(registry.store, name).alias
+        version = model.aliases.get(PRODUCTION)
         if version is None:
             return None, fresh
         return production_change(registry.store, layout, model, version), fresh

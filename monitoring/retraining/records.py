@@ -96,6 +96,20 @@ def write_wait(layout: Layout, wait: RetrainingWait) -> None:
     write_whole(layout.retrainings(wait.model) / WAIT_FILE, wait.write_pretty())
 
 
+def read_wait(layout: Layout, name: str) -> RetrainingWait | None:
+    """What a model's next retraining waits for; None if it does not wait.
+
+    Raises:
+        InvalidDocument: the record was cut or edited.
+
+    """
+    path = layout.retrainings(name) / WAIT_FILE
+    try:
+        return RetrainingWait.read(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return None
+
+
 def remove_wait(layout: Layout, name: str) -> None:
     """Remove the record of a model's wait, if there is one."""
     (layout.retrainings(name) / WAIT_FILE).unlink(missing_ok=True)

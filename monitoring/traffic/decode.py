@@ -147,9 +147,9 @@ def count_flags(flags: pl.Series) -> Counter[str]:
 def unknown_columns(table: pl.DataFrame, reference: Reference) -> Mapping[str, int]:
     """Features of a Parquet file that the reference does not know, with their values counted."""
     found: Counter[str] = Counter()
+    known = reference.features.keys() | reference.timestamps.keys()
     for column in table.columns:
         group, _, name = column.partition(".")
-        known = reference.features.keys() | reference.timestamps.keys()
         if group in {"features", "mixed"} and name not in known:
             found[name] += len(table) - table[column].null_count()
     return found

@@ -11,7 +11,7 @@ from slipway import context, output, tables
 from slipway.completion import complete_recipe
 from slipway.options import TRAIN, JsonOption
 from slipway.progress import working
-from slipway.results import ErrorDetails, FailedRecipe
+from slipway.results import FailedRecipe, error_details
 
 if TYPE_CHECKING:
     from training.dry_run import TriedRecipe
@@ -152,12 +152,7 @@ def _print(
 ) -> None:
     """The results, and in JSON also the errors: objects with `name` and `error`."""
     if as_json:
-        from contracts.process_error import code_of
-
-        errors = [
-            FailedRecipe(name, ErrorDetails(code_of(type(err)), err.what, err.remedy))
-            for name, err in failures.items()
-        ]
+        errors = [FailedRecipe(name, error_details(err)) for name, err in failures.items()]
         output.as_json([*results, *errors])
         return
     from training.run import TrainedVersion
