@@ -48,6 +48,19 @@ class DecisionRule:
             return (scores[:, POSITIVE] >= self.threshold).astype(np.int64)
         return np.asarray(scores.argmax(axis=1))
 
+    def distance_to_tie(self, scores: Scores) -> NDArray[np.float64]:
+        """How far the scores of each row are from another decision, shape `(n_rows,)`.
+
+        >>> DecisionRule("binary", 0.5).distance_to_tie(np.array([[0.25, 0.75]])).tolist()
+        [0.25]
+        """
+        if self.task == "regression":
+            return np.full(len(scores), np.inf)
+        if self.task == "binary":
+            return np.abs(scores[:, POSITIVE] - self.threshold)
+        ordered = np.sort(scores, axis=1)
+        return np.asarray(ordered[:, -1] - ordered[:, -2])
+
     def class_index_list(self, rows: Sequence[Sequence[float]]) -> list[int]:
         """`class_indices` of rows that are lists of scores: for a few rows faster than numpy.
 

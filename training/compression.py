@@ -72,12 +72,12 @@ def compressed_recipe(
     """
     _limited(recipe, rule.max_leaf_nodes[0]).estimator()  # refused before anything is fitted
     metric = recipe.gates[0].metric
-    measure = _measure(recipe, metric, train, targets, seed, dtype)
+    measure, n_rows = _measure(recipe, metric, train, targets, seed, dtype)
     full = measure(recipe, None)
     candidates = tuple(
         measure(_limited(recipe, leaves), leaves) for leaves in sorted(rule.max_leaf_nodes)
     )
-    sign = 1.0 if METRICS[recipe.task][metric].greater_is_better else -1.0
+    sign = METRICS[recipe.task][metric].sign
     kept = [each for each in candidates if sign * (full.value - each.value) <= rule.max_loss]
     if not kept:
         tried = ", ".join(f"{each.value:.4g} with {each.max_leaf_nodes}" for each in candidates)
@@ -87,7 +87,6 @@ def compressed_recipe(
             remedy="try more leaves, allow a larger max_loss, or leave compression out",
         )
     chosen = min(kept, key=lambda each: each.size_bytes)
-    n_rows = round(len(train) * MEASURED_SHARE)
     report = CompressionReport(metric, rule.max_loss, n_rows, full, candidates, chosen)
     add_note(
         f"compression: at most {chosen.max_leaf_nodes} leaves per tree make the model "
@@ -99,8 +98,8 @@ def compressed_recipe(
 
 def _measure(
     recipe: Recipe, metric: str, train: pd.DataFrame, targets: Target, seed: int, dtype: DTypeLike
-) -> Callable[[Recipe, int | None], Candidate]:
-    """What fits a candidate on most of the rows, and measures it on the others."""
+) -> tuple[Callable[[Recipe, int | None], Candidate], int]:
+    """What fits a candidate on most rows and measures it on the others, and how many these are."""
     truth = encoded_targets(recipe, targets)
     learned, validation = train_test_split(
         np.arange(len(train)),
@@ -117,7 +116,7 @@ def _measure(
         data, _ = stored_pipeline(pipeline, recipe.name)
         return Candidate(leaves, len(data), float(value))
 
-    return measured
+    return measured, len(validation)
 
 
 def _limited(recipe: Recipe, leaves: int | None) -> Recipe:

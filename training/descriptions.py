@@ -8,29 +8,27 @@ from training.recipe import Recipe
 
 def experiment_description(recipe: Recipe) -> str:
     """What the runs of a recipe's experiment are."""
-    about = f"{recipe.description}\n\n" if recipe.description else ""
     return (
-        f"{about}Runs of `slipway train {recipe.name}` and of its retrainings. A run that passed "
-        "its certificate is named by its version; one that failed keeps the time of its start."
+        f"{_about(recipe)}Runs of `slipway train {recipe.name}` and of its retrainings. "
+        "A run that passed its certificate is named by its version; one that failed keeps the "
+        "time of its start."
     )
 
 
 def run_description(recipe: Recipe, metrics: Mapping[str, Metric]) -> str:
     """The metrics of a run with their intervals, as a table in Markdown."""
-    about = f"{recipe.description}\n\n" if recipe.description else ""
     rows = [
         f"| {name} | {metric.value:.4g} | {metric.low:.4g} to {metric.high:.4g} |\n"
         for name, metric in metrics.items()
     ]
     head = "| metric on held-out rows | value | 95 % interval |\n|---|---|---|\n"
-    return about + head + "".join(rows)
+    return _about(recipe) + head + "".join(rows)
 
 
 def model_description(recipe: Recipe) -> str:
     """What a registered model is, and how its versions come into production."""
-    about = f"{recipe.description}\n\n" if recipe.description else ""
     return (
-        f"{about}The alias `production` names the version that is served. The tags "
+        f"{_about(recipe)}The alias `production` names the version that is served. The tags "
         f"`slipway.history.*` are read with `slipway history {recipe.name}`."
     )
 
@@ -43,3 +41,8 @@ def version_description(recipe: Recipe, metrics: Mapping[str, Metric]) -> str:
     )
     about = f"{recipe.description} " if recipe.description else ""
     return f"{about}On held-out rows: {known}."
+
+
+def _about(recipe: Recipe) -> str:
+    """The recipe's own words as a first paragraph, if it has any."""
+    return f"{recipe.description}\n\n" if recipe.description else ""

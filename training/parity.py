@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from contracts.decision_rule import POSITIVE, Scores
+from contracts.decision_rule import Scores
 from contracts.errors import CertificateFailed, first_line
 from contracts.manifest import Certificate
 from contracts.schema import FLOAT32_MAX
@@ -177,17 +177,9 @@ def _differences(
     if recipe.is_classifier:
         class_indices = recipe.decision_rule.class_indices
         # Where the pipeline itself is within the tolerance of a tie, either class is right.
-        clear = _distance_to_tie(recipe, fitted) > (recipe.tolerance or TOLERANCE)
+        clear = recipe.decision_rule.distance_to_tie(fitted) > (recipe.tolerance or TOLERANCE)
         other_class = (class_indices(fitted) != class_indices(exported)) & clear & ~meaningless
     return _Differences(fitted, exported, largest, other_class, meaningless)
-
-
-def _distance_to_tie(recipe: Recipe, scores: Scores) -> NDArray[np.float64]:
-    """How far the scores of each row are from another decision, shape `(n_rows,)`."""
-    if recipe.task == "binary":
-        return np.abs(scores[:, POSITIVE] - recipe.threshold)
-    ordered = np.sort(scores, axis=1)
-    return ordered[:, -1] - ordered[:, -2]
 
 
 def _failure(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from contracts.manifest import Manifest
+from contracts.segments import segment_values
 from contracts.verdict import SegmentPerformance
 from metrics.estimate import MetricEstimate, p_value_worse
 from metrics.multiple_testing import holm
 from monitoring.labels.join import LabelledPredictions
-from monitoring.labels.segment_index import segment_values
 from monitoring.performance.task_metrics import MIN_LABELS, compute_metrics, min_fall
 
 

@@ -15,7 +15,7 @@ from services.inference.loader import load_model
 from services.inference.model_source import ModelSource
 from services.inference.pending import PendingRequest, Request
 from services.inference.rows import model_input
-from services.inference.scores import finite_scores, prediction_failed, scores_by_row
+from services.inference.scores import finite_scores, prediction_failed, score_alone
 from services.protocols.batch import holds_table
 from services.protocols.catalog import PROTOCOLS
 from services.protocols.fault_body import fault_body
@@ -158,15 +158,9 @@ def _score(codec: WireProtocol, pending: PendingRequest) -> None:
 
     """
     session = codec.model.session
-    matrix = model_input([pending.rows], session.dtype)
     try:
-        pending.scores = finite_scores(session.run, matrix)
+        pending.scores = finite_scores(session.run, model_input([pending.rows], session.dtype))
     except Exception as err:
         if not codec.is_partial:
             raise prediction_failed(err) from err
-        by_row = scores_by_row(session.run, matrix)
-        failures = {
-            i: prediction_failed(e) for i, e in enumerate(by_row) if isinstance(e, Exception)
-        }
-        pending.scores = [each for each in by_row if not isinstance(each, Exception)]
-        pending.rows = pending.rows.refuse(failures)
+        score_alone(session.run, pending, session.dtype)

@@ -8,6 +8,7 @@ their rows are decoded one by one.
 import decimal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -17,7 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.schema import MISSING_CODE, UNSEEN_CODE, Feature, normalized
-from services.batch.times import checked_seconds, is_time, texts_of_times
+from contracts.timestamps import parse_timestamps
+from services.batch.times import is_time, odd_seconds, seconds_of_times, texts_of_times
 from services.inference.number_columns import RowMask, check_numbers, either
 from services.inference.text_values import (
     BOOLEANS,
@@ -131,17 +133,24 @@ def _numbers(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
 
 def _timestamps(feature: Feature, array: Any, form: ValueForm) -> CheckedColumn:
     """A column of Arrow's times, of texts, or without values; out of range it is doubtful."""
+    logged: Callable[[], list[str | None]]
     if is_time(array.type):
-        texts = texts_of_times(feature, array)
+        seconds = seconds_of_times(feature, array)
+        is_missing = array.is_null().to_numpy(zero_copy_only=False)
+        logged = partial(texts_of_times, feature, array)
     elif pa.types.is_string(array.type) or pa.types.is_null(array.type):
-        texts = values_as_json(feature, array, form)
+        values = values_as_json(feature, array, form)
+        texts = [value if isinstance(value, str) else None for value in values]
+        seconds, _ = parse_timestamps(texts)
+        is_missing = np.array([value is None for value in values], dtype=bool)
+        logged = partial(list, texts)
     else:
         return _all_doubtful(feature, len(array))
-    seconds, odd = checked_seconds(feature, texts)
+    odd = odd_seconds(feature, seconds, is_missing)
     return CheckedColumn(
         parts_of(feature, seconds),
         odd if odd.any() else None,
-        lambda: pa.array([v if isinstance(v, str) else None for v in texts], pa.string()),
+        lambda: pa.array(logged(), pa.string()),
     )
 
 

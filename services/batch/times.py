@@ -1,7 +1,6 @@
 """Timestamps of Arrow columns: as the texts that a JSON body would have, and as seconds."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from contracts.schema import Feature
 from contracts.timestamps import (
     FIRST_SECOND,
     LAST_SECOND,
-    parse_timestamp,
+    MICROSECONDS_PER_SECOND,
     timestamp_text,
     wall_to_utc,
 )
@@ -26,21 +25,21 @@ def is_time(kind: Any) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
+def seconds_of_times(feature: Feature, array: Any) -> NDArray[np.float64]:
+    """A column of Arrow's times or dates as seconds, shape `(n_rows,)`, as their texts have them.
+
+    NaN where it is null or outside the years 1900 to 2099.
+    """
+    return _times(feature, array)[0]
+
+
 def texts_of_times(feature: Feature, array: Any) -> list[str | None]:
     """A column of Arrow's times or dates as RFC 3339 in UTC; None where it is null.
 
     Without a zone, times and dates are those of the feature's clock. A time outside the years
     1900 to 2099 is a text that no feature takes. Nanoseconds are cut off downwards, as in texts.
     """
-    if pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
-    unit, zone = array.type.unit, array.type.tz
-    ticks = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    if unit == "ns":
-        unit, ticks = "us", ticks // NANOSECONDS_PER_MICROSECOND
-    seconds = ticks / TICKS_PER_SECOND[unit]
-    if zone is None:
-        seconds = wall_to_utc(seconds, feature.zone_offsets)
+    seconds, ticks, unit = _times(feature, array)
     is_valid = array.is_valid().to_numpy(zero_copy_only=False)
     return [
         _text(second, f"{tick} {unit} since 1970") if valid else None
@@ -50,19 +49,30 @@ def texts_of_times(feature: Feature, array: Any) -> list[str | None]:
     ]
 
 
+def _times(feature: Feature, array: Any) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
+    """Seconds as in `seconds_of_times`, ticks, and their unit."""
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
+    unit, zone = array.type.unit, array.type.tz
+    ticks = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    if unit == "ns":
+        unit, ticks = "us", ticks // NANOSECONDS_PER_MICROSECOND
+    seconds = ticks / TICKS_PER_SECOND[unit]
+    if zone is None:
+        seconds = wall_to_utc(seconds, feature.zone_offsets)
+    is_known = (seconds >= FIRST_SECOND) & (seconds <= LAST_SECOND)
+    is_known &= array.is_valid().to_numpy(zero_copy_only=False)
+    exact = np.round(seconds * MICROSECONDS_PER_SECOND) / MICROSECONDS_PER_SECOND
+    return np.where(is_known, exact, np.nan), ticks, unit
+
+
 def _text(second: float, otherwise: str) -> str:
-    return timestamp_text(second) if FIRST_SECOND <= second <= LAST_SECOND else otherwise
+    return otherwise if math.isnan(second) else timestamp_text(second)
 
 
-def checked_seconds(
-    feature: Feature, texts: Sequence[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The seconds of a column as JSON has it, and which rows may be invalid, clipped or flagged.
-
-    Both have shape `(n_rows,)`; seconds are NaN where a value is missing or no timestamp.
-    """
-    found = [parse_timestamp(text) if isinstance(text, str) else None for text in texts]
-    seconds = np.array([math.nan if each is None else each for each in found], dtype=np.float64)
-    is_missing = np.array([text is None for text in texts], dtype=bool)
+def odd_seconds(
+    feature: Feature, seconds: NDArray[np.float64], is_missing: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which rows may be invalid, clipped or flagged, shape `(n_rows,)`."""
     in_range = (seconds >= feature.low) & (seconds <= feature.high)
-    return seconds, ~(in_range | is_missing) if feature.nullable else ~in_range
+    return ~(in_range | is_missing) if feature.nullable else ~in_range

@@ -16,12 +16,7 @@ from typing import Protocol
 from services.faults import Fault, ModelUnavailable
 from services.inference.pending import PendingRequest
 from services.inference.rows import InputType, model_input
-from services.inference.scores import (
-    RunModel,
-    finite_scores,
-    prediction_failed,
-    scores_by_row,
-)
+from services.inference.scores import RunModel, finite_scores, prediction_failed, score_alone
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -226,18 +221,10 @@ class Batcher:
                 failures[pending] = err
             except Exception as err:  # noqa: BLE001 - as in `_score`
                 if pending.is_partial:
-                    self._score_rows(pending)
+                    score_alone(self._run, pending, self._dtype)
                 else:
                     failures[pending] = err
         return failures
-
-    def _score_rows(self, pending: PendingRequest) -> None:
-        """Score the rows of a request one by one; its failing rows are refused alone."""
-        by_row = scores_by_row(self._run, model_input([pending.rows], self._dtype))
-        pending.scores = [each for each in by_row if not isinstance(each, Exception)]
-        pending.rows = pending.rows.refuse(
-            {i: prediction_failed(e) for i, e in enumerate(by_row) if isinstance(e, Exception)}
-        )
 
     def _set_scores(self, batch: list[PendingRequest]) -> None:
         inputs = model_input([pending.rows for pending in batch], self._dtype)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.faults import Fault
-from services.inference.rows import InputType, ModelInput
+from services.inference.pending import PendingRequest
+from services.inference.rows import InputType, ModelInput, model_input
 
 MAX_ERROR_CHARS = 300
 
@@ -71,6 +72,15 @@ def scores_by_row(run: RunModel, batch: ModelInput) -> list[list[float] | Except
         except Exception as err:  # noqa: BLE001 - a model may fail in any way; the caller gets it
             found.append(err)
     return found
+
+
+def score_alone(run: RunModel, pending: PendingRequest, dtype: InputType) -> None:
+    """Score the rows of a request one by one; those on which the model fails are refused alone."""
+    by_row = scores_by_row(run, model_input([pending.rows], dtype))
+    pending.scores = [each for each in by_row if not isinstance(each, Exception)]
+    pending.rows = pending.rows.refuse(
+        {i: prediction_failed(e) for i, e in enumerate(by_row) if isinstance(e, Exception)}
+    )
 
 
 def scores_or_failures(run: RunModel, batch: ModelInput) -> list[list[float] | Exception]:

@@ -108,7 +108,6 @@ class Notifier:
         self._hosts = allowed_hosts(settings)
         self._key = signing_key(settings)
         self._busy: Counter[str] = Counter()
-        self._n_busy = 0
         self._freed = asyncio.Event()
 
     async def run(self) -> None:
@@ -118,7 +117,6 @@ class Notifier:
                 self._freed.clear()
                 for callback in await self._due():
                     self._busy[callback.origin] += 1
-                    self._n_busy += 1
                     tasks.create_task(self._notify(callback))
                 try:
                     async with asyncio.timeout(CALLBACK_INTERVAL_S):
@@ -128,7 +126,7 @@ class Notifier:
 
     async def _due(self) -> Sequence[Callback]:
         """Notifications that are due, as many as may be in flight with those that are."""
-        n_free = MAX_CONCURRENT_CALLBACKS - self._n_busy
+        n_free = MAX_CONCURRENT_CALLBACKS - self._busy.total()
         if n_free <= 0:
             return ()
         take = partial(
@@ -155,7 +153,6 @@ class Notifier:
         finally:
             # An origin that is not busy leaves no entry: clients choose their URLs.
             self._busy -= Counter((callback.origin,))
-            self._n_busy -= 1
             self._freed.set()
 
     async def _attempt(self, job: Job) -> str:

@@ -138,10 +138,9 @@ def _in_microseconds(table: Any) -> Any:
             kind = pa.timestamp("us", column.type.tz and "UTC")
             times = column
             if column.type.unit == "ns":
-                ticks = column.cast(pa.int64())
-                towards_zero = pc.divide(ticks, 1000)
-                is_later = pc.greater(pc.multiply(towards_zero, 1000), ticks)
-                times = pc.subtract(towards_zero, is_later.cast(pa.int64()))
+                # Without its zone a time is in UTC, and needs no data of zones here.
+                floored = pc.floor_temporal(column.cast(pa.timestamp("ns")), unit="microsecond")
+                times = floored.cast(pa.timestamp("us")).cast(pa.int64())
             times = times.cast(kind)
             table = table.set_column(place, table.column_names[place], times)
     return table

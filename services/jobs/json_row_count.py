@@ -16,8 +16,8 @@ from services.faults import Fault
 SCAN_BLOCK_BYTES = 262_144
 _ROWS_BODY = re.compile(rb'\s{0,64}\{\s{0,64}"rows"\s{0,64}:\s{0,64}\[\s{0,64}(?P<is_empty>\])?')
 _COLUMNS_BODY = re.compile(rb'\s{0,64}\{\s{0,64}"columns"\s{0,64}:\s{0,64}\{\s{0,64}"')
-ROW_DEPTH, COLUMN_DEPTH, VALUE_DEPTH = 2, 2, 3
-"""Brackets around a comma between rows, between columns, and between values of a column."""
+ROW_DEPTH, VALUE_DEPTH = 2, 3
+"""Brackets around a comma between rows or columns, and between values of a column."""
 _BACKSLASH, _QUOTE, _COMMA = b'\\",'
 _OPEN, _CLOSE = (np.zeros(256, dtype=np.int8) for _ in range(2))
 _OPEN[list(b"[{")] = 1

@@ -34,15 +34,18 @@ CALLBACK_LEASE_S = 60.0
 """A notification that was taken is due again after this time, if its worker died meanwhile."""
 CALLBACK_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 3600.0, 6 * 3600.0)
 """The pauses between the attempts at a notification; after the last attempt it is given up."""
-_NEXT_JOB = """
+_LEASE_OVER = "state = 'running' AND (lease_until < :now OR lease_until > :too_late_lease)"
+_NEXT_JOB = f"""
 coalesce(
-    (SELECT seq FROM jobs WHERE state = 'running'
-     AND (lease_until < :now OR lease_until > :too_late_lease) ORDER BY lease_until LIMIT 1),
-    (SELECT seq FROM jobs WHERE state = 'queued'
-     AND (ready_at <= :now OR ready_at > :too_late) ORDER BY ready_at, seq LIMIT 1)
+    (SELECT seq FROM jobs WHERE {_LEASE_OVER} ORDER BY lease_until LIMIT 1),
+    (SELECT seq FROM jobs WHERE state = 'queued' AND ready_at > 0
+     AND (ready_at <= :now OR ready_at > :too_late) ORDER BY ready_at, seq LIMIT 1),
+    (SELECT seq FROM jobs WHERE state = 'queued' AND ready_at <= 0 ORDER BY ready_at, seq LIMIT 1)
 )
 """
-"""A time that is later than any worker writes is of a clock that was set back meanwhile."""
+"""A job that had to wait has its turn before those that need not: new ones always come.
+
+A time that is later than any worker writes is of a clock that was set back meanwhile."""
 _DUE = (
     "callback_state = 'waiting' AND ended_at IS NOT NULL"
     " AND (callback_at <= :now OR callback_at > :too_late_callback)"
@@ -256,10 +259,7 @@ class SqliteLeases:
 
     def _fail_abandoned(self, times: Mapping[str, float]) -> None:
         """End the jobs that too many workers left without having written a chunk."""
-        abandoned = (
-            "state = 'running' AND (lease_until < :now OR lease_until > :too_late_lease)"
-            " AND attempts >= :max_attempts"
-        )
+        abandoned = f"{_LEASE_OVER} AND attempts >= :max_attempts"
         limits = {**times, "max_attempts": self._max_attempts}
         with self._database.read() as connection:
             row = connection.execute(f"SELECT 1 FROM jobs WHERE {abandoned}", limits).fetchone()

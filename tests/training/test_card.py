@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix
 from contracts.card import MIN_COUNT, ModelCard
 from contracts.manifest import CardNotes, Manifest
 from contracts.names import MODEL_DIRECTORY, SAMPLE_FILE
+from contracts.schema import Schema, boolean, category
 from slipway.app import run_command_line
 from tests import tiny
 from tests.conftest import Workplace
@@ -24,9 +25,12 @@ from training.run import train_recipe
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 
 
+SCHEMA = Schema(features=(category("region", ["north", "south", "tiny"]), boolean("owner")))
+
+
 def manifest_with(**changes: Any) -> Manifest:
     manifest = Manifest.read((GOLDEN / "manifest.v1.json").read_bytes())
-    return msgspec.structs.replace(manifest, **changes)
+    return msgspec.structs.replace(manifest, schema=SCHEMA, **changes)
 
 
 def binary_sample(n: int) -> pd.DataFrame:
@@ -140,3 +144,12 @@ def test_a_sample_without_labels_has_no_segments() -> None:
     manifest = manifest_with(task="binary", classes=("no", "yes"), segments=("region",))
 
     assert segment_figures(manifest, binary_sample(200).drop(columns="label")) == ()
+
+
+def test_rows_without_a_known_value_are_segments_of_their_own() -> None:
+    sample = binary_sample(300).assign(region=["north"] * 100 + [None] * 100 + ["elsewhere"] * 100)
+    manifest = manifest_with(task="binary", classes=("no", "yes"), outputs=(), segments=("region",))
+
+    found = {each.segment["region"]: each.rows for each in segment_figures(manifest, sample)}
+
+    assert found == {"north": 100, "(missing)": 100, "(unseen)": 100}

@@ -1,6 +1,7 @@
 """A model of trees is made as small as its metric allows, or training says why it cannot be."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from contracts.card import ModelCard
 from contracts.errors import InvalidRecipe
 from tests import tiny
 from tests.conftest import Workplace
@@ -41,6 +43,8 @@ def test_the_smallest_model_that_loses_little_is_served(workplace: Workplace) ->
     assert [each["max_leaf_nodes"] for each in report["candidates"]] == [4, 16, 32]
     assert sizes == sorted(sizes)
     assert report["full"]["size_bytes"] > sizes[-1]
+    n_train = ModelCard.read((artifacts / "card" / "card.json").read_bytes()).data.n_train
+    assert report["n_rows"] == math.ceil(n_train / 4)
     allowed = [
         each
         for each in report["candidates"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from contracts.card import MIN_COUNT, Figure, SegmentFigures
 from contracts.decision_rule import POSITIVE
 from contracts.manifest import Manifest
+from contracts.segments import MISSING, UNSEEN, segment_values
 from metrics.estimate import MetricEstimate, estimate_accuracy, estimate_mean
 
 MAX_SEGMENT_FEATURES = 4
@@ -46,6 +47,7 @@ def segment_figures(manifest: Manifest, sample: pd.DataFrame) -> tuple[SegmentFi
         return ()  # a version of a release whose sample had no labels
     features = segment_features(manifest)
     figures_of = _figures_of(manifest)
+    sample = sample.assign(**{name: _values(sample[name], manifest) for name in features})
     single = [each for name in features for each in _groups(sample, (name,), figures_of)]
     crossed = [
         each
@@ -61,8 +63,15 @@ def _groups(
     sample: pd.DataFrame, features: Sequence[str], figures_of: FiguresOf
 ) -> Iterator[SegmentFigures]:
     for values, rows in sample.groupby(list(features), sort=True, observed=True):
-        named = {f: _text(v) for f, v in zip(features, values, strict=True)}
+        named = {f: str(v) for f, v in zip(features, values, strict=True)}
         yield SegmentFigures(segment=named, rows=len(rows), figures=figures_of(rows))
+
+
+def _values(column: pd.Series, manifest: Manifest) -> pd.Series:
+    """The segment of each row; what is missing and what the schema does not know are two more."""
+    known = segment_values(manifest, str(column.name))
+    texts = column.map(_text, na_action="ignore")
+    return texts.where(texts.isin(known), UNSEEN).mask(column.isna(), MISSING)
 
 
 def _text(value: object) -> str:

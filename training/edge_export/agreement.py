@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contracts.decision_rule import POSITIVE, DecisionRule
+from contracts.decision_rule import DecisionRule
 from contracts.edge_model import FLAG_NAMES, REFUSED_FLAG
 from contracts.manifest import Manifest
 from contracts.schema import FLOAT32_MAX, Feature
@@ -125,7 +125,9 @@ def disagreement(manifest: Manifest, expected: Answers, got: Answers) -> Disagre
     both: NDArray[np.bool_] = np.logical_and(
         got.classes != REFUSED_CLASS, expected.classes != REFUSED_CLASS
     )
-    near_tie = _distance_to_tie(manifest, expected.scores) <= manifest.certificate.tolerance
+    near_tie = (
+        DecisionRule.of(manifest).distance_to_tie(expected.scores) <= manifest.certificate.tolerance
+    )
     other_class = (expected.classes != got.classes) & ~(both & near_tie)
     faulty = ((expected.flags == REFUSED_FLAG) != (got.flags == REFUSED_FLAG)).any(axis=1)
     other_flags = (expected.flags != got.flags).any(axis=1)
@@ -144,12 +146,3 @@ def _unit(manifest: Manifest, scores: NDArray[np.float64]) -> Any:
         return 1.0
     deviation = scores.std(axis=0) if len(scores) else 1.0
     return np.maximum(np.abs(scores), np.maximum(deviation, 1e-12))
-
-
-def _distance_to_tie(manifest: Manifest, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    if manifest.task == "regression":
-        return np.full(len(scores), np.inf)
-    if manifest.task == "binary":
-        return np.abs(scores[:, POSITIVE] - DecisionRule.of(manifest).threshold)
-    ordered = np.sort(scores, axis=1)
-    return ordered[:, -1] - ordered[:, -2]

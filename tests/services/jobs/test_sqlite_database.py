@@ -239,6 +239,18 @@ def test_a_clock_that_is_set_back_hides_no_job(
     assert store.figures().oldest_s == 0
 
 
+def test_a_job_that_was_given_back_does_not_wait_behind_new_ones(
+    store: SqliteAcceptance, leases: SqliteLeases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    store.accept(new_job("given back"), 9)
+    leases.give_back(claimed(leases), 1.0, is_attempt=True)
+    store.accept(new_job("new"), 9)
+    monkeypatch.setattr(time, "time", lambda: real() + 2)
+
+    assert [claimed(leases).job.id for _ in range(2)] == ["given back", "new"]
+
+
 def test_jobs_leave_room_on_the_disk(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     folder = tmp_path / "jobs"

@@ -20,7 +20,7 @@ import pytest
 from contracts.edge_model import EdgeModel
 from contracts.names import MODEL_FILE, SAMPLE_FILE
 from tests import tiny
-from tests.browser import opened
+from tests.browser import needs_chromium, opened
 from tests.training.edge_export.versions import read_manifest, write_version
 from training.edge_export.agreement import compared_rows, disagreement, served_answers
 from training.edge_export.export import export_edge
@@ -127,7 +127,7 @@ def shown(url: str, folder: Path) -> str:
     return opened(url, folder, script_ms=30_000).document
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@needs_chromium
 def test_a_browser_answers_like_the_served_model(
     folder: Path, address: str, tmp_path: Path
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_browser_answers_like_the_served_model(
         assert_agrees(folder, "".join(json.dumps(answer) + "\n" for answer in answers[form]))
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@needs_chromium
 @pytest.mark.parametrize("query", ["", "?onnx"])
 def test_the_example_page_works(query: str, address: str, tmp_path: Path) -> None:
     assert "<h1>tiny, version 1</h1>" in shown(f"{address}/index.html{query}", tmp_path)
