@@ -10,6 +10,10 @@ from contracts.settings import Secret, setting
 MAX_PORT = 65535
 
 
+KeyMode = Literal["auto", "required", "off"]
+"""Whether requests need an API key; `auto` decides by the address."""
+
+
 @dataclass(frozen=True)
 class ServiceSettings:
     """Settings of the service, read when a worker starts."""
@@ -119,7 +123,7 @@ class ServiceSettings:
         0.005,
         "share of one core for scoring shadows and canaries",
     )
-    keys: Literal["auto", "required", "off"] = setting(
+    keys: KeyMode = setting(
         "SLIPWAY_SERVICE_KEYS",
         "auto",
         "API keys: required, off, or auto (off on a loopback address, else required)",

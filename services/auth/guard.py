@@ -16,7 +16,7 @@ from contracts.errors import InvalidDocument, InvalidSetting
 from contracts.times import parse_utc
 from services.auth.keys import Key, KeyRing, Scope, read_ring
 from services.faults import Fault, InvalidKey
-from services.settings import ServiceSettings
+from services.settings import KeyMode, ServiceSettings
 
 logger = logging.getLogger("bentoml.slipway")
 
@@ -219,14 +219,14 @@ def keys_path(settings: ServiceSettings) -> Path:
     return Path(settings.keys_file) if settings.keys_file else settings.var / "keys.json"
 
 
-def resolve_mode(settings: ServiceSettings, *hosts: str | None) -> str:
+def resolve_mode(settings: ServiceSettings, *hosts: str | None) -> KeyMode:
     """Whether keys are `off` or `required` on these addresses: `auto` is `off` on loopback only.
 
     Raises:
         InvalidSetting: keys are required, and the key file has no valid one.
 
     """
-    mode: str = settings.keys
+    mode = settings.keys
     if mode == "auto":
         mode = "off" if all(map(is_loopback, hosts)) else "required"
     path = keys_path(settings)

@@ -1,6 +1,7 @@
 """`slipway board`: the operations page of all models."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -40,10 +41,8 @@ def board_command(
     from services.settings import ServiceSettings
     from slipway.board_server import serve_board
 
-    os.environ["SLIPWAY_SERVICE_KEYS"] = resolve_mode(
-        load_settings(ServiceSettings, os.environ), host
-    )
-    guard = Guard(load_settings(ServiceSettings, os.environ))
+    settings = load_settings(ServiceSettings, os.environ)
+    guard = Guard(replace(settings, keys=resolve_mode(settings, host)))
     if guard.is_off and not is_loopback(host):
         raise InvalidSetting(
             f"SLIPWAY_SERVICE_KEYS: expected keys for a page on {host}, got off",
